@@ -1,0 +1,73 @@
+# Everything a contributor or a first-time user runs. `make help` lists it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+TARGET ?= duckdb
+VENV ?= .venv
+# The first Python on the path that the package supports.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+
+BIN := $(abspath $(VENV))/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+
+# A stamp in the environment names the digest of the lock file that it was made from, so an
+# environment is installed again exactly when the lock file changes.
+digest = $(firstword $(shell cksum < $(1)))
+DEMO_ENV := $(VENV)/.requirements-$(call digest,requirements.lock)
+DEV_ENV := $(VENV)/.requirements-dev-$(call digest,requirements-dev.lock)
+
+.PHONY: demo test lint format bench lock clean help
+
+demo: $(DEMO_ENV)  ## Stage a real model, build and test the demo project, show search results
+	cd demo && $(BIN)/dbt --quiet deps --target $(TARGET)
+	cd demo && $(BIN)/python dbt_packages/tf_embeddings/scripts/stage_model.py minilm --write --target $(TARGET)
+	cd demo && $(BIN)/dbt build --target $(TARGET)
+	cd demo && $(BIN)/python show_results.py
+
+test: $(DEV_ENV)  ## Run every test
+	$(BIN)/python -m pytest
+
+lint: $(DEV_ENV)  ## Check style and types of Python and SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/sqlfluff lint --disable-progress-bar macros tests/generic demo/models
+
+format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix --disable-progress-bar macros tests/generic demo/models
+
+bench: $(DEMO_ENV)  ## Measure the runtime side by side with what it replaces
+	$(BIN)/python bench/runtime.py
+
+lock: $(DEV_ENV)  ## Write the lock files anew from requirements.txt and pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate --upgrade requirements.txt -c .ci/constraints.txt -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate requirements.txt --group dev -c requirements.lock -o requirements-dev.lock
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis
+	cd demo && rm -rf target dbt_packages logs demo.duckdb demo.duckdb.wal tf_embeddings_stage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## List the targets
+	@awk 'BEGIN { FS = ":.*  ## " } /^[a-z]+:.*  ## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "tf_embeddings needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO_ENV): | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	rm -f $(VENV)/.requirements-[0-9]*
+	touch $@
+
+$(DEV_ENV): $(DEMO_ENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	rm -f $(VENV)/.requirements-dev-*
+	touch $@
