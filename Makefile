@@ -13,7 +13,7 @@ BIN := $(abspath $(VENV))/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-# A stamp in the environment names the digest of the lock file that it was made from, so an
+# The lock files are complete, so pip resolves nothing (`--no-deps`). A stamp in the environment names the digest of the lock file that it was made from, so an
 # environment is installed again exactly when the lock file changes.
 digest = $(firstword $(shell cksum < $(1)))
 DEMO_ENV := $(VENV)/.requirements-$(call digest,requirements.lock)
@@ -63,11 +63,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(DEMO_ENV): | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
 	rm -f $(VENV)/.requirements-[0-9]*
 	touch $@
 
 $(DEV_ENV): $(DEMO_ENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
 	rm -f $(VENV)/.requirements-dev-*
 	touch $@
