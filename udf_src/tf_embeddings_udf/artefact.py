@@ -1,0 +1,150 @@
+"""Unpacking an artefact once for all processes of a machine."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
+from tf_embeddings_udf.manifest import MANIFEST, FileEntry, Manifest, read_manifest
+
+_CHUNK = 1 << 20
+_STALE_AFTER_SECONDS = 24 * 60 * 60
+
+
+def build_of(path: Path) -> str:
+    """Return the build of an artefact: 'b' and the first 12 hex digits of its bytes' SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return "b" + digest.hexdigest()[:12]
+
+
+def unpack(zip_path: Path, cache: Path, *, model: str, build: str) -> Path:
+    """Unpack an artefact into `cache`, unless that was done, and return its folder.
+
+    The folder `<model>-<version>-<build>` comes into being by one rename, after the digest of the
+    zip and of each file were checked, so it is whole whenever it exists: processes may race for
+    it, and one that is killed leaves a private folder that nobody reads. Where the folder is
+    there already, only the sizes of its files are looked at (a few ms).
+
+    Raises:
+        TfEmbeddingsError: the artefact is missing, cut short, not what its name says, or holds
+            what its manifest does not list.
+    """
+    if not zip_path.is_file():
+        raise TfEmbeddingsError(
+            f"tf_embeddings: the artefact '{zip_path}' does not exist. "
+            f"Stage it with: {stage_command(model)}"
+        )
+    manifest = read_manifest(zip_path)
+    if manifest.model != model:
+        raise _unusable(zip_path, model, f"it holds model '{manifest.model}', not '{model}'")
+    folder = cache / f"{model}-{manifest.version}-{build}"
+    if _is_whole(folder, manifest):
+        return folder
+
+    came = build_of(zip_path)
+    if came != build:
+        raise _unusable(zip_path, model, f"its digest is {came}, not {build}")
+    cache.mkdir(parents=True, exist_ok=True)
+    _sweep(cache)
+    private = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=cache))
+    try:
+        _extract(zip_path, private, manifest)
+        _move_into_place(private, folder, manifest)
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+    return folder
+
+
+def _is_whole(folder: Path, manifest: Manifest) -> bool:
+    try:
+        sizes_agree = all(
+            (folder / name).stat().st_size == entry.bytes for name, entry in manifest.files.items()
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return sizes_agree and (folder / MANIFEST).is_file()
+
+
+def _extract(zip_path: Path, folder: Path, manifest: Manifest) -> None:
+    """Write the files that the manifest lists, and only those; its paths are known to be safe."""
+    with zipfile.ZipFile(zip_path) as archive:
+        entries = archive.infolist()
+        names = [entry.filename for entry in entries]
+        if len(set(names)) < len(names):
+            raise _unusable(zip_path, manifest.model, "it holds the same file twice")
+        wrong = set(names).symmetric_difference({MANIFEST, *manifest.files})
+        if wrong:
+            what = f"its manifest and its content differ in '{min(wrong)}'"
+            raise _unusable(zip_path, manifest.model, what)
+        if any(stat.S_ISLNK(entry.external_attr >> 16) for entry in entries):
+            raise _unusable(zip_path, manifest.model, "it holds a link")
+        (folder / MANIFEST).write_bytes(archive.read(MANIFEST))
+        for name, expected in manifest.files.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                is_as_listed = _copy(archive, name, target, expected)
+            except zipfile.BadZipFile as error:
+                raise _unusable(zip_path, manifest.model, str(error)) from None
+            if not is_as_listed:
+                raise _unusable(zip_path, manifest.model, f"'{name}' is not as its manifest says")
+
+
+def _copy(archive: zipfile.ZipFile, name: str, target: Path, expected: FileEntry) -> bool:
+    """Copy one file out of the zip; False, early, where it is not what the manifest says."""
+    digest, size = hashlib.sha256(), 0
+    with archive.open(name) as source, target.open("wb") as copy:
+        while chunk := source.read(_CHUNK):
+            size += len(chunk)
+            if size > expected.bytes:
+                return False
+            digest.update(chunk)
+            copy.write(chunk)
+    return size == expected.bytes and digest.hexdigest() == expected.sha256
+
+
+def _move_into_place(private: Path, folder: Path, manifest: Manifest) -> None:
+    private.chmod(0o755)  # mkdtemp's 0700 would shut out the other users of a shared cache
+    try:
+        os.replace(private, folder)
+    except OSError:
+        if _is_whole(folder, manifest):  # another process was first
+            return
+        # Someone removed files from it. What has them open keeps them.
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        with contextlib.suppress(OSError):
+            os.replace(folder, aside / "damaged")
+        try:
+            os.replace(private, folder)
+        except OSError:
+            if not _is_whole(folder, manifest):
+                raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what processes that were killed left behind, a day later."""
+    oldest = time.time() - _STALE_AFTER_SECONDS
+    for leftover in cache.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            if leftover.stat().st_mtime < oldest:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _unusable(zip_path: Path, model: str, what: str) -> TfEmbeddingsError:
+    return TfEmbeddingsError(
+        f"tf_embeddings: the artefact '{zip_path}' cannot be used: {what}. Delete it and stage "
+        f"the model again with: {stage_command(model)}"
+    )

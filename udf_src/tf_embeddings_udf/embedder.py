@@ -1,0 +1,77 @@
+"""A loaded model, and the one of each that a process keeps."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from tf_embeddings_udf.encoders import Encoder, load_encoder
+from tf_embeddings_udf.errors import PIP_COMMAND, TfEmbeddingsError
+from tf_embeddings_udf.manifest import Manifest, read_manifest
+from tf_embeddings_udf.planner import Outcomes, Planner
+
+_cached: dict[tuple[str, int], Embedder] = {}
+_lock = threading.Lock()
+
+
+class Embedder:
+    """A loaded model. Any number of threads may call it; a forked child may not."""
+
+    def __init__(self, manifest: Manifest, encoder: Encoder) -> None:
+        """Wrap a loaded encoder; `load` makes both."""
+        self.manifest = manifest
+        self._planner = Planner(encoder, manifest)
+        self._process = os.getpid()
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return self.manifest.dimensions
+
+    def embed(self, texts: Sequence[str | None]) -> Outcomes:
+        """Embed texts; see `Outcomes`.
+
+        Raises:
+            TfEmbeddingsError: the model fails on any text, or this is a fork of the process that
+                loaded it, where TensorFlow would wait for ever.
+        """
+        if os.getpid() != self._process:
+            raise TfEmbeddingsError(
+                f"tf_embeddings: model '{self.manifest.model}' was loaded before this process "
+                f"was forked, and TensorFlow does not survive a fork. Load it in the child, or "
+                f"start processes with multiprocessing's 'spawn'."
+            )
+        return self._planner.embed(texts)
+
+
+def load(folder: Path | str, threads: int = 0) -> Embedder:
+    """Load an unpacked artefact; imports TensorFlow and takes seconds.
+
+    Args:
+        folder: the unpacked artefact, as `unpack` returns it.
+        threads: TensorFlow's threads, 0 for all cores. The first model of a process decides.
+
+    Raises:
+        TfEmbeddingsError: the manifest does not fit this runtime, or a Python package is missing.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    try:
+        encoder = load_encoder(manifest, folder, threads)
+    except ModuleNotFoundError as error:
+        raise TfEmbeddingsError(
+            f"tf_embeddings: model '{manifest.model}' needs the Python package '{error.name}', "
+            f"which is not installed. Install it with: {PIP_COMMAND}"
+        ) from None
+    return Embedder(manifest, encoder)
+
+
+def cached(folder: Path | str, threads: int = 0) -> Embedder:
+    """Load an unpacked artefact once per process; threads that come meanwhile wait for it."""
+    key = (os.path.realpath(folder), os.getpid())
+    with _lock:
+        if key not in _cached:
+            _cached[key] = load(folder, threads)
+        return _cached[key]

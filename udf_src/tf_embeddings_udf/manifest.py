@@ -1,0 +1,211 @@
+"""manifest.json: what an artefact holds and how its model is run."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
+
+FORMAT = 1
+"""Layout of the artefact: a runtime reads exactly one."""
+
+CONTRACT = 1
+"""What the numbers mean: the same model under another contract is another version."""
+
+MANIFEST = "manifest.json"
+MODEL_FOLDER = "model"
+
+# Largest dimension of Snowflake's VECTOR is 4096; DuckDB's arrays end at 100,000.
+_MOST_DIMENSIONS = 100_000
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_VERSION = re.compile(r"v[0-9a-f]{12}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Digest and size in bytes of one file of the artefact."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The validated content of manifest.json, format 1.
+
+    `files` maps the path of every other file of the artefact, relative and with `/`, to what it
+    must be. `max_tokens` is None where the kind of encoder has no limit that it could tell.
+    """
+
+    model: str
+    version: str
+    dimensions: int
+    kind: str
+    encoder: Mapping[str, Any]
+    normalize: bool
+    max_tokens: int | None
+    source: Mapping[str, Any]
+    licence: str | None
+    tensorflow: str
+    packages: tuple[str, ...]
+    files: Mapping[str, FileEntry]
+
+
+def read_manifest(source: Path | bytes, label: str | None = None) -> Manifest:
+    """Read and validate the manifest of an artefact.
+
+    Args:
+        source: an unpacked artefact's folder, an artefact's file, or an artefact's bytes. Of a
+            file only the directory and this one entry are read.
+        label: what messages call it; the file's or folder's name if not given.
+
+    Raises:
+        TfEmbeddingsError: it is missing, no zip, cut in half, of another format or contract, or
+            says something that it may not.
+    """
+    if isinstance(source, bytes):
+        label = label or "the artefact"
+        return parse_manifest(_entry_of_zip(io.BytesIO(source), label), label)
+    label = label or source.name
+    if not source.is_dir():
+        return parse_manifest(_entry_of_zip(source, label), label)
+    try:
+        raw = (source / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        raise TfEmbeddingsError(
+            f"tf_embeddings: the folder '{source}' holds no {MANIFEST}, so it is no unpacked "
+            f"artefact. Make one with: {stage_command('<model>')}"
+        ) from None
+    return parse_manifest(raw, label)
+
+
+def parse_manifest(raw: bytes, label: str) -> Manifest:
+    """Validate the text of a manifest; `label` names the artefact in messages."""
+    try:
+        fields = json.loads(raw)
+    except ValueError as error:
+        raise _unusable(label, f"its {MANIFEST} is not JSON ({error})") from None
+    if not isinstance(fields, dict):
+        raise _unusable(label, f"its {MANIFEST} is a {type(fields).__name__}, not an object")
+    _require_known_number(fields, "format", FORMAT, label)
+    _require_known_number(fields, "contract", CONTRACT, label)
+    for name, (allowed, accepts) in _RULES.items():
+        if name not in fields:
+            raise _unusable(label, f"its {MANIFEST} lacks '{name}', {allowed}")
+        if not accepts(fields[name]):
+            came = json.dumps(fields[name])
+            came = came if len(came) <= 60 else came[:57] + "..."
+            raise _unusable(label, f"its {MANIFEST} says {name}: {came}, not {allowed}")
+    return Manifest(
+        model=fields["model"],
+        version=fields["version"],
+        dimensions=fields["dimensions"],
+        kind=fields["kind"],
+        encoder=fields["encoder"],
+        normalize=fields["normalize"],
+        max_tokens=fields["max_tokens"],
+        source=fields["source"],
+        licence=fields["licence"],
+        tensorflow=fields["tensorflow"],
+        packages=tuple(fields["packages"]),
+        files={path: FileEntry(**entry) for path, entry in fields["files"].items()},
+    )
+
+
+def is_safe_path(path: str) -> bool:
+    r"""Tell whether a path of an artefact stays in its folder: relative, `/`, no `..`, no `\`."""
+    parts = path.split("/")
+    return not (set(parts) & {"", ".", ".."} or re.search(r"[\\:\x00-\x1f]", path))
+
+
+def _entry_of_zip(source: Path | io.BytesIO, label: str) -> bytes:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return archive.read(MANIFEST)
+    except FileNotFoundError:
+        raise TfEmbeddingsError(
+            f"tf_embeddings: the artefact '{source}' does not exist. "
+            f"Make it with: {stage_command('<model>')}"
+        ) from None
+    except KeyError:
+        raise _unusable(label, f"it holds no {MANIFEST}") from None
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise _unusable(label, f"it is cut short, or no zip at all ({error})") from None
+
+
+def _require_known_number(fields: Mapping[str, Any], name: str, known: int, label: str) -> None:
+    came = fields.get(name)
+    if type(came) is int and came == known:
+        return
+    raise TfEmbeddingsError(
+        f"tf_embeddings: the artefact {label} has {name} {json.dumps(came)}, and the installed "
+        f"tf_embeddings knows {name} {known} alone. Install the tf_embeddings that made it, or "
+        f"stage the model again with: {stage_command('<model>')}"
+    )
+
+
+def _unusable(label: str, what: str) -> TfEmbeddingsError:
+    return TfEmbeddingsError(
+        f"tf_embeddings: the artefact {label} cannot be used: {what}. Delete it and stage the "
+        f"model again with: {stage_command('<model>')}"
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return type(value) is int and least <= value <= most
+
+
+def _is_files(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        is_safe_path(path)
+        and path != MANIFEST
+        and isinstance(entry, dict)
+        and entry.keys() == {"sha256", "bytes"}
+        and isinstance(entry["sha256"], str)
+        and _DIGEST.fullmatch(entry["sha256"])
+        and _is_whole(entry["bytes"], 0, 2**32)
+        for path, entry in value.items()
+    )
+
+
+_RULES: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "model": (
+        "a name of a-z, 0-9 and _ that starts with a letter",
+        lambda v: isinstance(v, str) and _NAME.fullmatch(v),
+    ),
+    "version": (
+        "'v' and 12 hex digits",
+        lambda v: isinstance(v, str) and _VERSION.fullmatch(v),
+    ),
+    "dimensions": (
+        f"a whole number from 1 to {_MOST_DIMENSIONS}",
+        lambda v: _is_whole(v, 1, _MOST_DIMENSIONS),
+    ),
+    "kind": ("the name of a kind of encoder", _is_text),
+    "encoder": ("the encoder's parameters", lambda v: isinstance(v, dict)),
+    "normalize": ("true or false", lambda v: isinstance(v, bool)),
+    "max_tokens": (
+        "null or a whole number of at least 1",
+        lambda v: v is None or _is_whole(v, 1, 2**31 - 1),
+    ),
+    "source": ("an object", lambda v: isinstance(v, dict)),
+    "licence": ("null or a licence's name", lambda v: v is None or _is_text(v)),
+    "tensorflow": ("a version of TensorFlow", _is_text),
+    "packages": (
+        "a list of Python packages",
+        lambda v: isinstance(v, list) and all(map(_is_text, v)),
+    ),
+    "files": ("a digest and a size for each file", _is_files),
+}

@@ -1,0 +1,201 @@
+"""From a column of texts to vectors: what every kind of encoder needs around it.
+
+Blanks are dropped, equal texts are embedded once, texts are sorted by length and cut into small
+batches by a budget of padded tokens, rows that fail are isolated, and everything is scattered back
+to where it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from tf_embeddings_udf.errors import TfEmbeddingsError
+
+if TYPE_CHECKING:
+    from tf_embeddings_udf.encoders import Encoder, Prepared
+    from tf_embeddings_udf.manifest import Manifest
+
+OK, NULL, BLANK, ERROR = "ok", "null", "blank", "error"
+
+_PROBE = "test"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of each text, in the order of the texts.
+
+    Attributes:
+        embeddings: float32 [n, dimensions], contiguous; zeros where `valid` is False.
+        valid: bool [n]: there is an embedding. True exactly where the status is `ok`.
+        token_counts: int32 [n]: tokens before truncation, special ones included; 0 for a blank.
+        is_truncated: bool [n].
+        counted: bool [n]: token_counts and is_truncated mean something; elsewhere they are NULL.
+        statuses: str [n]: `ok`, `null`, `blank` or `error`.
+    """
+
+    embeddings: np.ndarray
+    valid: np.ndarray
+    token_counts: np.ndarray
+    is_truncated: np.ndarray
+    counted: np.ndarray
+    statuses: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Outcomes:
+        """Return the outcomes of these rows, in this order."""
+        return Outcomes(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+class Planner:
+    """Embeds columns of texts with one encoder; keeps nothing between them."""
+
+    def __init__(self, encoder: Encoder, manifest: Manifest) -> None:
+        """Plan for this encoder; the manifest gives the dimensions and whether to normalise."""
+        self._encoder = encoder
+        self._manifest = manifest
+        self._is_sound = False
+
+    def embed(self, texts: Sequence[str | None]) -> Outcomes:
+        """Embed texts.
+
+        Raises:
+            TfEmbeddingsError: the model fails on any text, or gives what its manifest excludes.
+        """
+        row_of: dict[str, int] = {}
+        rows = np.array(
+            [-1 if text is None else row_of.setdefault(text, len(row_of)) for text in texts],
+            np.intp,
+        )
+        distinct = list(row_of)
+        # One row for each distinct text, and a last one that every NULL points to.
+        outcomes = _blanks(len(distinct) + 1, self._manifest.dimensions)
+        outcomes.statuses[-1] = NULL
+        if self._encoder.counts_tokens:
+            outcomes.counted[:-1] = True
+
+        with_text = [row for row, text in enumerate(distinct) if text.strip()]
+        prepared = self._prepare([distinct[row] for row in with_text])
+        todo: dict[int, Prepared] = {}
+        for row, one in zip(with_text, prepared, strict=True):
+            if one is None:
+                outcomes.statuses[row] = ERROR
+                outcomes.counted[row] = False
+            elif one.cost:
+                todo[row] = one
+                outcomes.token_counts[row] = one.token_count or 0
+                outcomes.is_truncated[row] = bool(one.is_truncated)
+        vectors = self._run(list(todo.values()))
+        is_good = ~np.isnan(vectors[:, 0])
+        with_tokens = np.array(list(todo), np.intp)
+        good = with_tokens[is_good]
+        outcomes.statuses[with_tokens] = ERROR
+        outcomes.statuses[good] = OK
+        outcomes.valid[good] = True
+        outcomes.embeddings[good] = vectors[is_good]
+        return outcomes.take(rows)
+
+    def _prepare(self, texts: list[str]) -> list[Prepared | None]:
+        """Tokenise; None for a text that cannot be."""
+        return self._isolating(self._encoder.prepare, texts)
+
+    def _run(self, prepared: list[Prepared]) -> np.ndarray:
+        """Run the model: a row for each text, NaN where it gave no vector."""
+        vectors = np.full((len(prepared), self._manifest.dimensions), np.nan, np.float32)
+        for batch in batches([one.cost for one in prepared], self._encoder.budget):
+            results = self._isolating(self._vectors, [prepared[row].payload for row in batch])
+            for row, vector in zip(batch, results, strict=True):
+                if vector is not None:
+                    vectors[row] = vector
+        return vectors
+
+    def _vectors(self, payloads: Sequence[Any]) -> list[np.ndarray | None]:
+        """Run one batch; None for a row that is not finite, or all zeros: it has no direction."""
+        vectors = self._encoder.run(payloads)
+        expected = (len(payloads), self._manifest.dimensions)
+        if vectors.shape != expected:
+            raise TfEmbeddingsError(
+                f"tf_embeddings: model '{self._manifest.model}' gave an output of shape "
+                f"{list(vectors.shape)} where its manifest says {list(expected)}. "
+                f"Stage the model again."
+            )
+        # In float64: the square of a large float32 would be infinite.
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+        is_good = np.isfinite(lengths) & (lengths > 0)
+        if self._manifest.normalize:
+            lengths[~is_good] = 1
+            vectors = (vectors / lengths[:, None]).astype(np.float32)
+        return [vector if good else None for vector, good in zip(vectors, is_good, strict=True)]
+
+    def _isolating(
+        self, call: Callable[[list[Item]], Sequence[Result | None]], items: list[Item]
+    ) -> list[Result | None]:
+        """Call with all items, and by halves again with those that have no result.
+
+        A row that fails costs its neighbours time, never their result; None is left for it alone.
+        """
+        if not items:
+            return []
+        try:
+            results: list[Result | None] = list(call(items))
+        except TfEmbeddingsError:
+            raise
+        except Exception as error:
+            self._raise_if_broken(error)
+            results = [None] * len(items)
+        failed = [row for row, result in enumerate(results) if result is None]
+        if not failed or len(items) == 1:
+            return results
+        middle = len(failed) // 2 if len(failed) == len(items) else len(failed)
+        for some in (failed[:middle], failed[middle:]):
+            again = self._isolating(call, [items[row] for row in some])
+            for row, result in zip(some, again, strict=True):
+                results[row] = result
+        return results
+
+    def _raise_if_broken(self, error: Exception) -> None:
+        """Raise where not the texts are at fault but the model: it fails on an easy text too."""
+        if self._is_sound:
+            return
+        try:
+            prepared = self._encoder.prepare([_PROBE])
+            self._encoder.run([one.payload for one in prepared])
+        except Exception:
+            first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise TfEmbeddingsError(
+                f"tf_embeddings: model '{self._manifest.model}' fails on every text "
+                f"({type(error).__name__}: {first_line}). Stage the model again with the "
+                f"TensorFlow that is installed here."
+            ) from error
+        self._is_sound = True
+
+
+def batches(costs: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Cut rows into batches of like cost: the longest times the rows stays within the budget.
+
+    A row that is over the budget on its own is a batch on its own.
+    """
+    batch: list[int] = []
+    for row in sorted(range(len(costs)), key=costs.__getitem__):
+        if batch and costs[row] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _blanks(count: int, dimensions: int) -> Outcomes:
+    return Outcomes(
+        embeddings=np.zeros((count, dimensions), np.float32),
+        valid=np.zeros(count, bool),
+        token_counts=np.zeros(count, np.int32),
+        is_truncated=np.zeros(count, bool),
+        counted=np.zeros(count, bool),
+        statuses=np.full(count, BLANK, "<U5"),
+    )
