@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,23 +20,59 @@ if TYPE_CHECKING:
     from tf_embeddings_udf.manifest import Manifest
 
 
+# Lines that TensorFlow logs while it is imported, whatever TF_CPP_MIN_LOG_LEVEL says: in absl's
+# format, announced by a warning, or in its own. tensorflow/tensorflow#100442
+_CHATTER = re.compile(
+    rb"[IWE]\d{4} \d\d:\d\d:"
+    rb"|WARNING: All log messages before absl::Init"
+    rb"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] "
+)
+
+
 def import_tensorflow(threads: int) -> Any:  # noqa: ANN401 - TensorFlow ships no types
     """Import TensorFlow, silent, with `threads` threads (0: all cores).
 
     The number of threads is the process's: it can be set until TensorFlow first runs something,
     and the first model to be loaded decides.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
+    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        import tensorflow as tf
+    else:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        with _without_chatter():
+            import tensorflow as tf
 
-    tf.get_logger().setLevel("ERROR")
+        tf.get_logger().setLevel("ERROR")
     if threads:
-        try:
+        # RuntimeError: TensorFlow has started its threads already.
+        with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
-        except RuntimeError:
-            pass
     return tf
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Hold back what is written to stderr, and then write all of it but TensorFlow's chatter.
+
+    The chatter comes from C++, so it is the file descriptor that is held.
+    """
+    try:
+        stderr = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            for line in held:
+                if not _CHATTER.match(line):
+                    os.write(2, line)
 
 
 class Signature:
@@ -63,8 +103,7 @@ class Signature:
 
     def __call__(self, inputs: Mapping[str, Any]) -> np.ndarray:
         """Run the model: float32 [rows, dimensions]."""
-        rows = self._call(**inputs)[self._output].numpy().astype("float32", copy=False)
-        return rows
+        return self._call(**inputs)[self._output].numpy().astype("float32", copy=False)
 
     def _parameter(self, name: str) -> str:
         value = self._manifest.encoder.get(name)
