@@ -14,7 +14,6 @@ from tf_embeddings_udf.artefact import build_of, unpack
 from tf_embeddings_udf.embedder import Embedder, cached, load
 from tf_embeddings_udf.errors import PIP_COMMAND, TfEmbeddingsError, stage_command
 from tf_embeddings_udf.manifest import CONTRACT, FORMAT, Manifest, read_manifest
-from tf_embeddings_udf.planner import Outcomes
 
 __all__ = [
     "CONTRACT",
@@ -22,7 +21,6 @@ __all__ = [
     "PIP_COMMAND",
     "Embedder",
     "Manifest",
-    "Outcomes",
     "TfEmbeddingsError",
     "build_of",
     "cached",

@@ -6,23 +6,25 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tf_embeddings_udf.encoders import Encoder, load_encoder
 from tf_embeddings_udf.errors import PIP_COMMAND, TfEmbeddingsError
 from tf_embeddings_udf.manifest import Manifest, read_manifest
-from tf_embeddings_udf.planner import Outcomes, Planner
 
-_cached: dict[tuple[str, int], Embedder] = {}
+if TYPE_CHECKING:
+    from tf_embeddings_udf.planner import Outcomes, Planner
+
+_cached: dict[tuple[str, int], Embedder] = {}  # by folder and process
 _lock = threading.Lock()
 
 
 class Embedder:
     """A loaded model. Any number of threads may call it; a forked child may not."""
 
-    def __init__(self, manifest: Manifest, encoder: Encoder) -> None:
-        """Wrap a loaded encoder; `load` makes both."""
+    def __init__(self, manifest: Manifest, planner: Planner) -> None:
+        """Wrap a planner around a loaded encoder; `load` makes them."""
         self.manifest = manifest
-        self._planner = Planner(encoder, manifest)
+        self._planner = planner
         self._process = os.getpid()
 
     @property
@@ -59,13 +61,16 @@ def load(folder: Path | str, threads: int = 0) -> Embedder:
     folder = Path(folder)
     manifest = read_manifest(folder)
     try:
-        encoder = load_encoder(manifest, folder, threads)
+        from tf_embeddings_udf.encoders import load_encoder
+        from tf_embeddings_udf.planner import Planner
+
+        planner = Planner(load_encoder(manifest, folder, threads), manifest)
     except ModuleNotFoundError as error:
         raise TfEmbeddingsError(
             f"tf_embeddings: model '{manifest.model}' needs the Python package '{error.name}', "
             f"which is not installed. Install it with: {PIP_COMMAND}"
         ) from None
-    return Embedder(manifest, encoder)
+    return Embedder(manifest, planner)
 
 
 def cached(folder: Path | str, threads: int = 0) -> Embedder:

@@ -25,7 +25,7 @@ class TokensEncoder:
     """BERT and its family. A payload is an int array [2, tokens]: ids and segment ids."""
 
     counts_tokens = True
-    budget = 4096
+    budget = 2048
 
     def __init__(self, manifest: Manifest, folder: Path, threads: int) -> None:
         """Load the tokenizer and the model."""

@@ -1,0 +1,250 @@
+"""The dbt-duckdb plugin: each artefact of the stage folder becomes a SQL function.
+
+    plugins:
+      - module: tf_embeddings_duckdb
+        config:
+          stage: tf_embeddings_stage    # where artefacts are staged
+          cache: …                      # where they are unpacked: <stage>/.cache
+          threads: 0                    # TensorFlow's threads; 0: all cores
+
+`tf_embeddings_<model>_<build>(text)` answers `STRUCT(embedding FLOAT[n], token_count INTEGER,
+is_truncated BOOLEAN, status VARCHAR)`; the model is unpacked and loaded at the first call.
+`tf_embeddings_check(model, version, build, dimensions)` answers true, or raises the sentence that
+says what is wrong with a pin or its artefact. It is there whatever the stage folder holds.
+
+A relative `stage` or `cache` starts from the folder that dbt is called in, as dbt-duckdb's own
+`path` and `module_paths` do; `--project-dir` does not move it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from dbt.adapters.duckdb.plugins import BasePlugin
+from tf_embeddings_udf import (
+    PIP_COMMAND,
+    Manifest,
+    TfEmbeddingsError,
+    cached,
+    read_manifest,
+    stage_command,
+    unpack,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from tf_embeddings_udf.planner import Outcomes
+
+CHECK = "tf_embeddings_check"
+
+_FILE_NAME = re.compile(r"([a-z][a-z0-9_]{0,39})-(b[0-9a-f]{12})\.zip")
+_MOST_FILES_LISTED = 5
+
+# DuckDB keeps a pointer to a Python function for as long as the database is open, but a reference
+# only as long as the connection that registered it: without these it calls freed memory.
+_registered: list[Callable[..., Any]] = []
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The stage folder, and where and how its artefacts are run."""
+
+    folder: Path
+    cache: Path
+    threads: int
+
+    def artefacts(self) -> list[Path]:
+        """Return the artefacts' files, `<model>/<version>/<model>-<build>.zip`, sorted."""
+        found = self.folder.glob("*/*/*.zip")
+        return sorted(path for path in found if _FILE_NAME.fullmatch(path.name))
+
+
+class Plugin(BasePlugin):
+    """Registers the functions on the connection that dbt opens."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Read the configuration; the stage folder need not exist."""
+        self._stage = _stage(plugin_config)
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Register the check, and a function for each artefact that can be read.
+
+        One that cannot be read does not stop dbt: most of a project's nodes embed nothing. The
+        check says what is wrong with it to those that do.
+        """
+        check = functools.partial(_check, self._stage)
+        texts: list[Any] = ["VARCHAR", "VARCHAR", "VARCHAR", "INTEGER"]
+        # With side effects: else DuckDB calls it several times for one row of constants.
+        _register(conn, CHECK, check, texts, conn.sqltype("BOOLEAN"), side_effects=True)
+        for path in self._stage.artefacts():
+            try:
+                manifest = read_manifest(path)
+            except TfEmbeddingsError:
+                continue
+            _register(
+                conn,
+                f"tf_embeddings_{path.stem.replace('-', '_')}",
+                _embed_function(self._stage, path),
+                ["VARCHAR"],
+                conn.sqltype(
+                    f"STRUCT(embedding FLOAT[{manifest.dimensions}], token_count INTEGER, "
+                    f"is_truncated BOOLEAN, status VARCHAR)"
+                ),
+                type="arrow",
+                null_handling="special",
+            )
+
+
+def _stage(config: Mapping[str, Any]) -> Stage:
+    folder = Path(_text(config, "stage", "tf_embeddings_stage")).expanduser().absolute()
+    cache = Path(_text(config, "cache", str(folder / ".cache"))).expanduser().absolute()
+    threads = config.get("threads", 0)
+    if type(threads) is not int or threads < 0:
+        raise TfEmbeddingsError(
+            f"tf_embeddings: the plugin's config says threads: {threads!r}; give a whole number, "
+            f"0 for all cores."
+        )
+    return Stage(folder, cache, threads)
+
+
+def _text(config: Mapping[str, Any], key: str, default: str) -> str:
+    value = config.get(key, default)
+    if isinstance(value, str) and value:
+        return value
+    raise TfEmbeddingsError(
+        f"tf_embeddings: the plugin's config says {key}: {value!r}; give the path of a folder."
+    )
+
+
+def _register(
+    conn: duckdb.DuckDBPyConnection,
+    name: str,
+    function: Callable[..., Any],
+    parameters: list[Any],
+    returns: Any,  # noqa: ANN401 - duckdb's type is private
+    **options: Any,  # noqa: ANN401 - passed on
+) -> None:
+    try:
+        conn.create_function(name, function, parameters, returns, **options)
+    except (duckdb.CatalogException, duckdb.NotImplementedException):
+        # It is there: dbt was called before in this process, and the database stayed open.
+        if not conn.execute(
+            "select 1 from duckdb_functions() where function_name = ? limit 1", [name]
+        ).fetchall():
+            raise
+    else:
+        _registered.append(function)
+
+
+def _embed_function(stage: Stage, path: Path) -> Callable[[pa.ChunkedArray], pa.StructArray]:
+    """Return the Arrow function of one artefact; DuckDB calls it from several threads at once."""
+    model, build = _model_and_build(path)
+
+    @functools.cache
+    def folder() -> Path:
+        return unpack(path, stage.cache, model=model, build=build)
+
+    def embed(texts: pa.ChunkedArray) -> pa.StructArray:
+        embedder = cached(folder(), stage.threads)
+        return _to_arrow(embedder.embed(texts.to_pylist()))
+
+    return embed
+
+
+def _to_arrow(outcomes: Outcomes) -> pa.StructArray:
+    """Return the outcomes as Arrow; the vectors are not copied."""
+    import pyarrow as pa
+
+    rows, dimensions = outcomes.embeddings.shape
+    no_vector = pa.array(~outcomes.valid)
+    vectors = pa.array(outcomes.embeddings.reshape(rows * dimensions))
+    return pa.StructArray.from_arrays(
+        [
+            pa.FixedSizeListArray.from_arrays(vectors, dimensions, mask=no_vector),
+            pa.array(outcomes.token_counts, mask=~outcomes.counted),
+            pa.array(outcomes.is_truncated, mask=~outcomes.counted),
+            pa.array(outcomes.statuses),
+        ],
+        names=["embedding", "token_count", "is_truncated", "status"],
+    )
+
+
+def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) -> bool:
+    """Return True where the artefact of a pin can be run, and unpack it.
+
+    Raises:
+        TfEmbeddingsError: it is missing, damaged, not what the pin says, or lacks a package.
+    """
+    path = _staged(stage, model, version, build)
+    manifest = read_manifest(path)
+    if (manifest.version, manifest.dimensions) != (version, dimensions):
+        raise TfEmbeddingsError(
+            f"tf_embeddings: the pin of model '{model}' says version {version} and {dimensions} "
+            f"dimensions, and its artefact {path.name} is version {manifest.version} and has "
+            f"{manifest.dimensions}. Correct the pin in var tf_embeddings_models; to write it "
+            f"anew: {stage_command(model)}"
+        )
+    _require_packages(manifest)
+    unpack(path, stage.cache, model=model, build=build)
+    return True
+
+
+def _staged(stage: Stage, model: str, version: str, build: str) -> Path:
+    """Return the file of an artefact: where it belongs, or where another version has it."""
+    name = f"{model}-{build}.zip"
+    staged = stage.artefacts()
+    expected = stage.folder / model / version / name
+    if expected in staged:
+        return expected
+    elsewhere = [path for path in staged if path.name == name]
+    if elsewhere:
+        return elsewhere[0]
+    raise TfEmbeddingsError(
+        f"tf_embeddings: the artefact of model '{model}' (version {version}, build {build}) is "
+        f"not in the stage folder '{stage.folder}' ({_listing(stage, staged)}). "
+        f"Stage it with: {stage_command(model)}"
+    )
+
+
+def _listing(stage: Stage, staged: list[Path]) -> str:
+    if not stage.folder.is_dir():
+        return "it does not exist"
+    if not staged:
+        return "it is empty"
+    names = [path.relative_to(stage.folder).as_posix() for path in staged[:_MOST_FILES_LISTED]]
+    more = len(staged) - len(names)
+    return f"it has: {', '.join(names)}{f' and {more} more' if more else ''}"
+
+
+def _require_packages(manifest: Manifest) -> None:
+    needed = dict.fromkeys([*manifest.packages, "pyarrow"])
+    missing = [name for name in needed if not _is_installed(name)]
+    if not missing:
+        return
+    packages = ", ".join(missing)
+    raise TfEmbeddingsError(
+        f"tf_embeddings: model '{manifest.model}' needs Python packages that are not installed: "
+        f"{packages}. Install them with: {PIP_COMMAND}"
+    )
+
+
+def _is_installed(package: str) -> bool:
+    """Tell whether a package can be imported, without importing it: TensorFlow takes seconds."""
+    try:
+        return importlib.util.find_spec(package.replace("-", "_")) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _model_and_build(path: Path) -> tuple[str, str]:
+    match = _FILE_NAME.fullmatch(path.name)
+    if match is None:
+        raise ValueError(path.name)
+    return match[1], match[2]
