@@ -166,11 +166,10 @@ class Planner:
             prepared = self._encoder.prepare([_PROBE])
             self._encoder.run([one.payload for one in prepared])
         except Exception:
-            first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise TfEmbeddingsError(
-                f"tf_embeddings: model '{self._manifest.model}' fails on every text "
-                f"({type(error).__name__}: {first_line}). Stage the model again with the "
-                f"TensorFlow that is installed here."
+                f"tf_embeddings: model '{self._manifest.model}' fails on every text ({what}). "
+                f"Stage the model again with the TensorFlow that is installed here."
             ) from error
         self._is_sound = True
 

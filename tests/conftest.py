@@ -1,0 +1,59 @@
+"""Fixtures that the tests share. Models are saved once a session; see makers.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import makers
+import pytest
+from tf_embeddings_udf import Embedder, load, unpack
+
+
+@pytest.fixture(scope="session")
+def saved_tokens_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The folder of a small encoder of kind `tokens`, and its parameters."""
+    folder = tmp_path_factory.mktemp("tokens") / "model"
+    return folder, makers.save_tokens_model(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> makers.Artefact:
+    """A small model of kind `tokens`, staged; 8 dimensions, at most 16 tokens."""
+    return makers.write_artefact(*saved_tokens_model, tmp_path_factory.mktemp("tiny_stage"))
+
+
+@pytest.fixture(scope="session")
+def strings(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+    """A small model of kind `text`, not normalised, staged; some texts break it."""
+    folder = tmp_path_factory.mktemp("strings") / "model"
+    parameters = makers.save_text_model(folder)
+    stage = tmp_path_factory.mktemp("strings_stage")
+    return makers.write_artefact(folder, parameters, stage, model="strings", normalize=False)
+
+
+@pytest.fixture(scope="session")
+def keras_model(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+    """A Keras model that takes strings, staged."""
+    folder = tmp_path_factory.mktemp("keras") / "model"
+    parameters = makers.save_keras_model(folder)
+    stage = tmp_path_factory.mktemp("keras_stage")
+    return makers.write_artefact(folder, parameters, stage, model="keras_model")
+
+
+def load_artefact(artefact: makers.Artefact) -> Embedder:
+    """Unpack an artefact beside its stage, and load it."""
+    cache = artefact.stage / ".cache"
+    return load(unpack(artefact.path, cache, model=artefact.model, build=artefact.build))
+
+
+@pytest.fixture(scope="session")
+def tiny_embedder(tiny: makers.Artefact) -> Embedder:
+    return load_artefact(tiny)
+
+
+@pytest.fixture(scope="session")
+def strings_embedder(strings: makers.Artefact) -> Embedder:
+    return load_artefact(strings)

@@ -1,0 +1,219 @@
+"""Small real models, and artefacts around them, made where a test needs them.
+
+They take seconds, not a download: a WordPiece tokenizer trained on a few sentences, an encoder of
+a few kilobytes whose vectors depend on every token and its place, a model of TensorFlow's string
+operations, and a Keras one. Each is saved, packed and loaded as a user's model is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CORPUS = [
+    "the quick brown fox jumps over the lazy dog",
+    "a person is riding a horse on a sunny day",
+    "how do i reset my password and where is my invoice",
+    "съешь же ещё этих мягких французских булок",
+    "نص حكيم له سر قاطع وذو شأن عظيم",
+    "敏捷的棕色狐狸跳过了懒狗",
+]
+
+TOKENS_LIMIT = 16
+
+Tensor = Any  # TensorFlow ships no types
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """An artefact in a stage folder."""
+
+    path: Path
+    model: str
+    version: str
+    build: str
+    dimensions: int
+
+    @property
+    def stage(self) -> Path:
+        return self.path.parents[2]
+
+    @property
+    def function(self) -> str:
+        return f"tf_embeddings_{self.model}_{self.build}"
+
+
+def save_tokenizer(path: Path) -> None:
+    """Train a WordPiece tokenizer; its file asks for padding and truncation, as MiniLM's does."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    tokenizer.train_from_iterator(
+        CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special)
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=8)
+    tokenizer.save(str(path))
+
+
+def save_tokens_model(folder: Path, *, dimensions: int = 8) -> dict[str, Any]:
+    """Save an encoder of token ids; return its kind and parameters for the manifest.
+
+    A vector is the mean over the tokens of sin(row of the token + 0.1 * place): bounded, different
+    for each word order, and free of what padding adds.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    class Encoder(tf.Module):
+        def __init__(self) -> None:
+            random = np.random.default_rng(7)
+            self.table = tf.Variable(random.normal(size=(300, dimensions)), dtype=tf.float32)
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, None], tf.int32, name="input_ids"),
+                tf.TensorSpec([None, None], tf.int32, name="attention_mask"),
+            ]
+        )
+        def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+            weights = tf.cast(attention_mask, tf.float32)[:, :, None]
+            places = tf.range(tf.shape(input_ids)[1], dtype=tf.int32)
+            places = tf.cast(places, tf.float32)[None, :, None]
+            states = tf.sin(tf.gather(self.table, input_ids) + 0.1 * places) * weights
+            return {"embedding": tf.reduce_sum(states, 1) / tf.reduce_sum(weights, 1)}
+
+    encoder = Encoder()
+    tf.saved_model.save(encoder, str(folder), signatures={"serving_default": encoder.__call__})
+    save_tokenizer(folder / "tokenizer.json")
+    return {
+        "kind": "tokens",
+        "dimensions": dimensions,
+        "max_tokens": TOKENS_LIMIT,
+        "encoder": {
+            "signature": "serving_default",
+            "input_ids": "input_ids",
+            "attention_mask": "attention_mask",
+            "token_type_ids": None,
+            "output": "embedding",
+            "tokenizer": "tokenizer.json",
+            "max_tokens": TOKENS_LIMIT,
+        },
+        "packages": ["numpy", "tensorflow", "tokenizers"],
+    }
+
+
+def save_text_model(folder: Path, *, rank: int = 1) -> dict[str, Any]:
+    """Save a model that takes strings, and that some of them break.
+
+    'number: x' fails where x is no number; 'not a number' gives NaN; 'nothing' gives zeros; 'huge'
+    gives components whose squares no float32 holds. Other texts give their byte counts.
+    """
+    import tensorflow as tf
+
+    class Model(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None] * rank, tf.string, name="texts")])
+        def __call__(self, texts: Tensor) -> dict[str, Tensor]:
+            texts = tf.reshape(texts, [-1])
+            is_number = tf.strings.regex_full_match(texts, "number: .*")
+            numbers = tf.where(is_number, tf.strings.regex_replace(texts, "^number: ", ""), "0")
+            lengths = tf.cast(tf.strings.length(texts), tf.float32)
+            rows = tf.stack([lengths, tf.ones_like(lengths), tf.strings.to_number(numbers)], 1)
+            rows = tf.where((texts == "not a number")[:, None], float("nan"), rows)
+            rows = tf.where((texts == "nothing")[:, None], 0.0, rows)
+            rows = tf.where((texts == "huge")[:, None], 1e30, rows)
+            return {"embedding": rows}
+
+    model = Model()
+    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.__call__})
+    return _text_parameters("texts", "embedding", rank, dimensions=3)
+
+
+def save_keras_model(folder: Path) -> dict[str, Any]:
+    """Save what a Keras user has: TextVectorization, an embedding, a pooling; `model.export`."""
+    import keras
+
+    keras.utils.set_random_seed(7)
+    vectorize = keras.layers.TextVectorization(output_sequence_length=32)
+    vectorize.adapt(CORPUS)
+    texts = keras.Input(shape=(1,), dtype="string", name="texts")
+    states = keras.layers.Embedding(vectorize.vocabulary_size(), 6)(vectorize(texts))
+    model = keras.Model(texts, keras.layers.GlobalAveragePooling1D(name="vector")(states))
+    model.export(str(folder), verbose=False)
+    return _text_parameters("texts", "output_0", 2, dimensions=6)
+
+
+def write_artefact(
+    model_folder: Path,
+    parameters: Mapping[str, Any],
+    stage: Path,
+    *,
+    model: str = "tiny",
+    **overrides: object,
+) -> Artefact:
+    """Pack a saved model into a stage folder; `overrides` change fields of the manifest."""
+    files = {
+        f"model/{path.relative_to(model_folder).as_posix()}": path.read_bytes()
+        for path in sorted(model_folder.rglob("*"))
+        if path.is_file() and path.name != "fingerprint.pb"
+    }
+    manifest: dict[str, Any] = {
+        "format": 1,
+        "contract": 1,
+        "model": model,
+        "version": "v" + hashlib.sha256(b"".join(files.values())).hexdigest()[:12],
+        "normalize": True,
+        "source": {"uri": "makers.py", "files": {}},
+        "licence": None,
+        "tensorflow": "2.21.0",
+        "files": {
+            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+            for name, content in files.items()
+        },
+        **parameters,
+        **overrides,
+    }
+    return write_zip(stage, {"manifest.json": json.dumps(manifest).encode(), **files}, manifest)
+
+
+def write_zip(stage: Path, entries: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Artefact:
+    """Write entries as they are, under the name that the bytes and the manifest give."""
+    stage.mkdir(parents=True, exist_ok=True)
+    unnamed = stage / "unnamed.zip"
+    with zipfile.ZipFile(unnamed, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(_entry(name), content)
+    build = "b" + hashlib.sha256(unnamed.read_bytes()).hexdigest()[:12]
+    model, version = str(manifest["model"]), str(manifest["version"])
+    path = stage / model / version / f"{model}-{build}.zip"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unnamed.replace(path)
+    return Artefact(path, model, version, build, manifest["dimensions"])
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    entry.external_attr = (stat.S_IFREG | 0o644) << 16
+    return entry
+
+
+def _text_parameters(name: str, output: str, rank: int, *, dimensions: int) -> dict[str, Any]:
+    return {
+        "kind": "text",
+        "dimensions": dimensions,
+        "max_tokens": None,
+        "encoder": {"signature": "serving_default", "input": name, "rank": rank, "output": output},
+        "packages": ["numpy", "tensorflow"],
+    }
