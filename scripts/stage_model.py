@@ -1,0 +1,24 @@
+"""Stage a text-embedding model: fetch, convert, probe, put on the stage, print its pin.
+
+python dbt_packages/tf_embeddings/scripts/stage_model.py minilm --write
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+try:
+    from tf_embeddings_staging.cli import main
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.startswith("tf_embeddings_staging"):
+        raise
+    sys.exit(
+        f"stage_model: the Python package '{error.name.partition('.')[0]}' is not installed. "
+        f"Install it with: pip install -r dbt_packages/tf_embeddings/requirements.txt"
+    )
+
+if __name__ == "__main__":
+    sys.exit(main())
