@@ -80,7 +80,8 @@ def save_tokens_model(folder: Path, *, dimensions: int = 8) -> dict[str, Any]:
     class Encoder(tf.Module):
         def __init__(self) -> None:
             random = np.random.default_rng(7)
-            self.table = tf.Variable(random.normal(size=(300, dimensions)), dtype=tf.float32)
+            table = tf.constant(random.normal(size=(300, dimensions)), tf.float32)
+            self.table = tf.Variable(table)
 
         @tf.function(
             input_signature=[

@@ -60,7 +60,9 @@ TEXTS = [
 def main() -> None:
     """Embed the texts, one at a time, and write the fixture."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import (  # pyright: ignore[reportMissingImports]
+        SentenceTransformer,
+    )
 
     folder = sys.argv[1] if len(sys.argv) > 1 else str(_installed_model())
     model = SentenceTransformer(folder, device="cpu")

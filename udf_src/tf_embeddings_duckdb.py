@@ -79,6 +79,8 @@ class Plugin(BasePlugin):
         One that cannot be read does not stop dbt: most of a project's nodes embed nothing. The
         check says what is wrong with it to those that do.
         """
+        if not _is_installed("numpy"):  # DuckDB registers no Python function then
+            return
         check = functools.partial(_check, self._stage)
         texts: list[Any] = ["VARCHAR", "VARCHAR", "VARCHAR", "INTEGER"]
         # With side effects: else DuckDB calls it several times for one row of constants.
@@ -99,6 +101,18 @@ class Plugin(BasePlugin):
                 ),
                 type="arrow",
                 null_handling="special",
+            )
+
+    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Where NumPy is missing, define the check in SQL, to say so."""
+        if not _is_installed("numpy"):
+            what = (
+                f"tf_embeddings: the Python package 'numpy' is not installed. "
+                f"Install what tf_embeddings needs with: {PIP_COMMAND}"
+            )
+            cursor.execute(
+                f"create or replace temp macro {CHECK}(model, version, build, dimensions) "
+                f"as error({_sql_literal(what)})"
             )
 
 
@@ -123,6 +137,10 @@ def _text(config: Mapping[str, Any], key: str, default: str) -> str:
     )
 
 
+def _sql_literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _register(
     conn: duckdb.DuckDBPyConnection,
     name: str,
@@ -143,7 +161,7 @@ def _register(
         _registered.append(function)
 
 
-def _embed_function(stage: Stage, path: Path) -> Callable[[pa.ChunkedArray], pa.StructArray]:
+def _embed_function(stage: Stage, path: Path) -> Callable[[Any], Any]:
     """Return the Arrow function of one artefact; DuckDB calls it from several threads at once."""
     model, build = _model_and_build(path)
 
@@ -151,7 +169,9 @@ def _embed_function(stage: Stage, path: Path) -> Callable[[pa.ChunkedArray], pa.
     def folder() -> Path:
         return unpack(path, stage.cache, model=model, build=build)
 
-    def embed(texts: pa.ChunkedArray) -> pa.StructArray:
+    # From a pyarrow.ChunkedArray to a StructArray; DuckDB evaluates a function's annotations, and
+    # pyarrow is not imported before it is needed.
+    def embed(texts: Any) -> Any:  # noqa: ANN401
         embedder = cached(folder(), stage.threads)
         return _to_arrow(embedder.embed(texts.to_pylist()))
 

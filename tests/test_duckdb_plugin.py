@@ -1,0 +1,499 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+import tf_embeddings_duckdb
+from makers import CORPUS, Artefact, write_artefact
+from tf_embeddings_duckdb import Plugin
+from tf_embeddings_udf import Embedder, TfEmbeddingsError
+
+UDF_SRC = Path(__file__).parents[1] / "udf_src"
+STAGE_TINY = "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
+SAME = 1e-6
+
+
+def connect(stage: Path, **config: object) -> duckdb.DuckDBPyConnection:
+    conn = duckdb.connect()
+    plugin = Plugin("tf_embeddings_duckdb", {"stage": str(stage), **config})
+    plugin.configure_connection(conn)
+    return conn
+
+
+def functions(conn: duckdb.DuckDBPyConnection) -> set[str]:
+    rows = conn.execute(
+        "select function_name from duckdb_functions() where function_name like 'tf_embeddings%'"
+    )
+    return {name for (name,) in rows.fetchall()}
+
+
+def error_of(conn: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """Return what the plugin raised in a query, without DuckDB's words in front."""
+    with pytest.raises(duckdb.InvalidInputException) as error:
+        conn.execute(sql).fetchall()
+    prefix = (
+        "Invalid Input Error: Python exception occurred while executing the UDF: "
+        "TfEmbeddingsError: "
+    )
+    assert str(error.value).startswith(prefix)
+    return str(error.value).removeprefix(prefix)
+
+
+def check(artefact: Artefact, **changes: object) -> str:
+    """Return the SQL that checks a pin, by default the right one."""
+    pin: dict[str, Any] = {
+        "model": artefact.model,
+        "version": artefact.version,
+        "build": artefact.build,
+        "dimensions": artefact.dimensions,
+        **changes,
+    }
+    return (
+        f"select tf_embeddings_check('{pin['model']}', '{pin['version']}', '{pin['build']}', "
+        f"{pin['dimensions']})"
+    )
+
+
+@pytest.fixture(scope="module")
+def db(tiny: Artefact) -> Iterator[duckdb.DuckDBPyConnection]:
+    with connect(tiny.stage) as conn:
+        yield conn
+
+
+@pytest.fixture
+def staged(tiny: Artefact, tmp_path: Path) -> Artefact:
+    """The small model in a stage folder of the test's own."""
+    stage = tmp_path / "stage"
+    path = stage / tiny.path.relative_to(tiny.stage)
+    path.parent.mkdir(parents=True)
+    shutil.copy(tiny.path, path)
+    return Artefact(path, tiny.model, tiny.version, tiny.build, tiny.dimensions)
+
+
+# Semantics, through SQL.
+
+
+def test_a_text_becomes_a_struct_with_a_fixed_size_vector(
+    db: duckdb.DuckDBPyConnection, tiny: Artefact, tiny_embedder: Embedder
+) -> None:
+    row = db.execute(f"select r, typeof(r) from (select {tiny.function}('the fox') as r)")
+    outcome, of_type = row.fetchall()[0]
+    assert of_type == (
+        "STRUCT(embedding FLOAT[8], token_count INTEGER, is_truncated BOOLEAN, status VARCHAR)"
+    )
+    expected = tiny_embedder.embed(["the fox"]).embeddings[0]
+    np.testing.assert_allclose(outcome["embedding"], expected, rtol=0, atol=SAME)
+    assert (outcome["token_count"], outcome["is_truncated"], outcome["status"]) == (4, False, "ok")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "token_count", "is_truncated"),
+    [
+        ("null", "null", None, None),
+        ("''", "blank", 0, False),
+        ("'   '", "blank", 0, False),
+        ("chr(9) || chr(10) || chr(8195)", "blank", 0, False),
+        ("chr(0)", "blank", 0, False),
+        ("'😀'", "ok", 3, False),
+        ("'fox' || chr(0) || 'dog'", "ok", None, False),
+        ("repeat('x', 100000)", "ok", None, None),
+        ("repeat('a b ', 25000)", "ok", 50_002, True),
+        ("'нос 鼻 أنف nose'", "ok", None, None),
+        ("'نص حكيم'", "ok", None, False),
+    ],
+)
+@pytest.mark.parametrize("beside", [0, 3000])
+def test_what_becomes_of_a_text(
+    db: duckdb.DuckDBPyConnection,
+    tiny: Artefact,
+    text: str,
+    status: str,
+    token_count: int | None,
+    is_truncated: bool | None,
+    beside: int,
+) -> None:
+    """As a constant, and as a row among others: DuckDB takes different ways to the function."""
+    sql = f"select {tiny.function}({text})"
+    if beside:
+        others = f"select 'row ' || i from range({beside}) as others(i)"
+        sql = (
+            f"select max({tiny.function}(text)) filter (text is not distinct from ({text})) "
+            f"from (select {text} as text union all {others}) as texts"
+        )
+    outcome = db.execute(sql).fetchall()[0][0]
+    if outcome is None:  # max() of one STRUCT with NULL fields
+        pytest.fail("no outcome")
+    assert outcome["status"] == status
+    assert (outcome["embedding"] is not None) == (status == "ok")
+    if status == "ok":
+        assert np.linalg.norm(outcome["embedding"]) == pytest.approx(1, abs=1e-6)
+        assert outcome["token_count"] >= 3
+    if token_count is not None or status == "null":
+        assert outcome["token_count"] == token_count
+    if is_truncated is not None or status == "null":
+        assert outcome["is_truncated"] == is_truncated
+
+
+def test_a_bad_row_is_null_beside_good_ones(strings: Artefact) -> None:
+    with connect(strings.stage) as conn:
+        rows = conn.execute(
+            f"select text, (r).status, (r).embedding, (r).token_count from (select text, "
+            f"{strings.function}(text) as r from (values ('abc'), ('number: x'), (null), ('')) "
+            f"as texts(text))"
+        ).fetchall()
+    assert rows == [
+        ("abc", "ok", (3.0, 1.0, 0.0), None),
+        ("number: x", "error", None, None),
+        (None, "null", None, None),
+        ("", "blank", None, None),
+    ]
+
+
+def test_a_vector_is_the_same_alone_in_chunks_and_in_any_order(
+    db: duckdb.DuckDBPyConnection, tiny: Artefact
+) -> None:
+    """300,000 rows: DuckDB calls the function from all of its threads, 2,048 rows a time."""
+    texts = ", ".join(f"'{text}'" for text in CORPUS)
+    db.execute(
+        f"create or replace table texts as select i, ([{texts}])[1 + i % 6] || ' ' || i % 1000 "
+        "as text from range(300000) as r(i)"
+    )
+    db.execute(
+        f"create or replace table embedded as select i, text, {tiny.function}(text).embedding as v "
+        "from texts"
+    )
+    db.execute(
+        f"create or replace table reversed as select i, {tiny.function}(text).embedding as v "
+        "from (from texts where i % 7 = 0 order by i desc)"
+    )
+    widest = db.execute(
+        "select max(array_distance(e.v, r.v)), count(*) from embedded e join reversed r using (i)"
+    ).fetchall()
+    assert widest[0][1] == 42858
+    assert widest[0][0] < SAME
+    assert db.execute("select count(*) from embedded where v is null").fetchall() == [(0,)]
+    alone = db.execute(
+        f"select array_distance(v, {tiny.function}('{CORPUS[0]} 0').embedding) from embedded "
+        "where i = 0"
+    ).fetchall()
+    assert alone[0][0] < SAME
+
+
+def test_four_connections_at_once(db: duckdb.DuckDBPyConnection, tiny: Artefact) -> None:
+    sql = f"select {tiny.function}('text ' || i).embedding from range(3000) as r(i) order by i"
+
+    def query(_: int) -> np.ndarray:
+        with db.cursor() as cursor:
+            return np.array([vector for (vector,) in cursor.execute(sql).fetchall()])
+
+    expected = query(0)
+    with ThreadPoolExecutor(4) as threads:
+        for vectors in threads.map(query, range(4)):
+            np.testing.assert_allclose(vectors, expected, rtol=0, atol=SAME)
+
+
+# Registering.
+
+
+def test_each_artefact_has_its_function_and_none_is_loaded(
+    tiny: Artefact, strings: Artefact, tmp_path: Path
+) -> None:
+    """One stage, two models; nothing is unpacked before a call."""
+    stage = tmp_path / "stage"
+    for artefact in (tiny, strings):
+        shutil.copytree(artefact.path.parent, stage / artefact.model / artefact.version)
+    with connect(stage) as conn:
+        assert functions(conn) == {"tf_embeddings_check", tiny.function, strings.function}
+        assert not (stage / ".cache").exists()
+
+
+def test_a_start_imports_no_tensorflow_and_writes_nothing(tiny: Artefact, tmp_path: Path) -> None:
+    code = (
+        "import sys, duckdb; from tf_embeddings_duckdb import Plugin; conn = duckdb.connect(); "
+        f"Plugin('p', {{'stage': {str(tiny.stage)!r}}}).configure_connection(conn); "
+        f"assert conn.execute({check(tiny)!r}).fetchall() == [(True,)]; conn.close(); "
+        "assert not {'tensorflow', 'tokenizers'} & sys.modules.keys()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(UDF_SRC)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("make", [False, True])
+def test_no_stage_or_an_empty_one_is_a_start_too(tmp_path: Path, make: bool) -> None:
+    if make:
+        (tmp_path / "stage").mkdir()
+    with connect(tmp_path / "stage") as conn:
+        assert functions(conn) == {"tf_embeddings_check"}
+
+
+def test_a_broken_artefact_does_not_stop_dbt(staged: Artefact, strings: Artefact) -> None:
+    os.truncate(staged.path, 1000)
+    stage = staged.stage
+    shutil.copytree(strings.path.parent, stage / "strings" / strings.version)
+    with connect(stage) as conn:
+        assert functions(conn) == {"tf_embeddings_check", strings.function}
+        assert conn.execute(check(strings)).fetchall() == [(True,)]
+        assert "it is cut short, or no zip at all" in error_of(conn, check(staged))
+
+
+def test_what_is_no_artefact_is_passed_over(staged: Artefact) -> None:
+    folder = staged.path.parent
+    for name in ("notes.txt", "tiny.zip", "Tiny-b000000000000.zip", "tiny-b0.zip", ".x.part"):
+        (folder / name).touch()
+    with connect(staged.stage) as conn:
+        assert functions(conn) == {"tf_embeddings_check", staged.function}
+
+
+def test_the_same_database_may_be_configured_again(tiny: Artefact, tmp_path: Path) -> None:
+    """DbtRunner called twice in one process, while the user holds the database open."""
+    config = {"stage": str(tiny.stage)}
+    with duckdb.connect(tmp_path / "x.duckdb") as kept:
+        for _ in range(2):
+            conn = duckdb.connect(tmp_path / "x.duckdb")
+            Plugin("first", config).configure_connection(conn)
+            Plugin("second", config).configure_connection(conn)
+            conn.close()
+        # The connections that registered the function are gone; it must not be freed with them.
+        sql = f"select {tiny.function}('the fox').status"
+        assert kept.execute(sql).fetchall() == [("ok",)]
+
+
+# The configuration.
+
+
+def test_a_relative_stage_starts_from_the_current_folder(
+    staged: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(staged.stage.parent)
+    plugin = Plugin("p", {"stage": "stage", "cache": "elsewhere"})
+    monkeypatch.chdir("/")
+    with duckdb.connect() as conn:
+        plugin.configure_connection(conn)
+        assert conn.execute(check(staged)).fetchall() == [(True,)]
+    assert (staged.stage.parent / "elsewhere" / f"tiny-{staged.version}-{staged.build}").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"threads": "2"}, "threads: '2'; give a whole number, 0 for all cores."),
+        ({"threads": -1}, "threads: -1; give a whole number, 0 for all cores."),
+        ({"stage": 5}, "stage: 5; give the path of a folder."),
+        ({"cache": ""}, "cache: ''; give the path of a folder."),
+    ],
+)
+def test_a_wrong_configuration_is_named(config: dict[str, object], says: str) -> None:
+    with pytest.raises(TfEmbeddingsError) as error:
+        Plugin("p", config)
+    assert str(error.value) == f"tf_embeddings: the plugin's config says {says}"
+
+
+# The check.
+
+
+def test_a_right_pin_passes_and_the_artefact_is_unpacked(staged: Artefact) -> None:
+    with connect(staged.stage) as conn:
+        assert conn.execute(check(staged)).fetchall() == [(True,)]
+    assert os.listdir(staged.stage / ".cache") == [f"tiny-{staged.version}-{staged.build}"]
+
+
+def missing(stage: Path, listing: str, *, build: str = "b000000000000") -> str:
+    return (
+        f"tf_embeddings: the artefact of model 'tiny' (version v111111111111, build {build}) is "
+        f"not in the stage folder '{stage}' ({listing}). Stage it with: {STAGE_TINY}"
+    )
+
+
+def test_a_missing_artefact(staged: Artefact, tmp_path: Path) -> None:
+    pin = check(staged, version="v111111111111", build="b000000000000")
+    nowhere, empty = tmp_path / "nowhere", tmp_path / "empty"
+    empty.mkdir()
+    listing = f"it has: tiny/{staged.version}/tiny-{staged.build}.zip"
+    for stage, says in (
+        (nowhere, "it does not exist"),
+        (empty, "it is empty"),
+        (staged.stage, listing),
+    ):
+        with connect(stage) as conn:
+            assert error_of(conn, pin) == missing(stage, says)
+
+
+def test_a_long_listing_is_cut(staged: Artefact) -> None:
+    for number in range(7):
+        (staged.path.parent / f"tiny-b00000000000{number}.zip").touch()
+    listed = [f"tiny/{staged.version}/tiny-b00000000000{number}.zip" for number in range(5)]
+    pin = check(staged, version="v111111111111", build="bffffffffffff")
+    with connect(staged.stage) as conn:
+        says = f"it has: {', '.join(listed)} and 3 more"
+        assert error_of(conn, pin) == missing(staged.stage, says, build="bffffffffffff")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"version": "v111111111111"}, "version v111111111111 and 8 dimensions"),
+        ({"dimensions": 384}, "version {version} and 384 dimensions"),
+    ],
+)
+def test_a_wrong_pin(staged: Artefact, changes: dict[str, object], says: str) -> None:
+    with connect(staged.stage) as conn:
+        assert error_of(conn, check(staged, **changes)) == (
+            f"tf_embeddings: the pin of model 'tiny' says {says.format(version=staged.version)}, "
+            f"and its artefact tiny-{staged.build}.zip is version {staged.version} and has 8. "
+            f"Correct the pin in var tf_embeddings_models; to write it anew: {STAGE_TINY}"
+        )
+
+
+def test_an_artefact_whose_digest_does_not_match(staged: Artefact) -> None:
+    content = bytearray(staged.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    staged.path.write_bytes(content)
+    with connect(staged.stage) as conn:
+        message = error_of(conn, check(staged))
+        assert error_of(conn, f"select {staged.function}('a')") == message
+    assert message.startswith(
+        f"tf_embeddings: the artefact '{staged.path}' cannot be used: its digest is b"
+    )
+    assert message.endswith(
+        f", not {staged.build}. Delete it and stage the model again with: {STAGE_TINY}"
+    )
+
+
+@pytest.mark.parametrize("number", ["format", "contract"])
+def test_an_artefact_of_another_time(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, number: str
+) -> None:
+    folder, parameters = saved_tokens_model
+    artefact = write_artefact(folder, {**parameters, number: 2}, tmp_path)
+    with connect(tmp_path) as conn:
+        assert functions(conn) == {"tf_embeddings_check"}
+        assert error_of(conn, check(artefact)) == (
+            f"tf_embeddings: the artefact tiny-{artefact.build}.zip has {number} 2, and the "
+            f"installed tf_embeddings knows {number} 1 alone. Install the tf_embeddings that made "
+            "it, or stage the model again with: "
+            "python dbt_packages/tf_embeddings/scripts/stage_model.py <model> --write"
+        )
+
+
+def test_missing_packages_are_named_with_the_command(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    packages = ["numpy", "tensorflow_that_is_missing", "tokenizers-that-are-missing"]
+    folder, parameters = saved_tokens_model
+    artefact = write_artefact(folder, {**parameters, "packages": packages}, tmp_path)
+    with connect(tmp_path) as conn:
+        assert error_of(conn, check(artefact)) == (
+            "tf_embeddings: model 'tiny' needs Python packages that are not installed: "
+            "tensorflow_that_is_missing, tokenizers-that-are-missing. Install them with: "
+            "pip install -r dbt_packages/tf_embeddings/requirements.txt"
+        )
+
+
+def without(packages: Sequence[str], artefact: Artefact, folder: Path) -> str:
+    """Start the plugin where packages cannot be imported; return what the check says."""
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({packages!r}))\n"
+        "import importlib.util, duckdb, tf_embeddings_duckdb as plugin\n"
+        f"find = importlib.util.find_spec\n"
+        f"importlib.util.find_spec = lambda name: None if name in {packages!r} else find(name)\n"
+        "with duckdb.connect() as conn:\n"
+        f"    started = plugin.Plugin('p', {{'stage': {str(artefact.stage)!r}}})\n"
+        "    started.configure_connection(conn)\n"
+        "    with conn.cursor() as cursor:\n"
+        "        started.configure_cursor(cursor)\n"
+        f"        try: cursor.execute({check(artefact)!r}).fetchall()\n"
+        "        except duckdb.Error as error: print(str(error).partition('tf_embeddings: ')[2])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(UDF_SRC)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.rstrip()
+
+
+def test_without_tensorflow_tokenizers_and_pyarrow_dbt_starts(
+    tiny: Artefact, tmp_path: Path
+) -> None:
+    assert without(["tensorflow", "tokenizers", "pyarrow"], tiny, tmp_path) == (
+        "model 'tiny' needs Python packages that are not installed: tensorflow, tokenizers, "
+        "pyarrow. Install them with: pip install -r dbt_packages/tf_embeddings/requirements.txt"
+    )
+
+
+def test_without_numpy_dbt_starts_too(tiny: Artefact, tmp_path: Path) -> None:
+    """DuckDB needs NumPy to register a Python function; `pip install dbt-duckdb` brings none."""
+    assert without(["numpy"], tiny, tmp_path) == (
+        "the Python package 'numpy' is not installed. Install what tf_embeddings needs with: "
+        "pip install -r dbt_packages/tf_embeddings/requirements.txt"
+    )
+
+
+def test_the_check_is_called_once(staged: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpacking 90 MB is worth a second: it is no constant that DuckDB may fold again and again."""
+    calls: list[str] = []
+    actual = tf_embeddings_duckdb.unpack
+
+    def counting(path: Path, cache: Path, **options: str) -> Path:
+        calls.append(path.name)
+        return actual(path, cache, **options)
+
+    monkeypatch.setattr(tf_embeddings_duckdb, "unpack", counting)
+    with connect(staged.stage) as conn:
+        conn.execute(check(staged)).fetchall()
+    assert calls == [staged.path.name]
+
+
+# Through dbt.
+
+
+def test_dbt_embeds_with_the_plugin(staged: Artefact, tmp_path: Path) -> None:
+    """The profile of the README: module_paths and a stage relative to the current folder."""
+    project = tmp_path / "project"
+    (project / "models").mkdir(parents=True)
+    (project / "dbt_project.yml").write_text("{name: p, version: 1.0.0, profile: p}\n")
+    (project / "models" / "m.sql").write_text(
+        "{{ config(materialized='table') }}\n"
+        f"select {staged.function}('the fox').embedding as embedding\n"
+    )
+    (project / "profiles.yml").write_text(
+        "p:\n  target: dev\n  outputs:\n    dev:\n      type: duckdb\n      path: p.duckdb\n"
+        "      module_paths: [udf_src]\n      plugins:\n"
+        "        - {module: tf_embeddings_duckdb, config: {stage: stage}}\n"
+    )
+    (tmp_path / "udf_src").symlink_to(UDF_SRC)
+    arguments = ["--quiet", "run", "--project-dir", "project", "--profiles-dir", "project"]
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with duckdb.connect(tmp_path / "p.duckdb") as conn:
+        sql = "select typeof(embedding), array_inner_product(embedding, embedding) from m"
+        assert conn.execute(sql).fetchall() == [("FLOAT[8]", pytest.approx(1, abs=1e-6))]
