@@ -1,0 +1,49 @@
+"""Putting an artefact into a stage folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from tf_embeddings_staging import cache
+from tf_embeddings_staging.build import Artefact
+from tf_embeddings_staging.progress import Report
+
+
+def is_staged(artefact: Artefact, stage: Path) -> bool:
+    """Tell whether a stage folder holds the artefact, byte for byte."""
+    place = stage / artefact.place
+    return (
+        place.is_file()
+        and place.stat().st_size == artefact.path.stat().st_size
+        and f"b{cache.sha256_of(place)[:12]}" == artefact.build
+    )
+
+
+def put(artefact: Artefact, stage: Path, report: Report) -> Path:
+    """Copy an artefact to its place on a stage, and return that.
+
+    It comes into being by one rename. What is there already is another artefact never, for the
+    name is a digest of the bytes: it can be a damaged one only, and is replaced.
+    """
+    place = stage / artefact.place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    cache.sweep(place.parent.glob(".*.part"))
+    handle, name = tempfile.mkstemp(prefix=f".{place.stem}.", suffix=".part", dir=place.parent)
+    private = Path(name)
+    try:
+        with (
+            report.bar(f"Copying {place.name} to the stage") as bar,
+            os.fdopen(handle, "wb") as copy,
+            artefact.path.open("rb") as original,
+        ):
+            bar.expect(artefact.path.stat().st_size)
+            while chunk := original.read(cache.CHUNK):
+                copy.write(chunk)
+                bar.advance(len(chunk))
+        private.chmod(0o644)  # mkstemp's 0600 would shut out the other users of a shared stage
+        os.replace(private, place)
+    finally:
+        private.unlink(missing_ok=True)
+    return place
