@@ -1,0 +1,8 @@
+{% macro _function_name(pin) %}
+  {# Named after what it runs, so that two builds of a model are two functions. #}
+  {{ return(adapter.dispatch('_function_name', 'tf_embeddings')(pin)) }}
+{% endmacro %}
+
+{% macro default___function_name(pin) %}
+  {{ return(tf_embeddings._unsupported('embed')) }}
+{% endmacro %}

@@ -1,0 +1,3 @@
+{% macro duckdb___is_finite(number) %}
+  {{ return('isfinite(' ~ number ~ ')') }}
+{% endmacro %}

@@ -1,0 +1,8 @@
+{% macro duckdb___squared_norm(vector) %}
+  {# list_inner_product refuses a null component; the case keeps it from seeing one. #}
+  {% set doubles = 'cast(' ~ vector ~ ' as double[])' %}
+  {{ return(
+    'case when list_count(' ~ vector ~ ') = len(' ~ vector ~ ') then list_inner_product(' ~ doubles
+    ~ ', ' ~ doubles ~ ') end'
+  ) }}
+{% endmacro %}

@@ -1,0 +1,4 @@
+{% macro duckdb___staging_target() %}
+  {% set config = tf_embeddings._duckdb_plugin('stage_model') %}
+  {{ return({'stage': config.get('stage', 'tf_embeddings_stage')}) }}
+{% endmacro %}

@@ -1,0 +1,3 @@
+{% macro duckdb___vector_length(vector) %}
+  {{ return('len(' ~ vector ~ ')') }}
+{% endmacro %}

@@ -1,0 +1,3 @@
+{% macro duckdb___vector_type(dimensions) %}
+  {{ return('float[' ~ dimensions ~ ']') }}
+{% endmacro %}

@@ -1,0 +1,16 @@
+{% macro embed(text, model=none) %}
+  {# A failing pin may stop a run, but never the parsing: staging the first model needs it too. #}
+  {% if not execute %}
+    {% do tf_embeddings._mark(model) %}
+    {{ return('cast(null as ' ~ tf_embeddings._vector_type(1) ~ ')') }}
+  {% endif %}
+
+  {% set text = tf_embeddings._sql_argument('embed', 'text', text) %}
+  {% set pin = tf_embeddings._pin(model, 'embed') %}
+
+  {{ return(adapter.dispatch('embed', 'tf_embeddings')(text, pin)) }}
+{% endmacro %}
+
+{% macro default__embed(text, pin) %}
+  {{ return(tf_embeddings._unsupported('embed')) }}
+{% endmacro %}

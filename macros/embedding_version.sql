@@ -1,0 +1,9 @@
+{% macro embedding_version(model=none) %}
+  {% if not execute %}
+    {{ return("'v000000000000'") }}
+  {% endif %}
+
+  {% set pin = tf_embeddings._pin(model, 'embedding_version') %}
+
+  {{ return("'" ~ pin.version ~ "'") }}
+{% endmacro %}

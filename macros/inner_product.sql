@@ -1,0 +1,10 @@
+{% macro inner_product(a, b) %}
+  {% set a = tf_embeddings._sql_argument('inner_product', 'a', a) %}
+  {% set b = tf_embeddings._sql_argument('inner_product', 'b', b) %}
+
+  {{ return(adapter.dispatch('inner_product', 'tf_embeddings')(a, b)) }}
+{% endmacro %}
+
+{% macro default__inner_product(a, b) %}
+  {{ return(tf_embeddings._unsupported('inner_product')) }}
+{% endmacro %}

@@ -1,0 +1,224 @@
+"""Temporary dbt projects that install the package, for tests: data in, one call, rows out.
+
+    project = make_project(tmp_path, artefacts=[tiny])
+    project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'hello'\") }} as embedding")
+    run = project.dbt("build")
+    assert run.success
+    assert project.rows("select len(embedding) from a") == [(8,)]
+
+dbt runs in this process, through its public `dbtRunner`, which saves the seconds that its imports
+take; the database is closed after each call, so that a test can read it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import yaml
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+
+if TYPE_CHECKING:
+    from dbt_common.events.base_types import EventMsg
+    from makers import Artefact
+
+PACKAGE = Path(__file__).parents[1]
+NAME = "a_project"
+
+Pin = dict[str, Any]
+
+
+@dataclass
+class Run:
+    """What one call of dbt did.
+
+    Attributes:
+        success: dbt's own verdict, which its exit code follows.
+        messages: what dbt printed, and what it would print with --debug.
+        printed: what dbt printed.
+        statements: the SQL that it sent, in order, without dbt's leading comment.
+        statuses: unique id -> status, of the nodes that it ran.
+    """
+
+    success: bool = False
+    messages: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
+    statuses: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def output(self) -> str:
+        """What dbt printed, as one text whose white space is single spaces: it wraps errors."""
+        return " ".join(" ".join(self.printed).split())
+
+    def sent(self, text: str) -> list[str]:
+        """Return the statements that hold this text."""
+        return [statement for statement in self.statements if text in statement]
+
+    def status(self, name: str) -> str:
+        """Return the status of the one node whose unique id has this part between its dots."""
+        found = [status for id_, status in self.statuses.items() if name in id_.split(".")]
+        if len(found) != 1:
+            raise KeyError(f"{name}: {sorted(self.statuses)}")
+        return found[0]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A dbt project in a folder, with its profile and its database."""
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "a_project.duckdb"
+
+    @property
+    def stage(self) -> Path:
+        return self.folder / "stage"
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file of the project, making its folders."""
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    def write_yaml(self, path: str, content: Mapping[str, Any]) -> None:
+        """Write a YAML file of the project."""
+        self.write(path, yaml.safe_dump(dict(content), sort_keys=False))
+
+    def configure(self, **keys: object) -> None:
+        """Set keys of dbt_project.yml, such as vars and flags."""
+        file = self.folder / "dbt_project.yml"
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        self.write_yaml("dbt_project.yml", {**content, **keys})
+
+    def pin(self, **pins: object) -> None:
+        """Set var tf_embeddings_models, and no other."""
+        self.configure(vars={"tf_embeddings_models": pins})
+
+    def dbt(self, *arguments: str) -> Run:
+        """Call dbt in this project."""
+        run = Run()
+
+        def note(event: EventMsg) -> None:
+            run.messages.append(event.info.msg)
+            if event.info.level != "debug":
+                run.printed.append(event.info.msg)
+            if event.info.name == "SQLQuery":
+                run.statements.append(_without_comment(event.data.sql))
+
+        folder = str(self.folder)
+        places = ["--project-dir", folder, "--profiles-dir", folder]
+        if arguments[0] != "deps":
+            places += ["--target-path", f"{folder}/target"]
+        try:
+            result = dbtRunner(callbacks=[note]).invoke(
+                [*arguments, *places, "--log-path", f"{folder}/logs", "--quiet", "--no-use-colors"]
+            )
+        finally:
+            close_database()
+        run.success = result.success
+        if result.exception is not None:
+            run.printed.append(str(result.exception))
+        for one in getattr(result.result, "results", None) or []:
+            node = getattr(one, "node", None)
+            if node is not None:
+                run.statuses[node.unique_id] = str(one.status)
+        return run
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Query the project's database."""
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def execute(self, sql: str) -> None:
+        """Change the project's database."""
+        with duckdb.connect(str(self.database)) as connection:
+            connection.execute(sql)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what dbt parsed."""
+        return json.loads((self.folder / "target/manifest.json").read_text(encoding="utf-8"))
+
+
+def make_project(
+    folder: Path,
+    *,
+    artefacts: Iterable[Artefact] = (),
+    files: Mapping[str, str] | None = None,
+    plugin: bool = True,
+    hook_stops_run: bool = True,
+) -> Project:
+    """Make a project that installs the package from this repository, and run `dbt deps` in it.
+
+    Args:
+        folder: where to; it is made.
+        artefacts: staged in the project's own stage folder, and pinned.
+        files: the project's own files, path -> content.
+        plugin: whether the profile loads the DuckDB plugin, as the README says.
+        hook_stops_run: whether the project sets dbt's flag skip_nodes_if_on_run_start_fails.
+    """
+    project = Project(folder)
+    target: dict[str, Any] = {"type": "duckdb", "path": str(project.database), "threads": 2}
+    if plugin:
+        config = {"stage": str(project.stage)}
+        target["module_paths"] = [str(PACKAGE / "udf_src")]
+        target["plugins"] = [{"module": "tf_embeddings_duckdb", "config": config}]
+    project.write_yaml("profiles.yml", {NAME: {"target": "dev", "outputs": {"dev": target}}})
+    project.write_yaml("packages.yml", {"packages": [{"local": str(PACKAGE)}]})
+    project.write_yaml(
+        "dbt_project.yml",
+        {
+            "name": NAME,
+            "version": "1.0.0",
+            "config-version": 2,
+            "profile": NAME,
+            "models": {"+materialized": "table"},
+            "flags": {
+                "send_anonymous_usage_stats": False,
+                "skip_nodes_if_on_run_start_fails": hook_stops_run,
+            },
+        },
+    )
+    pins = {artefact.model: stage(project, artefact) for artefact in artefacts}
+    if pins:
+        project.pin(**pins)
+    for path, text in (files or {}).items():
+        project.write(path, text)
+    deps = project.dbt("deps")
+    if not deps.success:
+        raise RuntimeError(deps.output)
+    return project
+
+
+def stage(project: Project, artefact: Artefact) -> Pin:
+    """Link an artefact into the project's stage folder, and return its pin."""
+    path = project.stage / artefact.model / artefact.version / artefact.path.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.hardlink_to(artefact.path)
+    return {
+        "version": artefact.version,
+        "build": artefact.build,
+        "dimensions": artefact.dimensions,
+        "kind": "tokens",
+        "packages": ["numpy", "tensorflow", "tokenizers"],
+    }
+
+
+def close_database() -> None:
+    """Close the database that dbt-duckdb keeps open in this process."""
+    environment = DuckDBConnectionManager._ENV
+    if environment is not None:
+        environment.close()
+    DuckDBConnectionManager.close_all_connections()
+
+
+def _without_comment(sql: str) -> str:
+    return sql.partition("*/")[2].strip() if sql.lstrip().startswith("/*") else sql.strip()
