@@ -1,0 +1,6 @@
+select
+  gloss_id,
+  lexname,
+  lemma,
+  gloss
+from {{ ref('glosses') }}
