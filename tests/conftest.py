@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import makers
 import pytest
+from tf_embeddings_staging.build import build
+from tf_embeddings_staging.cache import cache_folder
+from tf_embeddings_staging.progress import Report
+from tf_embeddings_staging.sources import resolve
+from tf_embeddings_staging.stage import put
 from tf_embeddings_udf import Embedder, load, unpack
+
+# What is fetched and built is kept in the repository, for the processes of the tests too.
+os.environ.setdefault("TF_EMBEDDINGS_CACHE", str(Path(__file__).parents[1] / ".cache" / "staging"))
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +52,15 @@ def keras_model(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
     return makers.write_artefact(folder, parameters, stage, model="keras_model")
 
 
+@pytest.fixture(scope="session")
+def minilm(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+    """The real MiniLM, staged by the CLI's own code."""
+    report = Report()
+    built = build(resolve("minilm"), "minilm", cache_folder(), report)
+    path = put(built, tmp_path_factory.mktemp("minilm_stage"), report)
+    return makers.Artefact(path, built.model, built.version, built.build, built.dimensions)
+
+
 def load_artefact(artefact: makers.Artefact) -> Embedder:
     """Unpack an artefact beside its stage, and load it."""
     cache = artefact.stage / ".cache"
@@ -52,6 +70,11 @@ def load_artefact(artefact: makers.Artefact) -> Embedder:
 @pytest.fixture(scope="session")
 def tiny_embedder(tiny: makers.Artefact) -> Embedder:
     return load_artefact(tiny)
+
+
+@pytest.fixture(scope="session")
+def minilm_embedder(minilm: makers.Artefact) -> Embedder:
+    return load_artefact(minilm)
 
 
 @pytest.fixture(scope="session")

@@ -111,8 +111,11 @@ def _round_trip(text: str, name: str, pin: Mapping[str, Any]) -> str:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
-    if re.search(r"^( *)[^\s#-][^\n]*:\s*\n\1 +- ", text, re.MULTILINE):
-        yaml.indent(mapping=2, sequence=4, offset=2)
+    step = len(_step(cast("Node", YAML(pure=True).compose(text))))
+    is_indented = re.search(r"^( *)[^\s#-][^\n]*:\s*\n\1 +- ", text, re.MULTILINE)
+    yaml.indent(
+        mapping=step, sequence=step + 2 if is_indented else 2, offset=step if is_indented else 0
+    )
     project = yaml.load(text)
     _set_pin(project, name, pin)
     written = io.StringIO(newline="")
@@ -143,8 +146,11 @@ def _spliced(text: str, name: str, pin: Mapping[str, Any]) -> str | None:
     indent = " " * parent.start_mark.column + step
     if _is_nothing(level):
         lines = _block(keys, pin, indent, step)
-        gone = (len(text[: level.start_mark.index].rstrip(" ")), level.end_mark.index, "")
-        return _applied(text, [gone, _insertion(text, _end(text, parent), lines)])
+        edits = [_insertion(text, _end(text, parent), lines)]
+        if text[level.start_mark.index : level.end_mark.index]:  # a written null, or {}
+            gone = len(text[: level.start_mark.index].rstrip(" "))
+            edits.append((gone, level.end_mark.index, ""))
+        return _applied(text, edits)
     if isinstance(level, MappingNode) and not keys:  # the pin itself, in flow style
         fields = {key.value: text[_span(text, value)] for key, value in level.value}
         fields |= {key: _flow(value) for key, value in pin.items()}
