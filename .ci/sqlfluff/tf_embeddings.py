@@ -1,0 +1,18 @@
+"""What sqlfluff takes the package's macros for: SQL of the same shape, without dbt."""
+
+from __future__ import annotations
+
+
+def embed(text: str, model: str | None = None) -> str:
+    """Stand in for the macro: an expression."""
+    return f"embed({text})"
+
+
+def embedding_version(model: str | None = None) -> str:
+    """Stand in for the macro: a literal."""
+    return "'v0'"
+
+
+def nearest_neighbors(**arguments: object) -> str:
+    """Stand in for the macro: a query."""
+    return "select query_id, neighbor_id, cosine_similarity, neighbor_rank from neighbors"
