@@ -7,7 +7,7 @@
 
   A gloss that is deleted upstream stays here. Where that matters, inner join to stg_glosses, or
   run with --full-refresh now and then. A model of another number of dimensions gives the column
-  another type: that needs --full-refresh too.
+  another type: the run fails and changes nothing, until it has --full-refresh.
 #}
 {{
   config(
