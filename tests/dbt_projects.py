@@ -1,4 +1,4 @@
-"""Temporary dbt projects that install the package, for tests: data in, one call, rows out.
+r"""Temporary dbt projects that install the package, for tests: data in, one call, rows out.
 
     project = make_project(tmp_path, artefacts=[tiny])
     project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'hello'\") }} as embedding")
@@ -13,12 +13,13 @@ take; the database is closed after each call, so that a test can read it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
 import yaml
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
@@ -41,6 +42,7 @@ class Run:
         success: dbt's own verdict, which its exit code follows.
         messages: what dbt printed, and what it would print with --debug.
         printed: what dbt printed.
+        errors: what it printed as an error; the text for a failed assertion.
         statements: the SQL that it sent, in order, without dbt's leading comment.
         statuses: unique id -> status, of the nodes that it ran.
     """
@@ -48,6 +50,7 @@ class Run:
     success: bool = False
     messages: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     statuses: dict[str, str] = field(default_factory=dict)
 
@@ -107,11 +110,15 @@ class Project:
         run = Run()
 
         def note(event: EventMsg) -> None:
-            run.messages.append(event.info.msg)
-            if event.info.level != "debug":
-                run.printed.append(event.info.msg)
-            if event.info.name == "SQLQuery":
-                run.statements.append(_without_comment(event.data.sql))
+            info: Any = event.info  # protobuf's attributes are not typed
+            data: Any = event.data
+            run.messages.append(info.msg)
+            if info.level != "debug":
+                run.printed.append(info.msg)
+            if info.level == "error":
+                run.errors.append(info.msg)
+            if info.name == "SQLQuery":
+                run.statements.append(_without_comment(data.sql))
 
         folder = str(self.folder)
         places = ["--project-dir", folder, "--profiles-dir", folder]
@@ -126,6 +133,7 @@ class Project:
         run.success = result.success
         if result.exception is not None:
             run.printed.append(str(result.exception))
+            run.errors.append(str(result.exception))
         for one in getattr(result.result, "results", None) or []:
             node = getattr(one, "node", None)
             if node is not None:
@@ -141,6 +149,16 @@ class Project:
         """Change the project's database."""
         with duckdb.connect(str(self.database)) as connection:
             connection.execute(sql)
+
+    def insert(self, table: str, rows: Iterable[Sequence[object]]) -> None:
+        """Insert rows into a table of the project's database; a vector may be a NumPy array."""
+        values = [
+            [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in row]
+            for row in rows
+        ]
+        places = ", ".join("?" * len(values[0]))
+        with duckdb.connect(str(self.database)) as connection:
+            connection.executemany(f"insert into {table} values ({places})", values)
 
     def manifest(self) -> dict[str, Any]:
         """Return what dbt parsed."""
@@ -193,7 +211,7 @@ def make_project(
         project.write(path, text)
     deps = project.dbt("deps")
     if not deps.success:
-        raise RuntimeError(deps.output)
+        raise RuntimeError(deps.errors)
     return project
 
 

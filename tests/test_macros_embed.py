@@ -1,0 +1,314 @@
+"""`embed` in every place where SQL is written, and the hook that asks for what the run needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dbt_projects import Project, Run, make_project, stage
+from makers import Artefact
+from tf_embeddings_udf import Embedder
+
+TEXT = "the quick brown fox"
+
+WRAPPERS = """
+{% macro embedded(relation) %}
+  select *, {{ a_column('body') }} as embedding from {{ relation }}
+{% endmacro %}
+
+{% macro a_column(text) %}
+  {{ return(tf_embeddings.embed(text)) }}
+{% endmacro %}
+"""
+
+EMBED_ONLY_NEW = """
+{{ config(materialized='incremental') }}
+{# tf_embeddings.embed('this is a comment') #}
+{% if is_incremental() %}
+  select body, {{ tf_embeddings.embed("upper(trim(body))", model='strings') }} as embedding
+  from {{ ref('texts') }}
+{% else %}
+  select body, cast(null as float[3]) as embedding from {{ ref('texts') }}
+{% endif %}
+"""
+
+GENERIC_TEST = """
+{% test resembles(model, column_name, text) %}
+  select * from {{ model }}
+  where {{ tf_embeddings.cosine_similarity(column_name, tf_embeddings.embed(text)) }} < 0.999
+{% endtest %}
+"""
+
+PROPERTIES = f"""
+models:
+  - name: embedded_by_macro
+    columns:
+      - name: embedding
+        data_tests:
+          - resembles:
+              name: embedded_by_macro_resembles_body
+              arguments: {{text: body}}
+unit_tests:
+  - name: two_texts_have_two_vectors
+    model: embedded
+    given:
+      - input: ref('texts')
+        rows: [{{body: "{TEXT}"}}, {{body: "{TEXT}"}}, {{body: ""}}]
+    expect:
+      rows:
+        - {{body: "{TEXT}", dimensions: 8}}
+        - {{body: "{TEXT}", dimensions: 8}}
+        - {{body: "", dimensions: null}}
+  - name: is_not_embedded
+    model: counted
+    given:
+      - input: ref('embedded_in_passing')
+        format: sql
+        rows: select 'a' as body, null as embedding
+    expect:
+      rows: [{{texts: 1}}]
+"""
+
+FILES = {
+    "macros/wrappers.sql": WRAPPERS,
+    "macros/resembles.sql": GENERIC_TEST,
+    "models/texts.sql": f"select '{TEXT}' as body",
+    "models/plain.sql": "select * from {{ ref('texts') }}",
+    "models/embedded.sql": (
+        "{{ config(meta={'owner': 'search'}) }}"
+        "select body, len({{ tf_embeddings.embed('body') }}) as dimensions from {{ ref('texts') }}"
+    ),
+    "models/embedded_by_macro.sql": "{{ embedded(ref('texts')) }}",
+    "models/embedded_twice.sql": (
+        "select {{ tf_embeddings.embed('body') }} as a,"
+        " {{ tf_embeddings.embed('body', 'strings') }} as b from {{ ref('texts') }}"
+    ),
+    "models/embedded_in_passing.sql": (
+        "{{ config(materialized='ephemeral') }}"
+        "select body, {{ tf_embeddings.embed('body') }} as embedding from {{ ref('texts') }}"
+    ),
+    "models/passed_on.sql": (
+        "{{ config(materialized='ephemeral') }} select * from {{ ref('embedded_in_passing') }}"
+    ),
+    "models/counted.sql": "select count(*) as texts from {{ ref('embedded_in_passing') }}",
+    "models/counted_again.sql": "select count(*) as texts from {{ ref('passed_on') }}",
+    "models/over_a_table.sql": "select * from {{ ref('embedded_by_macro') }}",
+    "models/embed_only_new.sql": EMBED_ONLY_NEW,
+    "models/properties.yml": PROPERTIES,
+    "tests/has_a_neighbour.sql": (
+        "select 1 from {{ ref('texts') }} where {{ tf_embeddings.embed('body') }} is null"
+    ),
+    "tests/has_text.sql": "select 1 from {{ ref('texts') }} where body is null",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tiny: Artefact, strings: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that uses `embed` in every place, with two models, `tiny` by default, built."""
+    project = make_project(
+        tmp_path_factory.mktemp("dbt") / "project", artefacts=[tiny, strings], files=FILES
+    )
+    models = {one.model: stage(project, one) for one in (tiny, strings)}
+    project.configure(vars={"tf_embeddings_models": models, "tf_embeddings_default_model": "tiny"})
+    run = project.dbt("build")
+    assert run.success, run.errors
+    return project
+
+
+def checked(run: Run) -> list[str]:
+    """Return the names of the models that the hook's SQL asked for."""
+    assert run.success, run.errors
+    return [
+        call.partition("'")[2].partition("'")[0]
+        for statement in run.sent("tf_embeddings_check(")
+        for call in statement.split("tf_embeddings_check(")[1:]
+    ]
+
+
+def test_a_column_is_the_vector_that_the_runtime_gives(
+    project: Project, tiny_embedder: Embedder
+) -> None:
+    [(embedding,)] = project.rows("select embedding from embedded_by_macro")
+
+    np.testing.assert_allclose(embedding, tiny_embedder.embed([TEXT]).embeddings[0], atol=1e-6)
+
+
+def test_a_vector_has_a_fixed_length(project: Project) -> None:
+    columns = project.rows("select column_name, column_type from (describe embedded_twice)")
+
+    assert columns == [("a", "FLOAT[8]"), ("b", "FLOAT[3]")]
+
+
+def test_the_sql_is_one_call_of_the_function_of_the_pinned_build(
+    project: Project, tiny: Artefact
+) -> None:
+    project.dbt("compile", "--select", "embedded_by_macro")
+
+    compiled = project.folder / "target/compiled/a_project/models/embedded_by_macro.sql"
+    assert (
+        f"struct_extract(tf_embeddings_tiny_{tiny.build}(cast(body as varchar)), 'embedding')"
+        in compiled.read_text()
+    )
+
+
+def test_the_hook_sends_one_statement_for_all_models_of_the_run(
+    project: Project, tiny: Artefact, strings: Artefact
+) -> None:
+    run = project.dbt("build")
+
+    assert run.sent("tf_embeddings_check") == [
+        f"select tf_embeddings_check('strings', '{strings.version}', '{strings.build}', 3), "
+        f"tf_embeddings_check('tiny', '{tiny.version}', '{tiny.build}', 8)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selected", "models"),
+    [
+        ("texts plain", []),
+        ("embedded", ["tiny"]),
+        ("embedded_by_macro", ["tiny"]),
+        ("embedded_twice", ["strings", "tiny"]),
+        ("counted", ["tiny"]),  # through an ephemeral model
+        ("counted_again", ["tiny"]),  # through an ephemeral model over another
+        ("over_a_table", []),
+        ("embed_only_new", ["strings"]),
+    ],
+)
+def test_a_run_asks_for_the_models_that_it_needs(
+    project: Project, selected: str, models: list[str]
+) -> None:
+    assert checked(project.dbt("run", "--select", *selected.split())) == models
+
+
+@pytest.mark.parametrize(
+    ("selected", "models"),
+    [
+        ("has_a_neighbour", ["tiny"]),
+        ("has_text", []),
+        ("embedded_by_macro_resembles_body", ["tiny"]),
+        ("two_texts_have_two_vectors", ["tiny"]),
+        ("is_not_embedded", []),  # the ephemeral model's rows are given
+    ],
+)
+def test_a_test_asks_for_the_models_that_it_needs(
+    project: Project, selected: str, models: list[str]
+) -> None:
+    assert checked(project.dbt("test", "--select", selected)) == models
+
+
+def test_a_call_inside_is_incremental_is_run(project: Project) -> None:
+    assert project.dbt("run", "--full-refresh", "--select", "embed_only_new").success
+    assert project.dbt("run", "--select", "embed_only_new").success
+
+    rows = project.rows("select embedding is null from embed_only_new")
+    assert sorted(rows) == [(False,), (True,)]
+
+
+def test_the_mark_joins_the_meta_that_a_node_has(project: Project) -> None:
+    project.dbt("parse")
+
+    nodes = project.manifest()["nodes"]
+    assert nodes["model.a_project.embedded"]["config"]["meta"] == {
+        "owner": "search",
+        "tf_embeddings_tiny": True,
+    }
+    assert nodes["model.a_project.plain"]["config"]["meta"] == {}
+
+
+def test_the_nodes_of_a_model_can_be_selected_by_their_mark(project: Project) -> None:
+    run = project.dbt("run", "--select", "config.meta.tf_embeddings_strings:true")
+
+    assert run.success
+    assert "model.a_project.embedded_twice" in run.statuses
+    assert "model.a_project.embedded" not in run.statuses
+
+
+def test_a_hook_of_the_project_may_embed(tiny: Artefact, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", artefacts=[tiny])
+    project.write("models/plain.sql", "select 1 as id")
+    hook = "create or replace table by_hook as select {{ tf_embeddings.embed(\"'fox'\") }} as v"
+    project.configure(**{"on-run-end": [hook]})
+
+    assert checked(project.dbt("run")) == ["tiny"]
+    assert project.rows("select len(v) from by_hook") == [(8,)]
+
+
+def test_partial_parsing_follows_an_edit(tiny: Artefact, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", artefacts=[tiny])
+    project.write("macros/column.sql", "{% macro a_column() %}1{% endmacro %}")
+    project.write("models/a.sql", "select {{ a_column() }} as v")
+    assert checked(project.dbt("run")) == []
+
+    project.write(
+        "macros/column.sql",
+        "{% macro a_column() %}{{ tf_embeddings.embed(\"'fox'\") }}{% endmacro %}",
+    )
+    run = project.dbt("run")
+    assert checked(run) == ["tiny"]
+    assert not any("Unable to do partial parsing" in message for message in run.messages)
+    assert checked(project.dbt("run")) == ["tiny"]
+
+    project.write("macros/column.sql", "{% macro a_column() %}1{% endmacro %}")
+    assert checked(project.dbt("run")) == []
+
+
+def test_a_changed_pin_is_seen_without_an_edit(
+    tiny: Artefact, strings: Artefact, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "project", artefacts=[tiny])
+    project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'fox'\") }} as v")
+    assert checked(project.dbt("run")) == ["tiny"]
+
+    project.pin(strings=stage(project, strings))
+    assert checked(project.dbt("run")) == ["strings"]
+    assert project.rows("select len(v) from a") == [(3,)]
+
+
+def test_show_embeds_without_a_model(project: Project) -> None:
+    run = project.dbt(
+        "show", "--output", "json",
+        "--inline", "select len({{ tf_embeddings.embed(\"'hello'\") }}) as dimensions",
+    )  # fmt: skip
+
+    assert run.success, run.errors
+    assert '"dimensions": 8' in run.output
+
+
+def test_an_operation_embeds(project: Project) -> None:
+    project.write(
+        "macros/operation.sql",
+        "{% macro dimensions() %}"
+        "{% set sql = 'select len(' ~ tf_embeddings.embed(\"'hello'\") ~ ')' %}"
+        "{% do log('dimensions: ' ~ run_query(sql).columns[0].values()[0], info=true) %}"
+        "{% endmacro %}",
+    )
+    run = project.dbt("run-operation", "dimensions")
+    (project.folder / "macros/operation.sql").unlink()
+
+    assert run.success, run.errors
+    assert "dimensions: 8" in run.output
+
+
+@pytest.mark.parametrize("command", ["compile", "parse", "list", "docs generate"])
+def test_nothing_is_sent_where_nothing_runs(project: Project, command: str) -> None:
+    run = project.dbt(*command.split())
+
+    assert run.success, run.errors
+    assert run.sent("tf_embeddings") == []
+
+
+def test_an_expression_of_any_type_is_cast(project: Project) -> None:
+    run = project.dbt(
+        "show", "--output", "json",
+        "--inline",
+        "select {{ tf_embeddings.embed('42') }} = {{ tf_embeddings.embed(\"'42'\") }} as is_same,"
+        " {{ tf_embeddings.embed('null') }} is null as is_null,"
+        " {{ tf_embeddings.embed(\"'  '\") }} is null as is_blank",
+    )  # fmt: skip
+
+    assert run.success, run.errors
+    assert '"is_same": true' in run.output
+    assert '"is_null": true' in run.output
+    assert '"is_blank": true' in run.output

@@ -1,0 +1,358 @@
+"""What a user reads when something is wrong: one clear sentence with the next step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dbt_projects import Project, make_project, stage
+from makers import Artefact
+
+MODELS = {
+    "models/embedded.sql": "select {{ tf_embeddings.embed(\"'fox'\") }} as embedding",
+    "models/embedded_by_name.sql": (
+        "select {{ tf_embeddings.embed(\"'fox'\", model='use') }} as embedding"
+    ),
+    "models/versioned.sql": "select {{ tf_embeddings.embedding_version('use') }} as version",
+    "models/plain.sql": "select 1 as id",
+}
+
+GOOD_PIN = {
+    "version": "v0123456789ab",
+    "build": "b0123456789ab",
+    "dimensions": 384,
+    "kind": "tokens",
+    "packages": ["numpy", "tensorflow==2.21.0"],
+}
+
+NEXT_STEP = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml."
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that embeds, with nothing staged and nothing pinned."""
+    return make_project(tmp_path_factory.mktemp("dbt") / "project", files=MODELS)
+
+
+def error_of(project: Project, select: str, settings: dict[str, Any]) -> str:
+    """Return what dbt compile prints of a model with these vars; it must fail."""
+    run = project.dbt("compile", "--select", select, "--vars", json.dumps(settings))
+    assert not run.success
+    return run.output
+
+
+def pins(**pin: object) -> dict[str, Any]:
+    return {"tf_embeddings_models": {"minilm": {**GOOD_PIN, **pin}}}
+
+
+def test_a_good_pin_compiles(project: Project) -> None:
+    run = project.dbt("compile", "--select", "embedded", "--vars", json.dumps(pins()))
+
+    assert run.success, run.errors
+
+
+def test_a_model_that_is_not_pinned(project: Project) -> None:
+    assert (
+        "embed: model 'use' is not in var tf_embeddings_models (it has: minilm). "
+        "Stage it with scripts/stage_model.py and add its pin to dbt_project.yml."
+    ) in error_of(project, "embedded_by_name", pins())
+
+
+def test_a_model_that_is_not_pinned_has_no_version(project: Project) -> None:
+    assert (
+        "embedding_version: model 'use' is not in var tf_embeddings_models (it has: minilm). "
+        "Stage it with scripts/stage_model.py and add its pin to dbt_project.yml."
+    ) in error_of(project, "versioned", pins())
+
+
+@pytest.mark.parametrize("models", [{}, None])
+def test_no_model_is_pinned(project: Project, models: object) -> None:
+    assert (
+        "embed: var tf_embeddings_models has no models. Stage one with scripts/stage_model.py and "
+        "add its pin to dbt_project.yml. It is read from the project's vars, not from those of a "
+        "package."
+    ) in error_of(project, "embedded", {"tf_embeddings_models": models})
+
+
+def test_several_models_and_no_default(project: Project) -> None:
+    settings = {"tf_embeddings_models": {"minilm": GOOD_PIN, "use": GOOD_PIN}}
+
+    assert (
+        "embed: var tf_embeddings_models has several models (minilm, use), so say which one: "
+        "pass model='…', or name one in var tf_embeddings_default_model."
+    ) in error_of(project, "embedded", settings)
+
+
+def test_a_default_that_is_not_pinned(project: Project) -> None:
+    assert (
+        "embed: var tf_embeddings_default_model is 'use', which is not in var "
+        "tf_embeddings_models (it has: minilm). Stage it with scripts/stage_model.py and add its "
+        "pin to dbt_project.yml."
+    ) in error_of(project, "embedded", {**pins(), "tf_embeddings_default_model": "use"})
+
+
+# name of a model -> its pin, and what is said of it. They are one var, which dbt parses once.
+WRONG_PINS: dict[str, tuple[object, str]] = {
+    "no_v": (
+        {**GOOD_PIN, "version": "0123456789ab"},
+        "has version '0123456789ab'; it must be 'v' and 12 hex digits",
+    ),
+    "upper_case": (
+        {**GOOD_PIN, "version": "v0123456789AB"},
+        "has version 'v0123456789AB'; it must be 'v' and 12 hex digits",
+    ),
+    "quote": (
+        {**GOOD_PIN, "version": "v0123456789ab'"},
+        "has version \"v0123456789ab'\"; it must be 'v' and 12 hex digits",
+    ),
+    "null_version": (
+        {**GOOD_PIN, "version": None},
+        "has version None; it must be 'v' and 12 hex digits",
+    ),
+    "number": (
+        {**GOOD_PIN, "build": 12},
+        "has build 12; it must be 'b' and 12 hex digits",
+    ),
+    "line_break": (
+        {**GOOD_PIN, "build": "b0123456789ab\n"},
+        "has build 'b0123456789ab\\n'; it must be 'b' and 12 hex digits",
+    ),
+    "no_build": (
+        {part: value for part, value in GOOD_PIN.items() if part != "build"},
+        "has no build; it must be 'b' and 12 hex digits",
+    ),
+    "text": (
+        {**GOOD_PIN, "dimensions": "384"},
+        "has dimensions '384'; it must be a whole number from 1 to 4096",
+    ),
+    "none_at_all": (
+        {**GOOD_PIN, "dimensions": 0},
+        "has dimensions 0; it must be a whole number from 1 to 4096",
+    ),
+    "too_many": (
+        {**GOOD_PIN, "dimensions": 4097},
+        "has dimensions 4097; it must be a whole number from 1 to 4096",
+    ),
+    "boolean": (
+        {**GOOD_PIN, "dimensions": True},
+        "has dimensions True; it must be a whole number from 1 to 4096",
+    ),
+    "no_kind": (
+        {**GOOD_PIN, "kind": ""},
+        "has kind ''; it must be the kind of an encoder, such as tokens",
+    ),
+    "one_package": (
+        {**GOOD_PIN, "packages": "numpy"},
+        "has packages 'numpy'; it must be a list of Python packages, such as "
+        "[numpy, 'tensorflow==2.21.0']",
+    ),
+    "no_package": (
+        {**GOOD_PIN, "packages": ["numpy'"]},
+        'has packages ["numpy\'"]; it must be a list of Python packages, such as '
+        "[numpy, 'tensorflow==2.21.0']",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_PINS)
+def test_a_wrong_pin(project: Project, name: str) -> None:
+    says = WRONG_PINS[name][1]
+
+    assert (
+        f"embed: the pin of model '{name}' in var tf_embeddings_models {says}. {NEXT_STEP}"
+    ) in error_of_wrong_pin(project, name)
+
+
+def test_a_pin_that_is_only_a_version(project: Project) -> None:
+    assert (
+        "embed: model 'only_version' in var tf_embeddings_models is 'v0123456789ab'; it must be a "
+        f"map of version, build, dimensions, kind and packages. {NEXT_STEP}"
+    ) in error_of_wrong_pin(project, "only_version")
+
+
+def test_a_name_that_no_function_could_have(project: Project) -> None:
+    assert (
+        "embed: 'MiniLM-L6' in var tf_embeddings_models is not a model's name; it must be a lower "
+        f"case letter and at most 39 lower case letters, digits and underscores. {NEXT_STEP}"
+    ) in error_of_wrong_pin(project, "MiniLM-L6")
+
+
+def error_of_wrong_pin(project: Project, name: str) -> str:
+    models = {model: pin for model, (pin, _) in WRONG_PINS.items()}
+    models |= {"only_version": "v0123456789ab", "MiniLM-L6": GOOD_PIN}
+    settings = json.dumps({"tf_embeddings_models": models})
+    call = f"{{{{ tf_embeddings.embed('body', model='{name}') }}}}"
+    run = project.dbt("compile", "--inline", call, "--vars", settings)
+    assert not run.success
+    return run.output
+
+
+@pytest.mark.parametrize(
+    ("var", "value", "says"),
+    [
+        ("models", ["minilm"], "['minilm']; it must be a map of model names to pins"),
+        ("schema", " ", "' '; it must be a name"),
+        ("runtime_version", 3.11, "3.11; it must be a Python version in quotes, such as '3.11'"),
+        ("max_batch_size", 0, "0; it must be a whole number from 1"),
+        ("grants", [1], "[1]; it must be a list of role names"),
+        ("manage", "false", "'false'; it must be true or false"),
+    ],
+)
+def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -> None:
+    settings = {**pins(), f"tf_embeddings_{var}": value}
+
+    assert (
+        f"tf_embeddings: var tf_embeddings_{var} is {says}. "
+        "Change it under vars in dbt_project.yml, or in --vars."
+    ) in error_of(project, "embedded", settings)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (
+            "embed(a_column)",
+            "embed: text is empty; it must be a SQL expression in quotes, such as a column: "
+            "embed(text='body', …).",
+        ),
+        (
+            "embed('body', model=7)",
+            "embed: model is 7; it must be the name of a model in quotes, such as "
+            "model='minilm', or be left out for the default model.",
+        ),
+        (
+            "cosine_similarity('a', none)",
+            "cosine_similarity: b is empty; it must be a SQL expression in quotes, such as a "
+            "column: cosine_similarity(b='body', …).",
+        ),
+        (
+            "nearest_neighbors(none, 'b', 'id', 'id')",
+            "nearest_neighbors: queries is empty; it must be a ref, a source, the name of a CTE, "
+            "or a query in quotes.",
+        ),
+        (
+            "nearest_neighbors('a', 'b', 'id', 'id', k='10')",
+            "nearest_neighbors: k is '10'; it must be a whole number from 1, the number of "
+            "neighbors to find for each query.",
+        ),
+        (
+            "nearest_neighbors('a', 'b', 'id', 'id', k=0)",
+            "nearest_neighbors: k is 0; it must be a whole number from 1, the number of "
+            "neighbors to find for each query.",
+        ),
+    ],
+)
+def test_a_wrong_argument(project: Project, call: str, says: str) -> None:
+    run = project.dbt(
+        "compile", "--inline", f"{{{{ tf_embeddings.{call} }}}}", "--vars", json.dumps(pins())
+    )
+
+    assert not run.success
+    assert says in run.output
+
+
+def test_wrong_settings_stop_the_run_before_its_first_node(project: Project) -> None:
+    run = project.dbt("run", "--select", "plain", "embedded", "--vars", json.dumps(pins(build="b")))
+
+    assert not run.success
+    assert run.statuses == {}
+    assert run.sent("create table") == []
+
+
+def test_wrong_settings_do_not_matter_to_a_run_that_embeds_nothing(project: Project) -> None:
+    run = project.dbt("run", "--select", "plain", "--vars", json.dumps(pins(build="b")))
+
+    assert run.success, run.errors
+
+
+def test_wrong_settings_do_not_stop_parsing(project: Project) -> None:
+    for settings in [{}, pins(build="b"), {"tf_embeddings_models": 7, "tf_embeddings_manage": 7}]:
+        run = project.dbt("parse", "--vars", json.dumps(settings))
+        assert run.success, run.errors
+
+
+@pytest.fixture
+def without_plugin(tmp_path: Path, tiny: Artefact) -> Project:
+    project = make_project(tmp_path / "project", files=MODELS, plugin=False)
+    project.pin(tiny=stage(project, tiny))
+    return project
+
+
+PLUGIN_IS_MISSING = (
+    "target 'dev' of profile 'a_project' does not load the plugin tf_embeddings_duckdb. "
+    "Add it to that target in profiles.yml: "
+    "module_paths: [dbt_packages/tf_embeddings/udf_src] "
+    "plugins: [{module: tf_embeddings_duckdb, config: {stage: tf_embeddings_stage}}]"
+)
+
+
+def test_the_plugin_is_not_configured(without_plugin: Project) -> None:
+    run = without_plugin.dbt("run", "--select", "plain", "embedded")
+
+    assert f"embed: {PLUGIN_IS_MISSING}" in run.output
+    assert run.statuses == {}
+    assert without_plugin.dbt("run", "--select", "plain").success
+
+
+def test_the_plugin_is_not_configured_where_no_hook_runs(without_plugin: Project) -> None:
+    run = without_plugin.dbt(
+        "show", "--inline", "select {{ tf_embeddings.embed(\"'fox'\") }} as embedding"
+    )
+
+    assert f"embed: {PLUGIN_IS_MISSING}" in run.output
+
+
+def test_the_plugin_is_not_configured_where_a_model_is_staged(without_plugin: Project) -> None:
+    run = without_plugin.dbt("run-operation", "tf_embeddings._staging_target")
+
+    assert not run.success
+    assert f"stage_model: {PLUGIN_IS_MISSING}" in run.output
+
+
+def test_the_lines_to_add_for_the_plugin_are_yaml(without_plugin: Project) -> None:
+    run = without_plugin.dbt("run", "--select", "embedded")
+
+    error = next(error for error in run.errors if "profiles.yml:" in error)
+    lines = error.partition("profiles.yml:\n")[2].splitlines()[:2]
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    assert yaml.safe_load("\n".join(line[indent:] for line in lines)) == {
+        "module_paths": ["dbt_packages/tf_embeddings/udf_src"],
+        "plugins": [{"module": "tf_embeddings_duckdb", "config": {"stage": "tf_embeddings_stage"}}],
+    }
+
+
+def test_an_artefact_that_is_not_staged(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", files=MODELS)
+    project.pin(minilm=GOOD_PIN)
+    run = project.dbt("run", "--select", "plain", "embedded")
+
+    assert not run.success
+    assert (
+        "tf_embeddings: the artefact of model 'minilm' (version v0123456789ab, build "
+        f"b0123456789ab) is not in the stage folder '{project.stage}' (it does not exist). Stage "
+        "it with: python dbt_packages/tf_embeddings/scripts/stage_model.py minilm --write"
+    ) in run.output
+    assert run.statuses["model.a_project.plain"] == "skipped"
+    assert run.statuses["model.a_project.embedded"] == "skipped"
+
+
+def test_an_artefact_that_is_not_staged_matters_only_where_it_is_used(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", files=MODELS)
+    project.pin(minilm=GOOD_PIN)
+
+    assert project.dbt("run", "--select", "plain").success
+    assert project.dbt("compile", "--select", "embedded").success
+
+
+def test_the_staging_target_is_one_line_of_json(project: Project) -> None:
+    run = project.dbt("run-operation", "tf_embeddings._staging_target")
+
+    [line] = [text for text in run.printed if text.startswith("tf_embeddings_target ")]
+    assert json.loads(line.removeprefix("tf_embeddings_target ")) == {
+        "type": "duckdb",
+        "target": "dev",
+        "stage": str(project.stage),
+    }

@@ -1,0 +1,122 @@
+"""What the package adds to a project that installs it: macros, and nothing that runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from dbt_projects import NAME, PACKAGE, Project, make_project
+
+PUBLIC = {
+    "cosine_similarity",
+    "embed",
+    "embedding_version",
+    "inner_product",
+    "l2_distance",
+    "nearest_neighbors",
+    "test_embedding_coverage",
+    "test_embedding_dimension",
+    "test_embedding_is_finite",
+    "test_embedding_is_not_zero",
+    "test_embedding_is_unit_norm",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with nothing of its own that has installed the package, parsed."""
+    project = make_project(tmp_path_factory.mktemp("dbt") / "project", plugin=False)
+    project.write("models/plain.sql", "select 1 as id")
+    run = project.dbt("parse")
+    assert run.success, run.errors
+    return project
+
+
+def files_of(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((PACKAGE / folder).rglob("*.sql"))]
+
+
+def test_the_package_adds_no_node_but_its_hook(project: Project) -> None:
+    manifest = project.manifest()
+    ours = [
+        id_
+        for kind in ("nodes", "sources", "exposures", "metrics", "unit_tests", "saved_queries")
+        for id_, node in manifest[kind].items()
+        if node["package_name"] == "tf_embeddings"
+    ]
+
+    assert ours == ["operation.tf_embeddings.tf_embeddings-on-run-start-0"]
+
+
+def test_the_hook_sends_nothing(project: Project) -> None:
+    for command in ("build", "run", "test", "compile"):
+        run = project.dbt(command)
+        assert run.success, run.errors
+        assert run.sent("tf_embeddings") == []
+        nodes = {id_.partition(".")[0] for id_ in run.statuses if NAME in id_.split(".")}
+        assert nodes <= {"model"}
+
+
+def test_no_deprecations(project: Project) -> None:
+    run = project.dbt("parse", "--show-all-deprecations", "--no-partial-parse")
+
+    assert run.success, run.errors
+    assert [message for message in run.messages if "eprecat" in message] == []
+
+
+def test_the_documented_arguments_are_those_of_the_macros(project: Project) -> None:
+    project.configure(flags={"validate_macro_args": True, "send_anonymous_usage_stats": False})
+    run = project.dbt("parse", "--no-partial-parse", "--warn-error")
+
+    assert run.success, run.errors
+
+
+def test_every_public_macro_and_its_arguments_are_documented(project: Project) -> None:
+    macros = [
+        macro
+        for macro in project.manifest()["macros"].values()
+        if macro["package_name"] == "tf_embeddings"
+    ]
+    shown = {macro["name"]: macro for macro in macros if macro["docs"]["show"]}
+
+    assert set(shown) == PUBLIC
+    for macro in shown.values():
+        assert macro["description"]
+        assert all(argument["type"] and argument["description"] for argument in macro["arguments"])
+
+
+def test_a_file_is_named_after_its_macro() -> None:
+    for path in files_of("macros", "tests/generic"):
+        names = re.findall(r"\{% (?:macro|test) (\w+)\(", path.read_text(encoding="utf-8"))
+        folder = path.parent.name
+        is_dialect = folder not in ("macros", "generic") and not path.stem.startswith(f"_{folder}_")
+        assert names[0] == (f"{folder}__{path.stem}" if is_dialect else path.stem)
+        assert names[1:] in ([], [f"default__{path.stem}"])
+
+
+def test_every_macro_that_is_dispatched_has_a_default_and_each_dialect() -> None:
+    dialects = [path.name for path in (PACKAGE / "macros").iterdir() if path.is_dir()]
+    for path in files_of("macros"):
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"adapter\.dispatch\('(\w+)', 'tf_embeddings'\)", text):
+            assert name == path.stem
+            assert f"{{% macro default__{name}(" in text
+            for dialect in dialects:
+                assert (path.parent / dialect / path.name).is_file(), (dialect, name)
+
+
+def test_macros_hold_no_sql_comment_and_no_long_line() -> None:
+    for path in files_of("macros", "tests/generic"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert len(line) <= 100, path
+            assert not line.lstrip().startswith("--"), path
+
+
+def test_the_package_needs_no_other(project: Project) -> None:
+    text = (PACKAGE / "packages.yml").read_text(encoding="utf-8")
+
+    assert yaml.safe_load(text) == {"packages": []}
+    packages = {macro["package_name"] for macro in project.manifest()["macros"].values()}
+    assert packages <= {"tf_embeddings", NAME, "dbt", "dbt_duckdb"}

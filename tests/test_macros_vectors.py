@@ -1,0 +1,198 @@
+"""Vector arithmetic and the search for neighbours, against NumPy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from dbt_projects import Project, make_project
+
+DIMENSIONS = 16
+# float32 sums of 16 products.
+TOLERANCE = 1e-5
+
+Table = dict[int, np.ndarray | None]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> dict[str, Table]:
+    """Queries and a corpus with ties, NULL vectors, a zero vector and one that is not a number."""
+    random = np.random.default_rng(20)
+
+    def table(first: int, rows: int) -> Table:
+        return {
+            first + row: random.normal(size=DIMENSIONS).astype(np.float32) for row in range(rows)
+        }
+
+    queries, corpus = table(1, 20), table(100, 200)
+    queries[7] = None
+    queries[8] = np.zeros(DIMENSIONS, np.float32)
+    for row in (101, 150, 299):
+        corpus[row] = queries[1]
+    corpus[102] = None
+    corpus[103] = np.zeros(DIMENSIONS, np.float32)
+    corpus[104] = np.full(DIMENSIONS, np.nan, np.float32)
+    return {"queries": queries, "corpus": corpus}
+
+
+@pytest.fixture(scope="module")
+def project(vectors: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with the tables queries and corpus; it embeds nothing and needs no plugin."""
+    project = make_project(tmp_path_factory.mktemp("dbt") / "project", plugin=False)
+    for name, rows in vectors.items():
+        project.execute(f"create table {name} (id integer, embedding float[{DIMENSIONS}])")
+        project.insert(name, [(id_, vector) for id_, vector in rows.items()])
+    return project
+
+
+def show(project: Project, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of a query with macros."""
+    run = project.dbt("show", "--output", "json", "--limit", "-1", "--inline", sql)
+    assert run.success, run.errors
+    [text] = [text for text in run.printed if '"show"' in text]
+    return json.loads(text)["show"]
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def neighbors(queries: Table, corpus: Table, k: int) -> list[tuple[int, int, int, float]]:
+    """The oracle: (query, rank, neighbour, similarity) by comparing every pair in float64."""
+    found = []
+    for query, vector in sorted(queries.items()):
+        if vector is None or not vector.any():
+            continue
+        # What float32 cannot tell apart is a tie.
+        pairs = [
+            (-round(cosine(vector, other), 6), id_)
+            for id_, other in corpus.items()
+            if other is not None and other.any() and np.isfinite(other).all()
+        ]
+        ranked = sorted(pairs)[:k]
+        found += [
+            (query, rank, id_, -similarity) for rank, (similarity, id_) in enumerate(ranked, 1)
+        ]
+    return found
+
+
+def as_tuples(rows: list[dict[str, Any]]) -> list[tuple[object, object, object]]:
+    return [(row["query_id"], row["neighbor_rank"], row["neighbor_id"]) for row in rows]
+
+
+def search(project: Project, arguments: str) -> list[dict[str, Any]]:
+    sql = f"select * from ({{{{ tf_embeddings.nearest_neighbors({arguments}) }}}}) as found"
+    return show(project, f"{sql} order by query_id, neighbor_rank")
+
+
+@pytest.mark.parametrize("k", [1, 5, 1000])
+def test_neighbors_are_those_of_numpy(project: Project, vectors: dict[str, Table], k: int) -> None:
+    rows = search(project, f"'queries', 'corpus', 'id', 'id', k={k}")
+    expected = neighbors(vectors["queries"], vectors["corpus"], k)
+
+    assert as_tuples(rows) == [one[:3] for one in expected]
+    np.testing.assert_allclose(
+        [row["cosine_similarity"] for row in rows], [one[3] for one in expected], atol=TOLERANCE
+    )
+
+
+def test_ten_neighbors_are_found_if_no_number_is_given(project: Project) -> None:
+    rows = search(project, "'queries', 'corpus', 'id', 'id'")
+
+    assert {row["neighbor_rank"] for row in rows} == set(range(1, 11))
+
+
+def test_equal_vectors_are_ordered_by_id(project: Project) -> None:
+    rows = search(project, "'queries', 'corpus', 'id', 'id', k=3")
+
+    assert as_tuples(rows)[:3] == [(1, 1, 101), (1, 2, 150), (1, 3, 299)]
+
+
+def test_a_row_without_direction_neither_has_neighbors_nor_is_one(project: Project) -> None:
+    rows = search(project, "'queries', 'corpus', 'id', 'id', k=1000")
+
+    assert {7, 8}.isdisjoint(row["query_id"] for row in rows)
+    assert {102, 103, 104}.isdisjoint(row["neighbor_id"] for row in rows)
+
+
+def test_the_same_search_twice_gives_the_same_rows(project: Project) -> None:
+    arguments = "'queries', 'corpus', 'id', 'id', k=50"
+
+    assert search(project, arguments) == search(project, arguments)
+
+
+def test_columns_may_have_any_name_and_relations_any_shape(project: Project) -> None:
+    rows = show(
+        project,
+        """
+        with corpus_as_cte as (select 'n' || id as key, embedding as vector from corpus)
+
+        select * from (
+          {{ tf_embeddings.nearest_neighbors(
+            queries='select id as question, embedding as q from queries where id < 3',
+            corpus='corpus_as_cte',
+            query_id='question',
+            corpus_id='key',
+            k=1,
+            query_embedding='q',
+            corpus_embedding='vector',
+          ) }}
+        ) as found
+        order by query_id
+        """,
+    )
+
+    assert as_tuples(rows)[0] == (1, 1, "n101")
+    assert len(rows) == 2
+
+
+def test_a_search_is_the_whole_of_a_model(project: Project, vectors: dict[str, Table]) -> None:
+    project.write("models/asked.sql", "select * from main.queries where id < 4")
+    project.write(
+        "models/found.sql",
+        "{{ tf_embeddings.nearest_neighbors(ref('asked'), 'main.corpus', 'id', 'id', k=2) }}",
+    )
+    run = project.dbt("build")
+
+    assert run.success, run.errors
+    rows = project.rows(
+        "select query_id, neighbor_rank, neighbor_id from found order by query_id, neighbor_rank"
+    )
+    asked = {id_: vectors["queries"][id_] for id_ in (1, 2, 3)}
+    assert rows == [one[:3] for one in neighbors(asked, vectors["corpus"], 2)]
+    assert project.rows("select column_name from (describe found)") == [
+        ("query_id",),
+        ("neighbor_id",),
+        ("cosine_similarity",),
+        ("neighbor_rank",),
+    ]
+
+
+def test_an_empty_corpus_has_no_neighbors(project: Project) -> None:
+    assert search(project, "'queries', 'select * from corpus where false', 'id', 'id'") == []
+
+
+def test_arithmetic_is_that_of_numpy(project: Project, vectors: dict[str, Table]) -> None:
+    [row] = show(
+        project,
+        """
+        select
+          {{ tf_embeddings.cosine_similarity('a.embedding', 'b.embedding') }} as cosine,
+          {{ tf_embeddings.inner_product('a.embedding', 'b.embedding') }} as product,
+          {{ tf_embeddings.l2_distance('a.embedding', 'b.embedding') }} as distance,
+          {{ tf_embeddings.cosine_similarity('a.embedding', 'c.embedding') }} is null as is_null
+        from queries as a, corpus as b, corpus as c
+        where a.id = 2 and b.id = 110 and c.id = 102
+        """,
+    )
+    a, b = vectors["queries"][2], vectors["corpus"][110]
+
+    assert a is not None
+    assert b is not None
+    assert row["cosine"] == pytest.approx(cosine(a, b), abs=TOLERANCE)
+    assert row["product"] == pytest.approx(float(a @ b), abs=TOLERANCE)
+    assert row["distance"] == pytest.approx(float(np.linalg.norm(a - b)), abs=TOLERANCE)
+    assert row["is_null"] is True
