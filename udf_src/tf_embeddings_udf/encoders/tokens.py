@@ -25,6 +25,8 @@ class TokensEncoder:
     """BERT and its family. A payload is an int array [2, tokens]: ids and segment ids."""
 
     counts_tokens = True
+    # Padded tokens. On two cores MiniLM is as fast with 1,024; with 4,096 it is a quarter slower
+    # on texts of mixed lengths, with 65,536 it is half as fast.
     budget = 2048
 
     def __init__(self, manifest: Manifest, folder: Path, threads: int) -> None:
