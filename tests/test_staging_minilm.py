@@ -119,3 +119,14 @@ def test_a_second_build_fetches_and_builds_nothing(minilm: makers.Artefact) -> N
     assert again.build == minilm.build
     assert {path: path.stat().st_mtime_ns for path in cache_folder().rglob("*.zip")} == before
     assert not list((cache_folder() / "work").glob("stage-*/convert.request"))
+
+
+def test_a_damaged_artefact_in_the_cache_is_not_taken(
+    minilm: makers.Artefact, tmp_path: Path
+) -> None:
+    whole, damaged = tmp_path / minilm.path.name, tmp_path / "minilm-b000000000000.zip"
+    damaged.write_bytes(minilm.path.read_bytes()[:-1])
+    assert building._cached(tmp_path, "minilm") is None
+    assert not damaged.exists()
+    whole.hardlink_to(minilm.path)
+    assert building._cached(tmp_path, "minilm") == whole

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ Tensor = Any  # TensorFlow ships no types
 def save(
     folder: Path,
     signatures: dict[str, Callable[..., dict[str, Tensor]]],
-    *inputs: tuple[list[int | None], str, str],
+    *inputs: tuple[Sequence[int | None], str, str],
 ) -> Path:
     """Save a model whose signatures take these inputs: shape, type, name."""
     import tensorflow as tf

@@ -1,0 +1,428 @@
+"""stage_model.py as a user runs it, in a project that has the package installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import bert_folder
+import makers
+import numpy as np
+import pytest
+import tf_embeddings_udf
+import yaml
+from dbt_projects import Project, make_project
+
+SCRIPT = "dbt_packages/tf_embeddings/scripts/stage_model.py"
+SOURCE_MAY_BE = (
+    "It may be a name of the catalogue (minilm), the folder of a SavedModel that takes strings, "
+    "or the folder of a BERT sentence encoder (config.json, model.safetensors, tokenizer.json, "
+    "modules.json)."
+)
+COMMENTED = """\
+# The shop's project.
+name: a_project   # a name
+version: "1.0.0"
+profile: a_project
+
+flags: {send_anonymous_usage_stats: false}   # not from tests
+
+# What is staged:
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = make_project(tmp_path / "project")
+    made.write("dbt_project.yml", COMMENTED)
+    return made
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project for calls that must not change it."""
+    return make_project(tmp_path_factory.mktemp("unchanged") / "project")
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> bert_folder.Folder:
+    return bert_folder.make_folder(tmp_path / "my_encoder", pooling="mean")
+
+
+def start(project: Project, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, *arguments],
+        cwd=project.folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def stage_model(
+    project: Project, *arguments: str | Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    process = start(project, *arguments, **environment)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def staged_files(project: Project) -> list[Path]:
+    return sorted(path for path in project.stage.rglob("*") if path.is_file())
+
+
+def tree(folder: Path) -> dict[Path, int]:
+    """What is in a folder, but dbt's own output and the database that it opens."""
+    return {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not path.is_relative_to(folder / "target")
+        and not path.is_relative_to(folder / "logs")
+        and path.suffix not in (".duckdb", ".wal")
+        and path.name != ".user.yml"
+    }
+
+
+def test_a_dry_run_then_a_run_then_the_same_again(
+    project: Project, minilm: makers.Artefact
+) -> None:
+    place = project.stage / "minilm" / minilm.version / minilm.path.name
+    pin = (
+        f"vars:\n  tf_embeddings_models:\n    minilm:\n      version: {minilm.version}\n"
+        f"      build: {minilm.build}\n      dimensions: 384\n      kind: tokens\n"
+        f"      packages: [numpy, tensorflow, tokenizers]\n"
+    )
+    before = tree(project.folder)
+
+    dry = stage_model(project, "minilm", "--write", "--dry-run")
+    assert (dry.returncode, dry.stdout) == (0, pin)
+    assert f"Dry run: minilm would be put to {place}\n" in dry.stderr
+    assert tree(project.folder) == before
+
+    first = stage_model(project, "minilm", "--write")
+    assert (first.returncode, first.stdout) == (0, pin)
+    assert "Fetching" not in first.stderr
+    assert "Probing" not in first.stderr
+    assert f"minilm is staged: {place}\n" in first.stderr
+    assert place.read_bytes() == minilm.path.read_bytes()
+    assert place.stat().st_mode & 0o777 == 0o644
+    assert (project.folder / "dbt_project.yml").read_text() == COMMENTED + pin
+
+    after = tree(project.folder)
+    second = stage_model(project, "minilm", "--write")
+    assert (second.returncode, second.stdout) == (0, pin)
+    assert f"minilm is staged already: {place}\n" in second.stderr
+    assert f"is in {project.folder}/dbt_project.yml already.\n" in second.stderr
+    assert tree(project.folder) == after
+
+
+def test_without_write_the_project_is_left_alone(project: Project, minilm: makers.Artefact) -> None:
+    done = stage_model(project, "minilm")
+    assert done.returncode == 0
+    assert (project.folder / "dbt_project.yml").read_text() == COMMENTED
+    assert [path.name for path in staged_files(project)] == [minilm.path.name]
+    assert done.stderr.endswith(
+        f"This is the pin of minilm: add it to {project.folder}/dbt_project.yml, or run with "
+        f"--write.\n"
+    )
+
+
+@pytest.mark.parametrize("damage", ["cut in half", "one bit"])
+def test_a_damaged_copy_on_the_stage_is_replaced(
+    project: Project, minilm: makers.Artefact, damage: str
+) -> None:
+    place = project.stage / "minilm" / minilm.version / minilm.path.name
+    place.parent.mkdir(parents=True)
+    content = minilm.path.read_bytes()
+    half = len(content) // 2
+    flipped = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+    place.write_bytes(content[:half] if damage == "cut in half" else flipped)
+
+    done = stage_model(project, "minilm")
+    assert done.returncode == 0
+    assert f"minilm is staged: {place}\n" in done.stderr
+    assert place.read_bytes() == content
+
+
+def test_the_flags_of_dbt_name_the_project_from_anywhere(
+    project: Project, minilm: makers.Artefact, tmp_path: Path
+) -> None:
+    script = project.folder / SCRIPT
+    places = ["--project-dir", project.folder, "--profiles-dir", project.folder]
+    done = subprocess.run(
+        [sys.executable, script, "minilm", "--name", "other", *places, "--write", "-t", "dev"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    pins = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
+    assert yaml.safe_load(done.stdout)["vars"] == pins
+    assert pins["tf_embeddings_models"]["other"]["version"] == minilm.version
+    assert staged_files(project)[0].name.startswith("other-b")
+
+
+def test_a_folder_of_ones_own_goes_through_cli_and_sql(
+    project: Project, encoder: bert_folder.Folder
+) -> None:
+    done = stage_model(project, encoder.path, "--name", "mine", "--write")
+    assert done.returncode == 0, done.stderr
+    project.write(
+        "models/vectors.sql",
+        "{{ config(materialized='table') }}\n"
+        "select {{ tf_embeddings.embed('body', model='mine') }} as embedding "
+        "from (values ('how do i reset my password')) as texts (body)",
+    )
+    run = project.dbt("build")
+    assert run.success, run.output
+
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(encoder.path / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    ids = np.array([tokenizer.encode("how do i reset my password").ids])
+    expected = bert_folder.embed_in_numpy(encoder, ids, np.ones_like(ids))
+    ((came,),) = project.rows("select embedding from vectors")
+    assert np.abs(np.array(came) - expected[0]).max() < 2e-5
+
+
+def test_a_keras_model_goes_through_cli_and_sql(project: Project, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    makers.save_keras_model(tmp_path / "keras")
+    done = stage_model(project, tmp_path / "keras", "--name", "tickets", "--write")
+    assert done.returncode == 0, done.stderr
+    project.write(
+        "models/vectors.sql",
+        "{{ config(materialized='table') }}\n"
+        "select {{ tf_embeddings.embed('body') }} as embedding "
+        "from (values ('the quick brown fox')) as texts (body)",
+    )
+    run = project.dbt("build")
+    assert run.success, run.output
+
+    call = tf.saved_model.load(str(tmp_path / "keras")).signatures["serving_default"]
+    expected = call(texts=tf.constant([["the quick brown fox"]]))["output_0"].numpy()[0]
+    ((came,),) = project.rows("select embedding from vectors")
+    assert np.abs(np.array(came) - expected).max() < 1e-6
+
+
+def test_killed_at_any_moment_the_next_run_ends_well(
+    project: Project, encoder: bert_folder.Folder, tmp_path: Path
+) -> None:
+    arguments = [encoder.path, "--name", "mine", "--write"]
+    cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
+    for moment in ("Asking dbt", "Converting", "Probing", "Writing", "Copying"):
+        process = start(project, *arguments, **cache)
+        assert process.stderr
+        assert any(line.startswith(moment) for line in process.stderr), moment
+        process.kill()
+        process.communicate()
+        for file in staged_files(project):
+            assert file.suffix == ".part" or tf_embeddings_udf.read_manifest(file)
+
+    done = stage_model(project, *arguments, **cache)
+    assert done.returncode == 0, done.stderr
+    pin = yaml.safe_load(done.stdout)["vars"]["tf_embeddings_models"]["mine"]
+    (artefact,) = (file for file in staged_files(project) if file.suffix == ".zip")
+    assert tf_embeddings_udf.build_of(artefact) == pin["build"]
+    assert (
+        yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
+        == (yaml.safe_load(done.stdout)["vars"])
+    )
+
+
+def test_killed_while_it_copies_the_next_run_copies_again(
+    project: Project, minilm: makers.Artefact
+) -> None:
+    process = start(project, "minilm")
+    assert process.stderr
+    assert any(line.startswith("Copying") for line in process.stderr)
+    process.kill()
+    process.communicate()
+
+    done = stage_model(project, "minilm")
+    assert done.returncode == 0, done.stderr
+    (artefact,) = (file for file in staged_files(project) if file.suffix == ".zip")
+    assert tf_embeddings_udf.build_of(artefact) == minilm.build
+
+
+def test_killed_while_it_fetches_the_next_run_fetches_again(
+    project: Project, minilm: makers.Artefact, tmp_path: Path
+) -> None:
+    cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
+    process = start(project, "minilm", "--dry-run", **cache)
+    assert process.stderr
+    assert any(line.startswith("Fetching") for line in process.stderr)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "cache" / "sources").exists()
+
+    done = stage_model(project, "minilm", "--dry-run", **cache)
+    assert done.returncode == 0, done.stderr
+    assert f"build: {minilm.build}\n" in done.stdout
+
+
+def test_two_at_once_end_well_with_the_same_pin(
+    project: Project, encoder: bert_folder.Folder, tmp_path: Path
+) -> None:
+    second = make_project(tmp_path / "second")  # one DuckDB file has one writer
+    shutil.copy(project.folder / "profiles.yml", second.folder)
+    profile = (second.folder / "profiles.yml").read_text()
+    database = str(second.database)
+    second.write("profiles.yml", profile.replace(str(project.database), database))
+    cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
+    runs = [start(one, encoder.path, "--name", "mine", **cache) for one in (project, second)]
+    outputs = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+    assert len(list((tmp_path / "cache").rglob("*.zip"))) == 1
+    assert not list((tmp_path / "cache/work").iterdir())
+    (artefact,) = staged_files(project)  # both profiles name its stage
+    pin = yaml.safe_load(outputs[0][0])["vars"]["tf_embeddings_models"]["mine"]
+    assert tf_embeddings_udf.build_of(artefact) == pin["build"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (
+            ["use_tiny"],
+            1,
+            f"SOURCE 'use_tiny' is no folder, and no catalogue name. {SOURCE_MAY_BE}",
+        ),
+        (
+            ["packages.yml"],
+            1,
+            f"SOURCE 'packages.yml' is a file, not a folder. {SOURCE_MAY_BE}",
+        ),
+        (
+            ["."],
+            1,
+            f"SOURCE '.' is a folder with neither saved_model.pb nor config.json. {SOURCE_MAY_BE}",
+        ),
+        (
+            ["minilm", "--name", "Mini-LM"],
+            2,
+            "--name 'Mini-LM' is not a name: it starts with a letter a-z and has up to 40 "
+            "characters a-z, 0-9 and _.",
+        ),
+        (
+            ["minilm", "--target", "prod"],
+            1,
+            "dbt says: The profile 'a_project' does not have a target named 'prod'. The valid "
+            "target names for this profile are: - dev",
+        ),
+        (
+            ["minilm", "--profile", "other"],
+            1,
+            "dbt says: Could not find profile named 'other'",
+        ),
+        (
+            ["minilm", "--project-dir", "/"],
+            1,
+            "there is no dbt_project.yml in '/'. Run this in a dbt project, or name one with "
+            "--project-dir.",
+        ),
+    ],
+    ids=["unknown", "file", "folder", "name", "target", "profile", "project"],
+)
+def test_what_is_wrong_is_one_sentence(
+    unchanged: Project, arguments: list[str], code: int, sentence: str
+) -> None:
+    done = stage_model(unchanged, *arguments)
+    said = done.stderr.removeprefix("Asking dbt for the stage ...\n")
+    assert (done.returncode, done.stdout, said) == (code, "", f"stage_model: {sentence}\n")
+
+
+def test_a_folder_needs_a_name(unchanged: Project, encoder: bert_folder.Folder) -> None:
+    done = stage_model(unchanged, encoder.path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "stage_model: the model in 'my_encoder' needs a name: add --name NAME.\n"
+    )
+
+
+def test_a_profile_without_the_plugin_says_what_to_add(tmp_path: Path) -> None:
+    done = stage_model(make_project(tmp_path / "project", plugin=False), "minilm")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "Asking dbt for the stage ...\n"
+        "stage_model: target 'dev' of profile 'a_project' does not load the plugin "
+        "tf_embeddings_duckdb. Add it to that target in profiles.yml:\n"
+        "module_paths: [dbt_packages/tf_embeddings/udf_src]\n"
+        "plugins: [{module: tf_embeddings_duckdb, config: {stage: tf_embeddings_stage}}]\n"
+    )
+
+
+def test_a_project_without_the_package_says_dbt_deps(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    script = project.folder / "stage_model.py"
+    package = (project.folder / "dbt_packages/tf_embeddings").resolve()
+    script.symlink_to(package / "scripts/stage_model.py")
+    (project.folder / "dbt_packages/tf_embeddings").unlink()
+    command = [sys.executable, script, "minilm"]
+
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.endswith('Run "dbt deps" to install package dependencies.\n')
+
+    (project.folder / "packages.yml").unlink()
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Asking dbt for the stage ...\n"
+        "stage_model: the dbt package tf_embeddings is not installed in this project, or is too "
+        "old. Add it to packages.yml and run: dbt deps\n"
+    )
+
+
+def test_a_folder_that_cannot_be_converted_stages_nothing(
+    unchanged: Project, encoder: bert_folder.Folder
+) -> None:
+    encoder.edit("config.json", model_type="mpnet")
+    done = stage_model(unchanged, encoder.path, "--name", "mine", "--write")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(
+        "stage_model: 'config.json' says model_type 'mpnet'; the converter knows 'bert'.\n"
+    )
+    assert not staged_files(unchanged)
+
+
+def test_a_pin_that_cannot_be_written_is_printed(project: Project, minilm: makers.Artefact) -> None:
+    project.write("dbt_project.yml", f"{COMMENTED}vars:\n  tf_embeddings_models: [minilm]\n")
+    done = stage_model(project, "minilm", "--write")
+    assert done.returncode == 1
+    assert f"build: {minilm.build}\n" in done.stdout
+    assert done.stderr.endswith(
+        "stage_model: 'tf_embeddings_models' in dbt_project.yml is of type list, not a map, so "
+        "the pin was not written. Add it by hand.\n"
+    )
+
+
+def test_a_missing_python_package_comes_with_the_pip_command(unchanged: Project) -> None:
+    command = [sys.executable, "-S", SCRIPT, "minilm"]  # -S: nothing that pip installed
+    done = subprocess.run(command, cwd=unchanged.folder, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"stage_model: the Python package '\w+' is not installed\. Install it with: pip install "
+        r"-r dbt_packages/tf_embeddings/requirements\.txt\n",
+        done.stderr,
+    )
+
+
+def test_dbts_last_results_are_kept(project: Project, minilm: makers.Artefact) -> None:
+    """run-operation overwrites run_results.json, which `dbt retry` reads, unless told not to."""
+    project.write("models/one.sql", "select 1 as one")
+    assert project.dbt("build").success
+    results = project.folder / "target/run_results.json"
+    before = results.read_bytes()
+    assert stage_model(project, "minilm", "--dry-run").returncode == 0
+    assert results.read_bytes() == before
