@@ -1,8 +1,9 @@
 {% macro _models_of_node(node) %}
   {#
     The names of the models that a node embeds with: what embed left in its meta at parse time. It
-    leaves nothing where it is called only inside is_incremental() or `if execute`, which are false
-    then; there the code is searched for the call, and for the pinned names after it.
+    leaves nothing where it is called only in a hook of the node, or inside is_incremental() or `if
+    execute`, which are false then: there the code is searched for the call, and for the names of
+    pinned models after it. DEFAULT stands for the default model.
   #}
   {% set names = [] %}
   {% for key, value in node.get('config', {}).get('meta', {}).items() %}
@@ -14,7 +15,10 @@
     {{ return(names) }}
   {% endif %}
 
-  {% set code = modules.re.sub('(?s){#.*?#}', '', node.get('raw_code') or '') %}
+  {% set config = node.get('config', {}) %}
+  {% set hooks = config.get('pre-hook', []) + config.get('post-hook', []) %}
+  {% set code = [node.get('raw_code') or ''] + hooks | map(attribute='sql') | list %}
+  {% set code = modules.re.sub('(?s){#.*?#}', '', code | join('\n')) %}
   {% set call = '(?s)tf_embeddings\\s*\\.\\s*embed\\s*\\(' %}
   {% if not modules.re.search(call, code) %}
     {{ return([]) }}

@@ -17,7 +17,7 @@
     {{ return('') }}
   {% endif %}
 
-  {{ return(adapter.dispatch('_on_run_start', 'tf_embeddings')(pins.values() | list)) }}
+  {{ return(adapter.dispatch('_on_run_start', 'tf_embeddings')(pins | dictsort | map('last') | list)) }}
 {% endmacro %}
 
 {% macro default___on_run_start(pins) %}

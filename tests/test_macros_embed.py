@@ -49,7 +49,20 @@ models:
           - resembles:
               name: embedded_by_macro_resembles_body
               arguments: {{text: body}}
+  - name: embedded_by_configured_hook
+    config:
+      post_hook: >-
+        create or replace table by_configured_hook as
+        select {{{{ tf_embeddings.embed('body', 'strings') }}}} as embedding from {{{{ this }}}}
+  - name: versioned
+    latest_version: 2
+    versions: [{{v: 1}}, {{v: 2}}]
 unit_tests:
+  - name: has_an_id
+    model: versioned
+    given: []
+    expect:
+      rows: [{{id: 1}}]
   - name: two_texts_have_two_vectors
     model: embedded
     given:
@@ -95,6 +108,22 @@ FILES = {
     "models/counted_again.sql": "select count(*) as texts from {{ ref('passed_on') }}",
     "models/over_a_table.sql": "select * from {{ ref('embedded_by_macro') }}",
     "models/embed_only_new.sql": EMBED_ONLY_NEW,
+    "models/embedded_by_hook.sql": """
+        {{ config(post_hook="
+          create or replace table by_post_hook as
+          select {{ tf_embeddings.embed('body') }} as embedding from {{ this }}
+        ") }}
+        select 'fox' as body
+    """,
+    "models/embedded_by_configured_hook.sql": "select 'fox' as body",
+    "models/versioned_v1.sql": "select 1 as id",
+    "models/versioned_v2.sql": "select 1 as id, {{ tf_embeddings.embed(\"'fox'\") }} as embedding",
+    "snapshots/remembered.sql": """
+        {% snapshot remembered %}
+          {{ config(unique_key='body', strategy='check', check_cols=['body']) }}
+          select body, {{ tf_embeddings.embed('body') }} as embedding from {{ ref('texts') }}
+        {% endsnapshot %}
+    """,
     "models/properties.yml": PROPERTIES,
     "tests/has_a_neighbour.sql": (
         "select 1 from {{ ref('texts') }} where {{ tf_embeddings.embed('body') }} is null"
@@ -174,6 +203,10 @@ def test_the_hook_sends_one_statement_for_all_models_of_the_run(
         ("counted_again", ["tiny"]),  # through an ephemeral model over another
         ("over_a_table", []),
         ("embed_only_new", ["strings"]),
+        ("embedded_by_hook", ["tiny"]),
+        ("embedded_by_configured_hook", ["strings"]),
+        ("versioned.v1", []),
+        ("versioned.v2", ["tiny"]),
     ],
 )
 def test_a_run_asks_for_the_models_that_it_needs(
@@ -190,12 +223,18 @@ def test_a_run_asks_for_the_models_that_it_needs(
         ("embedded_by_macro_resembles_body", ["tiny"]),
         ("two_texts_have_two_vectors", ["tiny"]),
         ("is_not_embedded", []),  # the ephemeral model's rows are given
+        ("versioned.v1", []),
+        ("versioned.v2", ["tiny"]),
     ],
 )
 def test_a_test_asks_for_the_models_that_it_needs(
     project: Project, selected: str, models: list[str]
 ) -> None:
     assert checked(project.dbt("test", "--select", selected)) == models
+
+
+def test_a_snapshot_asks_for_the_models_that_it_needs(project: Project) -> None:
+    assert checked(project.dbt("snapshot")) == ["tiny"]
 
 
 def test_a_call_inside_is_incremental_is_run(project: Project) -> None:

@@ -229,6 +229,11 @@ def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -
             "column: cosine_similarity(b='body', …).",
         ),
         (
+            "default__embed('body', {})",  # what a warehouse without a dialect gets
+            "embed: tf_embeddings does not run on duckdb (it runs on: duckdb). Choose a target of "
+            "that type with --target.",
+        ),
+        (
             "nearest_neighbors(none, 'b', 'id', 'id')",
             "nearest_neighbors: queries is empty; it must be a ref, a source, the name of a CTE, "
             "or a query in quotes.",
