@@ -17,7 +17,8 @@
     {{ return('') }}
   {% endif %}
 
-  {{ return(adapter.dispatch('_on_run_start', 'tf_embeddings')(pins | dictsort | map('last') | list)) }}
+  {% set sorted_pins = pins | dictsort | map('last') | list %}
+  {{ return(adapter.dispatch('_on_run_start', 'tf_embeddings')(sorted_pins)) }}
 {% endmacro %}
 
 {% macro default___on_run_start(pins) %}

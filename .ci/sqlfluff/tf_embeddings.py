@@ -1,18 +1,18 @@
-"""Stand-ins for the package's macros, so that sqlfluff can render the demo's models."""
+"""What sqlfluff takes the package's macros for: SQL of the same shape, without dbt."""
 
 from __future__ import annotations
 
 
 def embed(text: str, model: str | None = None) -> str:
-    """Return an expression."""
-    return f"an_embedding({text})"
+    """Stand in for the macro: an expression."""
+    return f"embed({text})"
 
 
 def embedding_version(model: str | None = None) -> str:
-    """Return a literal."""
-    return "'v000000000000'"
+    """Stand in for the macro: a literal."""
+    return "'v0'"
 
 
-def nearest_neighbors(*_: object, **__: object) -> str:
-    """Return a query."""
-    return "select query_id, neighbor_id, cosine_similarity, neighbor_rank from a_relation"
+def nearest_neighbors(**arguments: object) -> str:
+    """Stand in for the macro: a query."""
+    return "select query_id, neighbor_id, cosine_similarity, neighbor_rank from neighbors"
