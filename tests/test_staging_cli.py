@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -273,19 +272,15 @@ def test_killed_while_it_fetches_the_next_run_fetches_again(
 def test_two_at_once_end_well_with_the_same_pin(
     project: Project, encoder: bert_folder.Folder, tmp_path: Path
 ) -> None:
-    second = make_project(tmp_path / "second")  # one DuckDB file has one writer
-    shutil.copy(project.folder / "profiles.yml", second.folder)
-    profile = (second.folder / "profiles.yml").read_text()
-    database = str(second.database)
-    second.write("profiles.yml", profile.replace(str(project.database), database))
     cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
-    runs = [start(one, encoder.path, "--name", "mine", **cache) for one in (project, second)]
+    runs = [start(project, encoder.path, "--name", "mine", "--write", **cache) for _ in range(2)]
     outputs = [run.communicate() for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
     assert len(list((tmp_path / "cache").rglob("*.zip"))) == 1
     assert not list((tmp_path / "cache/work").iterdir())
-    (artefact,) = staged_files(project)  # both profiles name its stage
+    (artefact,) = staged_files(project)
+    assert (project.folder / "dbt_project.yml").read_text() == COMMENTED + outputs[0][0]
     pin = yaml.safe_load(outputs[0][0])["vars"]["tf_embeddings_models"]["mine"]
     assert tf_embeddings_udf.build_of(artefact) == pin["build"]
 
@@ -416,6 +411,41 @@ def test_a_missing_python_package_comes_with_the_pip_command(unchanged: Project)
         r"-r dbt_packages/tf_embeddings/requirements\.txt\n",
         done.stderr,
     )
+
+
+def test_a_database_that_another_process_has_open_is_one_sentence(
+    project: Project,
+) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, project.database],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout
+    assert holder.stdout.readline() == "open\n"
+    done = stage_model(project, "minilm", "--dry-run")
+    holder.communicate("close")
+    assert done.returncode == 1
+    assert re.fullmatch(
+        rf'stage_model: dbt says: IO Error: Could not set lock on file "{project.database}": .*',
+        done.stderr.splitlines()[1],
+    )
+
+
+HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+
+
+def test_the_database_is_not_kept_open_while_a_model_is_built(
+    project: Project, encoder: bert_folder.Folder, tmp_path: Path
+) -> None:
+    cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
+    process = start(project, encoder.path, "--name", "mine", **cache)
+    assert process.stderr
+    assert any(line.startswith("Converting") for line in process.stderr)
+    project.execute("select 1")
+    process.kill()
+    process.communicate()
 
 
 def test_dbts_last_results_are_kept(project: Project, minilm: makers.Artefact) -> None:

@@ -92,6 +92,7 @@ def read_weights(config: BertConfig, path: Path) -> dict[str, np.ndarray]:
         StagingError: the file is no safetensors file, or a tensor is missing, of another shape or
             type, or not known.
     """
+    import ml_dtypes  # noqa: F401 - teaches NumPy bfloat16; TensorFlow brings it
     import numpy as np
     from safetensors import SafetensorError, safe_open
 

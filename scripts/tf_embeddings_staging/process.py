@@ -57,11 +57,16 @@ _WHAT = {
 }
 
 
-def _environment() -> dict[str, str]:
+def python_environment() -> dict[str, str]:
+    """Return the environment of a Python process that imports this package."""
     inherited = os.environ.get("PYTHONPATH")
+    path = [str(_SCRIPTS), *([inherited] if inherited else [])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+
+def _environment() -> dict[str, str]:
     return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(_SCRIPTS), *([inherited] if inherited else [])]),
+        **python_environment(),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",  # whatever order a set has, it has it in every run
         "PYTHONIOENCODING": "utf-8",

@@ -34,7 +34,7 @@ def put(artefact: Artefact, stage: Path, report: Report) -> Path:
     private = Path(name)
     try:
         with (
-            report.bar(f"Copying {place.name} to the stage") as bar,
+            report.bar("Copying to the stage") as bar,
             os.fdopen(handle, "wb") as copy,
             artefact.path.open("rb") as original,
         ):

@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.errors import StagingError, missing_package
+from tf_embeddings_staging.process import python_environment
 
 _MACRO = "tf_embeddings._staging_target"
 _LINE = "tf_embeddings_target "
 _PROJECT_FILE = "dbt_project.yml"
 _OURS = "stage_model: "
-_ERRORS = ("RunningOperationCaughtError", "MainEncounteredError")
+_LOCKED = "Could not set lock on file"
+_RETRIES = 3
 
 # What dbt puts around the sentence of an error.
-_HEADLINE = re.compile(
-    r"(Encountered an error[^:]*:)? *([A-Z]\w+ Error( in \w+ \S+ \(.*\))?)?|> (in|called by) .*"
-)
+_PREFIX = re.compile(r"Encountered an error[^:]*:\s*")
+_HEADLINE = re.compile(r"([A-Z]\w+ Error( in \w+ \S+ \(.*\))?)?|> (in|called by) .*")
 
 
 @dataclass(frozen=True)
@@ -55,20 +59,6 @@ class Target:
     stage: Path
 
 
-@dataclass
-class _Heard:
-    """What dbt tells while it runs."""
-
-    lines: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def __call__(self, event: Any) -> None:  # noqa: ANN401 - a protobuf message
-        if event.info.name == "JinjaLogInfo" and event.info.msg.startswith(_LINE):
-            self.lines.append(event.info.msg.removeprefix(_LINE))
-        elif event.info.name in _ERRORS:
-            self.errors.append(event.info.msg)
-
-
 def project_folder(given: str | None) -> Path:
     """Return the folder of the dbt project as dbt finds it: upwards from here, if none is given.
 
@@ -95,7 +85,6 @@ def find_target(options: DbtOptions) -> Target:
     Raises:
         StagingError: dbt fails, or the target is of a warehouse that is not supported.
     """
-    here = Path.cwd()  # dbt moves to the project's folder
     answer = _ask_dbt(["run-operation", _MACRO, *options.flags()])
     if answer.get("type") != "duckdb":
         raise StagingError(
@@ -103,21 +92,23 @@ def find_target(options: DbtOptions) -> Target:
         )
     if not isinstance(answer.get("stage"), str):
         raise StagingError(f"the macro {_MACRO} named no stage: {json.dumps(answer)}.")
-    return Target(type="duckdb", stage=here / Path(answer["stage"]).expanduser())
+    return Target(type="duckdb", stage=Path.cwd() / Path(answer["stage"]).expanduser())
 
 
 def _ask_dbt(command: Sequence[str]) -> Mapping[str, Any]:
-    """Run dbt in silence and return what the macro logged."""
-    from dbt.cli.main import dbtRunner
-
-    heard = _Heard()
-    # write-json would overwrite the run_results.json of the user's last run.
-    silence = ("--quiet", "--no-print", "--log-level", "none", "--no-write-json")
-    with warnings.catch_warnings(action="ignore"):  # of the adapters' connectors
-        outcome = dbtRunner(callbacks=[heard]).invoke([*silence, *command])
-    if outcome.success and heard.lines:
-        return json.loads(heard.lines[-1])
-    message = heard.errors[0] if heard.errors else str(outcome.exception or "it gave no answer")
+    """Return what the macro logged."""
+    answer = _run_dbt(command)
+    for _ in range(_RETRIES):
+        if not any(_LOCKED in error for error in answer["errors"]):
+            break
+        time.sleep(1)  # another process has the database open, and run-operation opens it too
+        answer = _run_dbt(command)
+    lines = [line for line in answer["logged"] if line.startswith(_LINE)]
+    if answer["success"] and lines:
+        return json.loads(lines[-1].removeprefix(_LINE))
+    if answer["missing"]:
+        raise missing_package(answer["missing"])
+    message = next(iter(answer["errors"]), f"the macro {_MACRO} gave no answer")
     if "could not find a macro" in message:
         raise StagingError(
             "the dbt package tf_embeddings is not installed in this project, or is too old. Add "
@@ -126,12 +117,26 @@ def _ask_dbt(command: Sequence[str]) -> Mapping[str, Any]:
     raise StagingError(_sentence(message))
 
 
+def _run_dbt(command: Sequence[str]) -> Mapping[str, Any]:
+    """Run dbt in a process of its own; see `ask_dbt`.
+
+    It may ask the user to log in, so it has the terminal, but not stdout, which is the pin's.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "answer.json"
+        ask = [sys.executable, "-P", "-m", "tf_embeddings_staging.ask_dbt", str(file), *command]
+        code = subprocess.run(ask, stdout=2, env=python_environment(), check=False).returncode
+        if file.is_file():
+            return json.loads(file.read_bytes())
+    raise StagingError(f"dbt ended without an answer (exit code {code}).")
+
+
 def _sentence(message: str) -> str:
     """Return what an error of dbt says, without what dbt puts around it.
 
     An error of our own macro may show lines to copy; any other is put on one line.
     """
-    lines = [line.strip() for line in message.splitlines()]
+    lines = [line.strip() for line in _PREFIX.sub("", message, count=1).splitlines()]
     said = [line for line in lines if not _HEADLINE.fullmatch(line)]
     if said and said[0].startswith(_OURS):
         return "\n".join(said).removeprefix(_OURS)
