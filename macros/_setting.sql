@@ -9,12 +9,6 @@
     {% set fits = value is mapping %}
   {% elif shape == 'string' %}
     {% set fits = value is string and value | trim %}
-  {% elif shape == 'positive integer' %}
-    {% set fits = value is integer and value > 0 %}
-  {% elif shape == 'boolean' %}
-    {% set fits = value is boolean %}
-  {% elif shape == 'strings' %}
-    {% set fits = tf_embeddings._is_list_of_strings(value) %}
   {% endif %}
   {% if fits %}
     {{ return(value) }}

@@ -194,11 +194,8 @@ def error_of_wrong_pin(project: Project, name: str) -> str:
     ("var", "value", "says"),
     [
         ("models", ["minilm"], "['minilm']; it must be a map of model names to pins"),
-        ("schema", " ", "' '; it must be a name"),
-        ("runtime_version", 3.11, "3.11; it must be a Python version in quotes, such as '3.11'"),
-        ("max_batch_size", 0, "0; it must be a whole number from 1"),
-        ("grants", [1], "[1]; it must be a list of role names"),
-        ("manage", "false", "'false'; it must be true or false"),
+        ("default_model", " ", "' '; it must be a name"),
+        ("default_model", 7, "7; it must be a name"),
     ],
 )
 def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -> None:
@@ -274,7 +271,11 @@ def test_wrong_settings_do_not_matter_to_a_run_that_embeds_nothing(project: Proj
 
 
 def test_wrong_settings_do_not_stop_parsing(project: Project) -> None:
-    for settings in [{}, pins(build="b"), {"tf_embeddings_models": 7, "tf_embeddings_manage": 7}]:
+    for settings in [
+        {},
+        pins(build="b"),
+        {"tf_embeddings_models": 7, "tf_embeddings_default_model": 7},
+    ]:
         run = project.dbt("parse", "--vars", json.dumps(settings))
         assert run.success, run.errors
 
