@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+_SCRIPTS = Path(__file__).resolve().parent
+sys.path[:0] = [str(_SCRIPTS), str(_SCRIPTS.parent / "udf_src")]
 
 try:
     from tf_embeddings_staging.cli import main
 except ModuleNotFoundError as error:
-    if error.name is None or error.name.startswith("tf_embeddings_staging"):
+    if error.name is None or error.name.startswith("tf_embeddings_"):
         raise
     sys.exit(
         f"stage_model: the Python package '{error.name.partition('.')[0]}' is not installed. "

@@ -53,11 +53,6 @@ def test_the_manifest_says_what_the_model_is(minilm: makers.Artefact) -> None:
     assert tf_embeddings_udf.build_of(minilm.path) == minilm.build
 
 
-def test_the_staging_and_the_runtime_agree_on_format_and_contract() -> None:
-    assert building.FORMAT == tf_embeddings_udf.FORMAT
-    assert building.CONTRACT == tf_embeddings_udf.CONTRACT
-
-
 def test_the_golden_vectors_are_what_the_artefact_gives(
     minilm: makers.Artefact, minilm_embedder: Embedder
 ) -> None:

@@ -15,6 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import tf_embeddings_udf
+from tf_embeddings_udf import CONTRACT, FORMAT
+
 from tf_embeddings_staging import cache, process, saved_model
 from tf_embeddings_staging.catalogue import Entry, KnownCosines
 from tf_embeddings_staging.encoder_folder import TOKENIZER, WEIGHTS, read_encoder_folder
@@ -24,8 +27,6 @@ from tf_embeddings_staging.golden import ALONE, TEXTS
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Folder, Source
 
-FORMAT = 1
-CONTRACT = 1
 MANIFEST = "manifest.json"
 GOLDEN = "golden.json"
 MODEL = "model"
@@ -144,13 +145,7 @@ def read_artefact(path: Path) -> Artefact:
 
 def runtime_folder() -> Path:
     """Return the folder of the runtime, beside the scripts' own."""
-    folder = Path(__file__).resolve().parents[2] / "udf_src" / RUNTIME
-    if folder.is_dir():
-        return folder
-    raise StagingError(
-        f"the runtime '{folder}' is missing, so this copy of tf_embeddings is not whole. "
-        f"Install it again with dbt deps."
-    )
+    return Path(tf_embeddings_udf.__file__ or "").parent
 
 
 def _cached(folder: Path, name: str) -> Path | None:
