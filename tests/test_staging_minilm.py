@@ -93,7 +93,8 @@ def test_another_process_with_an_empty_cache_builds_the_same_bytes(
         "from tf_embeddings_staging.sources import resolve\n"
         f"print(build(resolve('minilm'), 'minilm', Path({str(tmp_path)!r}), Report()).path)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": "7"}
+    python_path = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent / "udf_src")])
+    environment = {**os.environ, "PYTHONPATH": python_path, "PYTHONHASHSEED": "7"}
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=environment,
