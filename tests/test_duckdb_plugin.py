@@ -201,6 +201,52 @@ def test_four_connections_at_once(db: duckdb.DuckDBPyConnection, tiny: Artefact)
             np.testing.assert_allclose(vectors, expected, rtol=0, atol=SAME)
 
 
+# A thread that Python did not start has a new Python state at each call into Python: DuckDB's
+# have. Here a thread of the C library calls twice, at its start and by a destructor at its end.
+CALLS_FROM_A_FOREIGN_THREAD = """
+import ctypes, sys
+from pathlib import Path
+import pyarrow as pa
+from tf_embeddings_duckdb import _embed_function, _stage
+
+libc = ctypes.CDLL(None)
+key, thread = ctypes.c_uint(), ctypes.c_ulong()
+stage = _stage({"stage": "stage", "cache": sys.argv[1]})
+first, second = (_embed_function(stage, Path(path)) for path in sys.argv[2:])
+
+def call(embed):
+    print(embed(pa.chunked_array([["a"]])).field("status")[0], flush=True)
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def at_the_end(_):
+    call(second)
+
+@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+def at_the_start(_):
+    call(first)
+    libc.pthread_setspecific(key, ctypes.c_void_p(1))
+
+libc.pthread_key_create(ctypes.byref(key), at_the_end)
+libc.pthread_create(ctypes.byref(thread), None, at_the_start, None)
+libc.pthread_join(thread, None)
+"""
+
+
+@pytest.mark.parametrize("second", ["tiny", "strings"])
+def test_a_second_call_by_a_thread_of_duckdb_does_not_crash(
+    tiny: Artefact, strings: Artefact, second: str, tmp_path: Path
+) -> None:
+    paths = [tiny.path, {"tiny": tiny, "strings": strings}[second].path]
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS_FROM_A_FOREIGN_THREAD, tmp_path, *paths],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(UDF_SRC)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "ok\nok\n"), done.stderr
+
+
 # Registering.
 
 

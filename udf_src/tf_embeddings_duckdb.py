@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +52,11 @@ _MOST_FILES_LISTED = 5
 # DuckDB keeps a pointer to a Python function for as long as the database is open, but a reference
 # only as long as the connection that registered it: without these it calls freed memory.
 _registered: list[Callable[..., Any]] = []
+
+# TensorFlow's bindings remember, for each thread, the Python state that they met it with. DuckDB's
+# threads get a new one at each call into Python, and a second call runs into the freed one of the
+# first: a crash. So Python's own threads, which keep theirs, do the embedding.
+_threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="tf_embeddings")
 
 
 @dataclass(frozen=True)
@@ -175,7 +182,10 @@ def _embed_function(stage: Stage, path: Path) -> Callable[[Any], Any]:
         embedder = cached(folder(), stage.threads)
         return _to_arrow(embedder.embed(texts.to_pylist()))
 
-    return embed
+    def embed_in_own_thread(texts: Any) -> Any:  # noqa: ANN401
+        return _threads.submit(embed, texts).result()
+
+    return embed_in_own_thread
 
 
 def _to_arrow(outcomes: Outcomes) -> pa.StructArray:
