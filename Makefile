@@ -46,9 +46,10 @@ bench: $(DEMO_ENV)  ## Measure the runtime side by side with what it replaces
 
 lock: $(DEV_ENV)  ## Write the lock files anew from requirements.txt and pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-annotate --upgrade requirements.txt -c .ci/constraints.txt -o requirements.lock
+		--no-annotate --upgrade requirements.txt --group dbt -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-annotate requirements.txt --group dev -c requirements.lock -o requirements-dev.lock
+		--no-annotate requirements.txt --group dbt --group dev -c requirements.lock \
+		-o requirements-dev.lock
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis

@@ -1,5 +1,8 @@
 {% macro _function_name(pin) %}
-  {# Named after what it runs, so that two builds of a model are two functions. #}
+  {#
+    Named after what it runs, so that two builds of a model are two functions, and a pin with the
+    version of one and the build of another names none: its vectors would be marked wrongly.
+  #}
   {{ return(adapter.dispatch('_function_name', 'tf_embeddings')(pin)) }}
 {% endmacro %}
 

@@ -46,7 +46,7 @@ class Artefact:
 
     @property
     def function(self) -> str:
-        return f"tf_embeddings_{self.model}_{self.build}"
+        return f"tf_embeddings_{self.model}_{self.version}_{self.build}"
 
 
 def save_tokenizer(path: Path) -> None:

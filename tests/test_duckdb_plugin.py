@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 import pytest
 import tf_embeddings_duckdb
+from dbt.adapters.duckdb.credentials import DuckDBCredentials
 from makers import CORPUS, Artefact, write_artefact
 from tf_embeddings_duckdb import Plugin
 from tf_embeddings_udf import Embedder, TfEmbeddingsError
@@ -336,6 +337,21 @@ def test_a_relative_stage_starts_from_the_current_folder(
     assert (staged.stage.parent / "elsewhere" / f"tiny-{staged.version}-{staged.build}").is_dir()
 
 
+def test_a_key_that_the_plugin_does_not_know() -> None:
+    with pytest.raises(TfEmbeddingsError) as error:
+        Plugin("p", {"stages": "stage"})
+    assert str(error.value) == (
+        "tf_embeddings: the plugin's config has 'stages', which it does not know; it knows cache, "
+        "stage, threads."
+    )
+
+
+def test_the_profiles_settings_are_no_keys_of_the_plugin() -> None:
+    """dbt-duckdb adds them to the config of each plugin."""
+    credentials = DuckDBCredentials(settings={"memory_limit": "1GB"})
+    Plugin("p", {"stage": "stage", "memory_limit": "1GB"}, credentials)
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [
@@ -431,7 +447,7 @@ def test_an_artefact_of_another_time(
     with connect(tmp_path) as conn:
         assert functions(conn) == {"tf_embeddings_check"}
         assert error_of(conn, check(artefact)) == (
-            f"tf_embeddings: the artefact tiny-{artefact.build}.zip has {number} 2, and the "
+            f"tf_embeddings: the artefact '{artefact.path}' has {number} 2, and the "
             f"installed tf_embeddings knows {number} 1 alone. Install the tf_embeddings that made "
             "it, or stage the model again with: "
             "python dbt_packages/tf_embeddings/scripts/stage_model.py <model> --write"

@@ -239,3 +239,17 @@ def with_pin_set(project: Mapping[str, Any], name: str) -> dict[str, Any]:
     models = dict(variables.get("tf_embeddings_models") or {})
     models[name] = {**(models.get(name) or {}), **PIN}
     return {**project, "vars": {**variables, "tf_embeddings_models": models}}
+
+
+def test_a_second_model_needs_a_default_until_one_is_named(tmp_path: Path) -> None:
+    project = tmp_path / "dbt_project.yml"
+    project.write_text(PROJECT, encoding="utf-8")
+    pins.write(project, "minilm", PIN)
+    assert not pins.needs_default(project)
+
+    pins.write(project, "mine", PIN)
+    assert pins.needs_default(project)
+
+    text = project.read_text(encoding="utf-8")
+    project.write_text(text.replace("\nvars:\n", "\nvars:\n  tf_embeddings_default_model: mine\n"))
+    assert not pins.needs_default(project)

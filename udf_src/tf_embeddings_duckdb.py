@@ -7,10 +7,10 @@
           cache: …                      # where they are unpacked: <stage>/.cache
           threads: 0                    # TensorFlow's threads; 0: all cores
 
-`tf_embeddings_<model>_<build>(text)` answers `STRUCT(embedding FLOAT[n], token_count INTEGER,
-is_truncated BOOLEAN, status VARCHAR)`; the model is unpacked and loaded at the first call.
-`tf_embeddings_check(model, version, build, dimensions)` answers true, or raises the sentence that
-says what is wrong with a pin or its artefact. It is there whatever the stage folder holds.
+`tf_embeddings_<model>_<version>_<build>(text)` answers `STRUCT(embedding FLOAT[n], token_count
+INTEGER, is_truncated BOOLEAN, status VARCHAR)`; the model is unpacked and loaded at the first
+call. `tf_embeddings_check(model, version, build, dimensions)` answers true, or raises the sentence
+that says what is wrong with a pin or its artefact. It is there whatever the stage folder holds.
 
 A relative `stage` or `cache` starts from the folder that dbt is called in, as dbt-duckdb's own
 `path` and `module_paths` do; `--project-dir` does not move it.
@@ -22,7 +22,7 @@ import functools
 import importlib.util
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 CHECK = "tf_embeddings_check"
 
 _FILE_NAME = re.compile(r"([a-z][a-z0-9_]{0,39})-(b[0-9a-f]{12})\.zip")
+_KEYS = {"stage", "cache", "threads"}
 _MOST_FILES_LISTED = 5
 
 # DuckDB keeps a pointer to a Python function for as long as the database is open, but a reference
@@ -78,6 +79,9 @@ class Plugin(BasePlugin):
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Read the configuration; the stage folder need not exist."""
+        # dbt-duckdb puts the profile's `settings` into each plugin's config as well.
+        settings = (self.creds.settings if self.creds else None) or {}
+        _require_known_keys(plugin_config.keys() - settings.keys())
         self._stage = _stage(plugin_config)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
@@ -97,9 +101,10 @@ class Plugin(BasePlugin):
                 manifest = read_manifest(path)
             except TfEmbeddingsError:
                 continue
+            model, build = _model_and_build(path)
             _register(
                 conn,
-                f"tf_embeddings_{path.stem.replace('-', '_')}",
+                f"tf_embeddings_{model}_{manifest.version}_{build}",
                 _embed_function(self._stage, path),
                 ["VARCHAR"],
                 conn.sqltype(
@@ -133,6 +138,14 @@ def _stage(config: Mapping[str, Any]) -> Stage:
             f"0 for all cores."
         )
     return Stage(folder, cache, threads)
+
+
+def _require_known_keys(keys: Set[str]) -> None:
+    if unknown := sorted(keys - _KEYS):
+        raise TfEmbeddingsError(
+            f"tf_embeddings: the plugin's config has '{unknown[0]}', which it does not know; it "
+            f"knows {', '.join(sorted(_KEYS))}."
+        )
 
 
 def _text(config: Mapping[str, Any], key: str, default: str) -> str:
@@ -213,7 +226,7 @@ def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) 
         TfEmbeddingsError: it is missing, damaged, not what the pin says, or lacks a package.
     """
     path = _staged(stage, model, version, build)
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, f"'{path}'")
     if (manifest.version, manifest.dimensions) != (version, dimensions):
         raise TfEmbeddingsError(
             f"tf_embeddings: the pin of model '{model}' says version {version} and {dimensions} "

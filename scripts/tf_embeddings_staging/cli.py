@@ -101,6 +101,11 @@ def _stage(options: argparse.Namespace, report: Report) -> None:
         report.say(f"This is the pin of {name}: add it to {project_file}, or run with --write.")
     elif pin.write(project_file, name, artefact.pin()):
         report.say(f"The pin of {name} was written to {project_file}")
+        if pin.needs_default(project_file):
+            report.say(
+                "There are several models now: embed(text) needs a var tf_embeddings_default_model "
+                "with the name of one, or say which in the call: embed(text, model='…')."
+            )
     else:
         report.say(f"The pin of {name} is in {project_file} already.")
 

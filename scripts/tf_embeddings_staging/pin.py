@@ -57,6 +57,12 @@ def write(path: Path, name: str, pin: Mapping[str, Any]) -> bool:
     return True
 
 
+def needs_default(path: Path) -> bool:
+    """Tell whether a dbt_project.yml with a pin has others too, and names no default model."""
+    variables = _load(path.read_text(encoding="utf-8"))[_VARS]
+    return len(variables[_MODELS]) > 1 and not variables.get("tf_embeddings_default_model")
+
+
 def with_pin(text: str, name: str, pin: Mapping[str, Any]) -> str:
     """Return the text of a dbt_project.yml with this pin in it."""
     wanted = _load(text)
