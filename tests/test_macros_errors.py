@@ -362,3 +362,18 @@ def test_the_staging_target_is_one_line_of_json(project: Project) -> None:
         "target": "dev",
         "stage": str(project.stage),
     }
+
+
+def test_a_wrong_version_never_marks_a_vector_even_where_a_failing_hook_stops_nothing(
+    tmp_path: Path, tiny: Artefact
+) -> None:
+    project = make_project(tmp_path / "project", files=MODELS, hook_stops_run=False)
+    project.pin(tiny={**stage(project, tiny), "version": "v0123456789ab"})
+    run = project.dbt("run", "--select", "embedded")
+
+    assert not run.success
+    assert (
+        f"says version v0123456789ab and 8 dimensions, and its artefact {tiny.path.name} is "
+        in (run.output)
+    )
+    assert run.statuses["model.a_project.embedded"] == "error"
