@@ -178,7 +178,6 @@ def test_a_process_loads_a_model_once(tiny: Artefact) -> None:
     assert len(embedders) == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_gets_a_sentence_instead_of_hanging(tiny_embedder: Embedder) -> None:
     answers = multiprocessing.get_context("fork").Queue()

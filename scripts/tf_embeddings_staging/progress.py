@@ -77,8 +77,3 @@ class Report:
         with self._console.status(label):
             yield
         self.say(f"{label}: done")
-
-
-def megabytes(count: int) -> str:
-    """Return a number of bytes as people read it."""
-    return f"{count / 1e6:.1f} MB"
