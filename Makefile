@@ -19,6 +19,9 @@ digest = $(firstword $(shell cksum < $(1)))
 DEMO_ENV := $(VENV)/.requirements-$(call digest,requirements.lock)
 DEV_ENV := $(VENV)/.requirements-dev-$(call digest,requirements-dev.lock)
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate
+
 .PHONY: demo test lint format bench lock clean help
 
 demo: $(DEMO_ENV)  ## Stage a real model, build and test the demo project, show search results
@@ -45,11 +48,9 @@ bench: $(DEMO_ENV)  ## Measure the runtime side by side with what it replaces
 	$(BIN)/python bench/runtime.py
 
 lock: $(DEV_ENV)  ## Write the lock files anew from requirements.txt and pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-annotate --upgrade requirements.txt --group dbt -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-annotate requirements.txt --group dbt --group dev -c requirements.lock \
-		-o requirements-dev.lock
+	$(COMPILE) --upgrade requirements.txt --group dbt --group snowflake --group dev -o requirements-dev.lock
+	$(COMPILE) requirements.txt --group dbt -c requirements-dev.lock -o requirements.lock
+	$(COMPILE) --upgrade --group anaconda -o requirements-anaconda.lock
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,108 @@
+"""A session: fakesnow's connection and cursor, with our statements in front.
+
+A statement goes through `HANDLERS` first. One of them may answer it, with rows; what none answers
+is fakesnow's, whose tree of the statement goes through `TRANSFORMS` on its way to DuckDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlglot
+from fakesnow.conn import FakeSnowflakeConnection
+from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.instance import FakeSnow
+from local_snowflake.account import Account
+from snowflake.connector.cursor import SnowflakeCursor
+from sqlglot import exp
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The answer to a statement: names and DuckDB types of its columns, and its rows."""
+
+    columns: Sequence[tuple[str, str]]
+    rows: Sequence[Sequence[Any]]
+
+    def sql(self) -> str:
+        """Return a query of DuckDB that gives the rows."""
+        casts = [
+            f'cast(column{place} as {kind}) as "{name}"'
+            for place, (name, kind) in enumerate(self.columns)
+        ]
+        rows = self.rows or [[None] * len(self.columns)]
+        values = ", ".join(
+            "(" + ", ".join(exp.convert(value).sql(dialect="duckdb") for value in row) + ")"
+            for row in rows
+        )
+        names = ", ".join(f"column{place}" for place in range(len(self.columns)))
+        where = "" if self.rows else " where false"
+        return f"select {', '.join(casts)} from (values {values}) as t({names}){where}"
+
+
+class Cursor(FakeSnowflakeCursor):
+    """A cursor that answers what fakesnow does not."""
+
+    _conn: Session
+
+    def execute(
+        self,
+        command: str,
+        params: Sequence[Any] | dict[Any, Any] | None = None,
+        *args: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> FakeSnowflakeCursor:
+        """Run a statement: one at a time in the whole account."""
+        with self._conn.account.lock:
+            for handle in HANDLERS:
+                answer = handle(self._conn, command)
+                if answer is not None:
+                    self._execute(sqlglot.parse_one(answer.sql(), read="duckdb"))
+                    return self
+            return super().execute(command, params, *args, **kwargs)
+
+    def _transform(self, expression: Any, params: Any) -> Any:  # noqa: ANN401
+        for transform in TRANSFORMS:
+            expression = transform(self._conn, expression)
+        return super()._transform(expression, params)
+
+
+class Session(FakeSnowflakeConnection):
+    """A connection to the account."""
+
+    account: Account
+
+    def cursor(self, cursor_class: type[SnowflakeCursor] = SnowflakeCursor) -> Cursor:
+        """Return a cursor."""
+        return Cursor(conn=self, duck_conn=self._duck_conn)
+
+
+class Server(FakeSnow):
+    """One account in one DuckDB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.account = Account()
+
+    def connect(
+        self,
+        database: str | None = None,
+        schema: str | None = None,
+        nop_regexes: list[str] | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Session:
+        """Open a session."""
+        session = Session(
+            self.duck_conn.cursor(), self.results_cache, database, schema, **kwargs
+        )
+        session.account = self.account
+        return session
+
+
+Handler = Callable[[Session, str], Rows | None]
+Transform = Callable[[Session, exp.Expression], exp.Expression]
+
+HANDLERS: list[Handler] = []
+TRANSFORMS: list[Transform] = []
