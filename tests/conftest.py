@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import makers
 import pytest
@@ -14,6 +14,11 @@ from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import resolve
 from tf_embeddings_staging.stage import put
 from tf_embeddings_udf import Embedder, load, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from snowflake_projects import LocalSnowflake
 
 # What is fetched and built is kept in the repository, for the processes of the tests too.
 os.environ.setdefault("TF_EMBEDDINGS_CACHE", str(Path(__file__).parents[1] / ".cache" / "staging"))
@@ -80,3 +85,12 @@ def minilm_embedder(minilm: makers.Artefact) -> Embedder:
 @pytest.fixture(scope="session")
 def strings_embedder(strings: makers.Artefact) -> Embedder:
     return load_artefact(strings)
+
+
+@pytest.fixture(scope="session")
+def local_snowflake() -> Iterator[LocalSnowflake]:
+    """A local Snowflake; each test makes a database of its own in it."""
+    from snowflake_projects import serve
+
+    with serve() as server:
+        yield server

@@ -221,13 +221,7 @@ def stage(project: Project, artefact: Artefact) -> Pin:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         path.hardlink_to(artefact.path)
-    return {
-        "version": artefact.version,
-        "build": artefact.build,
-        "dimensions": artefact.dimensions,
-        "kind": "tokens",
-        "packages": ["numpy", "tensorflow", "tokenizers"],
-    }
+    return artefact.pin()
 
 
 def close_database() -> None:

@@ -39,6 +39,17 @@ class Artefact:
     version: str
     build: str
     dimensions: int
+    kind: str = "tokens"
+    packages: tuple[str, ...] = ("numpy", "tensorflow", "tokenizers")
+
+    def pin(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "build": self.build,
+            "dimensions": self.dimensions,
+            "kind": self.kind,
+            "packages": list(self.packages),
+        }
 
     @property
     def stage(self) -> Path:
@@ -201,7 +212,15 @@ def write_zip(stage: Path, entries: Mapping[str, bytes], manifest: Mapping[str, 
     path = stage / model / version / f"{model}-{build}.zip"
     path.parent.mkdir(parents=True, exist_ok=True)
     unnamed.replace(path)
-    return Artefact(path, model, version, build, manifest["dimensions"])
+    return Artefact(
+        path,
+        model,
+        version,
+        build,
+        manifest["dimensions"],
+        manifest["kind"],
+        tuple(manifest["packages"]),
+    )
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

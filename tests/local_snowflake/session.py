@@ -94,9 +94,7 @@ class Server(FakeSnow):
         **kwargs: Any,  # noqa: ANN401
     ) -> Session:
         """Open a session."""
-        session = Session(
-            self.duck_conn.cursor(), self.results_cache, database, schema, **kwargs
-        )
+        session = Session(self.duck_conn.cursor(), self.results_cache, database, schema, **kwargs)
         session.account = self.account
         return session
 

@@ -1,0 +1,140 @@
+r"""Temporary dbt projects on the local Snowflake; `dbt_projects` has those on DuckDB.
+
+project = make_snowflake_project(tmp_path, local_snowflake, artefacts=[tiny])
+project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'hello'\") }} as embedding")
+run = project.dbt("build")
+assert run.success
+assert project.rows("select count(*) from dev.a") == [(1,)]
+"""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import snowflake.connector
+from dbt_projects import NAME, Pin, Project, make_project
+
+if TYPE_CHECKING:
+    from makers import Artefact
+    from snowflake.connector import SnowflakeConnection
+
+MODULE = Path(__file__).with_name("local_snowflake")
+STAGE = "tf_embeddings.models"
+
+
+@dataclass(frozen=True)
+class LocalSnowflake:
+    """A running server: one account, which the tests of a session share."""
+
+    port: int
+
+    def profile(self, **keys: object) -> dict[str, Any]:
+        """Return a target of a dbt profile; `keys` change it."""
+        return {
+            "type": "snowflake",
+            "account": "local",
+            "host": "127.0.0.1",
+            "port": self.port,
+            "protocol": "http",
+            "user": "tester",
+            "password": "not-a-secret",
+            "role": "accountadmin",
+            "warehouse": "compute_wh",
+            "schema": "dev",
+            "threads": 2,
+            **keys,
+        }
+
+    def connect(self, **keys: Any) -> SnowflakeConnection:  # noqa: ANN401 - the connector's own
+        """Open a session, as accountadmin unless `keys` say otherwise."""
+        return snowflake.connector.connect(
+            account="local",
+            host="127.0.0.1",
+            port=self.port,
+            protocol="http",
+            **{"user": "tester", "password": "not-a-secret", "role": "accountadmin", **keys},
+        )
+
+    def execute(self, sql: str, **keys: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401
+        """Run one statement in a session of its own, and return its rows."""
+        with self.connect(**keys) as connection:
+            return [tuple(row) for row in connection.cursor().execute(sql).fetchall()]  # pyright: ignore
+
+    def new_database(self) -> str:
+        """Create a database that no other test knows, and return its name."""
+        name = f"test_{secrets.token_hex(4)}"
+        self.execute(f"create database {name}")
+        return name
+
+
+@dataclass(frozen=True)
+class SnowflakeProject(Project):
+    """A dbt project in a folder, whose target is a database of its own."""
+
+    server: LocalSnowflake
+    name: str
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Query the project's database."""
+        return self.server.execute(sql, database=self.name)
+
+    def execute(self, sql: str) -> None:
+        """Change the project's database."""
+        self.server.execute(sql, database=self.name)
+
+    def put(self, artefact: Artefact, *, stage: str = STAGE) -> Pin:
+        """Put an artefact on the project's stage as a user would by hand; return its pin."""
+        schema = stage.rpartition(".")[0]
+        self.execute(f"create schema if not exists {schema}")
+        self.execute(f"create stage if not exists {stage} encryption = (type = 'SNOWFLAKE_SSE')")
+        place = f"@{self.name}.{stage}/{artefact.model}/{artefact.version}/"
+        self.execute(f"put 'file://{artefact.path}' '{place}' auto_compress = false")
+        return artefact.pin()
+
+
+def make_snowflake_project(
+    folder: Path,
+    server: LocalSnowflake,
+    *,
+    artefacts: Iterable[Artefact] = (),
+    files: Mapping[str, str] | None = None,
+    **profile: object,
+) -> SnowflakeProject:
+    """Make a project that installs the package, on a new database; see `make_project`.
+
+    Args:
+        folder: where to; it is made.
+        server: the local Snowflake.
+        artefacts: put on the stage, and pinned.
+        files: the project's own files, path -> content.
+        profile: what differs from the profile that tests use.
+    """
+    base = make_project(folder, files=files, plugin=False)
+    project = SnowflakeProject(base.folder, server, server.new_database())
+    target = server.profile(database=project.name, **profile)
+    project.write_yaml("profiles.yml", {NAME: {"target": "dev", "outputs": {"dev": target}}})
+    pins = {artefact.model: project.put(artefact) for artefact in artefacts}
+    if pins:
+        project.pin(**pins)
+    return project
+
+
+@contextmanager
+def serve() -> Iterator[LocalSnowflake]:
+    """Start a server in a process of its own, and stop it."""
+    command = [sys.executable, str(MODULE), "serve", "--port", "0"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield LocalSnowflake(int(process.stdout.readline().rpartition(" ")[2]))
+        finally:
+            process.terminate()
