@@ -18,19 +18,21 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 digest = $(firstword $(shell cksum < $(1)))
 DEMO_ENV := $(VENV)/.requirements-$(call digest,requirements.lock)
 DEV_ENV := $(VENV)/.requirements-dev-$(call digest,requirements-dev.lock)
+# What Snowflake's Anaconda channel has, in an environment inside the other.
+ANACONDA_ENV := $(VENV)/.anaconda-$(call digest,requirements-anaconda.lock)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate
 
-.PHONY: demo test lint format bench lock clean help
+.PHONY: demo snowflake-shell test lint format bench lock clean help
 
-demo: $(DEMO_ENV)  ## Stage a real model, build and test the demo project, show search results
-	cd demo && $(BIN)/dbt --quiet deps --target $(TARGET)
-	cd demo && $(BIN)/python dbt_packages/tf_embeddings/scripts/stage_model.py minilm --write --target $(TARGET)
-	cd demo && $(BIN)/dbt build --target $(TARGET)
-	cd demo && $(BIN)/python show_results.py
+demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real model, build and test the demo project, show search results
+	PATH="$(BIN):$$PATH" $(if $(filter local_snowflake,$(TARGET)),python tests/local_snowflake run --) demo/run.sh $(TARGET)
 
-test: $(DEV_ENV)  ## Run every test
+snowflake-shell: $(DEV_ENV)  ## Serve a local Snowflake until Ctrl-C, and print the dbt profile for it
+	$(BIN)/python tests/local_snowflake serve --profile
+
+test: $(DEV_ENV) $(ANACONDA_ENV)  ## Run every test
 	$(BIN)/python -m pytest
 
 lint: $(DEV_ENV)  ## Check style and types of Python and SQL
@@ -58,7 +60,7 @@ clean:  ## Remove what the other targets made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## List the targets
-	@awk 'BEGIN { FS = ":.*  ## " } /^[a-z]+:.*  ## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*  ## " } /^[a-z-]+:.*  ## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "tf_embeddings needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/python" >&2; exit 1; }
@@ -72,4 +74,12 @@ $(DEMO_ENV): | $(VENV)/bin/python
 $(DEV_ENV): $(DEMO_ENV)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
 	rm -f $(VENV)/.requirements-dev-*
+	touch $@
+
+# TensorFlow 2.17 has no release for Python 3.13: there the tests that need it skip.
+$(ANACONDA_ENV): $(DEV_ENV)
+	rm -rf $(VENV)/anaconda $(VENV)/.anaconda-*
+	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
+		$(BIN)/python -m venv $(VENV)/anaconda && $(VENV)/anaconda/bin/python -m pip install --quiet \
+		--no-deps --require-hashes -r requirements-anaconda.lock; fi
 	touch $@

@@ -1,35 +1,43 @@
-"""Print what `dbt build` found: each question of the demo with its best answers."""
+"""Print what `dbt build` found: each question of the demo with its best answers.
+
+    python show_results.py --target duckdb
+
+dbt itself asks the question, so that it works on every target.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from itertools import groupby
-from pathlib import Path
 
-import duckdb
+from dbt.cli.main import dbtRunner
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-DATABASE = Path(__file__).parent / "demo.duckdb"
-ANSWERS = 3
 TITLE = "A dictionary, searched by meaning"
 WIDTH = 100
 
 RESULTS = """
   select question, lemma, gloss, similarity
-  from search_results
-  where rank <= $answers
+  from {{ ref('search_results') }}
+  where rank <= 3
   order by question_id, rank
 """
 
 Row = tuple[str, str, str, float]
 
 
-def read_results(database: Path) -> list[Row]:
+def read_results(target: str) -> list[Row]:
     """Return (question, lemma, gloss, similarity), best answer first within each question."""
-    with duckdb.connect(str(database), read_only=True) as connection:
-        return connection.execute(RESULTS, {"answers": ANSWERS}).fetchall()
+    flags = ["--quiet", "--log-level", "none", "show", "--target", target, "--limit", "-1"]
+    outcome = dbtRunner().invoke([*flags, "--inline", RESULTS])
+    if not outcome.success:
+        sys.exit(f"dbt could not read search_results: {outcome.exception or outcome.result}")
+    rows = outcome.result.results[0].agate_table.rows  # pyright: ignore
+    return [(row[0], row[1], row[2], float(row[3])) for row in rows]
 
 
 def as_panel(rows: list[Row]) -> Panel:
@@ -49,9 +57,11 @@ def as_panel(rows: list[Row]) -> Panel:
 
 def main() -> None:
     """Print the panel, no wider than it reads well."""
+    parser = argparse.ArgumentParser(description="Print the demo's search results.")
+    parser.add_argument("--target", default="duckdb", help="the dbt target to read them from")
     terminal = Console()
     width = min(terminal.width, WIDTH) if terminal.is_terminal else WIDTH
-    Console(width=width).print(as_panel(read_results(DATABASE)))
+    Console(width=width).print(as_panel(read_results(parser.parse_args().target)))
 
 
 if __name__ == "__main__":

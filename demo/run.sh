@@ -1,0 +1,10 @@
+#!/bin/sh
+# What `make demo` runs: stage the model, build and test the project, show what it found.
+set -eu
+cd "$(dirname "$0")"
+target=${1:-duckdb}
+
+dbt --quiet deps --target "$target"
+python dbt_packages/tf_embeddings/scripts/stage_model.py minilm --write --target "$target"
+dbt build --target "$target"
+python show_results.py --target "$target"
