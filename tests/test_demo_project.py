@@ -16,6 +16,7 @@ import duckdb
 import makers
 import numpy as np
 import pytest
+from snowflake_projects import LocalSnowflake
 from tf_embeddings_staging import pin
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +28,9 @@ NOT_COPIED = shutil.ignore_patterns(
 # The share of definitions whose nearest neighbour is in the same category: 0.54 was measured with
 # Sentence Transformers; 0.025 is what chance gives with 40 categories of one size.
 CATEGORY_AGREEMENT = 0.5
+
+# How far a component may be from the same text's in another batch, process or engine.
+SAME_VECTOR = 1e-6
 
 # Prints whether the build had to load TensorFlow.
 BUILD_AND_TELL = """\
@@ -41,12 +45,12 @@ sys.exit(not result.success)
 """
 
 
-def run(folder: Path, *command: str | Path) -> str:
+def run(folder: Path, *command: str | Path, **variables: str) -> str:
     """Run a command in a folder and return what it prints; fail with it where it fails."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "DBT_USE_COLORS": "false", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        env={**os.environ, "DBT_USE_COLORS": "false", "TF_CPP_MIN_LOG_LEVEL": "2", **variables},
         capture_output=True,
         text=True,
     )
@@ -73,9 +77,10 @@ class Built:
         return [value for (value,) in self.rows(sql)]
 
 
-def make_demo(repository: Path) -> str:
+def make_demo(repository: Path, target: str = "duckdb", **variables: str) -> str:
     """Run the README's command, in the Python environment of these tests."""
-    return run(repository, "sh", "-c", f"make demo VENV='{sys.prefix}' 2>&1")
+    command = f"make demo TARGET={target} VENV='{sys.prefix}' 2>&1"
+    return run(repository, "sh", "-c", command, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +189,51 @@ def test_the_demo_runs_from_the_folder_above(built: Built) -> None:
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     assert not list(top.glob("*.duckdb"))
     assert not (top / "tf_embeddings_stage").exists()
+
+
+@pytest.fixture(scope="module")
+def built_on_snowflake(built: Built, local_snowflake: LocalSnowflake) -> str:
+    """Build the same demo on the local Snowflake, and return what that printed."""
+    port = str(local_snowflake.port)
+    return make_demo(built.demo.parent, "local_snowflake", LOCAL_SNOWFLAKE_PORT=port)
+
+
+def test_the_demo_builds_on_snowflake_with_the_same_pin(
+    built: Built, built_on_snowflake: str
+) -> None:
+    assert "Completed successfully" in built_on_snowflake
+    assert "WARN=0 ERROR=0 SKIP=0" in built_on_snowflake
+    assert "The pin of minilm is in " in built_on_snowflake
+    panel = built.said.partition("╭")[2]
+    assert built_on_snowflake.partition("╭")[2] == panel
+
+
+@pytest.mark.usefixtures("built_on_snowflake")
+def test_both_engines_have_the_same_rows_and_vectors(
+    built: Built, local_snowflake: LocalSnowflake
+) -> None:
+    for table in ("glosses_embedded", "glosses_embedded_incremental"):
+        sql = f"select gloss_id, gloss, embedding from {table} order by gloss_id"
+        *here, vectors_here = zip(*built.rows(sql), strict=True)
+        rows = local_snowflake.execute(sql, database="demo", schema="demo")
+        *there, vectors_there = zip(*rows, strict=True)
+
+        assert there == here
+        difference = np.abs(np.array(vectors_there) - np.array(vectors_here)).max()
+        assert difference < SAME_VECTOR
+
+
+@pytest.mark.usefixtures("built_on_snowflake")
+def test_both_engines_find_the_same_neighbors(
+    built: Built, local_snowflake: LocalSnowflake
+) -> None:
+    sql = "select question_id, rank, gloss_id, similarity from search_results order by 1, 2"
+    *here, similar_here = zip(*built.rows(sql), strict=True)
+    rows = local_snowflake.execute(sql, database="demo", schema="demo")
+    *there, similar_there = zip(*rows, strict=True)
+
+    assert there == here
+    assert similar_there == pytest.approx(similar_here, abs=SAME_VECTOR)
 
 
 def build_incremental(demo: Path) -> bool:

@@ -1,0 +1,103 @@
+-- What Snowflake's documentation leaves open, and this package works with either way.
+--
+-- Run it in an account after `stage_model.py minilm --verify`, with the role that staged, in a
+-- worksheet or with `snow sql -f`. Set the first line to where your project stages. Each query
+-- says what it answers; it makes three functions, and drops them at the end.
+use schema analytics.tf_embeddings;
+
+-- 1. Which versions of what a model needs does the Anaconda channel have?
+select package_name, runtime_version, max(version) as some_version, count(*) as versions
+from analytics.information_schema.packages
+where
+  language = 'python'
+  and package_name in (
+    'tensorflow', 'keras', 'tf-keras', 'tensorflow-text', 'tensorflow-hub', 'tokenizers',
+    'sentencepiece', 'numpy', 'pandas'
+  )
+group by package_name, runtime_version
+order by package_name, runtime_version;
+
+-- 2. What does CREATE FUNCTION say when a staged file is missing?
+create or replace function tf_embeddings_open_point_missing_file()
+returns varchar
+language python
+volatile
+runtime_version = '3.11'
+imports = ('@models/no/such/file.zip')
+artifact_repository = snowflake.snowpark.pypi_shared_repository
+packages = ('numpy')
+handler = 'handle'
+as $$
+def handle():
+    return 'created without its file'
+$$;
+
+-- 3. How does SQL NULL arrive in a vectorised function? (pd.NA, None or NaN: all are handled.)
+create or replace function tf_embeddings_open_point_null(text varchar)
+returns varchar
+language python
+immutable
+runtime_version = '3.11'
+artifact_repository = snowflake.snowpark.pypi_shared_repository
+packages = ('pandas')
+handler = 'handle'
+as $$
+import pandas
+
+def handle(frame):
+    return [f'{type(value).__name__}, dtype {frame[0].dtype}' for value in frame[0]]
+
+handle._sf_vectorized_input = pandas.DataFrame
+$$;
+select tf_embeddings_open_point_null(column1) from values (null), ('a text');
+
+-- 4. Does a vector survive the way of embed? (expected: 1.0 and VECTOR(FLOAT, 3))
+select
+  vector_inner_product(v, v) as one,
+  system$typeof(v) as type
+from (
+  select
+    cast(
+      as_array(get(parse_json('{"embedding": [0.6, 0.8, 0]}')::object, 'embedding'))
+      as vector(float, 3)
+    ) as v
+);
+
+-- 5. What is the cosine of a vector without direction? (NULL, NaN, 0 or an error)
+select vector_cosine_similarity(
+  [0, 0]::vector(float, 2),
+  [1, 0]::vector(float, 2)
+) as cosine;
+
+-- 6. Which size does LIST give for a client-side encrypted file? Compare with the file's own.
+-- Stage with the var tf_embeddings_stage_encryption: SNOWFLAKE_FULL into another schema, then:
+list @models;
+
+-- 7. Does a role with USAGE on the function alone, without READ on the stage, get its vectors?
+-- revoke read on stage models from role <a role in tf_embeddings_grants>;
+-- and call the function with that role; grant it again afterwards.
+
+-- 8. How many worker processes does a node start, and how large is its memory?
+create or replace function tf_embeddings_open_point_node(row_number number)
+returns varchar
+language python
+volatile
+runtime_version = '3.11'
+artifact_repository = snowflake.snowpark.pypi_shared_repository
+packages = ('numpy')
+handler = 'handle'
+as $$
+import os
+
+def handle(row_number):
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    return f'process {os.getpid()} on {os.uname().nodename}: {os.cpu_count()} CPUs, {memory} bytes'
+$$;
+select tf_embeddings_open_point_node(seq4()) as worker, count(*) as batch_rows
+from table(generator(rowcount => 1000000))
+group by worker
+order by worker;
+
+drop function if exists tf_embeddings_open_point_missing_file();
+drop function if exists tf_embeddings_open_point_null(varchar);
+drop function if exists tf_embeddings_open_point_node(number);
