@@ -1,14 +1,37 @@
 {% macro _setting(name, default, shape, allowed) %}
-  {# One setting; at parse time the default for a value of the wrong shape, as embed explains. #}
+  {#
+    One setting; at parse time the default for a value of the wrong shape, as embed explains.
+    `shape` is the name of a shape, or the list of the values that there are.
+  #}
   {% set value = var('tf_embeddings_' ~ name, none) %}
   {% if value is none %}
     {{ return(default) }}
   {% endif %}
 
-  {% if shape == 'mapping' %}
+  {% set plain_name = '[A-Za-z_][A-Za-z0-9_$]*' %}
+  {% set fits = false %}
+  {% if shape is not string %}
+    {% set fits = value is not boolean and value in shape %}
+  {% elif shape == 'mapping' %}
     {% set fits = value is mapping %}
-  {% elif shape == 'string' %}
-    {% set fits = value is string and value | trim %}
+  {% elif shape == 'boolean' %}
+    {% set fits = value is boolean %}
+  {% elif shape == 'rows' %}
+    {% set fits = value is integer and value is not boolean and 1 <= value <= 4096 %}
+  {% elif shape == 'identifiers' %}
+    {% set identifiers = [] %}
+    {% for one in value if tf_embeddings._is_list_of_strings(value) %}
+      {% do identifiers.append(one) if tf_embeddings._is_identifier(one) %}
+    {% endfor %}
+    {% set fits = value is sequence and identifiers | length == value | length %}
+  {% elif value is string and value | trim %}
+    {% if shape == 'identifier' %}
+      {% set fits = tf_embeddings._is_identifier(value) %}
+    {% elif shape == 'repository' %}
+      {% set fits = modules.re.fullmatch(plain_name ~ ('[.]' ~ plain_name) * 2, value) %}
+    {% else %}
+      {% set fits = true %}
+    {% endif %}
   {% endif %}
   {% if fits %}
     {{ return(value) }}

@@ -1,0 +1,49 @@
+{% macro _function_definition(pin, kind) %}
+  {#
+    All of a function's DDL but its name, in the order of clauses that Snowflake asks for. `embed`
+    answers texts; `verify` recomputes the artefact's golden vectors, with no arguments.
+    https://docs.snowflake.com/en/sql-reference/sql/create-function
+  #}
+  {% set settings = tf_embeddings._settings() %}
+  {% set packages = "'" ~ tf_embeddings._packages(pin) | join("', '") ~ "'" %}
+  {% set artefact = [
+    "model='" ~ pin.model, "version='" ~ pin.version, "build='" ~ pin.build
+  ] | join("', ") ~ "'" %}
+  {% set purpose = 'check of ' if kind == 'verify' else '' %}
+  {% set comment = 'tf_embeddings: ' ~ purpose ~ 'model ' ~ pin.model ~ ', version ' ~ pin.version
+    ~ ', build ' ~ pin.build %}
+
+  {%- set sql -%}
+({{ 'text varchar' if kind == 'embed' }})
+returns object
+language python
+{%- if kind == 'embed' %}
+strict
+immutable
+{%- endif %}
+runtime_version = '{{ settings.runtime_version }}'
+comment = '{{ comment }}'
+imports = ({{ tf_embeddings._stage_location(tf_embeddings._artefact_path(pin)) }})
+artifact_repository = {{ settings.artifact_repository }}
+packages = ({{ packages }})
+handler = '{{ kind }}'
+as $$
+{%- if kind == 'embed' %}
+import pandas
+from tf_embeddings_udf.snowflake import embed_texts
+
+def embed(frame):
+    return embed_texts(frame, {{ artefact }})
+
+embed._sf_vectorized_input = pandas.DataFrame
+embed._sf_max_batch_size = {{ settings.max_batch_size }}
+{%- else %}
+from tf_embeddings_udf.snowflake import verify_artefact
+
+def verify():
+    return verify_artefact({{ artefact }})
+{%- endif %}
+$$
+  {%- endset -%}
+  {{ return(sql | trim) }}
+{% endmacro %}

@@ -1,0 +1,3 @@
+{% macro snowflake___outcome(text, pin) %}
+  {{ return(tf_embeddings._function_name(pin) ~ '(cast(' ~ text ~ ' as varchar))') }}
+{% endmacro %}

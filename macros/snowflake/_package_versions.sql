@@ -1,0 +1,23 @@
+{% macro _package_versions(repository) %}
+  {#
+    The versions that a function asks for where its pin names none. Snowflake would take the newest
+    at the moment of its creation, so that two functions of one build would run different code.
+    PyPI's are those of requirements-dev.lock, Anaconda's those of requirements-anaconda.lock: what
+    the package's tests run. NumPy 2.4 is the newest for all of Python 3.11 to 3.13.
+  #}
+  {% if repository | lower == 'snowflake.snowpark.anaconda_shared_repository' %}
+    {{ return({
+      'numpy': '1.26.4',
+      'pandas': '2.1.4',
+      'sentencepiece': '0.1.99',
+      'tensorflow': '2.17.0',
+      'tokenizers': '0.19.1',
+    }) }}
+  {% endif %}
+  {{ return({
+    'numpy': '2.4.6',
+    'pandas': '3.1.1',
+    'tensorflow': '2.21.0',
+    'tokenizers': '0.23.3',
+  }) }}
+{% endmacro %}

@@ -1,0 +1,3 @@
+{% macro snowflake___vector_type(dimensions) %}
+  {{ return('vector(float, ' ~ dimensions ~ ')') }}
+{% endmacro %}
