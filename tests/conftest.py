@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,18 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
     built = build(resolve("minilm"), "minilm", cache_folder(), report)
     path = put(built, tmp_path_factory.mktemp("minilm_stage"), report)
     return makers.Artefact(path, built.model, built.version, built.build, built.dimensions)
+
+
+@pytest.fixture(scope="session")
+def anaconda_python() -> Path:
+    """A Python with the packages of Snowflake's Anaconda channel: TensorFlow 2.17, pandas 2.1."""
+    if sys.version_info >= (3, 13):
+        pytest.skip("TensorFlow 2.17 exists for Python 3.12 and older alone")
+    default = Path(sys.prefix) / "anaconda" / "bin" / "python"
+    python = Path(os.environ.get("LOCAL_SNOWFLAKE_ANACONDA_PYTHON") or default)
+    if not python.is_file():
+        pytest.fail(f"{python} is missing, Snowflake's Anaconda channel: make test installs it")
+    return python
 
 
 def load_artefact(artefact: makers.Artefact) -> Embedder:

@@ -11,10 +11,15 @@ import hashlib
 import json
 import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import tf_embeddings_udf
+
+if TYPE_CHECKING:
+    from tf_embeddings_udf import Embedder
 
 CORPUS = [
     "the quick brown fox jumps over the lazy dog",
@@ -173,19 +178,29 @@ def write_artefact(
     stage: Path,
     *,
     model: str = "tiny",
+    with_runtime: bool = False,
+    golden: Mapping[str, Any] | None = None,
     **overrides: object,
 ) -> Artefact:
-    """Pack a saved model into a stage folder; `overrides` change fields of the manifest."""
-    files = {
+    """Pack a saved model into a stage folder; `overrides` change fields of the manifest.
+
+    With `with_runtime` the runtime is in the zip, as in every artefact that the CLI makes: a
+    function of Snowflake imports it from there. `golden` is what golden.json holds; see
+    `golden_of`.
+    """
+    weights = {
         f"model/{path.relative_to(model_folder).as_posix()}": path.read_bytes()
         for path in sorted(model_folder.rglob("*"))
         if path.is_file() and path.name != "fingerprint.pb"
     }
+    files = weights | (_runtime_files() if with_runtime else {})
+    if golden is not None:
+        files["golden.json"] = json.dumps(golden).encode()
     manifest: dict[str, Any] = {
         "format": 1,
         "contract": 1,
         "model": model,
-        "version": "v" + hashlib.sha256(b"".join(files.values())).hexdigest()[:12],
+        "version": "v" + hashlib.sha256(b"".join(weights.values())).hexdigest()[:12],
         "normalize": True,
         "source": {"uri": "makers.py", "files": {}},
         "licence": None,
@@ -198,6 +213,26 @@ def write_artefact(
         **overrides,
     }
     return write_zip(stage, {"manifest.json": json.dumps(manifest).encode(), **files}, manifest)
+
+
+def golden_of(embedder: Embedder, texts: Sequence[str]) -> dict[str, Any]:
+    """Return what golden.json holds of texts that all have a vector."""
+    outcomes = embedder.embed(texts)
+    assert outcomes.valid.all()
+    counts = outcomes.token_counts.tolist() if outcomes.counted.all() else [None] * len(texts)
+    return {
+        "texts": list(texts),
+        "vectors": outcomes.embeddings.tolist(),
+        "token_counts": counts,
+    }
+
+
+def _runtime_files() -> dict[str, bytes]:
+    folder = Path(tf_embeddings_udf.__file__ or "").parent
+    return {
+        f"tf_embeddings_udf/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for path in sorted(folder.rglob("*.py"))
+    }
 
 
 def write_zip(stage: Path, entries: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Artefact:

@@ -10,7 +10,12 @@
 `tf_embeddings_<model>_<version>_<build>(text)` answers `STRUCT(embedding FLOAT[n], token_count
 INTEGER, is_truncated BOOLEAN, status VARCHAR)`; the model is unpacked and loaded at the first
 call. `tf_embeddings_check(model, version, build, dimensions)` answers true, or raises the sentence
-that says what is wrong with a pin or its artefact. It is there whatever the stage folder holds.
+that says what is wrong with a pin or its artefact. `tf_embeddings_verify(model, version, build)`
+recomputes the golden vectors of an artefact and answers the report as JSON: see
+`tf_embeddings_udf.verify`. `tf_embeddings_staged()` answers the artefacts of the stage folder as
+JSON: a list of `{model, version, build, path, bytes}`, the path relative to it.
+`tf_embeddings_remove(model, version, build)` deletes one of them and what was unpacked of it; true
+if it was there. They are all there whatever the stage folder holds.
 
 A relative `stage` or `cache` starts from the folder that dbt is called in, as dbt-duckdb's own
 `path` and `module_paths` do; `--project-dir` does not move it.
@@ -18,8 +23,9 @@ A relative `stage` or `cache` starts from the folder that dbt is called in, as d
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import importlib.util
+import json
 import os
 import re
 from collections.abc import Callable, Mapping, Set
@@ -35,18 +41,29 @@ from tf_embeddings_udf import (
     Manifest,
     TfEmbeddingsError,
     cached,
+    missing_packages,
     read_manifest,
+    remove,
     stage_command,
     unpack,
 )
+from tf_embeddings_udf.verify import report
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from tf_embeddings_udf.planner import Outcomes
 
-CHECK = "tf_embeddings_check"
+# Parameters by function; those without an artefact, which are there in any case.
+_PIN = {"model": "VARCHAR", "version": "VARCHAR", "build": "VARCHAR"}
+_OPERATIONS: dict[str, tuple[Mapping[str, str], str]] = {
+    "tf_embeddings_check": ({**_PIN, "dimensions": "INTEGER"}, "BOOLEAN"),
+    "tf_embeddings_verify": (_PIN, "VARCHAR"),
+    "tf_embeddings_staged": ({}, "VARCHAR"),
+    "tf_embeddings_remove": (_PIN, "BOOLEAN"),
+}
 
 _FILE_NAME = re.compile(r"([a-z][a-z0-9_]{0,39})-(b[0-9a-f]{12})\.zip")
+_PLACE = re.compile(r"([a-z][a-z0-9_]{0,39})/(v[0-9a-f]{12})/\1-(b[0-9a-f]{12})\.zip")
 _KEYS = {"stage", "cache", "threads"}
 _MOST_FILES_LISTED = 5
 
@@ -85,17 +102,25 @@ class Plugin(BasePlugin):
         self._stage = _stage(plugin_config)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
-        """Register the check, and a function for each artefact that can be read.
+        """Register the operations, and a function for each artefact that can be read.
 
         One that cannot be read does not stop dbt: most of a project's nodes embed nothing. The
         check says what is wrong with it to those that do.
         """
-        if not _is_installed("numpy"):  # DuckDB registers no Python function then
+        if missing_packages(["numpy"]):  # DuckDB registers no Python function then
             return
-        check = functools.partial(_check, self._stage)
-        texts: list[Any] = ["VARCHAR", "VARCHAR", "VARCHAR", "INTEGER"]
-        # With side effects: else DuckDB calls it several times for one row of constants.
-        _register(conn, CHECK, check, texts, conn.sqltype("BOOLEAN"), side_effects=True)
+        functions = (_check, _verify, _staged_as_json, _remove)
+        for function, (name, signature) in zip(functions, _OPERATIONS.items(), strict=True):
+            parameters, returns = signature
+            # With side effects: else DuckDB calls it several times for one row of constants.
+            _register(
+                conn,
+                name,
+                functools.partial(function, self._stage),
+                list(parameters.values()),
+                conn.sqltype(returns),
+                side_effects=True,
+            )
         for path in self._stage.artefacts():
             try:
                 manifest = read_manifest(path)
@@ -116,15 +141,16 @@ class Plugin(BasePlugin):
             )
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Where NumPy is missing, define the check in SQL, to say so."""
-        if not _is_installed("numpy"):
-            what = (
-                f"tf_embeddings: the Python package 'numpy' is not installed. "
-                f"Install what tf_embeddings needs with: {PIP_COMMAND}"
-            )
+        """Where NumPy is missing, define the operations in SQL, to say so."""
+        if not missing_packages(["numpy"]):
+            return
+        what = _sql_literal(
+            f"tf_embeddings: the Python package 'numpy' is not installed. "
+            f"Install what tf_embeddings needs with: {PIP_COMMAND}"
+        )
+        for name, (parameters, _) in _OPERATIONS.items():
             cursor.execute(
-                f"create or replace temp macro {CHECK}(model, version, build, dimensions) "
-                f"as error({_sql_literal(what)})"
+                f"create or replace temp macro {name}({', '.join(parameters)}) as error({what})"
             )
 
 
@@ -239,6 +265,76 @@ def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) 
     return True
 
 
+def _verify(stage: Stage, model: str, version: str, build: str) -> str:
+    """Return the report on the golden vectors of a pin's artefact, as JSON.
+
+    Raises:
+        TfEmbeddingsError: the artefact is missing, damaged, not of this version, lacks a package,
+            or holds no golden vectors.
+    """
+    path = _staged(stage, model, version, build)
+    manifest = read_manifest(path, f"'{path}'")
+    if manifest.version != version:
+        raise TfEmbeddingsError(
+            f"tf_embeddings: the pin of model '{model}' says version {version}, and its artefact "
+            f"{path.name} is version {manifest.version}. Correct the pin in var "
+            f"tf_embeddings_models; to write it anew: {stage_command(model)}"
+        )
+    _require_packages(manifest)
+    folder = unpack(path, stage.cache, model=model, build=build)
+
+    def verify() -> dict[str, Any]:
+        return report(cached(folder, stage.threads), folder)
+
+    return json.dumps(_threads.submit(verify).result(), allow_nan=False)
+
+
+def _staged_as_json(stage: Stage) -> str:
+    """Return the artefacts that are where they belong, as JSON; others have no pin."""
+    listed: list[dict[str, Any]] = []
+    for path in stage.artefacts():
+        place = path.relative_to(stage.folder).as_posix()
+        match = _PLACE.fullmatch(place)
+        if match is None:
+            continue
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            size = path.stat().st_size
+            model, version, build = match.groups()
+            fields = {"model": model, "version": version, "build": build}
+            listed.append({**fields, "path": place, "bytes": size})
+    return json.dumps(listed)
+
+
+def _remove(stage: Stage, model: str, version: str, build: str) -> bool:
+    """Delete an artefact, its folders where nothing else is in them, and its unpacked copy.
+
+    Returns:
+        Whether the stage folder held it.
+
+    Raises:
+        TfEmbeddingsError: this is no artefact's name, or a link leads out of the stage folder.
+    """
+    place = f"{model}/{version}/{model}-{build}.zip"
+    path = stage.folder / place
+    if not _PLACE.fullmatch(place) or _leads_elsewhere(stage, path):
+        raise TfEmbeddingsError(
+            f"tf_embeddings: '{place}' is no artefact's place in the stage folder "
+            f"'{stage.folder}', so nothing was removed. select tf_embeddings_staged() lists them."
+        )
+    if not path.is_file():
+        return False
+    remove(path, stage.cache, model=model, version=version, build=build)
+    with contextlib.suppress(OSError):  # something else is in it
+        path.parent.rmdir()
+        path.parent.parent.rmdir()
+    return True
+
+
+def _leads_elsewhere(stage: Stage, path: Path) -> bool:
+    inside = path.parent.relative_to(stage.folder)
+    return path.parent.resolve() != stage.folder.resolve() / inside
+
+
 def _staged(stage: Stage, model: str, version: str, build: str) -> Path:
     """Return the file of an artefact: where it belongs, or where another version has it."""
     name = f"{model}-{build}.zip"
@@ -268,7 +364,7 @@ def _listing(stage: Stage, staged: list[Path]) -> str:
 
 def _require_packages(manifest: Manifest) -> None:
     needed = dict.fromkeys([*manifest.packages, "pyarrow"])
-    missing = [name for name in needed if not _is_installed(name)]
+    missing = missing_packages(needed)
     if not missing:
         return
     packages = ", ".join(missing)
@@ -276,14 +372,6 @@ def _require_packages(manifest: Manifest) -> None:
         f"tf_embeddings: model '{manifest.model}' needs Python packages that are not installed: "
         f"{packages}. Install them with: {PIP_COMMAND}"
     )
-
-
-def _is_installed(package: str) -> bool:
-    """Tell whether a package can be imported, without importing it: TensorFlow takes seconds."""
-    try:
-        return importlib.util.find_spec(package.replace("-", "_")) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _model_and_build(path: Path) -> tuple[str, str]:

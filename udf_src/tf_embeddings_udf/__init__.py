@@ -6,12 +6,15 @@ It imports nothing of the repository, for a copy of it travels in each artefact:
 
     embedder = load(unpack(zip_path, cache, model="minilm", build="b0123456789ab"))
     outcomes = embedder.embed(["a text", None, ""])
+
+`tf_embeddings_udf.snowflake` holds the handlers of Snowflake's functions, and `verify` recomputes
+the vectors that an artefact brings along. Importing any of it loads and unpacks nothing.
 """
 
 from __future__ import annotations
 
-from tf_embeddings_udf.artefact import build_of, unpack
-from tf_embeddings_udf.embedder import Embedder, cached, load
+from tf_embeddings_udf.artefact import build_of, remove, unpack
+from tf_embeddings_udf.embedder import Embedder, cached, load, missing_packages
 from tf_embeddings_udf.errors import PIP_COMMAND, TfEmbeddingsError, stage_command
 from tf_embeddings_udf.manifest import CONTRACT, FORMAT, Manifest, read_manifest
 
@@ -25,7 +28,9 @@ __all__ = [
     "build_of",
     "cached",
     "load",
+    "missing_packages",
     "read_manifest",
+    "remove",
     "stage_command",
     "unpack",
 ]

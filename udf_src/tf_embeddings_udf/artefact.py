@@ -1,4 +1,4 @@
-"""Unpacking an artefact once for all processes of a machine."""
+"""Unpacking an artefact once for all processes of a machine, and removing it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
+from tf_embeddings_udf.lock import locked
 from tf_embeddings_udf.manifest import MANIFEST, FileEntry, Manifest, read_manifest
 
 _CHUNK = 1 << 20
@@ -33,37 +34,84 @@ def unpack(zip_path: Path, cache: Path, *, model: str, build: str) -> Path:
 
     The folder `<model>-<version>-<build>` comes into being by one rename, after the digest of the
     zip and of each file were checked, so it is whole whenever it exists: processes may race for
-    it, and one that is killed leaves a private folder that nobody reads. Where the folder is
-    there already, only the sizes of its files are looked at (a few ms).
+    it, and one that is killed leaves a private folder that nobody reads. One of them unpacks while
+    the others wait, and if it dies another does. Where the folder is there already, only the sizes
+    of its files are looked at (a few ms).
 
     Raises:
         TfEmbeddingsError: the artefact is missing, cut short, not what its name says, or holds
             what its manifest does not list.
     """
     if not zip_path.is_file():
-        raise TfEmbeddingsError(
-            f"tf_embeddings: the artefact '{zip_path}' does not exist. "
-            f"Stage it with: {stage_command(model)}"
-        )
+        raise _missing(zip_path, model)
     manifest = read_manifest(zip_path)
     if manifest.model != model:
         raise _unusable(zip_path, model, f"it holds model '{manifest.model}', not '{model}'")
     folder = cache / f"{model}-{manifest.version}-{build}"
     if _is_whole(folder, manifest):
         return folder
-
-    came = build_of(zip_path)
-    if came != build:
-        raise _unusable(zip_path, model, f"its digest is {came}, not {build}")
     cache.mkdir(parents=True, exist_ok=True)
-    _sweep(cache)
-    private = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=cache))
+    with _lock_of(folder) as is_alone:
+        if not _is_whole(folder, manifest):
+            _unpack(zip_path, folder, manifest, build, is_alone=is_alone)
+    return folder
+
+
+def remove(zip_path: Path, cache: Path, *, model: str, version: str, build: str) -> None:
+    """Remove an artefact and what was unpacked of it; who has it loaded keeps it.
+
+    Nobody unpacks it meanwhile, and one who waited to finds no artefact.
+    """
+    folder = cache / f"{model}-{version}-{build}"
+    if not cache.is_dir():
+        zip_path.unlink(missing_ok=True)
+        return
+    with _lock_of(folder) as is_alone:
+        # Moved first, for a folder must be whole or not be there.
+        aside = _private(folder, is_alone=is_alone)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(folder, aside / "removed")
+            zip_path.unlink(missing_ok=True)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _lock_of(folder: Path) -> contextlib.AbstractContextManager[bool]:
+    return locked(folder.with_name(f".{folder.name}.lock"))
+
+
+def _unpack(
+    zip_path: Path, folder: Path, manifest: Manifest, build: str, *, is_alone: bool
+) -> None:
+    try:
+        came = build_of(zip_path)
+    except FileNotFoundError:  # removed while this waited for the lock
+        raise _missing(zip_path, manifest.model) from None
+    if came != build:
+        raise _unusable(zip_path, manifest.model, f"its digest is {came}, not {build}")
+    _sweep(folder.parent)
+    private = _private(folder, is_alone=is_alone)
     try:
         _extract(zip_path, private, manifest)
         _move_into_place(private, folder, manifest)
     finally:
         shutil.rmtree(private, ignore_errors=True)
-    return folder
+
+
+def _private(folder: Path, *, is_alone: bool) -> Path:
+    """Make a private folder beside `folder`.
+
+    Who holds the lock removes what dead holders left, at once: /tmp is memory on Snowflake. What
+    was left without the lock, on Windows or by a runtime that had none, may still be written to,
+    and has another name.
+    """
+    prefix = f".{folder.name}."
+    if is_alone:
+        prefix += "locked."
+        for leftover in folder.parent.glob(f"{prefix}*.part"):
+            shutil.rmtree(leftover, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=folder.parent))
 
 
 def _is_whole(folder: Path, manifest: Manifest) -> bool:
@@ -141,6 +189,13 @@ def _sweep(cache: Path) -> None:
         with contextlib.suppress(OSError):
             if leftover.stat().st_mtime < oldest:
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _missing(zip_path: Path, model: str) -> TfEmbeddingsError:
+    return TfEmbeddingsError(
+        f"tf_embeddings: the artefact '{zip_path}' does not exist. "
+        f"Stage it with: {stage_command(model)}"
+    )
 
 
 def _unusable(zip_path: Path, model: str, what: str) -> TfEmbeddingsError:

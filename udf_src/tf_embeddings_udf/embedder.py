@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,3 +81,15 @@ def cached(folder: Path | str, threads: int = 0) -> Embedder:
         if key not in _cached:
             _cached[key] = load(folder, threads)
         return _cached[key]
+
+
+def missing_packages(packages: Iterable[str]) -> list[str]:
+    """Return those that cannot be imported, without importing any: TensorFlow takes seconds."""
+    return [name for name in packages if not _is_installed(name)]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package.replace("-", "_")) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,178 @@
+"""The handlers of Snowflake's Python functions.
+
+    import pandas
+    from tf_embeddings_udf.snowflake import embed_texts
+
+    def embed(frame):
+        return embed_texts(frame, model='minilm', version='v…', build='b…')
+
+    embed._sf_vectorized_input = pandas.DataFrame
+
+The artefact is among the function's IMPORTS: Snowflake puts it into the import directory, and on
+`sys.path`, which is where this module comes from then.
+https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-batch
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_embeddings_udf.artefact import unpack
+from tf_embeddings_udf.embedder import Embedder, cached, missing_packages
+from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
+from tf_embeddings_udf.manifest import Manifest, read_manifest
+from tf_embeddings_udf.verify import report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tf_embeddings_udf.planner import Outcomes
+
+UNPACKED_IN = Path("/tmp")
+"""The one place that a function may write to; the processes of a query share it."""
+
+_IMPORTS = "snowflake_import_directory"
+
+# Snowflake starts several processes a node, and divides the work between them.
+_THREADS = 1
+
+
+def embed_texts(frame: pd.DataFrame, *, model: str, version: str, build: str) -> pd.Series:
+    """Embed a batch of texts; a process loads the model once, at its first batch.
+
+    Args:
+        frame: a batch as Snowflake hands it over; its first column holds the texts. None, NaN and
+            `pandas.NA` are NULL.
+        model: the model's name.
+        version: its version, `v…`, of the pin.
+        build: the build, `b…`, of the pin.
+
+    Returns:
+        One dict for each row, in order, of plain Python types: `embedding` (list of floats or
+        None), `token_count` (int or None), `is_truncated` (bool or None) and `status` (`ok`,
+        `null`, `blank` or `error`).
+
+    Raises:
+        TfEmbeddingsError: the artefact is missing or not what the pin says, a package is missing,
+            a value is no text, or the model fails on any text.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    if len(frame):
+        with _naming(model, version, build):
+            embedder, _ = _loaded(model, version, build)
+            rows = _rows(embedder.embed(_texts(frame)))
+    return pd.Series(rows, index=frame.index, dtype=object)
+
+
+def verify_artefact(*, model: str, version: str, build: str) -> dict[str, Any]:
+    """Recompute the golden vectors in the warehouse; see `verify.report`.
+
+    Raises:
+        TfEmbeddingsError: as `embed_texts` does, or the artefact holds no golden vectors.
+    """
+    with _naming(model, version, build):
+        return report(*_loaded(model, version, build))
+
+
+@contextlib.contextmanager
+def _naming(model: str, version: str, build: str) -> Iterator[None]:
+    """Put what ran in front of an error: a query may call functions of several models."""
+    try:
+        yield
+    except TfEmbeddingsError as error:
+        what = str(error).removeprefix("tf_embeddings: ")
+        pin = f"model '{model}' (version {version}, build {build})"
+        raise TfEmbeddingsError(f"tf_embeddings: {pin}: {what}") from error
+
+
+def _loaded(model: str, version: str, build: str) -> tuple[Embedder, Path]:
+    """Return the model, loaded by this very process, and the folder of its artefact."""
+    folder = _unpacked(model, version, build)
+    return cached(folder, _THREADS), folder
+
+
+@functools.cache
+def _unpacked(model: str, version: str, build: str) -> Path:
+    path = _imported(model, f"{model}-{build}.zip")
+    manifest = read_manifest(path)
+    if manifest.version != version:
+        raise TfEmbeddingsError(
+            f"tf_embeddings: the artefact {path.name} is version {manifest.version}. Correct the "
+            f"pin in var tf_embeddings_models; to write it anew: {stage_command(model)}"
+        )
+    _require_packages(manifest)
+    return unpack(path, UNPACKED_IN, model=model, build=build)
+
+
+def _imported(model: str, name: str) -> Path:
+    """Return the artefact's file in Snowflake's import directory."""
+    # https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-examples
+    came = sys._xoptions.get(_IMPORTS)
+    if not isinstance(came, str) or not came:
+        raise TfEmbeddingsError(
+            f"tf_embeddings: there is no import directory: Python was not started with "
+            f"-X {_IMPORTS}=<folder>/, as Snowflake starts it. Elsewhere, call "
+            f"tf_embeddings_udf.load(tf_embeddings_udf.unpack(…))."
+        )
+    folder = Path(came)
+    if (folder / name).is_file():
+        return folder / name
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    raise TfEmbeddingsError(
+        f"tf_embeddings: the artefact {name} is not among the function's imports "
+        f"(they are: {', '.join(there) or 'none'}). "
+        f"Stage it with: {stage_command(model)} --target <target>"
+    )
+
+
+def _require_packages(manifest: Manifest) -> None:
+    if missing := missing_packages(manifest.packages):
+        raise TfEmbeddingsError(
+            f"tf_embeddings: the function lacks Python packages: {', '.join(missing)}. Correct "
+            f"'packages' in the pin in var tf_embeddings_models; to write it anew: "
+            f"{stage_command(manifest.model)}"
+        )
+
+
+def _texts(frame: pd.DataFrame) -> list[str | None]:
+    column = frame.iloc[:, 0]
+    texts = [
+        None if is_null else value
+        for value, is_null in zip(column.tolist(), column.isna().tolist(), strict=True)
+    ]
+    for row, text in enumerate(texts):
+        if not isinstance(text, str | None):
+            raise TfEmbeddingsError(
+                f"tf_embeddings: row {row} of the batch is a {type(text).__name__}, not a text. "
+                f"Cast what is embedded to VARCHAR."
+            )
+    return texts
+
+
+def _rows(outcomes: Outcomes) -> list[dict[str, Any]]:
+    """Return the outcomes in plain Python: Snowflake refuses NumPy's numbers."""
+    columns = zip(
+        outcomes.embeddings.tolist(),
+        outcomes.valid.tolist(),
+        outcomes.token_counts.tolist(),
+        outcomes.is_truncated.tolist(),
+        outcomes.counted.tolist(),
+        outcomes.statuses.tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "embedding": vector if is_valid else None,
+            "token_count": count if is_counted else None,
+            "is_truncated": is_truncated if is_counted else None,
+            "status": status,
+        }
+        for vector, is_valid, count, is_truncated, is_counted, status in columns
+    ]

@@ -1,0 +1,107 @@
+"""Recomputing the golden vectors: does a model give here what it gave where it was staged?"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
+
+if TYPE_CHECKING:
+    from tf_embeddings_udf.embedder import Embedder
+    from tf_embeddings_udf.manifest import Manifest
+    from tf_embeddings_udf.planner import Outcomes
+
+GOLDEN = "golden.json"
+
+
+def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
+    """Embed the golden texts of an unpacked artefact and compare.
+
+    Args:
+        embedder: the model, loaded from the folder.
+        folder: the unpacked artefact, as `unpack` returns it: its name ends with the build.
+
+    Returns:
+        model, version, build; `texts`, how many there are; `largest_difference` of a component,
+        over all texts; `mismatches`, the places, from 0, of texts that have a vector on one side
+        only, or one of another length, or another number of tokens: with any, the largest
+        difference is None. Then what computed it: versions of `tensorflow`, `python` and `numpy`,
+        the `processor`, and `memory_bytes`, the most that the process has had so far, None where
+        the system does not tell. All of it is plain Python, ready for JSON.
+
+    Raises:
+        TfEmbeddingsError: the artefact has no golden vectors, or the model fails on any text.
+    """
+    golden = _golden(embedder.manifest, folder)
+    outcomes = embedder.embed(golden["texts"])
+    largest, mismatches = _compare(outcomes, golden["vectors"], golden["token_counts"])
+    import numpy as np
+    import tensorflow as tf
+
+    return {
+        "model": embedder.manifest.model,
+        "version": embedder.manifest.version,
+        "build": folder.name.rpartition("-")[2],
+        "texts": len(golden["texts"]),
+        "largest_difference": None if mismatches else largest,
+        "mismatches": mismatches,
+        "tensorflow": str(tf.__version__),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "processor": _processor(),
+        "memory_bytes": _peak_memory(),
+    }
+
+
+def _golden(manifest: Manifest, folder: Path) -> dict[str, Any]:
+    if GOLDEN in manifest.files:
+        golden = json.loads((folder / GOLDEN).read_bytes())
+        if golden["texts"]:
+            return golden
+    raise TfEmbeddingsError(
+        f"tf_embeddings: the artefact of model '{manifest.model}' (version {manifest.version}) "
+        f"holds no golden vectors, so there is nothing to verify it by. Stage the model again "
+        f"with: {stage_command(manifest.model)}"
+    )
+
+
+def _compare(
+    outcomes: Outcomes, vectors: list[list[float] | None], token_counts: list[int | None]
+) -> tuple[float, list[int]]:
+    """Return the largest difference of a component, and the texts that cannot be compared."""
+    import numpy as np
+
+    largest, mismatches = 0.0, []
+    for row, (expected, count) in enumerate(zip(vectors, token_counts, strict=True)):
+        came = outcomes.embeddings[row] if outcomes.valid[row] else None
+        came_count = int(outcomes.token_counts[row]) if outcomes.counted[row] else None
+        if expected is None and came is None and came_count == count:
+            continue
+        if expected is None or came is None or len(expected) != len(came) or came_count != count:
+            mismatches.append(row)
+            continue
+        largest = max(largest, float(np.abs(came.astype(np.float64) - expected).max()))
+    return largest, mismatches
+
+
+def _processor() -> str:
+    """Return the machine's kind and, where Linux says it, the processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return ", ".join([platform.machine(), *names[:1]])
+
+
+def _peak_memory() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
