@@ -22,6 +22,8 @@ UDF_SRC = Path(__file__).parents[1] / "udf_src"
 STAGE_TINY = "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
 SAME = 1e-6
 
+OPERATIONS = {f"tf_embeddings_{name}" for name in ("check", "verify", "staged", "remove")}
+
 
 def connect(stage: Path, **config: object) -> duckdb.DuckDBPyConnection:
     conn = duckdb.connect()
@@ -259,7 +261,7 @@ def test_each_artefact_has_its_function_and_none_is_loaded(
     for artefact in (tiny, strings):
         shutil.copytree(artefact.path.parent, stage / artefact.model / artefact.version)
     with connect(stage) as conn:
-        assert functions(conn) == {"tf_embeddings_check", tiny.function, strings.function}
+        assert functions(conn) == {*OPERATIONS, tiny.function, strings.function}
         assert not (stage / ".cache").exists()
 
 
@@ -287,7 +289,7 @@ def test_no_stage_or_an_empty_one_is_a_start_too(tmp_path: Path, make: bool) -> 
     if make:
         (tmp_path / "stage").mkdir()
     with connect(tmp_path / "stage") as conn:
-        assert functions(conn) == {"tf_embeddings_check"}
+        assert functions(conn) == OPERATIONS
 
 
 def test_a_broken_artefact_does_not_stop_dbt(staged: Artefact, strings: Artefact) -> None:
@@ -295,7 +297,7 @@ def test_a_broken_artefact_does_not_stop_dbt(staged: Artefact, strings: Artefact
     stage = staged.stage
     shutil.copytree(strings.path.parent, stage / "strings" / strings.version)
     with connect(stage) as conn:
-        assert functions(conn) == {"tf_embeddings_check", strings.function}
+        assert functions(conn) == {*OPERATIONS, strings.function}
         assert conn.execute(check(strings)).fetchall() == [(True,)]
         assert "it is cut short, or no zip at all" in error_of(conn, check(staged))
 
@@ -305,7 +307,7 @@ def test_what_is_no_artefact_is_passed_over(staged: Artefact) -> None:
     for name in ("notes.txt", "tiny.zip", "Tiny-b000000000000.zip", "tiny-b0.zip", ".x.part"):
         (folder / name).touch()
     with connect(staged.stage) as conn:
-        assert functions(conn) == {"tf_embeddings_check", staged.function}
+        assert functions(conn) == {*OPERATIONS, staged.function}
 
 
 def test_the_same_database_may_be_configured_again(tiny: Artefact, tmp_path: Path) -> None:
@@ -445,7 +447,7 @@ def test_an_artefact_of_another_time(
     folder, parameters = saved_tokens_model
     artefact = write_artefact(folder, {**parameters, number: 2}, tmp_path)
     with connect(tmp_path) as conn:
-        assert functions(conn) == {"tf_embeddings_check"}
+        assert functions(conn) == OPERATIONS
         assert error_of(conn, check(artefact)) == (
             f"tf_embeddings: the artefact '{artefact.path}' has {number} 2, and the "
             f"installed tf_embeddings knows {number} 1 alone. Install the tf_embeddings that made "

@@ -9,21 +9,36 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from makers import Artefact, write_zip
-from tf_embeddings_udf import TfEmbeddingsError, read_manifest, unpack
+from makers import CORPUS, Artefact, write_zip
+from tf_embeddings_udf import (
+    Embedder,
+    Manifest,
+    TfEmbeddingsError,
+    load,
+    read_manifest,
+    remove,
+    unpack,
+)
+from tf_embeddings_udf import artefact as artefact_module
+from tf_embeddings_udf.lock import locked
 
 UDF_SRC = Path(__file__).parents[1] / "udf_src"
 
-UNPACK = (
-    "import sys; from pathlib import Path; from tf_embeddings_udf import unpack; "
-    "print(unpack(Path(sys.argv[1]), Path(sys.argv[2]), model=sys.argv[3], build=sys.argv[4]))"
-)
+UNPACK = """
+import sys; from pathlib import Path; from tf_embeddings_udf import unpack
+print("ready", flush=True)
+print(unpack(Path(sys.argv[1]), Path(sys.argv[2]), model=sys.argv[3], build=sys.argv[4]))
+"""
 
 
 def test_an_artefact_is_unpacked_as_its_manifest_lists_it(tiny: Artefact, tmp_path: Path) -> None:
@@ -102,7 +117,7 @@ def test_one_flipped_bit(tiny: Artefact, tmp_path: Path) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         unpack(path, tmp_path / "cache", model="tiny", build=tiny.build)
     assert str(error.value) == unusable(path, f"its digest is {came}, not {tiny.build}")
-    assert not (tmp_path / "cache").exists()
+    assert os.listdir(tmp_path / "cache") == []
 
 
 def test_another_model_under_this_name(tiny: Artefact, tmp_path: Path) -> None:
@@ -173,6 +188,7 @@ def test_the_same_file_twice(tiny: Artefact, tmp_path: Path) -> None:
 
 
 def start_unpacking(artefact: Artefact, cache: Path) -> subprocess.Popen[str]:
+    """Start a process that says 'ready', unpacks, and says where."""
     arguments = [str(artefact.path), str(cache), artefact.model, artefact.build]
     return subprocess.Popen(
         [sys.executable, "-c", UNPACK, *arguments],
@@ -180,6 +196,11 @@ def start_unpacking(artefact: Artefact, cache: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def ready(process: subprocess.Popen[str]) -> bool:
+    assert process.stdout
+    return process.stdout.readline() == "ready\n"
 
 
 @pytest.fixture
@@ -195,14 +216,33 @@ def large(tiny: Artefact, tmp_path: Path) -> Artefact:
     return repacked(tiny, tmp_path / "stage", **changes)
 
 
-def test_eight_processes_race_and_one_is_killed_half_way(large: Artefact, tmp_path: Path) -> None:
+def assert_is_whole(folder: Path, artefact: Artefact, expected: Embedder) -> None:
+    for name, entry in read_manifest(artefact.path).files.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == entry.sha256
+    vectors = load(folder).embed(CORPUS).embeddings
+    np.testing.assert_allclose(vectors, expected.embed(CORPUS).embeddings, rtol=0, atol=1e-6)
+
+
+def test_eight_processes_race_and_one_is_killed_half_way(
+    large: Artefact, tmp_path: Path, tiny_embedder: Embedder
+) -> None:
+    """One of the others takes over; never is there more than one private copy."""
     cache = tmp_path / "cache"
     victim = start_unpacking(large, cache)
-    deadline = time.monotonic() + 60
-    while not any(cache.glob(".*.part/model/weights")) and time.monotonic() < deadline:
+    started = cache.glob(".*.part/model/weights")
+    while not any(path.stat().st_size for path in started):
         assert victim.poll() is None, "it was to be killed half-way, and had finished"
+        started = cache.glob(".*.part/model/weights")
+    victim.send_signal(signal.SIGSTOP)
     racers = [start_unpacking(large, cache) for _ in range(7)]
+    assert all(map(ready, racers))
+    [half] = cache.glob(".*.part/model/weights")
+    assert 0 < half.stat().st_size < 100 << 20
     victim.send_signal(signal.SIGKILL)
+
+    most = 1
+    while any(racer.poll() is None for racer in racers):
+        most = max(most, len(list(cache.glob(".*.part"))))
     folders = {racer.communicate()[0].strip() for racer in racers}
     victim.communicate()
 
@@ -210,10 +250,93 @@ def test_eight_processes_race_and_one_is_killed_half_way(large: Artefact, tmp_pa
     assert folders == {str(folder)}
     assert [racer.returncode for racer in racers] == [0] * 7
     assert victim.returncode == -signal.SIGKILL
-    leftovers = [name for name in os.listdir(cache) if name != folder.name]
-    assert len(leftovers) == 1, "the racers removed theirs; the dead one's is not theirs to remove"
-    for name, expected in read_manifest(folder).files.items():
-        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected.sha256
+    assert most == 1
+    assert os.listdir(cache) == [folder.name], "neither a lock nor what the dead one wrote is left"
+    assert_is_whole(folder, large, tiny_embedder)
+
+
+def test_threads_unpack_once(
+    tiny: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extracted: list[Path] = []
+    actual = artefact_module._extract
+
+    def counting(zip_path: Path, folder: Path, manifest: Manifest) -> None:
+        extracted.append(folder)
+        actual(zip_path, folder, manifest)
+
+    monkeypatch.setattr(artefact_module, "_extract", counting)
+    start = threading.Barrier(8)
+
+    def unpack_with_the_others(_: int) -> Path:
+        start.wait()
+        return unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
+
+    with ThreadPoolExecutor(8) as threads:
+        folders = set(threads.map(unpack_with_the_others, range(8)))
+    assert len(folders) == len(extracted) == 1
+    assert os.listdir(tmp_path) == [folders.pop().name]
+
+
+def test_without_locks_the_rename_alone_protects(
+    tiny: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows has no fcntl. Somebody else's lock is not waited for, nor what is locked touched."""
+    name = f"tiny-{tiny.version}-{tiny.build}"
+    lock, others = tmp_path / f".{name}.lock", tmp_path / f".{name}.locked.x.part"
+    others.mkdir()
+    with locked(lock) as is_alone:
+        assert is_alone
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+        folder = unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
+        monkeypatch.undo()
+    assert read_manifest(folder) == read_manifest(tiny.path)
+    assert sorted(os.listdir(tmp_path)) == [others.name, name]
+
+
+def test_a_lock_file_that_was_left_behind_is_no_lock(tiny: Artefact, tmp_path: Path) -> None:
+    name = f"tiny-{tiny.version}-{tiny.build}"
+    (tmp_path / f".{name}.lock").touch()
+    unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
+    assert os.listdir(tmp_path) == [name]
+
+
+COUNT = """
+import sys; from pathlib import Path; from tf_embeddings_udf.lock import locked
+lock, counter = map(Path, sys.argv[1:])
+for _ in range(300):
+    with locked(lock) as is_alone:
+        assert is_alone
+        counter.write_text(str(int(counter.read_text()) + 1))
+"""
+
+
+def test_a_lock_has_one_holder_though_each_removes_its_file(tmp_path: Path) -> None:
+    lock, counter = tmp_path / "lock", tmp_path / "counter"
+    counter.write_text("0")
+    processes = [
+        subprocess.Popen([sys.executable, "-c", COUNT, lock, counter], cwd=UDF_SRC)
+        for _ in range(8)
+    ]
+    assert [process.wait() for process in processes] == [0] * 8
+    assert counter.read_text() == "2400"
+    assert not lock.exists()
+
+
+def test_what_a_dead_holder_left_is_removed_at_once_and_nothing_else(
+    tiny: Artefact, tmp_path: Path
+) -> None:
+    """An older runtime, or one without locks, may still be writing to its private folder."""
+    name = f"tiny-{tiny.version}-{tiny.build}"
+    dead = tmp_path / f".{name}.locked.x.part"
+    older = tmp_path / f".{name}.x.part"
+    of_another = tmp_path / ".tiny-v000000000000-b000000000000.locked.x.part"
+    for leftover in (dead, older, of_another):
+        (leftover / "model").mkdir(parents=True)
+    unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
+    assert not dead.exists()
+    assert older.exists()
+    assert of_another.exists()
 
 
 def test_what_a_dead_process_left_is_removed_a_day_later(tiny: Artefact, tmp_path: Path) -> None:
@@ -225,6 +348,45 @@ def test_what_a_dead_process_left_is_removed_a_day_later(tiny: Artefact, tmp_pat
     unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
     assert not old.exists()
     assert young.exists()
+
+
+def test_an_artefact_is_removed_with_what_was_unpacked_of_it(
+    tiny: Artefact, tmp_path: Path
+) -> None:
+    path = copy_of(tiny, tmp_path)
+    cache = tmp_path / "cache"
+    names = {"model": "tiny", "version": tiny.version, "build": tiny.build}
+    unpack(path, cache, model="tiny", build=tiny.build)
+    (cache / "tiny-v000000000000-b000000000000").mkdir()
+    remove(path, cache, **names)
+    assert not path.exists()
+    assert os.listdir(cache) == ["tiny-v000000000000-b000000000000"]
+    remove(path, cache, **names)
+    remove(path, tmp_path / "no cache", **names)
+    assert not (tmp_path / "no cache").exists()
+
+
+def test_who_waited_while_an_artefact_was_removed_finds_none(
+    tiny: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copy_of(tiny, tmp_path)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    arrived = threading.Event()
+
+    def announced(lock: Path) -> AbstractContextManager[bool]:
+        arrived.set()
+        return locked(lock)
+
+    monkeypatch.setattr(artefact_module, "locked", announced)
+    with ThreadPoolExecutor(1) as threads:
+        with locked(cache / f".tiny-{tiny.version}-{tiny.build}.lock"):
+            waiting = threads.submit(unpack, path, cache, model="tiny", build=tiny.build)
+            assert arrived.wait(60)
+            path.unlink()
+        with pytest.raises(TfEmbeddingsError, match=r"does not exist\. Stage it with: python"):
+            waiting.result()
+    assert os.listdir(cache) == []
 
 
 def test_the_message_has_one_sentence_and_its_next_step(tmp_path: Path) -> None:
