@@ -1,0 +1,759 @@
+"""Internal stages: CREATE, PUT, LIST, REMOVE, and what functions read from them."""
+
+from __future__ import annotations
+
+import base64
+import glob
+import hashlib
+import mimetypes
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from snowflake.connector.encryption_util import EncryptionMetadata, SnowflakeEncryptionUtil
+from snowflake.connector.errors import ProgrammingError
+from snowflake.connector.storage_client import SnowflakeFileEncryptionMaterial
+
+from local_snowflake.errors import compilation_error
+from local_snowflake.grants import Name, not_authorized
+from local_snowflake.namespaces import current, database_exists, in_scope, schema_exists
+from local_snowflake.statements import Reader, first_words, identifier, unescaped, unquoted
+
+if TYPE_CHECKING:
+    from local_snowflake.session import Rows, Session
+
+FULL, SSE = "SNOWFLAKE_FULL", "SNOWFLAKE_SSE"
+LOCATION = re.compile(
+    r'@((?:"(?:[^"]|"")*"|[^"/.]*)(?:\.(?:"(?:[^"]|"")*"|[^"/.]*)){0,2})(/.*)?', re.S
+)
+PART = re.compile(r'"(?:[^"]|"")*"|[^".]+')
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place on a stage.
+
+    Attributes:
+        stage: database, schema and name of the stage, folded.
+        path: below the stage, without a leading slash; a file's or a prefix of several.
+    """
+
+    stage: Name
+    path: str
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A file on a stage.
+
+    Attributes:
+        content: where it lies on disk, decrypted; its base name is the one on the stage.
+        size: as LIST shows it: of the ciphertext under SNOWFLAKE_FULL.
+        md5: as LIST shows it: of the ciphertext under SNOWFLAKE_FULL.
+        modified: when it was put.
+    """
+
+    content: Path
+    size: int
+    md5: str
+    modified: datetime
+
+
+@dataclass
+class Stage:
+    """An internal stage."""
+
+    name: Name
+    encryption: str = FULL
+    comment: str = ""
+    directory: bool = False
+    temporary: bool = False
+    created_on: datetime = field(default_factory=lambda: datetime.now(UTC))
+    files: dict[str, StagedFile] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What the holder of a ticket may upload."""
+
+    stage: Stage
+    path: str
+    material: SnowflakeFileEncryptionMaterial | None
+
+
+@dataclass
+class Stages:
+    """The stages of the account."""
+
+    stages: dict[Name, Stage] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    puts: list[dict[str, Any]] = field(default_factory=list)
+    _folder: Path | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of all staged files."""
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="local_snowflake_"))
+            return self._folder
+
+    def close(self) -> None:
+        """Remove every staged file from disk."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def resolve(self, session: Session, location: str) -> Location:
+        r"""Return the place that a location names.
+
+        Args:
+            session: its current database and schema fill in what is missing.
+            location: `@db.schema.stage/path`, each part quoted or not; or that in single quotes,
+                as a string constant with its escapes.
+        """
+        text = unescaped(location) if location.startswith("'") else location
+        found = LOCATION.fullmatch(text)
+        parts = PART.findall(found[1]) if found else []
+        if not found or not parts:
+            raise compilation_error(f"invalid stage location '{text}'.")
+        name = tuple(unquoted(part) for part in parts)
+        return Location(current(session, name, "LIST"), (found[2] or "").lstrip("/"))
+
+    def get(self, session: Session, name: Name) -> Stage:
+        """Return a stage that the session's role sees."""
+        session.account.grants.require(session, "USAGE", "DATABASE", name[:1])
+        if not database_exists(session, name[0]):
+            raise not_authorized("Database", name[:1])
+        if not schema_exists(session, name[:2]):
+            raise not_authorized("Schema", name[:2])
+        session.account.grants.require(session, "USAGE", "SCHEMA", name[:2])
+        stage = self.stages.get(name)
+        if stage is None or not session.account.grants.sees(session, "STAGE", name):
+            raise not_authorized("Stage", name)
+        return stage
+
+    def find(self, location: Location) -> Path | None:
+        """Return where a staged file lies on disk, or None. Its base name is that on the stage."""
+        stage = self.stages.get(location.stage)
+        staged = stage.files.get(location.path) if stage else None
+        return staged.content if staged else None
+
+    def require_read(self, session: Session, location: Location) -> Stage:
+        """Raise Snowflake's error unless the session's role may read a stage; return the stage."""
+        stage = self.get(session, location.stage)
+        session.account.grants.require(session, "READ", "STAGE", stage.name)
+        return stage
+
+    def require_write(self, session: Session, location: Location) -> Stage:
+        """Raise Snowflake's error unless the session's role may change a stage; return it."""
+        stage = self.get(session, location.stage)
+        session.account.grants.require(session, "WRITE", "STAGE", stage.name)
+        return stage
+
+    def matching(self, stage: Stage, prefix: str, pattern: str | None = None) -> list[str]:
+        """Return the paths of a stage that begin with a prefix, in order."""
+        shown = [path for path in sorted(stage.files) if path.startswith(prefix)]
+        if pattern is None:
+            return shown
+        return [path for path in shown if re.fullmatch(pattern, listed_name(stage, path))]
+
+    def drop(self, stage: Stage) -> None:
+        """Remove a stage and its files."""
+        for path in list(stage.files):
+            self.remove(stage, path)
+        self.stages.pop(stage.name, None)
+
+    def drop_in(self, namespace: Name) -> None:
+        """Remove the stages of a dropped schema or database."""
+        for name in [name for name in self.stages if name[: len(namespace)] == namespace]:
+            self.drop(self.stages[name])
+
+    def remove(self, stage: Stage, path: str) -> None:
+        """Remove a file."""
+        shutil.rmtree(stage.files.pop(path).content.parent, ignore_errors=True)
+
+    def ticket(self, stage: Stage, path: str) -> tuple[str, dict[str, Any] | None]:
+        """Allow one upload.
+
+        Returns:
+            The ticket, and what the connector encrypts with under SNOWFLAKE_FULL.
+        """
+        ticket = secrets.token_urlsafe(16)
+        material = None
+        if stage.encryption == FULL:
+            key = base64.b64encode(secrets.token_bytes(32)).decode()
+            material = SnowflakeFileEncryptionMaterial(key, str(uuid.uuid4()), 1)
+        with self._lock:
+            self.uploads[ticket] = Upload(stage, path, material)
+        if material is None:
+            return ticket, None
+        return ticket, {
+            "queryStageMasterKey": material.query_stage_master_key,
+            "queryId": material.query_id,
+            "smkId": material.smk_id,
+        }
+
+    def new_folder(self) -> Path:
+        """Return a new folder for one file."""
+        return Path(tempfile.mkdtemp(dir=self.folder))
+
+    def install(
+        self, upload: Upload, sent: Path, encryption: dict[str, Any] | None = None
+    ) -> StagedFile:
+        """Let an uploaded file appear on its stage, in place of one of the same name.
+
+        Args:
+            upload: where to.
+            sent: the file as it was sent, alone in a folder of `new_folder`.
+            encryption: what the connector says of its encryption, under SNOWFLAKE_FULL.
+        """
+        with sent.open("rb") as stream:
+            md5 = hashlib.file_digest(stream, "md5").hexdigest()
+        size = sent.stat().st_size
+        content = sent.with_name(PurePosixPath(upload.path).name)
+        if upload.material and encryption:
+            metadata = EncryptionMetadata(
+                key=encryption["WrappedContentKey"]["EncryptedKey"],
+                iv=encryption["ContentEncryptionIV"],
+                matdesc="",
+            )
+            plain = SnowflakeEncryptionUtil.decrypt_file(
+                metadata, upload.material, str(sent), tmp_dir=str(sent.parent)
+            )
+            sent.unlink()
+            Path(plain).replace(content)
+        else:
+            sent.replace(content)
+        staged = StagedFile(content, size, md5, datetime.now(UTC))
+        with self._lock:
+            before = upload.stage.files.get(upload.path)
+            upload.stage.files[upload.path] = staged
+            self.puts.append({"name": listed_name(upload.stage, upload.path), "bytes": size})
+        if before:
+            shutil.rmtree(before.content.parent, ignore_errors=True)
+        return staged
+
+
+def listed_name(stage: Stage, path: str) -> str:
+    """Return a file's name as LIST shows it."""
+    return f"{stage.name[-1].lower()}/{path}"
+
+
+def handle(session: Session, sql: str) -> Rows | None:
+    """Answer the statements on stages; PUT is the server's."""
+    words = first_words(sql)
+    if not words:
+        return None
+    for begins, answer in STATEMENTS:
+        if words[: len(begins)] == list(begins):
+            return answer(session, Reader(sql))
+    if words[0] == "create" and "stage" in words[1:5]:
+        return create(session, Reader(sql))
+    return None
+
+
+def create(session: Session, read: Reader) -> Rows | None:
+    """CREATE STAGE."""
+    read.expect("create")
+    replace = read.take("or", "replace")
+    temporary = bool(read.take_any("temporary", "temp"))
+    read.expect("stage")
+    exists = read.take("if", "not", "exists")
+    if replace and exists:
+        raise compilation_error("options IF NOT EXISTS and OR REPLACE are incompatible.")
+    name = read.name()
+    properties = _properties(read)
+    if "url" in properties:
+        return None  # an external stage: fakesnow's
+    name = current(session, name, "CREATE STAGE")
+    grants, stages = session.account.grants, session.account.stages
+    if not database_exists(session, name[0]):
+        raise not_authorized("Database", name[:1])
+    if not schema_exists(session, name[:2]):
+        raise not_authorized("Schema", name[:2])
+    grants.require(session, "CREATE STAGE", "SCHEMA", name[:2])
+    before = stages.stages.get(name)
+    label = identifier(name[-1])
+    if before and exists:
+        return status(f"{label} already exists, statement succeeded.")
+    if before and not replace:
+        raise already_exists(label)
+    if before:
+        grants.require(session, "OWNERSHIP", "STAGE", name)
+        stages.drop(before)
+    stages.stages[name] = Stage(
+        name,
+        encryption=properties.get("encryption", FULL),
+        comment=properties.get("comment", ""),
+        directory=properties.get("directory", False),
+        temporary=temporary,
+    )
+    grants.created(session, "STAGE", name)
+    return status(f"Stage area {label} successfully created.")
+
+
+def _properties(read: Reader) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    while (token := read.peek()) and token.text != ";":
+        key = token.text.lower()
+        if key in found:
+            raise compilation_error(f"duplicate property '{key.upper()}'.", 1403)
+        if read.take("encryption", "=", "("):
+            found[key] = _encryption(read)
+        elif read.take("directory", "=", "("):
+            found[key] = _options(read).get("enable", "false").lower() == "true"
+        elif read.take("file_format", "=", "("):
+            found[key] = _options(read)
+        elif read.take_any("comment", "url"):
+            read.expect("=")
+            found[key] = read.string()
+        elif token.kind == "word" and (after := read.peek(1)) and after.text == "=":
+            raise compilation_error(f"invalid property '{token.text}' for 'STAGE'.", 1420, "22023")
+        else:
+            read.fail()
+    read.end()
+    return found
+
+
+def _encryption(read: Reader) -> str:
+    read.expect("type", "=")
+    kind = read.string().upper()
+    read.expect(")")
+    if kind not in (FULL, SSE):
+        raise compilation_error(
+            f"invalid value ['{kind}'] for parameter 'TYPE': an internal stage is encrypted with"
+            f" '{FULL}' or '{SSE}'.",
+            1422,
+            "22023",
+        )
+    return kind
+
+
+def _options(read: Reader) -> dict[str, str]:
+    found: dict[str, str] = {}
+    while not read.take(")"):
+        key = read.next().text.lower()
+        read.expect("=")
+        found[key] = read.next().text
+        read.take(",")
+    return found
+
+
+def alter(session: Session, read: Reader) -> Rows:
+    """ALTER STAGE: only the comment; the encryption stays as it was created."""
+    read.expect("alter", "stage")
+    exists = read.take("if", "exists")
+    name = current(session, read.name(), "ALTER STAGE")
+    if exists and name not in session.account.stages.stages:
+        return status("Statement executed successfully.")
+    stage = session.account.stages.get(session, name)
+    session.account.grants.require(session, "OWNERSHIP", "STAGE", name)
+    read.expect("set")
+    if read.take("encryption"):
+        raise compilation_error(
+            f"the encryption of the internal stage {identifier(name[-1])} cannot be changed."
+        )
+    read.expect("comment", "=")
+    stage.comment = read.string()
+    read.end()
+    return status("Statement executed successfully.")
+
+
+def comment(session: Session, read: Reader) -> Rows:
+    """COMMENT ON STAGE."""
+    read.expect("comment")
+    exists = read.take("if", "exists")
+    read.expect("on", "stage")
+    name = current(session, read.name(), "COMMENT")
+    read.expect("is")
+    text = read.string()
+    read.end()
+    if exists and name not in session.account.stages.stages:
+        return status("Statement executed successfully.")
+    stage = session.account.stages.get(session, name)
+    session.account.grants.require(session, "OWNERSHIP", "STAGE", name)
+    stage.comment = text
+    return status("Statement executed successfully.")
+
+
+def drop(session: Session, read: Reader) -> Rows:
+    """DROP STAGE."""
+    read.expect("drop", "stage")
+    exists = read.take("if", "exists")
+    name = current(session, read.name(), "DROP STAGE")
+    read.end()
+    stages, grants = session.account.stages, session.account.grants
+    if exists and (name not in stages.stages or not grants.sees(session, "STAGE", name)):
+        return status("Drop statement executed successfully (object already dropped).")
+    stage = stages.get(session, name)
+    grants.require(session, "OWNERSHIP", "STAGE", name)
+    stages.drop(stage)
+    grants.forget("STAGE", name)
+    return status(f"{identifier(name[-1])} successfully dropped.")
+
+
+def list_files(session: Session, read: Reader) -> Rows | None:
+    """LIST."""
+    from local_snowflake.session import Rows
+
+    read.next()
+    text = read.location()
+    if text.startswith(("@~", "@%")):
+        return None  # fakesnow's
+    pattern = _pattern(read)
+    location = session.account.stages.resolve(session, text)
+    stage = session.account.stages.require_read(session, location)
+    columns = [
+        ("name", "varchar"),
+        ("size", "bigint"),
+        ("md5", "varchar"),
+        ("last_modified", "varchar"),
+    ]
+    rows = [
+        (
+            listed_name(stage, path),
+            stage.files[path].size,
+            stage.files[path].md5,
+            stage.files[path].modified.strftime("%a, %-d %b %Y %H:%M:%S GMT"),
+        )
+        for path in session.account.stages.matching(stage, location.path, pattern)
+    ]
+    return Rows(columns, rows)
+
+
+def remove_files(session: Session, read: Reader) -> Rows | None:
+    """REMOVE."""
+    from local_snowflake.session import Rows
+
+    read.next()
+    text = read.location()
+    if text.startswith(("@~", "@%")):
+        return None
+    pattern = _pattern(read)
+    location = session.account.stages.resolve(session, text)
+    stage = session.account.stages.require_write(session, location)
+    paths = session.account.stages.matching(stage, location.path, pattern)
+    for path in paths:
+        session.account.stages.remove(stage, path)
+    columns = [("name", "varchar"), ("result", "varchar")]
+    return Rows(columns, [(listed_name(stage, path), "removed") for path in paths])
+
+
+def _pattern(read: Reader) -> str | None:
+    pattern = None
+    if read.take("pattern"):
+        read.expect("=")
+        pattern = read.string()
+    read.end()
+    return pattern
+
+
+def show(session: Session, read: Reader) -> Rows:
+    """SHOW STAGES."""
+    from local_snowflake.session import Rows
+
+    read.expect("show", "stages")
+    like = read.string() if read.take("like") else None
+    scope = in_scope(session, read)
+    grants = session.account.grants
+    shown = [
+        stage
+        for name, stage in sorted(session.account.stages.stages.items())
+        if name[: len(scope)] == scope
+        and grants.sees(session, "STAGE", name)
+        and (like is None or like_matches(like, name[-1]))
+    ]
+    columns = [
+        ("created_on", "timestamptz"),
+        *(
+            (name, "varchar")
+            for name in [
+                "name",
+                "database_name",
+                "schema_name",
+                "url",
+                "has_credentials",
+                "has_encryption_key",
+                "owner",
+                "comment",
+                "region",
+                "type",
+                "cloud",
+                "notification_channel",
+                "storage_integration",
+                "endpoint",
+                "owner_role_type",
+                "directory_enabled",
+            ]
+        ),
+    ]
+    rows = [
+        (
+            stage.created_on.isoformat(),
+            stage.name[2],
+            stage.name[0],
+            stage.name[1],
+            "",
+            "N",
+            "N",
+            grants.owner("STAGE", stage.name),
+            stage.comment,
+            None,
+            _type(stage),
+            None,
+            None,
+            None,
+            None,
+            "ROLE",
+            "Y" if stage.directory else "N",
+        )
+        for stage in shown
+    ]
+    return Rows(columns, rows)
+
+
+def _type(stage: Stage) -> str:
+    kind = "INTERNAL" if stage.encryption == FULL else "INTERNAL NO CSE"
+    return f"{kind} TEMPORARY" if stage.temporary else kind
+
+
+def describe(session: Session, read: Reader) -> Rows:
+    """DESCRIBE STAGE."""
+    from local_snowflake.session import Rows
+
+    read.next()
+    read.expect("stage")
+    stage = session.account.stages.get(session, current(session, read.name(), "DESCRIBE"))
+    read.end()
+    columns = [
+        (name, "varchar")
+        for name in [
+            "parent_property",
+            "property",
+            "property_type",
+            "property_value",
+            "property_default",
+        ]
+    ]
+    rows = [
+        ("STAGE_LOCATION", "URL", "String", "", ""),
+        ("STAGE_INTEGRATION", "STORAGE_INTEGRATION", "String", "", ""),
+        ("DIRECTORY", "ENABLE", "Boolean", str(stage.directory).lower(), "false"),
+        ("DIRECTORY", "AUTO_REFRESH", "Boolean", "false", "false"),
+    ]
+    return Rows(columns, rows)
+
+
+def like_matches(pattern: str, name: str) -> bool:
+    """Whether a name is LIKE a pattern of SHOW: case does not count."""
+    parts = re.split(r"(\\?[%_])", pattern)
+    wild = {"%": ".*", "_": "."}
+    regex = "".join(wild.get(part) or re.escape(part.removeprefix("\\")) for part in parts)
+    return bool(re.fullmatch(regex, name, re.IGNORECASE | re.DOTALL))
+
+
+def status(message: str) -> Rows:
+    """Return the one row that DDL answers with."""
+    from local_snowflake.session import Rows
+
+    return Rows([("status", "varchar")], [(message,)])
+
+
+def already_exists(label: str) -> ProgrammingError:
+    """Return the error for a name that is taken."""
+    return compilation_error(f"Object '{label}' already exists.", 2002, "42710")
+
+
+STATEMENTS: list[tuple[tuple[str, ...], Callable[[Session, Reader], Rows | None]]] = [
+    (("list",), list_files),
+    (("ls",), list_files),
+    (("remove",), remove_files),
+    (("rm",), remove_files),
+    (("drop", "stage"), drop),
+    (("alter", "stage"), alter),
+    (("show", "stages"), show),
+    (("describe", "stage"), describe),
+    (("desc", "stage"), describe),
+    (("comment", "on", "stage"), comment),
+    (("comment", "if", "exists", "on", "stage"), comment),
+]
+
+
+# PUT: the connector sends the statement, gets instructions, and uploads over HTTP.
+
+
+@dataclass(frozen=True)
+class Put:
+    """A PUT statement."""
+
+    source: str
+    location: str
+    parallel: int = 4
+    auto_compress: bool = True
+    overwrite: bool = False
+    source_compression: str = "auto_detect"
+
+
+COMPRESSIONS = ["auto_detect", "gzip", "bz2", "brotli", "zstd", "deflate", "raw_deflate", "none"]
+
+
+def is_put(sql: str) -> bool:
+    """Whether a statement is a PUT to a stage of ours, not a user's or a table's."""
+    if first_words(sql, 1) != ["put"]:
+        return False
+    location = parse_put(sql).location
+    return not location.startswith(("@~", "@%"))
+
+
+def parse_put(sql: str, binding: str | None = None) -> Put:
+    """Read a PUT statement; `binding` is the value of a `?` in the place of the location."""
+    read = Reader(sql)
+    read.expect("put")
+    token = read.next()
+    if token.kind == "string":
+        source = unescaped(token.text)
+    elif token.kind == "url":
+        source = token.text
+    else:
+        read.fail(token)
+    if not source.lower().startswith("file://"):
+        read.fail(token)
+    location = (binding or "@") if read.take("?") else read.location()
+    options: dict[str, Any] = {}
+    while (token := read.peek()) and token.text != ";":
+        key = read.take_any("parallel", "auto_compress", "overwrite", "source_compression")
+        if key is None or key in options:
+            read.fail(token)
+        read.expect("=")
+        options[key] = _put_option(read, key)
+        read.take(",")
+    read.end()
+    return Put(source[len("file://") :], location, **options)
+
+
+def _put_option(read: Reader, key: str) -> int | bool | str:
+    token = read.next()
+    text = token.text.strip("'").lower()
+    if key == "parallel" and token.kind == "number" and text.isdigit() and 1 <= int(text) <= 99:
+        return int(text)
+    if key in ("auto_compress", "overwrite") and text in ("true", "false"):
+        return text == "true"
+    if key == "source_compression" and text in COMPRESSIONS:
+        return text
+    raise compilation_error(
+        f"invalid value [{token.text}] for parameter '{key.upper()}'", 1008, "22023"
+    )
+
+
+def put(session: Session, statement: Put, address: str) -> dict[str, Any]:
+    """Return what the connector does for a PUT: upload to `address`, or only report rows."""
+    stages = session.account.stages
+    location = stages.resolve(session, statement.location)
+    stage = stages.require_write(session, location)
+    folder = location.path.strip("/")
+    if ".." in PurePosixPath(folder).parts:
+        raise compilation_error(f"invalid stage location '{statement.location}'.")
+    prefix = f"{folder}/" if folder else ""
+    sources = _expand(statement.source)
+    names = {source: _target(source, statement) for source in sources}
+    taken = {
+        source
+        for source, name in names.items()
+        if f"{prefix}{name}" in stage.files and not statement.overwrite
+    }
+    last = sources[-1] if sources else statement.source
+    ticket, material = stages.ticket(stage, prefix + names.get(last, PurePosixPath(last).name))
+    info: dict[str, Any] = {
+        "locationType": "GCS",
+        "location": "local/",
+        "creds": {},
+        "presignedUrl": f"{address}/local/upload/{ticket}",
+    }
+    if sources and len(taken) == len(sources):
+        return {"stageInfo": info, **_skipped(taken, names)}
+    if len(names) == 1 and not statement.auto_compress:
+        # One file of a known name: the connector asks for no further address.
+        info["creds"] = {"GCS_ACCESS_TOKEN": "local"}
+    return {
+        "command": "UPLOAD",
+        "stageInfo": info,
+        "src_locations": [source for source in sources if source not in taken]
+        or [statement.source],
+        "parallel": statement.parallel,
+        "autoCompress": statement.auto_compress,
+        "sourceCompression": statement.source_compression,
+        "overwrite": statement.overwrite,
+        **({"encryptionMaterial": material} if material else {}),
+    }
+
+
+def _expand(source: str) -> list[str]:
+    """Return the files of a source: those of a glob, or the one that it names."""
+    path = os.path.expanduser(source)
+    found = sorted(glob.glob(path)) if os.path.isabs(path) else []
+    if found:
+        return found
+    return [] if glob.has_magic(source) or os.path.isabs(path) else [source]
+
+
+def _target(source: str, statement: Put) -> str:
+    """Return the name that the connector gives a file on the stage."""
+    name = PurePosixPath(source).name
+    if not statement.auto_compress or _compression(source, statement) != "NONE":
+        return name
+    return f"{name}.gz"
+
+
+def _compression(source: str, statement: Put) -> str:
+    if statement.source_compression != "auto_detect":
+        return statement.source_compression.upper()
+    encoding = mimetypes.guess_type(source)[1]
+    return {"gzip": "GZIP", "bzip2": "BZIP2", "br": "BROTLI"}.get(encoding or "", "NONE")
+
+
+def _skipped(taken: set[str], names: dict[str, str]) -> dict[str, Any]:
+    """Return PUT's rows for files whose names are on the stage."""
+    texts = [{"type": "text", "length": 16777216, "nullable": False}] * 2
+    kinds = [*texts, *[{"type": "fixed", "precision": 38, "scale": 0, "nullable": False}] * 2]
+    kinds += [*texts, *texts]
+    columns = [
+        "source",
+        "target",
+        "source_size",
+        "target_size",
+        "source_compression",
+        "target_compression",
+        "status",
+        "message",
+    ]
+    rows = [
+        [
+            PurePosixPath(source).name,
+            names[source],
+            str(os.path.getsize(source) if os.path.exists(source) else 0),
+            "0",
+            "NONE",
+            "GZIP" if names[source].endswith(".gz") else "NONE",
+            "SKIPPED",
+            "",
+        ]
+        for source in sorted(taken)
+    ]
+    return {
+        "rowtype": [{"name": name, **kind} for name, kind in zip(columns, kinds, strict=True)],
+        "rowset": rows,
+        "total": len(rows),
+        "returned": len(rows),
+        "queryResultFormat": "json",
+        "statementTypeId": 0,
+    }
