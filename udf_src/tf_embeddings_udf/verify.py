@@ -63,9 +63,8 @@ def _golden(manifest: Manifest, folder: Path) -> dict[str, Any]:
         if golden["texts"]:
             return golden
     raise TfEmbeddingsError(
-        f"tf_embeddings: the artefact of model '{manifest.model}' (version {manifest.version}) "
-        f"holds no golden vectors, so there is nothing to verify it by. Stage the model again "
-        f"with: {stage_command(manifest.model)}"
+        f"tf_embeddings: the artefact {folder.name} holds no golden vectors, so there is nothing "
+        f"to verify it by. Stage the model again with: {stage_command(manifest.model)}"
     )
 
 

@@ -1,0 +1,144 @@
+"""The report on golden vectors: what agrees, what differs, and on what it was computed."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import load_artefact
+from makers import CORPUS, TOKENS_LIMIT, Artefact, golden_of, save_text_model, write_artefact
+from tf_embeddings_udf import Embedder, TfEmbeddingsError, unpack
+from tf_embeddings_udf.verify import report
+
+SAME = 1e-6
+
+Golden = dict[str, Any]
+Report = Callable[[Golden | None], dict[str, Any]]
+
+
+@pytest.fixture
+def golden(tiny_embedder: Embedder) -> Golden:
+    return golden_of(tiny_embedder, [*CORPUS, "dog " * TOKENS_LIMIT])
+
+
+@pytest.fixture
+def reported(saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Report:
+    """Reports on the small model beside such golden vectors."""
+
+    def report_on(golden: Golden | None) -> dict[str, Any]:
+        artefact = write_artefact(*saved_tokens_model, tmp_path / "stage", golden=golden)
+        return report(load_artefact(artefact), folder_of(artefact))
+
+    return report_on
+
+
+def folder_of(artefact: Artefact) -> Path:
+    cache = artefact.stage / ".cache"
+    return unpack(artefact.path, cache, model=artefact.model, build=artefact.build)
+
+
+def test_a_model_agrees_with_itself(
+    saved_tokens_model: tuple[Path, dict[str, Any]], golden: Golden, tmp_path: Path
+) -> None:
+    artefact = write_artefact(*saved_tokens_model, tmp_path / "stage", golden=golden)
+    came = report(load_artefact(artefact), folder_of(artefact))
+    assert json.loads(json.dumps(came, allow_nan=False)) == came
+    assert 0 <= came.pop("largest_difference") <= SAME
+    assert came.pop("memory_bytes") > 100 << 20, "TensorFlow alone takes more"
+    assert came.pop("processor").split(", ")[0] == platform.machine()
+    assert came == {
+        "model": "tiny",
+        "version": artefact.version,
+        "build": artefact.build,
+        "texts": len(CORPUS) + 1,
+        "mismatches": [],
+        "tensorflow": tf.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="only Linux names it there")
+def test_the_processor_has_a_name_where_linux_says_it(reported: Report, golden: Golden) -> None:
+    of_processor = reported(golden)["processor"].removeprefix(platform.machine()).removeprefix(", ")
+    assert of_processor in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("row", "by"), [(0, 0.25), (3, -0.5), (6, 1e-4)])
+def test_the_largest_difference_of_any_component(
+    reported: Report, golden: Golden, row: int, by: float
+) -> None:
+    golden["vectors"][row][-1] += by
+    golden["vectors"][2][0] += by / 2
+    came = reported(golden)
+    assert came["largest_difference"] == pytest.approx(abs(by), abs=SAME)
+    assert came["mismatches"] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda golden, row: golden["vectors"].__setitem__(row, None), id="no vector"),
+        pytest.param(lambda golden, row: golden["vectors"][row].pop(), id="another length"),
+        pytest.param(
+            lambda golden, row: golden["token_counts"].__setitem__(row, 99), id="another count"
+        ),
+        pytest.param(lambda golden, row: golden["texts"].__setitem__(row, " "), id="now blank"),
+        pytest.param(lambda golden, row: golden["texts"].__setitem__(row, None), id="now null"),
+    ],
+)
+def test_what_cannot_be_compared_is_no_small_difference(
+    reported: Report, golden: Golden, change: Callable[[Golden, int], object]
+) -> None:
+    for row in (1, 4):
+        change(golden, row)
+    came = reported(golden)
+    assert came["largest_difference"] is None
+    assert came["mismatches"] == [1, 4]
+    assert came["texts"] == len(CORPUS) + 1
+
+
+def test_a_text_that_has_no_vector_on_either_side_agrees(reported: Report, golden: Golden) -> None:
+    golden["texts"] += [" ", None]
+    golden["vectors"] += [None, None]
+    golden["token_counts"] += [0, None]
+    came = reported(golden)
+    assert came["mismatches"] == []
+    assert came["largest_difference"] <= SAME
+
+
+def test_a_model_that_cannot_count_tokens(strings_embedder: Embedder, tmp_path: Path) -> None:
+    golden = golden_of(strings_embedder, ["a", "abc"])
+    assert golden["token_counts"] == [None, None]
+    parameters = save_text_model(tmp_path / "model")
+    artefact = write_artefact(
+        tmp_path / "model", parameters, tmp_path / "stage", golden=golden, normalize=False
+    )
+    came = report(load_artefact(artefact), folder_of(artefact))
+    assert (came["texts"], came["largest_difference"], came["mismatches"]) == (2, 0.0, [])
+
+
+def test_golden_vectors_that_no_manifest_lists_are_not_the_artefacts(
+    tiny_embedder: Embedder, golden: Golden, tmp_path: Path
+) -> None:
+    (tmp_path / "golden.json").write_text(json.dumps(golden))
+    with pytest.raises(TfEmbeddingsError, match="holds no golden vectors"):
+        report(tiny_embedder, tmp_path)
+
+
+@pytest.mark.parametrize("golden", [None, {"texts": [], "vectors": [], "token_counts": []}])
+def test_nothing_to_verify_by(reported: Report, golden: Golden | None) -> None:
+    with pytest.raises(TfEmbeddingsError) as error:
+        reported(golden)
+    message = str(error.value)
+    assert message.startswith("tf_embeddings: the artefact tiny-v")
+    assert message.endswith(
+        "holds no golden vectors, so there is nothing to verify it by. Stage the model again "
+        "with: python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
+    )
