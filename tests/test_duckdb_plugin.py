@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import tf_embeddings_duckdb
 from dbt.adapters.duckdb.credentials import DuckDBCredentials
-from makers import CORPUS, Artefact, write_artefact
+from makers import CORPUS, Artefact, golden_of, write_artefact
 from tf_embeddings_duckdb import Plugin
 from tf_embeddings_udf import Embedder, TfEmbeddingsError
 
@@ -210,15 +211,18 @@ CALLS_FROM_A_FOREIGN_THREAD = """
 import ctypes, sys
 from pathlib import Path
 import pyarrow as pa
-from tf_embeddings_duckdb import _embed_function, _stage
+from tf_embeddings_duckdb import _embed_function, _stage, _verify
 
 libc = ctypes.CDLL(None)
 key, thread = ctypes.c_uint(), ctypes.c_ulong()
 stage = _stage({"stage": "stage", "cache": sys.argv[1]})
-first, second = (_embed_function(stage, Path(path)) for path in sys.argv[2:])
+first, second = (_embed_function(stage, Path(path)) for path in sys.argv[2:4])
+pin = sys.argv[4:]
 
 def call(embed):
     print(embed(pa.chunked_array([["a"]])).field("status")[0], flush=True)
+    if pin:
+        _verify(stage, *pin)
 
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def at_the_end(_):
@@ -235,19 +239,28 @@ libc.pthread_join(thread, None)
 """
 
 
-@pytest.mark.parametrize("second", ["tiny", "strings"])
-def test_a_second_call_by_a_thread_of_duckdb_does_not_crash(
-    tiny: Artefact, strings: Artefact, second: str, tmp_path: Path
-) -> None:
-    paths = [tiny.path, {"tiny": tiny, "strings": strings}[second].path]
+def call_from_a_foreign_thread(folder: Path, *arguments: object) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", CALLS_FROM_A_FOREIGN_THREAD, tmp_path, *paths],
-        cwd=tmp_path,
+        [sys.executable, "-c", CALLS_FROM_A_FOREIGN_THREAD, folder, *map(str, arguments)],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(UDF_SRC)},
         capture_output=True,
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, "ok\nok\n"), done.stderr
+
+
+@pytest.mark.parametrize("second", ["tiny", "strings"])
+def test_a_second_call_by_a_thread_of_duckdb_does_not_crash(
+    tiny: Artefact, strings: Artefact, second: str, tmp_path: Path
+) -> None:
+    artefacts = {"tiny": tiny, "strings": strings}
+    call_from_a_foreign_thread(tmp_path, tiny.path, artefacts[second].path)
+
+
+def test_a_thread_of_duckdb_that_embedded_may_verify(golden: Artefact, tmp_path: Path) -> None:
+    pin = golden.model, golden.version, golden.build
+    call_from_a_foreign_thread(tmp_path, golden.path, golden.path, *pin)
 
 
 # Registering.
@@ -470,8 +483,8 @@ def test_missing_packages_are_named_with_the_command(
         )
 
 
-def without(packages: Sequence[str], artefact: Artefact, folder: Path) -> str:
-    """Start the plugin where packages cannot be imported; return what the check says."""
+def without(packages: Sequence[str], artefact: Artefact, folder: Path, sql: str) -> str:
+    """Start the plugin where packages cannot be imported; return the error of a query."""
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({packages!r}))\n"
         "import importlib.util, duckdb, tf_embeddings_duckdb as plugin\n"
@@ -482,7 +495,7 @@ def without(packages: Sequence[str], artefact: Artefact, folder: Path) -> str:
         "    started.configure_connection(conn)\n"
         "    with conn.cursor() as cursor:\n"
         "        started.configure_cursor(cursor)\n"
-        f"        try: cursor.execute({check(artefact)!r}).fetchall()\n"
+        f"        try: cursor.execute({sql!r}).fetchall()\n"
         "        except duckdb.Error as error: print(str(error).partition('tf_embeddings: ')[2])\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(UDF_SRC)}
@@ -501,15 +514,19 @@ def without(packages: Sequence[str], artefact: Artefact, folder: Path) -> str:
 def test_without_tensorflow_tokenizers_and_pyarrow_dbt_starts(
     tiny: Artefact, tmp_path: Path
 ) -> None:
-    assert without(["tensorflow", "tokenizers", "pyarrow"], tiny, tmp_path) == (
-        "model 'tiny' needs Python packages that are not installed: tensorflow, tokenizers, "
-        "pyarrow. Install them with: pip install -r dbt_packages/tf_embeddings/requirements.txt"
-    )
+    for sql in (check(tiny), call("verify", tiny)):
+        assert without(["tensorflow", "tokenizers", "pyarrow"], tiny, tmp_path, sql) == (
+            "model 'tiny' needs Python packages that are not installed: tensorflow, tokenizers, "
+            "pyarrow. Install them with: pip install -r dbt_packages/tf_embeddings/requirements.txt"
+        )
 
 
-def test_without_numpy_dbt_starts_too(tiny: Artefact, tmp_path: Path) -> None:
+@pytest.mark.parametrize("operation", ["check", "verify", "staged", "remove"])
+def test_without_numpy_dbt_starts_too(tiny: Artefact, tmp_path: Path, operation: str) -> None:
     """DuckDB needs NumPy to register a Python function; `pip install dbt-duckdb` brings none."""
-    assert without(["numpy"], tiny, tmp_path) == (
+    sql = {"check": check(tiny), "staged": "select tf_embeddings_staged()"}
+    asked = sql.get(operation) or call(operation, tiny)
+    assert without(["numpy"], tiny, tmp_path, asked) == (
         "the Python package 'numpy' is not installed. Install what tf_embeddings needs with: "
         "pip install -r dbt_packages/tf_embeddings/requirements.txt"
     )
@@ -528,6 +545,173 @@ def test_the_check_is_called_once(staged: Artefact, monkeypatch: pytest.MonkeyPa
     with connect(staged.stage) as conn:
         conn.execute(check(staged)).fetchall()
     assert calls == [staged.path.name]
+
+
+# The other operations.
+
+
+def call(function: str, artefact: Artefact, **changes: str) -> str:
+    """Return the SQL that calls an operation with a pin, by default the right one."""
+    pin = {"model": artefact.model, "version": artefact.version, "build": artefact.build} | changes
+    arguments = ", ".join("'" + value.replace("'", "''") + "'" for value in pin.values())
+    return f"select tf_embeddings_{function}({arguments})"
+
+
+def answer(conn: duckdb.DuckDBPyConnection, sql: str) -> Any:  # noqa: ANN401
+    return conn.execute(sql).fetchall()[0][0]
+
+
+@pytest.fixture
+def golden(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tiny_embedder: Embedder, tmp_path: Path
+) -> Artefact:
+    """The small model with golden vectors, of which the last is off by 0.25."""
+    content = golden_of(tiny_embedder, CORPUS)
+    content["vectors"][-1][3] += 0.25
+    return write_artefact(*saved_tokens_model, tmp_path / "stage", golden=content)
+
+
+def test_an_artefact_is_verified(golden: Artefact) -> None:
+    with connect(golden.stage) as conn:
+        report = json.loads(answer(conn, call("verify", golden)))
+        assert answer(conn, f"select {golden.function}('the fox').status") == "ok"
+    assert report["largest_difference"] == pytest.approx(0.25, abs=SAME)
+    assert report["mismatches"] == []
+    assert [report[key] for key in ("model", "version", "build", "texts")] == [
+        "tiny",
+        golden.version,
+        golden.build,
+        len(CORPUS),
+    ]
+
+
+def test_what_cannot_be_verified_is_named(staged: Artefact) -> None:
+    pin = {"version": "v111111111111"}
+    with connect(staged.stage) as conn:
+        assert error_of(conn, call("verify", staged)) == (
+            f"tf_embeddings: the artefact tiny-{staged.version}-{staged.build} holds no golden "
+            f"vectors, so there is nothing to verify it by. Stage the model again with: "
+            f"{STAGE_TINY}"
+        )
+        assert error_of(conn, call("verify", staged, **pin)) == (
+            f"tf_embeddings: the pin of model 'tiny' says version v111111111111, and its artefact "
+            f"tiny-{staged.build}.zip is version {staged.version}. Correct the pin in var "
+            f"tf_embeddings_models; to write it anew: {STAGE_TINY}"
+        )
+        listing = f"it has: tiny/{staged.version}/tiny-{staged.build}.zip"
+        assert error_of(conn, call("verify", staged, **pin, build="b000000000000")) == missing(
+            staged.stage, listing
+        )
+
+
+def test_the_staged_artefacts_are_listed(staged: Artefact, strings: Artefact) -> None:
+    """Also one that is damaged; what is not in its place no pin can name."""
+    stage = staged.stage
+    shutil.copytree(strings.path.parent, stage / "strings" / strings.version)
+    shutil.copytree(strings.path.parent, stage / "tiny" / strings.version)
+    os.truncate(staged.path, 1000)
+    listing = [
+        {
+            "model": one.model,
+            "version": one.version,
+            "build": one.build,
+            "path": f"{one.model}/{one.version}/{one.model}-{one.build}.zip",
+            "bytes": size,
+        }
+        for one, size in ((strings, strings.path.stat().st_size), (staged, 1000))
+    ]
+    with connect(stage) as conn:
+        assert json.loads(answer(conn, "select tf_embeddings_staged()")) == listing
+    for nothing in (stage / "nowhere", staged.path.parent):
+        with connect(nothing) as conn:
+            assert answer(conn, "select tf_embeddings_staged()") == "[]"
+
+
+def test_an_artefact_is_removed_with_its_folders_and_its_copy(
+    staged: Artefact, strings: Artefact
+) -> None:
+    stage = staged.stage
+    shutil.copytree(strings.path.parent, stage / "strings" / strings.version)
+    with connect(stage) as conn:
+        for one in (staged, strings):
+            assert conn.execute(check(one)).fetchall() == [(True,)]
+        assert answer(conn, call("remove", staged)) is True
+        assert sorted(os.listdir(stage)) == [".cache", "strings"]
+        assert os.listdir(stage / ".cache") == [f"strings-{strings.version}-{strings.build}"]
+        assert answer(conn, call("remove", staged)) is False
+        assert conn.execute(check(strings)).fetchall() == [(True,)]
+        message = error_of(conn, f"select {staged.function}('the fox')")
+    assert message == (
+        f"tf_embeddings: the artefact '{staged.path}' does not exist. Stage it with: {STAGE_TINY}"
+    )
+
+
+def test_what_lies_beside_an_artefact_stays(staged: Artefact) -> None:
+    beside = Path(shutil.copy(staged.path, staged.path.with_name("tiny-b000000000000.zip")))
+    with connect(staged.stage) as conn:
+        assert answer(conn, call("remove", staged)) is True
+    assert list(staged.stage.glob("*/*/*")) == [beside]
+
+
+def test_a_damaged_artefact_can_be_removed(staged: Artefact) -> None:
+    os.truncate(staged.path, 1000)
+    with connect(staged.stage) as conn:
+        assert answer(conn, call("remove", staged)) is True
+    assert os.listdir(staged.stage) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": "../tiny"},
+        {"model": "."},
+        {"model": ""},
+        {"version": ".."},
+        {"version": "v1"},
+        {"version": "v111111111111/.."},
+        {"build": "b1"},
+        {"build": "../../../outside"},
+        {"build": "*"},
+    ],
+)
+def test_what_is_no_artefact_is_not_removed(staged: Artefact, changes: dict[str, str]) -> None:
+    outside = Path(shutil.copy(staged.path, staged.stage.parent / "outside.zip"))
+    with connect(staged.stage) as conn:
+        message = error_of(conn, call("remove", staged, **changes))
+    assert message.endswith("so nothing was removed. select tf_embeddings_staged() lists them.")
+    assert staged.path.exists()
+    assert outside.exists()
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_link_out_of_the_stage_is_not_followed(
+    staged: Artefact, tmp_path: Path, depth: int
+) -> None:
+    """What lies there may be another project's."""
+    link = staged.path.parents[depth]
+    elsewhere = tmp_path / "elsewhere"
+    link.rename(elsewhere)
+    link.symlink_to(elsewhere)
+    with connect(staged.stage) as conn:
+        message = error_of(conn, call("remove", staged))
+    assert "is no artefact's place in the stage folder" in message
+    assert staged.path.exists()
+
+
+def test_a_stage_may_itself_be_behind_a_link(staged: Artefact, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(staged.stage)
+    with connect(tmp_path / "link") as conn:
+        assert answer(conn, call("remove", staged)) is True
+    assert not staged.path.exists()
+
+
+def test_an_operation_runs_once_for_each_row_and_not_for_null(staged: Artefact) -> None:
+    with connect(staged.stage) as conn:
+        rows = conn.execute(
+            f"select tf_embeddings_remove(model, '{staged.version}', '{staged.build}') "
+            "from (values ('tiny'), (null), ('tiny')) as pins(model)"
+        ).fetchall()
+    assert sorted(rows, key=str) == [(False,), (None,), (True,)]
 
 
 # Through dbt.
