@@ -1,0 +1,485 @@
+"""What queries and dbt's statements need beside fakesnow: semi-structured values, temporary
+relations, MERGE, transactions, and DuckDB's errors as the connector's.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import duckdb
+import sqlglot
+from fakesnow.transforms.merge import operations
+from fakesnow.transforms.transforms import SQL_DESCRIBE_TABLE
+from snowflake.connector.errors import ProgrammingError
+from sqlglot import Expr, exp
+
+from local_snowflake import vector
+from local_snowflake.errors import compilation_error
+from local_snowflake.vector import call, rewritten
+
+if TYPE_CHECKING:
+    from local_snowflake.session import Cursor, Session
+
+TEXT_TYPES = {exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.NVARCHAR, exp.DType.CHAR}
+MAYBE_VARIANT = (exp.Column, exp.Anonymous, exp.ParseJSON, exp.Cast, exp.Coalesce, exp.Case)
+ARRAY_FUNCTIONS = (exp.ArrayContains, exp.ArrayConcat, exp.ArraySlice, exp.ArrayToString)
+SEMISTRUCTURED_TYPES = {exp.DType.VARIANT, exp.DType.OBJECT}
+# https://docs.snowflake.com/en/sql-reference/functions/as: NULL for a value of another type.
+AS_FUNCTIONS = {
+    "AS_ARRAY": ("('ARRAY')", "j"),
+    "AS_OBJECT": ("('OBJECT')", "j"),
+    "AS_VARCHAR": ("('VARCHAR')", "j ->> '$'"),
+    "AS_CHAR": ("('VARCHAR')", "j ->> '$'"),
+    "AS_BOOLEAN": ("('BOOLEAN')", "cast(j as boolean)"),
+    "AS_INTEGER": ("('UBIGINT', 'BIGINT')", "cast(j as bigint)"),
+    "AS_DOUBLE": ("('UBIGINT', 'BIGINT', 'DOUBLE')", "cast(j as double)"),
+    "AS_REAL": ("('UBIGINT', 'BIGINT', 'DOUBLE')", "cast(j as double)"),
+}
+MACROS = {
+    **{
+        f"{name.lower()}(x)": f"""
+            list_transform([to_json(_ls_no_vector(x, '{name}'))],
+                lambda j: case when json_type(j) in {kinds} then {value} end)[1]"""
+        for name, (kinds, value) in AS_FUNCTIONS.items()
+    },
+    # NULL for a VARIANT that holds no ARRAY.
+    # https://docs.snowflake.com/en/sql-reference/functions/array_size
+    "array_size(x)": """
+        list_transform([to_json(_ls_no_vector(x, 'ARRAY_SIZE'))], lambda j:
+            case when json_type(j) = 'ARRAY' then cast(json_array_length(j) as bigint) end)[1]""",
+    # What is no ARRAY becomes one of one element, and JSON's null SQL's.
+    # https://docs.snowflake.com/en/sql-reference/functions/to_array
+    "to_array(x)": """
+        list_transform([_ls_json(x)], lambda j: case
+            when j is null or json_type(j) = 'NULL' then null
+            when json_type(j) = 'ARRAY' then j
+            else json_array(j)
+        end)[1]""",
+    # https://docs.snowflake.com/en/sql-reference/functions/to_char: text without quotes, and NULL
+    # for JSON's null.
+    "to_varchar(x)": """
+        case
+            when typeof(x) = 'JSON' then to_json(x) ->> '$'
+            else cast(_ls_no_vector(x, 'TO_VARCHAR') as varchar)
+        end""",
+    # https://docs.snowflake.com/en/sql-reference/functions/get
+    "get_key(x, k)": """
+        json_extract(
+            to_json(_ls_no_vector(x, 'GET')), '/' || replace(replace(k, '~', '~0'), '/', '~1'))""",
+    "get_index(x, i)": "json_extract(to_json(_ls_no_vector(x, 'GET')), '$[' || i || ']')",
+}
+
+ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
+LOCK_TIMEOUT_SECONDS = 60
+CONTROL = re.compile(
+    r"\s*(begin|commit|rollback)\b(\s+(work|transaction)\b.*)?[\s;]*$", re.I | re.S
+)
+DDL = re.compile(r"\s*(create|alter|drop|comment|grant|revoke)\b", re.I)
+DML = re.compile(r"\s*(insert|update|delete|merge|truncate|copy)\b", re.I)
+
+
+@dataclass
+class Transactions:
+    """The explicit transaction that is open in the account, of which DuckDB bears one at a time.
+
+    Snowflake lets a statement wait that changes a table which another transaction has changed;
+    DuckDB refuses it. So all changes wait here for the open transaction's end.
+    https://docs.snowflake.com/en/sql-reference/transactions#resource-locking
+    """
+
+    lock: threading.RLock
+    owner: weakref.ref[Session] | None = None
+    ended: threading.Condition = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ended = threading.Condition(self.lock)
+
+    def is_of(self, session: Session) -> bool:
+        """Whether the open transaction is this session's."""
+        return self.owner is not None and self.owner() is session
+
+    def wait(self, session: Session) -> None:
+        """Wait until no other session has an open transaction; the lock is held, and let go."""
+        is_free = self.ended.wait_for(
+            lambda: self.owner is None or self.owner() in (None, session), LOCK_TIMEOUT_SECONDS
+        )
+        if not is_free:
+            raise ProgrammingError(
+                msg="Another session has an open transaction, and this lock has not yet been "
+                "released. Your statement was aborted.",
+                errno=625,
+                sqlstate="57014",
+            )
+
+    def begin(self, session: Session) -> None:
+        """Take the transaction."""
+        self.owner = weakref.ref(session)
+
+    def end(self, session: Session) -> None:
+        """Let other sessions begin theirs."""
+        if self.is_of(session):
+            self.owner = None
+            self.ended.notify_all()
+
+
+def create_macros(session: Session) -> None:
+    """Create what the transforms call, in the session."""
+    for signature, body in {**vector.MACROS, **MACROS}.items():
+        session._duck_conn.execute(f"create temp macro _ls_{signature} as {body}")
+
+
+@contextmanager
+def in_turn(session: Session, sql: str) -> Iterator[None]:
+    """Run a statement when other sessions' transactions let it.
+
+    DDL commits the open transaction before it runs. A statement that fails ends it, which undoes
+    it: DuckDB cannot go on, Snowflake could.
+    https://docs.snowflake.com/en/sql-reference/transactions#ddl
+    """
+    transactions = session.account.transactions
+    word = match[1].lower() if (match := CONTROL.match(sql)) else ""
+    if word == "begin" or DDL.match(sql) or DML.match(sql):
+        transactions.wait(session)
+    if transactions.is_of(session) and (word == "begin" or DDL.match(sql)):
+        session._duck_conn.commit()
+        transactions.end(session)
+    try:
+        yield
+    except Exception:
+        if transactions.is_of(session):
+            session._duck_conn.rollback()
+            transactions.end(session)
+        raise
+    if word == "begin":
+        transactions.begin(session)
+    elif word in ("commit", "rollback"):
+        transactions.end(session)
+
+
+@contextmanager
+def checked(session: Session, statement: Expr) -> Iterator[None]:
+    """Run a statement of DuckDB's; its errors are the connector's."""
+    try:
+        if isinstance(statement, exp.Insert):
+            _check_inserted_vectors(session, statement)
+        yield
+    except duckdb.Error as error:
+        raise translated(error) from error
+    except ProgrammingError as error:
+        if isinstance(error.__cause__, duckdb.Error):
+            raise translated(error.__cause__, error) from error.__cause__
+        raise
+    _note_temporary(session, statement)
+
+
+def translated(error: duckdb.Error, known: ProgrammingError | None = None) -> ProgrammingError:
+    """Return DuckDB's error as Snowflake says it, or as fakesnow does."""
+    text = str(error)
+    if match := re.search(r"\[\[(\d+) (\w+)\]\] (.*)", text, re.S):
+        return ProgrammingError(msg=match[3], errno=int(match[1]), sqlstate=match[2])
+    if "MERGE INTO command cannot affect the same target row" in text:
+        # https://docs.snowflake.com/en/sql-reference/sql/merge#duplicate-join-behavior
+        return ProgrammingError(
+            msg="Duplicate row detected during DML action", errno=100090, sqlstate="42P18"
+        )
+    for function, array_function in vector.ARRAY_FUNCTIONS.items():
+        if re.search(rf"\b{array_function}\b", text) and isinstance(
+            error, (duckdb.BinderException, duckdb.InvalidInputException)
+        ):
+            types = re.search(rf"{array_function}\(([^()]*)\)'", text)
+            return compilation_error(
+                f"Invalid argument types for function '{function}': ({_types(types)})",
+                1044,
+                "42P13",
+            )
+    return known or ProgrammingError(msg=text, errno=100132, sqlstate="P0000")
+
+
+def _types(match: re.Match[str] | None) -> str:
+    """Return the types of arguments, which DuckDB does not name if only the dimensions differ."""
+    if match is None:
+        return "VECTOR, VECTOR"
+    return ", ".join(_snowflake_type(name) for name in match[1].split(", "))
+
+
+# The types that DuckDB gives to a NULL: in a SELECT, and in VALUES.
+NULLS = {'"NULL"', "INTEGER"}
+
+
+def _snowflake_type(name: str) -> str:
+    return vector.snowflake_type(name) or {"JSON": "ARRAY"}.get(name, name)
+
+
+def semistructured(session: Session, tree: Expr) -> Expr:
+    """Rewrite what fakesnow makes of ARRAY, OBJECT and VARIANT where it differs from Snowflake.
+
+    https://docs.snowflake.com/en/sql-reference/data-types-semistructured
+    """
+    del session
+    return rewritten(tree, _semistructured)
+
+
+def _semistructured(node: Expr) -> Expr:
+    if isinstance(node, exp.Array):
+        elements = [_no_vector(element, "ARRAY_CONSTRUCT") for element in node.expressions]
+        return exp.Anonymous(this="json_array", expressions=elements)
+    if isinstance(node, exp.PropertyEQ) and isinstance(node.parent, exp.Struct):
+        node.set("expression", _no_vector(node.expression, "OBJECT_CONSTRUCT"))
+    elif isinstance(node, exp.GetExtract):
+        is_index = isinstance(node.expression, exp.Literal) and not node.expression.is_string
+        return call("get_index" if is_index else "get_key", node.this, node.expression)
+    elif isinstance(node, (exp.JSONExtract, exp.Bracket)):
+        node.set("this", _no_vector(node.this, "GET"))
+    elif isinstance(node, exp.ArraySize):
+        return call("array_size", node.this)
+    elif isinstance(node, ARRAY_FUNCTIONS):
+        node.set("this", _no_vector(node.this, node.sql_name()))
+    elif isinstance(node, exp.Explode):
+        table = node.this
+        if isinstance(table, exp.Kwarg):
+            table.set("expression", _no_vector(table.expression, "FLATTEN"))
+        else:
+            node.set("this", _no_vector(table, "FLATTEN"))
+    elif isinstance(node, exp.ToVariant):
+        node.set("this", _no_vector(node.this, "TO_VARIANT"))
+    elif isinstance(node, exp.ToArray):
+        return call("to_array", node.this)
+    elif isinstance(node, exp.ToChar) and not node.args.get("format"):
+        return call("to_varchar", node.this)
+    elif isinstance(node, (exp.ArgMax, exp.ArgMin)):
+        return _by(node)
+    elif isinstance(node, exp.Cast):
+        return _cast(node)
+    elif isinstance(node, exp.Anonymous) and node.name.upper() in AS_FUNCTIONS:
+        return call(node.name.lower(), *node.expressions)
+    return node
+
+
+def _no_vector(node: Expr, function: str) -> Expr:
+    is_simple = isinstance(node, (exp.Literal, exp.Null, exp.Boolean, exp.Array, exp.Struct))
+    return node if is_simple else call("no_vector", node, function)
+
+
+def _by(node: exp.ArgMax | exp.ArgMin) -> Expr:
+    """Of all rows whose second argument is not NULL; with a third argument, an ARRAY.
+
+    https://docs.snowflake.com/en/sql-reference/functions/max_by
+    """
+    name = "arg_max" if isinstance(node, exp.ArgMax) else "arg_min"
+    if count := node.args.get("count"):
+        best = exp.Anonymous(this=name, expressions=[node.this, node.expression, count])
+        return exp.Anonymous(this="to_json", expressions=[best])
+    return exp.Anonymous(this=f"{name}_null", expressions=[node.this, node.expression])
+
+
+def _cast(node: exp.Cast) -> Expr:
+    if node.to.this == exp.DType.ARRAY and not node.to.expressions:
+        return call("to_array", node.this)
+    if node.to.this in SEMISTRUCTURED_TYPES:
+        node.set("this", _no_vector(node.this, f"TO_{node.to.this.name}"))
+    # fakesnow finds the casts of paths itself, and those of FLATTEN's VALUE.
+    is_value = isinstance(node.this, exp.Column) and node.this.name.upper() == "VALUE"
+    if node.to.this in TEXT_TYPES and isinstance(node.this, MAYBE_VARIANT) and not is_value:
+        node.set("this", call("to_varchar", node.this))
+    return node
+
+
+def temporary_relations(session: Session, tree: Expr) -> Expr:
+    """Keep temporary tables and views in DuckDB's own catalog for them, which is the session's.
+
+    There they have no schema, so the whole name becomes the name. They hide permanent relations
+    of the same name.
+    https://docs.snowflake.com/en/user-guide/tables-temp-transient
+    """
+    if isinstance(tree, exp.Create) and tree.find(exp.TemporaryProperty):
+        _rename(session, _created(tree))
+    if not session.temporary:
+        return tree
+    for table in list(tree.find_all(exp.Table)):
+        if _full_name(session, table) in session.temporary and not _is_of_a_cte(table):
+            _rename(session, table)
+            if isinstance(tree, exp.Describe):
+                return _describe(table.name)
+    return tree
+
+
+def _created(tree: exp.Create) -> exp.Table:
+    table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    assert isinstance(table, exp.Table)
+    return table
+
+
+def _full_name(session: Session, table: exp.Table) -> str:
+    def name(part: str, default: str | None) -> str:
+        identifier = table.args.get(part)
+        if not isinstance(identifier, exp.Identifier):
+            return default or ""
+        return identifier.name if identifier.quoted else identifier.name.upper()
+
+    catalog, schema = name("catalog", session.database), name("db", session.schema)
+    return ".".join([catalog, schema, name("this", None)])
+
+
+def _rename(session: Session, table: exp.Table) -> None:
+    name = _full_name(session, table)
+    if not table.alias and isinstance(table.parent, (exp.From, exp.Join)):
+        table.set("alias", exp.TableAlias(this=table.this.copy()))
+    table.set("this", exp.to_identifier(name, quoted=True))
+    table.set("db", None)
+    table.set("catalog", None)
+
+
+def _is_of_a_cte(table: exp.Table) -> bool:
+    if table.db:
+        return False
+    names = {
+        cte.alias.upper()
+        for select in _ancestors(table)
+        if isinstance(with_ := select.args.get("with_"), exp.With)
+        for cte in with_.expressions
+    }
+    return table.name.upper() in names
+
+
+def _ancestors(node: Expr) -> Iterator[Expr]:
+    while node.parent is not None:
+        node = node.parent
+        yield node
+
+
+def _describe(name: str) -> Expr:
+    sql = SQL_DESCRIBE_TABLE.substitute(catalog="temp", schema="main", table=name)
+    everywhere = sql.replace("FROM _fs_info", "FROM _fs_global._fs_info")
+    return sqlglot.parse_one(everywhere, read="duckdb")
+
+
+def _note_temporary(session: Session, statement: Expr) -> None:
+    if isinstance(statement, exp.Create) and statement.find(exp.TemporaryProperty):
+        session.temporary.add(_created(statement).name)
+    elif isinstance(statement, exp.Drop):
+        session.temporary -= {table.name for table in statement.find_all(exp.Table)}
+
+
+def merge(cursor: Cursor, statement: exp.Merge) -> None:
+    """Run MERGE by DuckDB's own; fakesnow's takes no aliases.
+
+    https://docs.snowflake.com/en/sql-reference/sql/merge
+    """
+    for update in statement.find_all(exp.Update):
+        for assignment in update.expressions:
+            if isinstance(assignment.this, exp.Column):
+                assignment.set("this", exp.column(assignment.this.this.copy()))
+    returned = exp.Returning(expressions=[exp.column("merge_action", quoted=True)])
+    statement.set("returning", returned)
+    cursor.run(statement)
+    done = [action for (action,) in cursor.fetchall()]
+    counts = {
+        kind: done.count(action) for kind, action in ACTIONS.items() if operations(statement)[kind]
+    }
+    columns = ", ".join(
+        f'cast({count} as bigint) as "number of rows {kind}"' for kind, count in counts.items()
+    )
+    answer = sqlglot.parse_one(f"select {columns}", read="duckdb")
+    answer.set("merge_counts", True)  # their sum is the rows affected
+    cursor.run(answer)
+
+
+def check_clustering(session: Session, tree: Expr) -> Expr:
+    """Refuse a vector in a clustering key.
+
+    https://docs.snowflake.com/en/sql-reference/data-types-vector#limitations
+    """
+    keys = tree.find(exp.ClusterProperty) if isinstance(tree, (exp.Create, exp.Alter)) else None
+    if keys is None:
+        return tree
+    vectors = {
+        column.name.upper() for column in tree.find_all(exp.ColumnDef) if _has_vector(column)
+    }
+    if isinstance(tree, exp.Alter) and isinstance(tree.this, exp.Table):
+        vectors = set(_vector_columns(session, tree.this))
+    for column in keys.find_all(exp.Column):
+        if column.name.upper() in vectors:
+            raise compilation_error(
+                f"Unsupported type VECTOR for clustering key '{column.name.upper()}'."
+            )
+    return tree
+
+
+def _has_vector(column: exp.ColumnDef) -> bool:
+    return vector.is_vector_type(column.args.get("kind"))
+
+
+def _vector_columns(session: Session, table: exp.Table) -> dict[str, str]:
+    """Return the vector columns of a table, column -> type of Snowflake."""
+    name = ".".join(part for part in _full_name(session, table).split(".") if part)
+    parts = name.split(".", 2)
+    if name in session.temporary or not table.db:
+        parts = ["temp", "main", table.name] if table.name in session.temporary else parts
+    if len(parts) != 3:
+        return {}
+    rows = session._duck_conn.execute(
+        "select column_name, data_type from duckdb_columns() "
+        "where database_name = ? and schema_name = ? and table_name = ?",
+        parts,
+    ).fetchall()
+    types = {column: vector.snowflake_type(kind) for column, kind in rows}
+    return {column: kind for column, kind in types.items() if kind}
+
+
+def check_values(session: Session, tree: Expr) -> Expr:
+    """Refuse a vector in VALUES: it takes INSERT … SELECT.
+
+    https://docs.snowflake.com/en/sql-reference/sql/insert
+    """
+    del session
+    for values in tree.find_all(exp.Values):
+        for cast in values.find_all(exp.Cast):
+            if vector.is_vector_type(cast.to):
+                element, dimensions = vector.element_and_dimensions(cast.to)
+                raise compilation_error(
+                    f"Invalid data type [VECTOR({element}, {dimensions})] in VALUES clause",
+                    2014,
+                    "22000",
+                )
+    return tree
+
+
+def _check_inserted_vectors(session: Session, statement: exp.Insert) -> None:
+    """Refuse to insert into a vector column what is no vector of its type; DuckDB would cast it.
+
+    https://docs.snowflake.com/en/sql-reference/data-types-vector#vector-conversion
+    """
+    target, source = statement.this, statement.expression
+    table = target.this if isinstance(target, exp.Schema) else target
+    if not isinstance(table, exp.Table) or not isinstance(source, Expr):
+        return
+    connection = session._duck_conn
+    described = connection.execute(f"describe {table.sql(dialect='duckdb')}").fetchall()
+    stored = {row[0]: row[1] for row in described}
+    if not any(map(vector.snowflake_type, stored.values())) and "JSON" not in stored.values():
+        return
+    named = [column.name for column in target.expressions] if target is not table else []
+    # Bindings are no vectors.
+    sql = source.copy().transform(_without_bindings).sql(dialect="duckdb")
+    given = connection.execute(f"describe {sql}").fetchall()
+    for column, (_, kind, *_) in zip(named or stored, given, strict=False):
+        expected = stored.get(column, "")
+        if kind == expected or kind in NULLS:
+            continue
+        if vector.snowflake_type(expected) or vector.snowflake_type(kind):
+            raise compilation_error(
+                "Expression type does not match column data type, expecting "
+                f"{_snowflake_type(expected)} but got {_snowflake_type(kind)} for column {column}",
+                2023,
+                "22000",
+            )
+
+
+def _without_bindings(node: Expr) -> Expr:
+    return exp.Null() if isinstance(node, exp.Placeholder) else node
