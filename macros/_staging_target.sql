@@ -1,10 +1,14 @@
-{% macro _staging_target() %}
-  {# Tells scripts/stage_model.py where the target keeps artefacts: one line of the log, as JSON. #}
-  {% set place = adapter.dispatch('_staging_target', 'tf_embeddings')() %}
+{% macro _staging_target(packages=[], left_out=[]) %}
+  {#
+    Tells scripts/stage_model.py where the target keeps artefacts: one line of the log, as JSON.
+    What would keep a function with these packages from being made there is an error already;
+    `left_out` names the checks that the account turned out not to know.
+  #}
+  {% set place = adapter.dispatch('_staging_target', 'tf_embeddings')(packages, left_out) %}
   {% set place = dict(place, type=target.type, target=target.name) %}
   {% do log('tf_embeddings_target ' ~ tojson(place, sort_keys=true), info=true) %}
 {% endmacro %}
 
-{% macro default___staging_target() %}
+{% macro default___staging_target(packages, left_out) %}
   {{ return(tf_embeddings._unsupported('stage_model')) }}
 {% endmacro %}

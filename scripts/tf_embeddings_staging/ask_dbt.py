@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tf_embeddings_staging.upload_progress import Upload
+
 
 def main(answer: Path, command: Sequence[str]) -> None:
     """Run dbt in silence; write what it logged and its errors as JSON.
@@ -24,10 +26,12 @@ def main(answer: Path, command: Sequence[str]) -> None:
     """
     logged: list[str] = []
     errors: list[str] = []
+    upload = Upload()
 
     def hear(event: Any) -> None:  # noqa: ANN401 - a protobuf message
         if event.info.name == "JinjaLogInfo":
             logged.append(event.info.msg)
+            upload.hear(event.info.msg)
         elif event.info.level == "error":
             errors.append(event.info.msg)
 
@@ -40,7 +44,8 @@ def main(answer: Path, command: Sequence[str]) -> None:
     else:
         # write-json would overwrite the run_results.json of the user's last run.
         silence = ("--quiet", "--no-print", "--log-level", "none", "--no-write-json")
-        outcome = dbtRunner(callbacks=[hear]).invoke([*silence, *command])
+        with upload:
+            outcome = dbtRunner(callbacks=[hear]).invoke([*silence, *command])
         success = outcome.success
         if outcome.exception is not None:
             errors.append(str(outcome.exception))

@@ -33,6 +33,7 @@ MODEL = "model"
 RUNTIME = "tf_embeddings_udf"
 
 _MOST_BYTES = 2**32 - 2**20  # zipimport reads no zip64: https://docs.python.org/3/library/zipimport
+_MEASURED = "measured.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = (stat.S_IFREG | 0o644) << 16
 _UNIT_NORM_TOLERANCE = 1e-5
@@ -47,7 +48,12 @@ _PACKAGES = {
 
 @dataclass(frozen=True)
 class Artefact:
-    """A built artefact, in the cache: its file, and what its pin says."""
+    """A built artefact, in the cache: its file, and what its pin says.
+
+    Attributes:
+        memory_bytes: what the process of the probe took at most, TensorFlow included; None if
+            nobody knows.
+    """
 
     path: Path
     model: str
@@ -56,6 +62,7 @@ class Artefact:
     dimensions: int
     kind: str
     packages: tuple[str, ...]
+    memory_bytes: int | None = None
 
     @property
     def place(self) -> Path:
@@ -119,13 +126,22 @@ def build(source: Source, name: str, folder: Path, report: Report) -> Artefact:
         model = _prepare(source, path, work, report)
         artefact = work / "artefact.zip"
         with report.step(f"Probing {name}: {len(TEXTS)} texts through the artefact's own runtime"):
-            files = _assemble(model, name, work, report)
+            files, memory_bytes = _assemble(model, name, work, report)
         with report.step(f"Writing the artefact of {name}"):
             _write_zip(files, artefact)
         place = target / f"{name}-b{cache.sha256_of(artefact)[:12]}.zip"
         place.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the artefact, and not in it: the bytes of two builds are the same.
+        _write_json(work / _MEASURED, {"memory_bytes": memory_bytes}, indent=None)
+        os.replace(work / _MEASURED, place.with_suffix(".json"))
         os.replace(artefact, place)
     return read_artefact(place)
+
+
+def packages_of(source: Source) -> tuple[str, ...]:
+    """Return the Python packages that the artefact of a source needs."""
+    is_text = isinstance(source, Folder) and saved_model.is_saved_model(source.path)
+    return tuple(_PACKAGES["text" if is_text else "tokens"])
 
 
 def read_artefact(path: Path) -> Artefact:
@@ -140,7 +156,12 @@ def read_artefact(path: Path) -> Artefact:
         dimensions=manifest["dimensions"],
         kind=manifest["kind"],
         packages=tuple(manifest["packages"]),
+        memory_bytes=_memory_bytes(path.with_suffix(".json")),
     )
+
+
+def _memory_bytes(measured: Path) -> int | None:
+    return json.loads(measured.read_bytes())["memory_bytes"] if measured.is_file() else None
 
 
 def runtime_folder() -> Path:
@@ -283,8 +304,14 @@ def _text_model(source: Source, path: Path, work: Path, report: Report) -> Model
     )
 
 
-def _assemble(model: Model, name: str, work: Path, report: Report) -> dict[str, Path]:
-    """Lay out the artefact in `work` as it will be unpacked, probe it, and list its files."""
+def _assemble(
+    model: Model, name: str, work: Path, report: Report
+) -> tuple[dict[str, Path], int | None]:
+    """Lay out the artefact in `work` as it will be unpacked, probe it, and list its files.
+
+    Returns:
+        The files, and the memory that the probe took, in bytes.
+    """
     folder = work / "artefact"
     folder.mkdir()
     os.replace(model.folder, folder / MODEL)
@@ -301,10 +328,11 @@ def _assemble(model: Model, name: str, work: Path, report: Report) -> dict[str, 
     }
     # The runtime reads the manifest before it loads the model; the golden vectors come after.
     _write_manifest(model, name, files, folder)
-    _write_json(folder / GOLDEN, _probe(model, folder, work, report), indent=None)
+    golden, memory_bytes = _probe(model, folder, work, report)
+    _write_json(folder / GOLDEN, golden, indent=None)
     files[GOLDEN] = folder / GOLDEN
     _write_manifest(model, name, files, folder)
-    return {**files, MANIFEST: folder / MANIFEST}
+    return {**files, MANIFEST: folder / MANIFEST}, memory_bytes
 
 
 def _write_manifest(model: Model, name: str, files: Mapping[str, Path], folder: Path) -> None:
@@ -335,8 +363,14 @@ def _write_json(path: Path, value: object, *, indent: int | None) -> None:
     path.write_bytes(f"{text}\n".encode())
 
 
-def _probe(model: Model, folder: Path, work: Path, report: Report) -> dict[str, Any]:
-    """Embed the golden texts with the unpacked artefact; return what golden.json holds."""
+def _probe(
+    model: Model, folder: Path, work: Path, report: Report
+) -> tuple[dict[str, Any], int | None]:
+    """Embed the golden texts with the unpacked artefact.
+
+    Returns:
+        What golden.json holds, and the memory that it took, in bytes.
+    """
     known = model.known.cosines if model.known else ()
     pairs = sorted({text for pair in known for text in pair[:2]})
     texts = [*TEXTS, *pairs]
@@ -359,12 +393,13 @@ def _probe(model: Model, folder: Path, work: Path, report: Report) -> dict[str, 
         )
     if model.known:
         check_cosines(model.known, vectors)
-    golden = [text for text in TEXTS if text in good]
-    return {
-        "texts": golden,
-        "vectors": [vectors[text] for text in golden],
-        "token_counts": [counts[text] for text in golden],
+    texts = [text for text in TEXTS if text in good]
+    golden = {
+        "texts": texts,
+        "vectors": [vectors[text] for text in texts],
+        "token_counts": [counts[text] for text in texts],
     }
+    return golden, outcome["memory_bytes"]
 
 
 def _require_enough(model: Model, texts: Sequence[str], without: Sequence[str]) -> None:

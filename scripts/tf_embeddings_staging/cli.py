@@ -6,18 +6,24 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from tf_embeddings_staging import pin, stage
-from tf_embeddings_staging.build import build
+from tf_embeddings_staging import pin, snowflake_stage, stage
+from tf_embeddings_staging.build import Artefact, build, packages_of
 from tf_embeddings_staging.cache import cache_folder
 from tf_embeddings_staging.catalogue import Entry, catalogue
+from tf_embeddings_staging.dbt_process import DbtOptions, run_macro
 from tf_embeddings_staging.errors import StagingError, missing_package
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Source, resolve
-from tf_embeddings_staging.target import DbtOptions, find_target, project_folder
+from tf_embeddings_staging.target import Target, find_target, project_folder
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+# A node of a standard warehouse has about 16 GB, which several worker processes share.
+# https://docs.snowflake.com/en/user-guide/warehouses-snowpark-optimized
+_MOST_MEMORY = 2 * 2**30
 
 
 class UsageError(StagingError):
@@ -65,6 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="fetch, build and probe; put and write nothing"
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="then embed the artefact's golden texts in the warehouse and compare",
+    )
     dbt = parser.add_argument_group("dbt's own flags")
     dbt.add_argument("--project-dir", help="the folder of dbt_project.yml")
     dbt.add_argument("--profiles-dir", help="the folder of profiles.yml")
@@ -75,26 +86,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _stage(options: argparse.Namespace, report: Report) -> None:
+    if options.verify and options.dry_run:
+        raise UsageError("--verify needs the model on the stage, where --dry-run puts nothing.")
     source = resolve(options.source)
     name = _name(options.name, source)
     folder = cache_folder()
-    project = project_folder(options.project_dir)
+    project_file = project_folder(options.project_dir) / "dbt_project.yml"
     dbt = DbtOptions(
         options.project_dir, options.profiles_dir, options.profile, options.target, options.vars
     )
+    packages = pin.kept_packages(project_file, name, packages_of(source))
     # Before the model, which may take minutes: dbt finds what is wrong with a project in seconds.
-    with report.step("Asking dbt for the stage"):
-        target = find_target(dbt)
-    artefact = build(source, name, folder, report)
-    if stage.is_staged(artefact, target.stage):
-        report.say(f"{name} is staged already: {target.stage / artefact.place}")
-    elif options.dry_run:
-        report.say(f"Dry run: {name} would be put to {target.stage / artefact.place}")
-    else:
-        report.say(f"{name} is staged: {stage.put(artefact, target.stage, report)}")
-
+    report.say("Asking dbt for the stage ...")
+    target = find_target(dbt, packages)
+    artefact = replace(build(source, name, folder, report), packages=packages)
+    _warn_of_memory(artefact, target, report)
+    _put(artefact, target, dbt, options.dry_run, report)
     print(pin.render(name, artefact.pin()), end="", flush=True)
-    project_file = project / "dbt_project.yml"
+    if options.verify:
+        _verify(artefact, dbt, report)
+
     if options.dry_run:
         report.say("Dry run: nothing was put and nothing was written.")
     elif not options.write:
@@ -108,6 +119,47 @@ def _stage(options: argparse.Namespace, report: Report) -> None:
             )
     else:
         report.say(f"The pin of {name} is in {project_file} already.")
+
+
+def _put(
+    artefact: Artefact, target: Target, dbt: DbtOptions, dry_run: bool, report: Report
+) -> None:
+    """Put an artefact on the target's stage, unless it is there; say where."""
+    if target.type == "snowflake":
+        report.say("Looking at the stage ...")
+        outcome = snowflake_stage.put(artefact, dbt, dry_run=dry_run)
+    else:
+        outcome = stage.stage(artefact, target.folder, report, dry_run=dry_run)
+    if outcome.was_there:
+        report.say(f"{artefact.model} is staged already: {outcome.place}")
+    elif dry_run:
+        report.say(f"Dry run: {artefact.model} would be put to {outcome.place}")
+    else:
+        report.say(f"{artefact.model} is staged: {outcome.place}")
+
+
+def _warn_of_memory(artefact: Artefact, target: Target, report: Report) -> None:
+    taken = artefact.memory_bytes
+    if target.type == "snowflake" and taken is not None and taken > _MOST_MEMORY:
+        report.say(
+            f"Warning: embedding a batch took {taken / 2**30:.1f} GiB of memory here, and each of "
+            f"the several processes of a node takes as much. A standard warehouse has about 16 GB "
+            f"a node, whatever its size: use a Snowpark-optimized one."
+        )
+
+
+def _verify(artefact: Artefact, dbt: DbtOptions, report: Report) -> None:
+    """Have the warehouse recompute the golden vectors.
+
+    Raises:
+        StagingError: they differ by more than the tolerance.
+    """
+    report.say("Verifying: the golden texts, embedded where the model is staged ...")
+    answer = run_macro(dbt, "_verify_staged", {"model": artefact.model, "pin": artefact.pin()})
+    report.say(answer["line"])
+    if answer["problem"]:
+        raise StagingError(answer["problem"].removeprefix("verify: "))
+    report.say(f"{artefact.model} is verified.")
 
 
 def _name(given: str | None, source: Source) -> str:

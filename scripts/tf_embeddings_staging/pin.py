@@ -57,6 +57,17 @@ def write(path: Path, name: str, pin: Mapping[str, Any]) -> bool:
     return True
 
 
+def kept_packages(path: Path, name: str, packages: Sequence[str]) -> tuple[str, ...]:
+    """Return the packages of a model with the versions that a dbt_project.yml pins, if it does."""
+    level = _load(path.read_text(encoding="utf-8"))
+    for key in (_VARS, _MODELS, name, "packages"):
+        level = level.get(key) if isinstance(level, dict) else None
+    pinned = [str(package) for package in level] if isinstance(level, list) else []
+    if sorted(package.partition("==")[0] for package in pinned) == sorted(packages):
+        return tuple(pinned)
+    return tuple(packages)
+
+
 def needs_default(path: Path) -> bool:
     """Tell whether a dbt_project.yml with a pin has others too, and names no default model."""
     variables = _load(path.read_text(encoding="utf-8"))[_VARS]

@@ -1,14 +1,31 @@
-"""Putting an artefact into a stage folder."""
+"""Putting an artefact into a stage folder; `snowflake_stage` puts it on a stage of Snowflake."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from tf_embeddings_staging import cache
 from tf_embeddings_staging.build import Artefact
 from tf_embeddings_staging.progress import Report
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an artefact: where it is or would be, and whether it was there already."""
+
+    place: str
+    was_there: bool
+
+
+def stage(artefact: Artefact, folder: Path, report: Report, *, dry_run: bool) -> Outcome:
+    """Put an artefact into a stage folder, unless it is there; safe to repeat."""
+    was_there = is_staged(artefact, folder)
+    if not was_there and not dry_run:
+        put(artefact, folder, report)
+    return Outcome(str(folder / artefact.place), was_there)
 
 
 def is_staged(artefact: Artefact, stage: Path) -> bool:

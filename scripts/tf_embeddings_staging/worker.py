@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -80,7 +81,22 @@ def probe(request: Mapping[str, Any]) -> dict[str, Any]:
             for count, counted in zip(outcomes.token_counts, outcomes.counted, strict=True)
         ],
         "apart": max(apart, default=0.0),
+        "memory_bytes": peak_memory(),
     }
+
+
+def peak_memory() -> int | None:
+    """Return the most memory that this process had at once, in bytes; None where nobody tells."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage counts what the parent had before exec, too
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(encoding="utf-8"), re.MULTILINE)
+        return int(found[1]) * 1024 if found else None
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 TASKS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {

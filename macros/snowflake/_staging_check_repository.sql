@@ -1,0 +1,46 @@
+{% macro _staging_check_repository(role, left_out) %}
+  {#
+    Whether a role may use the repository of the packages, which creating a function needs.
+    https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
+    https://docs.snowflake.com/en/sql-reference/functions/is_database_role_activated
+  #}
+  {% set anaconda = 'snowflake.snowpark.anaconda_shared_repository' %}
+  {% set pypi = 'snowflake.snowpark.pypi_shared_repository' %}
+  {% set repository = tf_embeddings._settings().artifact_repository | lower %}
+  {% set user = {
+    anaconda: 'SNOWFLAKE.ANACONDA_REPOSITORY_USER', pypi: 'SNOWFLAKE.PYPI_REPOSITORY_USER'
+  }.get(repository) %}
+
+  {% if user and 'role' not in left_out %}
+    {% set rows = tf_embeddings._staging_query(
+      "select sys_context('SNOWFLAKE$SESSION', 'IS_DATABASE_ROLE_ACTIVATED', '" ~ user
+      ~ "') as is_activated",
+      'Asking for the database role ' ~ user,
+      optional='role'
+    ) %}
+    {% if rows[0].is_activated | string | lower == 'false' %}
+      {% do exceptions.raise_compiler_error(
+        "stage_model: role " ~ role ~ " may not use " ~ repository ~ ", where the function's Python "
+        ~ "packages come from. Let ACCOUNTADMIN run: grant database role " ~ user ~ " to role "
+        ~ role ~ "; or set var tf_embeddings_artifact_repository to another one, such as "
+        ~ (anaconda if repository == pypi else pypi) ~ "."
+      ) %}
+    {% endif %}
+  {% endif %}
+
+  {# Only accounts from before the terms were part of the contract know this, and no page does. #}
+  {% if repository == anaconda and 'terms' not in left_out %}
+    {% set rows = tf_embeddings._staging_query(
+      'select system$are_anaconda_terms_acknowledged() as is_acknowledged',
+      'Asking for the terms of Anaconda',
+      optional='terms'
+    ) %}
+    {% if rows[0].is_acknowledged | string | lower == 'false' %}
+      {% do exceptions.raise_compiler_error(
+        "stage_model: this account has not accepted the terms of Anaconda, whose packages the "
+        ~ "function would use. Let ORGADMIN accept them in Snowsight (Admin, Terms), or set var "
+        ~ "tf_embeddings_artifact_repository to " ~ pypi ~ "."
+      ) %}
+    {% endif %}
+  {% endif %}
+{% endmacro %}

@@ -1,0 +1,20 @@
+{% macro snowflake___staging_target(packages, left_out) %}
+  {% set settings = tf_embeddings._settings() %}
+  {% set role = tf_embeddings._staging_role() %}
+  {# Where another role makes the functions, this one need not be able to. #}
+  {% if settings.manage %}
+    {% do tf_embeddings._staging_check_repository(role, left_out) %}
+    {% do tf_embeddings._staging_check_packages(packages, left_out) %}
+  {% endif %}
+  {% if not tf_embeddings._staging_stage(role) and not settings.manage %}
+    {% set stage = tf_embeddings._stage_name() %}
+    {% do exceptions.raise_compiler_error(
+      "stage_model: role " ~ role ~ " sees no stage " ~ stage ~ ", and var tf_embeddings_manage is "
+      ~ "false, so it is not created here. Let a role that may create it run:\n"
+      ~ tf_embeddings._create_stage() | join(';\n') ~ ";\n"
+      ~ "grant usage on schema " ~ tf_embeddings._schema_name() ~ " to role " ~ role ~ ";\n"
+      ~ "grant read, write on stage " ~ stage ~ " to role " ~ role ~ ";"
+    ) %}
+  {% endif %}
+  {{ return({'stage': '@' ~ tf_embeddings._stage_name()}) }}
+{% endmacro %}

@@ -1,0 +1,135 @@
+"""Calling a macro: dbt, with the user's own profile, runs it in a process of its own.
+
+A macro answers by a line of the log, `tf_embeddings_answer {json}`. Before a statement that may be
+refused it logs `tf_embeddings_step {json}`: what it is about to do, and what to do if it fails.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_embeddings_staging.errors import StagingError, missing_package
+from tf_embeddings_staging.process import python_environment
+
+_ANSWER = re.compile(r"tf_embeddings_(?:target|answer) (.*)", re.DOTALL)
+_STEP = "tf_embeddings_step "
+_OURS = "stage_model: "
+_LOCKED = "Could not set lock on file"
+_RETRIES = 3
+
+# What dbt puts around the sentence of an error.
+_PREFIX = re.compile(r"Encountered an error[^:]*:\s*")
+_HEADLINE = re.compile(r"([A-Z]\w+ Error( in \w+ \S+ \(.*\))?)?|> (in|called by) .*")
+# What Snowflake puts before it: number, SQLSTATE, the id of the query, and the kind of error.
+_CODE = re.compile(r"\d+ \(\w+\): (?:[0-9a-f-]{32,}: )?(?:SQL [\w ]+ error:\s*)?")
+_DENIED = re.compile("insufficient privileges|not authorized|does not exist", re.IGNORECASE)
+# A presigned address is good for an upload; the connector's errors hold it.
+_SIGNATURE = re.compile(r"(https?://[^\s?'\"]*)\?[^\s'\"]*")
+
+
+@dataclass(frozen=True)
+class DbtOptions:
+    """dbt's own flags, as the user gave them; None where not."""
+
+    project_dir: str | None = None
+    profiles_dir: str | None = None
+    profile: str | None = None
+    target: str | None = None
+    vars: str | None = None
+
+    def flags(self) -> list[str]:
+        """Return the flags as dbt takes them."""
+        given = {
+            "--project-dir": self.project_dir,
+            "--profiles-dir": self.profiles_dir,
+            "--profile": self.profile,
+            "--target": self.target,
+            "--vars": self.vars,
+        }
+        return [part for flag, value in given.items() if value for part in (flag, value)]
+
+
+class MacroError(StagingError):
+    """A macro failed.
+
+    Attributes:
+        optional: the name of the check that failed, if it is one that may be left out.
+    """
+
+    def __init__(self, sentence: str, optional: str | None = None) -> None:
+        """Tell what failed."""
+        super().__init__(sentence)
+        self.optional = optional
+
+
+def run_macro(
+    options: DbtOptions, macro: str, arguments: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Run a macro of the package, and return its answer.
+
+    Raises:
+        MacroError: dbt fails, in one sentence; only one of our own macros may show lines to copy.
+        StagingError: dbt, or this package in the project, is not installed.
+    """
+    name = f"tf_embeddings.{macro}"
+    command = ["run-operation", name, *options.flags()]
+    if arguments:
+        command += ["--args", json.dumps(arguments, ensure_ascii=False)]
+    told = _run_dbt(command)
+    for _ in range(_RETRIES):
+        if not any(_LOCKED in error for error in told["errors"]):
+            break
+        time.sleep(1)  # another process has the database open, and run-operation opens it too
+        told = _run_dbt(command)
+    answers = [found[1] for line in told["logged"] if (found := _ANSWER.fullmatch(line))]
+    if told["success"] and answers:
+        return json.loads(answers[-1])
+    if told["missing"]:
+        raise missing_package(told["missing"])
+    message = next(iter(told["errors"]), f"the macro {name} gave no answer")
+    if "could not find a macro" in message:
+        raise StagingError(
+            "the dbt package tf_embeddings is not installed in this project, or is too old. Add "
+            "it to packages.yml and run: dbt deps"
+        )
+    steps = [line.removeprefix(_STEP) for line in told["logged"] if line.startswith(_STEP)]
+    raise _error(message, json.loads(steps[-1]) if steps else {})
+
+
+def _run_dbt(command: list[str]) -> dict[str, Any]:
+    """Run dbt in a process of its own; see `ask_dbt`.
+
+    It may ask the user to log in, so it has the terminal, but not stdout, which is the pin's.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "answer.json"
+        ask = [sys.executable, "-P", "-m", "tf_embeddings_staging.ask_dbt", str(file), *command]
+        code = subprocess.run(ask, stdout=2, env=python_environment(), check=False).returncode
+        if file.is_file():
+            return json.loads(file.read_bytes())
+    raise StagingError(f"dbt ended without an answer (exit code {code}).")
+
+
+def _error(message: str, step: Mapping[str, Any]) -> MacroError:
+    """Return the error of a macro whose last step was this one."""
+    text = _SIGNATURE.sub(r"\1?...", _PREFIX.sub("", message, count=1))
+    lines = [line.strip() for line in text.splitlines()]
+    said = [line for line in lines if not _HEADLINE.fullmatch(line)]
+    if said and said[0].startswith(_OURS):
+        return MacroError("\n".join(said).removeprefix(_OURS))
+    sentence = " ".join(said) or message.strip()
+    if not step:
+        return MacroError(f"dbt says: {sentence}")
+    sentence = f"{step['doing']} failed: {_CODE.sub('', sentence, count=1)}"
+    if step.get("next") and _DENIED.search(sentence):
+        sentence = f"{sentence.rstrip('.')}. {step['next']}"
+    return MacroError(sentence, step.get("optional"))

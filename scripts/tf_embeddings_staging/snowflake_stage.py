@@ -1,0 +1,61 @@
+"""Putting an artefact on a stage of Snowflake: a macro does it, through dbt's own connection."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tf_embeddings_staging.build import Artefact
+from tf_embeddings_staging.dbt_process import DbtOptions, run_macro
+from tf_embeddings_staging.stage import Outcome
+
+# PUT reads * ? [ ] as patterns, and its quotes and backslashes are those of SQL.
+_PLAIN = re.compile(r"[\w .:/+,=@-]+")
+
+
+def put(artefact: Artefact, dbt: DbtOptions, *, dry_run: bool) -> Outcome:
+    """Put an artefact on the stage, unless it is there; safe to repeat, and to run twice at once.
+
+    Raises:
+        StagingError: the warehouse refuses, or what is on the stage afterwards has another size.
+    """
+    with _plain_path(artefact.path) as path:
+        answer = run_macro(
+            dbt,
+            "_staging_put",
+            {
+                "path": path,
+                "model": artefact.model,
+                "pin": artefact.pin(),
+                "bytes": artefact.path.stat().st_size,
+                "dry_run": dry_run,
+            },
+        )
+    return Outcome(answer["place"], answer["was_there"])
+
+
+@contextmanager
+def _plain_path(file: Path) -> Iterator[str]:
+    """Give the path of a file as PUT takes it.
+
+    One with characters that mean something to PUT gets another name for as long as this lasts, by
+    a link where the system has links; the name of the file itself stays.
+    """
+    if _PLAIN.fullmatch(file.as_posix()):
+        yield file.as_posix()
+        return
+    with tempfile.TemporaryDirectory(prefix="tf_embeddings_") as folder:
+        other = Path(folder).resolve() / file.name
+        for link in (os.symlink, os.link, shutil.copyfile):
+            try:
+                link(file, other)
+                break
+            except OSError:
+                if link is shutil.copyfile:
+                    raise
+        yield other.as_posix()
