@@ -8,17 +8,12 @@
     {{ return('') }}
   {% endif %}
 
-  {% set pins = {} %}
-  {% for name in tf_embeddings._models_of_run() %}
-    {% set pin = tf_embeddings._pin(none if name == 'DEFAULT' else name) %}
-    {% do pins.update({pin.model: pin}) %}
-  {% endfor %}
+  {% set pins = tf_embeddings._pins_of_run() %}
   {% if not pins %}
     {{ return('') }}
   {% endif %}
 
-  {% set sorted_pins = pins | dictsort | map('last') | list %}
-  {{ return(adapter.dispatch('_on_run_start', 'tf_embeddings')(sorted_pins)) }}
+  {{ return(adapter.dispatch('_on_run_start', 'tf_embeddings')(pins)) }}
 {% endmacro %}
 
 {% macro default___on_run_start(pins) %}

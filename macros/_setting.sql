@@ -19,11 +19,12 @@
   {% elif shape == 'rows' %}
     {% set fits = value is integer and value is not boolean and 1 <= value <= 4096 %}
   {% elif shape == 'identifiers' %}
-    {% set identifiers = [] %}
-    {% for one in value if tf_embeddings._is_list_of_strings(value) %}
-      {% do identifiers.append(one) if tf_embeddings._is_identifier(one) %}
+    {% set is_list = tf_embeddings._is_list_of_strings(value) %}
+    {% set wrong = [] %}
+    {% for one in (value if is_list else []) if not tf_embeddings._is_identifier(one) %}
+      {% do wrong.append(one) %}
     {% endfor %}
-    {% set fits = value is sequence and identifiers | length == value | length %}
+    {% set fits = is_list and not wrong %}
   {% elif value is string and value | trim %}
     {% if shape == 'identifier' %}
       {% set fits = tf_embeddings._is_identifier(value) %}

@@ -28,6 +28,13 @@ GOOD_PIN = {
     "packages": ["numpy", "tensorflow==2.21.0"],
 }
 
+IDENTIFIER = "a name of 1 to 255 characters without backslashes, $$ and line breaks"
+REPOSITORY = (
+    "snowflake.snowpark.pypi_shared_repository, snowflake.snowpark.anaconda_shared_repository or "
+    "the name of another one, as database.schema.name"
+)
+ROLES = "a list of roles, such as [analyst, reporter]"
+
 NEXT_STEP = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml."
 
 
@@ -196,15 +203,42 @@ def error_of_wrong_pin(project: Project, name: str) -> str:
         ("models", ["minilm"], "['minilm']; it must be a map of model names to pins"),
         ("default_model", " ", "' '; it must be a name"),
         ("default_model", 7, "7; it must be a name"),
+        ("database", 7, f"7; it must be {IDENTIFIER}"),
+        ("schema", "a$$b", f"'a$$b'; it must be {IDENTIFIER}"),
+        ("schema", "a" * 256, f"it must be {IDENTIFIER}"),
+        ("stage", '""', f"'\"\"'; it must be {IDENTIFIER}"),
+        ("stage", ["models"], f"['models']; it must be {IDENTIFIER}"),
+        (
+            "stage_encryption",
+            "snowflake_sse",
+            "'snowflake_sse'; it must be SNOWFLAKE_SSE or SNOWFLAKE_FULL",
+        ),
+        ("runtime_version", 3.1, "3.1; it must be 3.11, 3.12 or 3.13"),
+        ("runtime_version", "3.14", "'3.14'; it must be 3.11, 3.12 or 3.13"),
+        ("runtime_version", ["3.11"], "['3.11']; it must be 3.11, 3.12 or 3.13"),
+        ("artifact_repository", "pypi", f"'pypi'; it must be {REPOSITORY}"),
+        ("artifact_repository", "a.b.c; drop", f"'a.b.c; drop'; it must be {REPOSITORY}"),
+        ("artifact_repository", ["a.b.c"], f"['a.b.c']; it must be {REPOSITORY}"),
+        ("max_batch_size", 0, "0; it must be a whole number from 1 to 4096"),
+        ("max_batch_size", 4097, "4097; it must be a whole number from 1 to 4096"),
+        ("max_batch_size", 1.5, "1.5; it must be a whole number from 1 to 4096"),
+        ("max_batch_size", "512", "'512'; it must be a whole number from 1 to 4096"),
+        ("max_batch_size", True, "True; it must be a whole number from 1 to 4096"),
+        ("grants", "analyst", f"'analyst'; it must be {ROLES}"),
+        ("grants", ["analyst", 7], f"['analyst', 7]; it must be {ROLES}"),
+        ("grants", ["analyst", ""], f"['analyst', '']; it must be {ROLES}"),
+        ("grants", 7, f"7; it must be {ROLES}"),
+        ("grants", {"analyst": True}, f"{{'analyst': True}}; it must be {ROLES}"),
+        ("manage", "no", "'no'; it must be true or false"),
+        ("manage", 0, "0; it must be true or false"),
     ],
 )
 def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -> None:
     settings = {**pins(), f"tf_embeddings_{var}": value}
+    error = error_of(project, "embedded", settings)
 
-    assert (
-        f"tf_embeddings: var tf_embeddings_{var} is {says}. "
-        "Change it under vars in dbt_project.yml, or in --vars."
-    ) in error_of(project, "embedded", settings)
+    assert f"tf_embeddings: var tf_embeddings_{var} is " in error
+    assert f"{says}. Change it under vars in dbt_project.yml, or in --vars." in error
 
 
 @pytest.mark.parametrize(
@@ -227,8 +261,8 @@ def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -
         ),
         (
             "default__embed('body', {})",  # what a warehouse without a dialect gets
-            "embed: tf_embeddings does not run on duckdb (it runs on: duckdb). Choose a target of "
-            "that type with --target.",
+            "embed: tf_embeddings does not run on duckdb (it runs on: duckdb, snowflake). Choose a "
+            "target of that type with --target.",
         ),
         (
             "nearest_neighbors(none, 'b', 'id', 'id')",
@@ -273,6 +307,7 @@ def test_wrong_settings_do_not_matter_to_a_run_that_embeds_nothing(project: Proj
 def test_wrong_settings_do_not_stop_parsing(project: Project) -> None:
     for settings in [
         {},
+        {**pins(), "tf_embeddings_grants": "analyst", "tf_embeddings_max_batch_size": "512"},
         pins(build="b"),
         {"tf_embeddings_models": 7, "tf_embeddings_default_model": 7},
     ]:

@@ -23,6 +23,8 @@ PUBLIC = {
     "test_embedding_is_unit_norm",
 }
 
+DIALECTS = [path.name for path in (PACKAGE / "macros").iterdir() if path.is_dir()]
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -38,7 +40,7 @@ def files_of(*folders: str) -> list[Path]:
     return [path for folder in folders for path in sorted((PACKAGE / folder).rglob("*.sql"))]
 
 
-def test_the_package_adds_no_node_but_its_hook(project: Project) -> None:
+def test_the_package_adds_no_node_but_its_hooks(project: Project) -> None:
     manifest = project.manifest()
     ours = [
         id_
@@ -47,10 +49,13 @@ def test_the_package_adds_no_node_but_its_hook(project: Project) -> None:
         if node["package_name"] == "tf_embeddings"
     ]
 
-    assert ours == ["operation.tf_embeddings.tf_embeddings-on-run-start-0"]
+    assert ours == [
+        "operation.tf_embeddings.tf_embeddings-on-run-start-0",
+        "operation.tf_embeddings.tf_embeddings-on-run-end-0",
+    ]
 
 
-def test_the_hook_sends_nothing(project: Project) -> None:
+def test_the_hooks_send_nothing(project: Project) -> None:
     for command in ("build", "run", "test", "compile"):
         run = project.dbt(command)
         assert run.success, run.errors
@@ -91,19 +96,18 @@ def test_a_file_is_named_after_its_macro() -> None:
     for path in files_of("macros", "tests/generic"):
         names = re.findall(r"\{% (?:macro|test) (\w+)\(", path.read_text(encoding="utf-8"))
         folder = path.parent.name
-        is_dialect = folder not in ("macros", "generic") and not path.stem.startswith(f"_{folder}_")
+        is_dialect = folder in DIALECTS and (path.parents[1] / path.name).is_file()
         assert names[0] == (f"{folder}__{path.stem}" if is_dialect else path.stem)
         assert names[1:] in ([], [f"default__{path.stem}"])
 
 
 def test_every_macro_that_is_dispatched_has_a_default_and_each_dialect() -> None:
-    dialects = [path.name for path in (PACKAGE / "macros").iterdir() if path.is_dir()]
     for path in files_of("macros"):
         text = path.read_text(encoding="utf-8")
         for name in re.findall(r"adapter\.dispatch\('(\w+)', 'tf_embeddings'\)", text):
             assert name == path.stem
             assert f"{{% macro default__{name}(" in text
-            for dialect in dialects:
+            for dialect in DIALECTS:
                 assert (path.parent / dialect / path.name).is_file(), (dialect, name)
 
 

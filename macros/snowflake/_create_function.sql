@@ -1,5 +1,5 @@
 {% macro _create_function(pin, kind='embed') %}
-  {# The statement that creates the function of a pin, if there is none; see _function_definition. #}
+  {# The statement that creates a pin's function, if there is none; see _function_definition. #}
   {{ return(
     'create function if not exists ' ~ tf_embeddings.snowflake___function_name(pin, kind)
     ~ tf_embeddings._function_definition(pin, kind)

@@ -1,0 +1,22 @@
+{% macro snowflake___on_run_end(results) %}
+  {#
+    What Snowflake answers where a staged file or a function is missing names the build and not the
+    next step, and a hook can look for neither beforehand. Where the flag
+    skip_nodes_if_on_run_start_fails let a failing hook stop the run, dbt gives no results at all,
+    nor what the hook said.
+  #}
+  {% for pin in tf_embeddings._pins_of_run() %}
+    {% set blamed = [] %}
+    {% for result in results if result.status == 'error' and result.message %}
+      {% do blamed.append(result) if pin.build in result.message | lower %}
+    {% endfor %}
+    {% if blamed or not results %}
+      {% do exceptions.warn(
+        "tf_embeddings: the run failed, and it needs the artefact of model '" ~ pin.model ~ "': "
+        ~ tf_embeddings._stage_location(tf_embeddings._artefact_path(pin)) ~ ". If it is not "
+        ~ "there, stage it with: python dbt_packages/tf_embeddings/scripts/stage_model.py "
+        ~ pin.model ~ " --write --target " ~ target.name
+      ) %}
+    {% endif %}
+  {% endfor %}
+{% endmacro %}
