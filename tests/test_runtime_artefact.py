@@ -266,14 +266,21 @@ def test_threads_unpack_once(
         actual(zip_path, folder, manifest)
 
     monkeypatch.setattr(artefact_module, "_extract", counting)
-    start = threading.Barrier(8)
+    arrived = threading.Barrier(9)
 
-    def unpack_with_the_others(_: int) -> Path:
-        start.wait()
-        return unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
+    def announced(lock: Path) -> AbstractContextManager[bool]:
+        arrived.wait(60)
+        return locked(lock)
 
+    monkeypatch.setattr(artefact_module, "locked", announced)
     with ThreadPoolExecutor(8) as threads:
-        folders = set(threads.map(unpack_with_the_others, range(8)))
+        with locked(tmp_path / f".tiny-{tiny.version}-{tiny.build}.lock"):
+            waiting = [
+                threads.submit(unpack, tiny.path, tmp_path, model="tiny", build=tiny.build)
+                for _ in range(8)
+            ]
+            arrived.wait(60)
+        folders = {one.result() for one in waiting}
     assert len(folders) == len(extracted) == 1
     assert os.listdir(tmp_path) == [folders.pop().name]
 

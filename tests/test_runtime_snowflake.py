@@ -390,7 +390,7 @@ def test_the_small_model_runs_on_snowflakes_anaconda_channel(
 def test_minilm_made_with_the_newest_tensorflow_runs_on_2_17(
     minilm: Artefact, minilm_embedder: Embedder, anaconda_python: Path, tmp_path: Path
 ) -> None:
-    """2.4e-7 was measured."""
+    """2.2e-7 was measured."""
     texts = json.loads(ORACLE.read_text(encoding="utf-8"))["texts"]
     assert len(texts) == 35
     came = run_beside(minilm, tmp_path, VERSIONS, asked=texts, python=anaconda_python)
