@@ -1,0 +1,353 @@
+"""Running functions: for each query, worker processes and one /tmp that they share.
+
+The first rows of a query start the workers; the end of the query, good or bad, ends them and
+removes what they wrote. Rows go to the workers in batches of different sizes.
+
+See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-designing
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import queue
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snowflake.connector.errors import ProgrammingError
+
+if TYPE_CHECKING:
+    from local_snowflake.functions import Function
+    from local_snowflake.session import Session
+
+WORKER = Path(__file__).with_name("worker.py")
+# Nothing of the server's own environment reaches a function; its home is not there.
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/home/udf", "TMPDIR": "/tmp"}
+DEFAULT_MOST_ROWS = 1024
+
+Json = dict[str, Any]
+
+
+def worker_count() -> int:
+    """Return how many processes a function has in a query."""
+    return max(2, int(os.environ.get("LOCAL_SNOWFLAKE_WORKERS", "2")))
+
+
+def seconds_for_a_batch() -> float:
+    """Return the time limit; only tests of the limit set another one.
+
+    See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-batch
+    """
+    return float(os.environ.get("LOCAL_SNOWFLAKE_BATCH_SECONDS", "180"))
+
+
+def batch_sizes(most: int) -> Iterator[int]:
+    """Yield sizes of batches, none above `most`: a handler must not count on any."""
+    return itertools.cycle([1, min(3, most), most, most // 2 + 1])
+
+
+class WorkerDiedError(Exception):
+    """A worker ended without an answer."""
+
+
+@dataclass
+class Query:
+    """What one statement has running."""
+
+    session: Session
+    error: ProgrammingError | None = None
+    _folder: Path | None = None
+    _pools: dict[Function, Pool] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def call(self, function: Function, columns: Sequence[list[Any]]) -> list[Any]:
+        """Return a function's results for rows, which come as columns."""
+        with self._lock:
+            if function not in self._pools:
+                self._pools[function] = Pool(self.session, function, self._new_folder(function))
+        return self._pools[function].call(columns)
+
+    def close(self) -> None:
+        """End the workers, and remove /tmp and the imports."""
+        for pool in self._pools.values():
+            pool.close()
+        if self._folder is not None:
+            _make_writable(self._folder)
+            shutil.rmtree(self._folder)
+
+    def _new_folder(self, function: Function) -> _Folders:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="local_snowflake_query_"))
+            (self._folder / "tmp").mkdir()
+        imports = Path(tempfile.mkdtemp(prefix="imports_", dir=self._folder))
+        folders = _Folders(self._folder / "tmp", imports, self._folder / "errors.txt")
+        copy_imports(self.session, function, imports)
+        return folders
+
+
+@dataclass(frozen=True)
+class _Folders:
+    tmp: Path
+    imports: Path
+    errors: Path
+
+
+def _make_writable(folder: Path) -> None:
+    """A handler may have made its folders read-only; the imports are."""
+    for place, _, _ in os.walk(folder):
+        os.chmod(place, 0o700)
+
+
+@contextmanager
+def running(session: Session) -> Iterator[None]:
+    """Give a statement its workers; where a function failed, raise what it failed of."""
+    functions = session.account.functions
+    if functions.query is not None:  # a statement inside of a statement
+        yield
+        return
+    functions.query = query = Query(session)
+    try:
+        yield
+    except Exception:
+        if query.error is not None:
+            raise query.error from None
+        raise
+    finally:
+        functions.query = None
+        query.close()
+
+
+def copy_imports(session: Session, function: Function, folder: Path) -> None:
+    """Copy a function's imports from their stages, as they are now, to a read-only folder.
+
+    See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-creating
+    """
+    for location in function.imports:
+        staged = session.account.stages.find(location)
+        if staged is None:
+            raise missing_import(location.text)
+        shutil.copyfile(staged, folder / staged.name)
+        os.chmod(folder / staged.name, 0o444)
+    os.chmod(folder, 0o555)
+
+
+def missing_import(location: str, prefix: str = "") -> ProgrammingError:
+    """Return the error for an import that is not on its stage."""
+    return ProgrammingError(
+        msg=f"{prefix}Remote file '{location}' was not found. There are several potential causes. "
+        f"The file might not exist. The required credentials may be missing or invalid.",
+        errno=100112,
+        sqlstate="22000",
+    )
+
+
+class Pool:
+    """The workers of one function in one query."""
+
+    def __init__(self, session: Session, function: Function, folders: _Folders) -> None:
+        self._function = function
+        self._folders = folders
+        account = session.account
+        environment = account.packages.environment(function.repository)
+        self._python = environment.python
+        self._hidden_modules = environment.hidden_modules(function.packages)
+        self._seconds = seconds_for_a_batch()
+        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._token: tuple[int, int] | None = None
+        if account.faults.strikes("worker_killed_during_extraction"):
+            self._token = _one_token()
+        self.workers = [self._start() for _ in range(worker_count())]
+        self._threads = ThreadPoolExecutor(len(self.workers))
+        try:
+            ready = [self._loaded(worker) for worker in self.workers]
+        except BaseException:
+            self.close()
+            raise
+        self._most = ready[0]["max_batch_size"] or DEFAULT_MOST_ROWS
+        self._sizes = batch_sizes(self._most)
+
+    def call(self, columns: Sequence[list[Any]]) -> list[Any]:
+        """Return the results for rows, in their order."""
+        batches = [
+            [column[start:end] for column in columns] for start, end in self._cut(len(columns[0]))
+        ]
+        return list(itertools.chain.from_iterable(self._threads.map(self._run, batches)))
+
+    def close(self) -> None:
+        """End the workers."""
+        self._is_closed = True
+        for worker in self.workers:
+            worker.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for worker in self.workers:
+            worker.close()
+        if self._token is not None:
+            for descriptor in self._token:
+                os.close(descriptor)
+            self._token = None
+
+    def _cut(self, rows: int) -> Iterator[tuple[int, int]]:
+        start = 0
+        while start < rows:
+            with self._lock:
+                end = min(start + next(self._sizes), rows)
+            yield start, end
+            start = end
+
+    def _run(self, batch: list[list[Any]]) -> list[Any]:
+        worker = self._idle.get()
+        try:
+            return self._answer(worker, batch)
+        except WorkerDiedError:
+            worker = self._replace(worker)
+            return self._answer(worker, batch)
+        finally:
+            self._idle.put(worker)
+
+    def _answer(self, worker: Worker, batch: list[list[Any]]) -> list[Any]:
+        worker.send({"columns": batch})
+        return self._receive(worker)["results"]
+
+    def _receive(self, worker: Worker) -> Json:
+        try:
+            answer = worker.receive(self._seconds)
+        except TimeoutError:
+            worker.kill()
+            raise self._error(
+                f"Execution of a batch timed out after {self._seconds:g}s vs. max of "
+                f"{self._seconds:g}s"
+            ) from None
+        if "error" in answer:
+            raise self._error(f"Python Interpreter Error:\n{answer['error']}")
+        return answer
+
+    def _replace(self, dead: Worker) -> Worker:
+        """Return a new worker where the death was ordered; elsewhere the query fails.
+
+        Whether Snowflake itself goes on without a worker is not documented.
+        """
+        code = dead.process.wait()
+        if self._is_closed or self._token is None or code != -signal.SIGKILL:
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            said = self._folders.errors.read_text(errors="replace")[-2000:].strip()
+            raise self._error(
+                f"Function available memory exhausted. Consider using Snowpark-optimized "
+                f"Warehouses. (A worker ended with {how}. {said})"
+            )
+        worker = self._start()
+        self.workers.append(worker)
+        self._receive(worker)
+        return worker
+
+    def _start(self) -> Worker:
+        function = self._function
+        job = {
+            "tmp": str(self._folders.tmp),
+            "imports": str(self._folders.imports),
+            "hidden_modules": self._hidden_modules,
+            "body": function.body,
+            "handler": function.handler,
+            "parameters": [kind.kind for kind in function.parameter_types],
+            "returns": function.returns.kind,
+            "kill_token": self._token and self._token[0],
+        }
+        return Worker(self._python, self._folders.errors, job)
+
+    def _loaded(self, worker: Worker) -> Json:
+        try:
+            answer = self._receive(worker)
+        except WorkerDiedError:
+            worker = self._replace(worker)
+            return self._loaded(worker)
+        self._idle.put(worker)
+        return answer
+
+    def _error(self, message: str) -> ProgrammingError:
+        """Return the error of a handler: 100357, as Snowflake numbers it."""
+        function = self._function
+        where = f" in function {function.name[2]} with handler {function.handler}"
+        return ProgrammingError(msg=f"{message}\n{where}", errno=100357, sqlstate="P0000")
+
+
+def _one_token() -> tuple[int, int]:
+    """Return a pipe with one byte in it: the worker that reads it dies."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.write(write_end, b"x")
+    return read_end, write_end
+
+
+class Worker:
+    """One process, spawned and never forked: a model loaded in a parent hangs its children."""
+
+    def __init__(self, python: Path, errors: Path, job: Json) -> None:
+        token = job["kill_token"]
+        with errors.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [python, "-I", "-B", WORKER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=ENVIRONMENT,
+                pass_fds=() if token is None else (token,),
+                cwd="/",
+            )
+        self.send(job)
+
+    def send(self, message: Json) -> None:
+        """Send a message, or raise WorkerDiedError."""
+        assert self.process.stdin is not None
+        content = json.dumps(message).encode()
+        try:
+            self.process.stdin.write(struct.pack(">I", len(content)) + content)
+            self.process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            raise WorkerDiedError from None
+
+    def receive(self, seconds: float) -> Json:
+        """Return the next message, or raise WorkerDiedError or TimeoutError."""
+        deadline = time.monotonic() + seconds
+        length = struct.unpack(">I", self._read(4, deadline))[0]
+        return json.loads(self._read(length, deadline))
+
+    def _read(self, length: int, deadline: float) -> bytes:
+        assert self.process.stdout is not None
+        descriptor = self.process.stdout.fileno()
+        content = bytearray()
+        while len(content) < length:
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([descriptor], [], [], left)[0]:
+                raise TimeoutError
+            if not (part := os.read(descriptor, min(length - len(content), 1 << 20))):
+                raise WorkerDiedError
+            content += part
+        return bytes(content)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """Close the pipes, when nobody waits at them."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                continue

@@ -1,0 +1,319 @@
+"""One process of a query: it loads one function's handler, and answers batches of rows.
+
+Started as a script, by the interpreter of the function's artifact repository; it imports the
+standard library, and pandas where the handler is vectorised. Messages are JSON, each after its
+length in four bytes: on standard input the function and then batches, on standard output what came
+of them.
+
+See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-designing
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import json
+import linecache
+import math
+import os
+import queue
+import signal
+import struct
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any
+
+Json = dict[str, Any]
+
+_CODE = "_udf_code.py"
+_OWN = os.path.abspath(__file__)
+_WRITES_BEFORE_THE_KILL = 2
+
+
+def main() -> None:
+    """Load the function, and answer until there is nothing more to read."""
+    incoming, outgoing = _take_pipes()
+    job = _read(incoming)
+    if job is None:
+        return
+    try:
+        sys.path.insert(0, os.path.dirname(_OWN))
+        sandbox = importlib.import_module("sandbox")
+        sys.path.pop(0)
+        place = sandbox.enter(Path(job["tmp"]), Path(job["imports"]))
+        messages = _read_in_a_thread(incoming)
+        _arrange(job, place)
+        handler = _load(job)
+    except BaseException as error:
+        _write(outgoing, {"error": _describe(error)})
+        return
+    is_vectorised = getattr(handler, "_sf_vectorized_input", None) is not None
+    most = getattr(handler, "_sf_max_batch_size", None)
+    _write(outgoing, {"is_vectorised": is_vectorised, "max_batch_size": most})
+    while True:
+        columns = messages.get()["columns"]
+        try:
+            results = (_frame if is_vectorised else _rows)(handler, job, columns)
+            answer: Json = {"results": results}
+        except BaseException as error:
+            answer = {"error": _describe(error)}
+        _write(outgoing, answer)
+
+
+def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """Keep the two pipes to oneself: what a handler prints goes nowhere."""
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return incoming, outgoing
+
+
+def _read(incoming: IO[bytes]) -> Json | None:
+    header = incoming.read(4)
+    if len(header) < 4:
+        return None
+    return json.loads(incoming.read(struct.unpack(">I", header)[0]))
+
+
+def _write(outgoing: IO[bytes], message: Json) -> None:
+    content = json.dumps(message).encode()
+    outgoing.write(struct.pack(">I", len(content)) + content)
+    outgoing.flush()
+
+
+def _read_in_a_thread(incoming: IO[bytes]) -> queue.SimpleQueue[Json]:
+    """Return the messages as they come; the end of the server ends the process, busy or not."""
+    messages: queue.SimpleQueue[Json] = queue.SimpleQueue()
+
+    def read() -> None:
+        while (message := _read(incoming)) is not None:
+            messages.put(message)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    return messages
+
+
+def _arrange(job: Json, place: Path) -> None:
+    """Set up what a handler finds: its imports, its packages, the module `_snowflake`.
+
+    See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-examples
+    """
+    sys._xoptions["snowflake_import_directory"] = f"{place}/"
+    zips = sorted(str(path) for path in place.iterdir() if path.suffix == ".zip")
+    sys.path[:0] = [str(place), *zips]
+    sys.meta_path.insert(0, _NotInPackages(job["hidden_modules"]))
+    sys.modules["_snowflake"] = _snowflake_module()
+    if job["kill_token"] is not None:
+        _die_while_writing(job["kill_token"])
+
+
+class _NotInPackages(importlib.abc.MetaPathFinder):
+    """Hides what is installed here but is not in the function's PACKAGES.
+
+    See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
+    """
+
+    def __init__(self, hidden: Iterable[str]) -> None:
+        self._hidden = frozenset(hidden)
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname.partition(".")[0] in self._hidden:
+            raise ModuleNotFoundError(f"No module named '{fullname}'", name=fullname)
+
+
+def _snowflake_module() -> types.ModuleType:
+    """Return the module that marks a handler as vectorised.
+
+    See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-batch
+    """
+
+    def vectorized(*, input: type, max_batch_size: int | None = None) -> Callable[[Any], Any]:
+        def mark(handler: Any) -> Any:  # noqa: ANN401
+            handler._sf_vectorized_input = input
+            if max_batch_size is not None:
+                handler._sf_max_batch_size = max_batch_size
+            return handler
+
+        return mark
+
+    module = types.ModuleType("_snowflake")
+    module.__dict__["vectorized"] = vectorized
+    return module
+
+
+def _die_while_writing(token: int) -> None:
+    """Die of SIGKILL when a file was written to /tmp and the next is begun: once in a query."""
+    begun: set[str] = set()
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str):
+            path, _, flags = arguments
+            if path.endswith(".lock") or not path.startswith("/tmp/"):
+                return
+            if flags & (os.O_WRONLY | os.O_RDWR):
+                begun.add(path)
+            if len(begun) >= _WRITES_BEFORE_THE_KILL:
+                _die_of(token)
+        elif event == "os.rename" and begun:
+            _die_of(token)
+
+    sys.addaudithook(watch)
+
+
+def _die_of(token: int) -> None:
+    try:
+        is_mine = os.read(token, 1)
+    except BlockingIOError:
+        return
+    if is_mine:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _load(job: Json) -> Callable[..., Any]:
+    if job["body"] is None:
+        module_name, _, path = job["handler"].rpartition(".")
+        target: Any = importlib.import_module(module_name)
+    else:
+        module = types.ModuleType("_udf_code")
+        module.__file__ = _CODE
+        sys.modules["_udf_code"] = module
+        linecache.cache[_CODE] = (len(job["body"]), None, job["body"].splitlines(True), _CODE)
+        exec(compile(job["body"], _CODE, "exec"), module.__dict__)
+        target, path = module, job["handler"]
+    for name in path.split("."):
+        target = getattr(target, name)
+    return target
+
+
+def _frame(handler: Callable[..., Any], job: Json, columns: list[list[Any]]) -> list[Any]:
+    """Call a vectorised handler with a frame whose columns are 0, 1, ….
+
+    See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-batch
+    """
+    import pandas
+
+    dtypes = {"varchar": "string", "number": "Int64", "float": "Float64", "boolean": "boolean"}
+    frame = pandas.DataFrame(
+        {
+            place: pandas.Series(
+                [_argument(value, kind) for value in column], dtype=dtypes.get(kind, "object")
+            )
+            for place, (kind, column) in enumerate(zip(job["parameters"], columns, strict=True))
+        }
+    )
+    rows = len(frame)
+    returned = handler(frame)
+    if returned is None or isinstance(returned, (str, bytes, dict)):
+        raise TypeError(
+            f"a vectorized handler returns a Series, an array or a list, not "
+            f"{type(returned).__name__}"
+        )
+    results = _listed(returned, job["returns"])
+    if len(results) != rows:
+        raise ValueError(
+            f"The vectorized handler returned {len(results)} rows for a batch of {rows} rows; "
+            f"the numbers must be equal"
+        )
+    return [None if value is pandas.NA else _result(value, job["returns"]) for value in results]
+
+
+def _listed(returned: Any, kind: str) -> list[Any]:  # noqa: ANN401
+    # `tolist` makes Python's numbers of a Series' or an array's. Inside an object they stay.
+    if kind not in {"object", "array", "variant"} and hasattr(returned, "tolist"):
+        return list(returned.tolist())
+    return list(returned)
+
+
+def _rows(handler: Callable[..., Any], job: Json, columns: list[list[Any]]) -> list[Any]:
+    if not job["parameters"]:
+        return [_result(handler(), job["returns"]) for _ in columns[0]]
+    kinds = job["parameters"]
+    return [
+        _result(
+            handler(*(_argument(value, kind) for value, kind in zip(row, kinds, strict=True))),
+            job["returns"],
+        )
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _argument(value: Any, kind: str) -> Any:  # noqa: ANN401
+    if value is not None and kind in {"object", "array", "variant"}:
+        return json.loads(value)
+    return value
+
+
+def _result(value: Any, kind: str) -> Any:  # noqa: ANN401
+    """Return what is sent for a value, if it is of the function's type.
+
+    See https://docs.snowflake.com/en/developer-guide/udf-stored-procedure-data-type-mapping
+    """
+    if value is None:
+        return None
+    if kind in {"object", "array", "variant"}:
+        expected = {"object": dict, "array": list}.get(kind)
+        if expected is not None and type(value) is not expected:
+            raise TypeError(
+                f"a handler that returns {kind.upper()} returns a {expected.__name__} or None, "
+                f"not {_type_name(value)}"
+            )
+        _require_json(value)
+        return json.dumps(value)
+    accepted = _ACCEPTED[kind]
+    # NumPy's numbers give Python's by `item`.
+    plain = value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+    if type(plain) not in accepted:
+        raise TypeError(f"a handler that returns {kind.upper()} returned {_type_name(value)}")
+    return float(plain) if kind == "float" else str(plain) if kind == "number" else plain
+
+
+_ACCEPTED: dict[str, Sequence[type]] = {
+    "varchar": (str,),
+    "number": (int, Decimal),
+    "float": (float, int),
+    "boolean": (bool,),
+}
+
+
+def _require_json(value: Any) -> None:  # noqa: ANN401
+    if type(value) is dict:
+        for key, inner in value.items():
+            if type(key) is not str:
+                raise TypeError(f"keys must be str, not {_type_name(key)}")
+            _require_json(inner)
+    elif type(value) is list:
+        for inner in value:
+            _require_json(inner)
+    elif type(value) is float:
+        if not math.isfinite(value):
+            raise ValueError(f"Out of range float values are not JSON compliant: {value}")
+    elif type(value) not in {str, int, bool, type(None)}:
+        raise TypeError(f"Object of type {_type_name(value)} is not JSON serializable")
+
+
+def _type_name(value: Any) -> str:  # noqa: ANN401
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+
+
+def _describe(error: BaseException) -> str:
+    """Return the traceback from the handler's own code on."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != _OWN and not frame.filename.startswith("<frozen importlib")
+    ]
+    lines = ["Traceback (most recent call last):\n"] if frames else []
+    lines += traceback.format_list(frames) + traceback.format_exception_only(error)
+    return "".join(lines).rstrip("\n")
+
+
+if __name__ == "__main__":
+    main()
