@@ -1,0 +1,47 @@
+{% macro drop_unused(drop=false) %}
+  {#
+    An operation: dbt run-operation tf_embeddings.drop_unused. Functions go before the files that
+    they import; a statement that fails stops it, so that no function that is left loses its file.
+  #}
+  {% if drop is not boolean %}
+    {% do exceptions.raise_compiler_error(
+      "drop_unused: drop is " ~ drop | pprint ~ "; it must be true, to drop, or false, to list."
+    ) %}
+  {% endif %}
+  {% if not tf_embeddings._settings().manage %}
+    {% do exceptions.raise_compiler_error(
+      "drop_unused: var tf_embeddings_manage is false, so what is staged and created belongs to "
+      ~ "others. Run it where that is true; dbt run-operation tf_embeddings.status only lists."
+    ) %}
+  {% endif %}
+  {% set pins = tf_embeddings._pins('drop_unused') %}
+  {% if drop and not pins %}
+    {% do exceptions.raise_compiler_error(
+      "drop_unused: var tf_embeddings_models has no models, so everything would be dropped. Run it "
+      ~ "in the project that pins the models in use."
+    ) %}
+  {% endif %}
+
+  {% set inventory = tf_embeddings._inventory(pins, 'drop_unused') %}
+  {% for note in inventory.notes %}
+    {% do print(note) %}
+  {% endfor %}
+  {% set unused = tf_embeddings._unused(pins, inventory) %}
+  {% for one in unused %}
+    {% set done = 'unused' if not drop else 'dropped' if one.drop else 'left alone' %}
+    {% if done == 'dropped' %}
+      {% do run_query(one.drop) %}
+    {% endif %}
+    {% set but = '' if one.drop else '; other files have names that begin with its name' %}
+    {% do print(done ~ ': ' ~ one.what ~ ' ' ~ one.place ~ ' (' ~ one.why ~ but ~ ')') %}
+  {% endfor %}
+
+  {% if not unused %}
+    {% do print('Nothing is unused in ' ~ inventory.place ~ '.') %}
+  {% elif not drop %}
+    {% do print(
+      "Nothing was dropped. The pins and the settings of another project or target may name what "
+      ~ "these do not: look, then drop with --args '{drop: true}'."
+    ) %}
+  {% endif %}
+{% endmacro %}

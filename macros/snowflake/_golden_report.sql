@@ -1,0 +1,24 @@
+{% macro snowflake___golden_report(pin) %}
+  {#
+    A function that is there is called, so that a role that may use it need not create it. One that
+    is not is created, whatever var tf_embeddings_manage says: this is asked for, not a hook.
+  #}
+  {% set function = tf_embeddings.snowflake___function_name(pin, 'verify') %}
+  {% set inventory = tf_embeddings._inventory([pin], 'verify') %}
+  {% set names = inventory.functions | map(attribute='name') | list %}
+  {% set is_created = function.split('.') | last in names %}
+  {% set file = tf_embeddings._staged_file(pin, inventory.files) %}
+  {% set is_staged = file and file.version == pin.version %}
+
+  {% if not is_staged and (not is_created or not inventory.notes) %}
+    {% do exceptions.raise_compiler_error(
+      "verify: model '" ~ pin.model ~ "' (version " ~ pin.version ~ ", build " ~ pin.build
+      ~ ") is not on " ~ inventory.place ~ ". " ~ inventory.notes | join(' ') ~ " "
+      ~ tf_embeddings._staged_state(pin, file)
+    ) %}
+  {% endif %}
+  {% if not is_created %}
+    {% do run_query(tf_embeddings._create_function(pin, 'verify')) %}
+  {% endif %}
+  {{ return(run_query('select ' ~ function ~ '()').rows[0][0]) }}
+{% endmacro %}

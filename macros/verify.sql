@@ -1,0 +1,24 @@
+{% macro verify(model=none, tolerance=0.00001) %}
+  {#
+    An operation: dbt run-operation tf_embeddings.verify. All the models are looked at, and all that
+    differ are named, before it fails.
+  #}
+  {% set tolerance = tf_embeddings._tolerance(tolerance) %}
+  {% set names = tf_embeddings._settings().models | list if model is none else [] %}
+  {% set pins = [] %}
+  {% for name in names or [model] %}
+    {% do pins.append(tf_embeddings._pin(name, 'verify')) %}
+  {% endfor %}
+
+  {% set problems = [] %}
+  {% for pin in pins %}
+    {% set outcome = tf_embeddings._verify_pin(pin, tolerance) %}
+    {% do print(outcome.line) %}
+    {% if outcome.problem %}
+      {% do problems.append(outcome.problem) %}
+    {% endif %}
+  {% endfor %}
+  {% if problems %}
+    {% do exceptions.raise_compiler_error(problems | join('\n')) %}
+  {% endif %}
+{% endmacro %}
