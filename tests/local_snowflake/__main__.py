@@ -4,32 +4,118 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
+import threading
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
+warnings.simplefilter("ignore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local_snowflake.server import serve
+from local_snowflake.server import DATABASE, LOOPBACK, serve
+
+PROFILE = """
+The account holds nothing but the database {database}, and it is gone when this server ends. Any user
+and any password will do.
+
+A target for dbt's profiles.yml:
+
+  local_snowflake:
+    type: snowflake
+    account: local
+    host: {host}
+    port: {port}
+    protocol: http
+    user: me
+    password: anything
+    role: accountadmin
+    warehouse: compute_wh
+    database: {database_lower}
+    schema: dev
+    threads: 4
+
+From Python, with snowflake-connector-python:
+
+  import snowflake.connector
+  connection = snowflake.connector.connect(
+      account="local", host="{host}", port={port}, protocol="http", user="me", password="anything",
+      database="{database_lower}",
+  )
+  print(connection.cursor().execute("select current_role(), current_database()").fetchall())
+
+With the Snowflake CLI:
+
+  snow sql --temporary-connection --account local --host {host} --port {port} --protocol http \\
+    --user me --password anything --database {database_lower} --query "show stages in account"
+
+Ctrl-C ends it.
+"""
 
 
 def main() -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="local_snowflake", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    serving = commands.add_parser("serve", help="serve until interrupted")
-    serving.add_argument("--port", type=int, default=0)
-    running = commands.add_parser("run", help="run a command; its port is in LOCAL_SNOWFLAKE_PORT")
-    running.add_argument("rest", nargs=argparse.REMAINDER)
+    serving = commands.add_parser("serve", help="serve until Ctrl-C, SIGTERM or end of input")
+    serving.add_argument("--port", type=int, default=0, help="any free one unless given")
+    serving.add_argument("--profile", action="store_true", help="print how to connect")
+    running = commands.add_parser("run", help="run a command; the port is in LOCAL_SNOWFLAKE_PORT")
+    running.add_argument("rest", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     options = parser.parse_args()
-    with serve(getattr(options, "port", 0)) as port:
-        if options.command == "serve":
-            print(f"local_snowflake listens on 127.0.0.1, port {port}", flush=True)
-            sys.stdin.read()
-            return 0
+    if options.command == "serve":
+        return _serve(options.port, profile=options.profile or sys.stdout.isatty())
+    command = options.rest[1:] if options.rest[:1] == ["--"] else options.rest
+    if not command:
+        parser.error("run needs a command, after --")
+    return _run(command)
+
+
+def _serve(port: int, *, profile: bool) -> int:
+    ended = threading.Event()
+    _on_signals(lambda _number, _frame: ended.set())
+    with serve(port) as port:
+        print(f"local_snowflake listens on {LOOPBACK}, port {port}", flush=True)
+        if profile:
+            names = {"database": DATABASE, "database_lower": DATABASE.lower()}
+            print(PROFILE.format(host=LOOPBACK, port=port, **names), flush=True)
+        threading.Thread(target=_end_with_input, args=(ended,), daemon=True).start()
+        ended.wait()
+    return 0
+
+
+def _end_with_input(ended: threading.Event) -> None:
+    """Wait for the end of the input: who started the server may die without a signal."""
+    while sys.stdin and os.read(sys.stdin.fileno(), 4096):
+        pass
+    ended.set()
+
+
+def _run(command: list[str]) -> int:
+    with serve() as port:
         environment = {**os.environ, "LOCAL_SNOWFLAKE_PORT": str(port)}
-        command = [part for part in options.rest if part != "--"]
-        return subprocess.run(command, env=environment, check=False).returncode
+        try:
+            child = subprocess.Popen(command, env=environment)
+        except OSError as error:
+            print(f"local_snowflake: cannot run {command[0]}: {error.strerror}", file=sys.stderr)
+            return 127
+        # Ctrl-C reaches the child from the terminal by itself.
+        _on_signals(lambda number, _frame: _pass_on(child, number))
+        code = child.wait()
+    return 128 - code if code < 0 else code
+
+
+def _pass_on(child: subprocess.Popen[bytes], number: int) -> None:
+    if number == signal.SIGTERM and child.poll() is None:
+        child.send_signal(number)
+
+
+def _on_signals(act: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, act)
 
 
 if __name__ == "__main__":

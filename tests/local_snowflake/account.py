@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from local_snowflake.faults import Faults
+from local_snowflake.functions import Functions
 from local_snowflake.grants import Grants, Name
+from local_snowflake.packages import Packages
 from local_snowflake.queries import Transactions
 from local_snowflake.stages import Stages
 
@@ -26,6 +28,8 @@ class Account:
     stages: Stages = field(default_factory=Stages)
     grants: Grants = field(default_factory=Grants)
     faults: Faults = field(default_factory=Faults)
+    functions: Functions = field(default_factory=Functions)
+    packages: Packages = field(default_factory=Packages)
     # What `GET /local/counters` tells, beside the uploads.
     counters: Counter[str] = field(default_factory=Counter)
     sessions: WeakSet[Session] = field(default_factory=WeakSet)
@@ -35,3 +39,4 @@ class Account:
 
     def __post_init__(self) -> None:
         self.transactions = Transactions(self.lock)
+        self.on_drop.append(self.functions.drop_in)

@@ -10,3 +10,16 @@ def compilation_error(message: str, errno: int = 1003, sqlstate: str = "42000") 
     return ProgrammingError(
         msg=f"SQL compilation error:\n{message}", errno=errno, sqlstate=sqlstate
     )
+
+
+def internal_error(error: Exception) -> ProgrammingError:
+    """Return the error for a bug of this local Snowflake, or for what it cannot do.
+
+    As HTTP status 500, the connector would try the statement again, for minutes.
+    """
+    return ProgrammingError(
+        msg="SQL execution internal error:\nProcessing aborted by error 300010:"
+        f" the local Snowflake failed with {type(error).__name__}: {error}",
+        errno=603,
+        sqlstate="XX000",
+    )

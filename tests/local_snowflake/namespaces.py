@@ -9,6 +9,7 @@ from snowflake.connector.errors import ProgrammingError
 
 from local_snowflake.errors import compilation_error
 from local_snowflake.grants import Name, not_authorized
+from local_snowflake.rows import Rows, status
 from local_snowflake.statements import (
     Reader,
     duck,
@@ -20,11 +21,10 @@ from local_snowflake.statements import (
 )
 
 if TYPE_CHECKING:
-    from local_snowflake.session import Rows, Session
+    from local_snowflake.session import Session
 
 HIDDEN = ("main", "pg_catalog", "information_schema", "_fs_information_schema")
 FAKESNOWS = ("memory", "system", "temp", "_fs_global")
-SUCCESS = "Statement executed successfully."
 
 
 def current(session: Session, name: Name, command: str) -> Name:
@@ -165,7 +165,7 @@ def create_database(
     grants.require(session, "CREATE DATABASE", "ACCOUNT", ())
     if database_exists(session, name):
         if exists:
-            return _status(f"{identifier(name)} already exists, statement succeeded.")
+            return status(f"{identifier(name)} already exists, statement succeeded.")
         if not replace:
             raise _exists(identifier(name))
         grants.require(session, "OWNERSHIP", "DATABASE", (name,))
@@ -178,7 +178,7 @@ def create_database(
     grants.created(session, "DATABASE", (name,))
     grants.created(session, "SCHEMA", (name, "PUBLIC"))
     use(session, name, "PUBLIC")
-    return _status(f"Database {identifier(name)} successfully created.")
+    return status(f"Database {identifier(name)} successfully created.")
 
 
 def _for_catalog(sql: str, name: str) -> str:
@@ -195,7 +195,7 @@ def create_schema(
     grants.require(session, "CREATE SCHEMA", "DATABASE", name[:1])
     if schema_exists(session, name):
         if exists:
-            return _status(f"{identifier(name[1])} already exists, statement succeeded.")
+            return status(f"{identifier(name[1])} already exists, statement succeeded.")
         if not replace:
             raise _exists(identifier(name[1]))
         grants.require(session, "OWNERSHIP", "SCHEMA", name)
@@ -204,7 +204,7 @@ def create_schema(
     session.run(f"create schema {duck(*name)}")
     grants.created(session, "SCHEMA", name)
     use(session, *name)
-    return _status(f"Schema {identifier(name[1])} successfully created.")
+    return status(f"Schema {identifier(name[1])} successfully created.")
 
 
 def _refuse_other_case(name: str, taken: list[str]) -> None:
@@ -231,16 +231,15 @@ def _drop(session: Session, read: Reader) -> Rows:
         kind == "DATABASE" or schema_exists(session, name)
     )
     if not there and exists:
-        return _status("Drop statement executed successfully (object already dropped).")
+        return status("Drop statement executed successfully (object already dropped).")
     if not there:
         raise not_authorized(kind.capitalize(), name)
     session.account.grants.require(session, "OWNERSHIP", kind, name)
-    (_drop_database if kind == "DATABASE" else _drop_schema)(session, *_arguments(kind, name))
-    return _status(f"{identifier(name[-1])} successfully dropped.")
-
-
-def _arguments(kind: str, name: Name) -> tuple[Name | str]:
-    return (name[0],) if kind == "DATABASE" else (name,)
+    if kind == "DATABASE":
+        _drop_database(session, name[0])
+    else:
+        _drop_schema(session, name)
+    return status(f"{identifier(name[-1])} successfully dropped.")
 
 
 def _drop_database(session: Session, name: str) -> None:
@@ -270,7 +269,7 @@ def _use(session: Session, read: Reader) -> Rows | None:
     read.expect("use")
     kind = read.take_any("role", "warehouse", "database", "schema", "catalog")
     if kind is None and read.take("secondary", "roles"):
-        return _status(SUCCESS)
+        return status()
     name = read.name()
     read.end()
     if kind == "warehouse":
@@ -285,7 +284,7 @@ def _use(session: Session, read: Reader) -> Rows | None:
     else:
         require_database(session, name[0])
         use(session, name[0], "PUBLIC" if "PUBLIC" in schemas(session, name[0]) else None)
-    return _status(SUCCESS)
+    return status()
 
 
 def use(session: Session, database: str | None, schema: str | None) -> None:
@@ -317,12 +316,6 @@ def log_in(session: Session, database: str | None, schema: str | None) -> None:
 
 def _visible(session: Session, kind: str, name: Name) -> bool:
     return session.account.grants.sees(session, kind, name)
-
-
-def _status(message: str) -> Rows:
-    from local_snowflake.session import Rows
-
-    return Rows([("status", "varchar")], [(message,)])
 
 
 def _exists(label: str) -> ProgrammingError:

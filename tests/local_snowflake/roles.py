@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from snowflake.connector.errors import ProgrammingError
-from sqlglot import exp
+from sqlglot import Expr, exp
 
 from local_snowflake.errors import compilation_error
 from local_snowflake.grants import (
@@ -25,12 +25,12 @@ from local_snowflake.namespaces import (
     database_exists,
     schema_exists,
 )
+from local_snowflake.rows import Rows, status, texts
 from local_snowflake.statements import Reader, first_words, identifier, qualified, unquoted
 
 if TYPE_CHECKING:
-    from local_snowflake.session import Rows, Session
+    from local_snowflake.session import Session
 
-SUCCESS = "Statement executed successfully."
 SESSION_NAMES = {
     exp.CurrentRole: "role",
     exp.CurrentUser: "user",
@@ -66,14 +66,14 @@ def create_role(session: Session, read: Reader) -> Rows:
     if not _may_manage(session) and not grants.has(session, "CREATE ROLE", "ACCOUNT", ()):
         raise insufficient("ACCOUNT", ())
     if role in grants.roles and exists:
-        return _status(f"{identifier(role)} already exists, statement succeeded.")
+        return status(f"{identifier(role)} already exists, statement succeeded.")
     if role in SYSTEM_ROLES or (role in grants.roles and not replace):
         raise compilation_error(f"Object '{identifier(role)}' already exists.", 2002, "42710")
     _forget_role(session, role)
     grants.roles[role] = set()
     grants.comments[role] = text
     grants.owners[("ROLE", (role,))] = session.role
-    return _status(f"Role {identifier(role)} successfully created.")
+    return status(f"Role {identifier(role)} successfully created.")
 
 
 def drop_role(session: Session, read: Reader) -> Rows:
@@ -84,12 +84,12 @@ def drop_role(session: Session, read: Reader) -> Rows:
     read.end()
     if role not in session.account.grants.roles:
         if exists:
-            return _status("Drop statement executed successfully (object already dropped).")
+            return status("Drop statement executed successfully (object already dropped).")
         raise not_authorized("Role", (role,))
     if role in SYSTEM_ROLES or not _owns_role(session, role):
         raise insufficient("ROLE", (role,))
     _forget_role(session, role)
-    return _status(f"{identifier(role)} successfully dropped.")
+    return status(f"{identifier(role)} successfully dropped.")
 
 
 def _forget_role(session: Session, role: str) -> None:
@@ -146,7 +146,7 @@ def _role_to(session: Session, read: Reader, *, give: bool) -> Rows:
     if not _owns_role(session, role):
         raise insufficient("ROLE", (role,))
     (holders.add if give else holders.discard)(role)
-    return _status(SUCCESS)
+    return status()
 
 
 def _database_role_to(session: Session, read: Reader, *, give: bool) -> Rows:
@@ -162,7 +162,7 @@ def _database_role_to(session: Session, read: Reader, *, give: bool) -> Rows:
         raise insufficient("DATABASE ROLE", (role,))
     holders = session.account.grants.database_roles[role]
     (holders.add if give else holders.discard)(holder)
-    return _status(SUCCESS)
+    return status()
 
 
 def _ownership(session: Session, read: Reader) -> Rows:
@@ -193,7 +193,7 @@ def _ownership(session: Session, read: Reader) -> Rows:
         for grant in held:
             del grants.grants[grant]
     grants.owners[(kind, name)] = role
-    return _status(SUCCESS)
+    return status()
 
 
 def _privileges(session: Session, read: Reader, *, give: bool) -> Rows:
@@ -235,7 +235,7 @@ def _privileges(session: Session, read: Reader, *, give: bool) -> Rows:
             sqlstate="42501",
         )
     (grants.grant if give else grants.revoke)(role, privileges, kind, name)
-    return _status(SUCCESS)
+    return status()
 
 
 def _key(grant: Grant, role: str, kind: str, name: Name) -> Grant:
@@ -321,8 +321,6 @@ def _owns_role(session: Session, role: str) -> bool:
 
 def show_grants(session: Session, read: Reader) -> Rows:
     """SHOW GRANTS ON an object, TO a role or user, OF a role."""
-    from local_snowflake.session import Rows
-
     read.expect("show", "grants")
     grants = session.account.grants
     if read.take("on"):
@@ -338,14 +336,14 @@ def show_grants(session: Session, read: Reader) -> Rows:
             for holder, held in sorted(all_holders.items())
             if role in held
         ]
-        columns = [(n, "varchar") for n in ("role", "granted_to", "grantee_name", "granted_by")]
+        columns = texts("role granted_to grantee_name granted_by")
         return Rows(columns, holders)
     role = session.role
     if read.take("to", "user"):
         user = _role(read)
         read.end()
         held = sorted(grants.users.get(user, ()))
-        columns = [(n, "varchar") for n in ("role", "granted_to", "grantee_name", "granted_by")]
+        columns = texts("role granted_to grantee_name granted_by")
         return Rows(columns, [(name, "USER", user, "ACCOUNTADMIN") for name in held])
     if read.take("to", "role"):
         role = _existing_role(session, read)
@@ -376,23 +374,8 @@ def _is_on(grant: Grant, kind: str, name: Name) -> bool:
 
 
 def _grant_rows(session: Session, shown: list[Grant]) -> Rows:
-    from local_snowflake.session import Rows
-
-    columns = [
-        ("created_on", "timestamptz"),
-        *(
-            (name, "varchar")
-            for name in [
-                "privilege",
-                "granted_on",
-                "name",
-                "granted_to",
-                "grantee_name",
-                "grant_option",
-                "granted_by",
-            ]
-        ),
-    ]
+    names = "privilege granted_on name granted_to grantee_name grant_option granted_by"
+    columns = [("created_on", "timestamptz"), *texts(names)]
     since = session.account.grants.grants
     rows = [
         (
@@ -419,7 +402,7 @@ def show_roles(session: Session, read: Reader) -> Rows:
     like = read.string() if read.take("like") else None
     read.end()
     grants = session.account.grants
-    columns = [(name, "varchar") for name in ("name", "is_current", "owner", "comment")]
+    columns = texts("name is_current owner comment")
     rows = [
         (
             role,
@@ -452,19 +435,19 @@ def comment_on_schema(session: Session, read: Reader) -> Rows:
         there = name[0] in session.account.grants.roles
     if not there:
         if exists:
-            return _status(SUCCESS)
+            return status()
         raise not_authorized(kind.capitalize(), name)
     session.account.grants.require(session, "OWNERSHIP", kind, name)
     session.account.grants.comments[f"{kind} {qualified(name)}"] = text
-    return _status(SUCCESS)
+    return status()
 
 
-def session_functions(session: Session, tree: exp.Expression) -> exp.Expression:
+def session_functions(session: Session, tree: Expr) -> Expr:
     """Replace the functions that tell of the session."""
     return tree.transform(lambda node: _session_function(session, node))
 
 
-def _session_function(session: Session, node: exp.Expression) -> exp.Expression:
+def _session_function(session: Session, node: Expr) -> Expr:
     value = _value(session, node)
     if value is node:
         return node
@@ -473,12 +456,14 @@ def _session_function(session: Session, node: exp.Expression) -> exp.Expression:
     return value
 
 
-def _value(session: Session, node: exp.Expression) -> exp.Expression:
+def _value(session: Session, node: Expr) -> Expr:
     for kind, name in SESSION_NAMES.items():
         if isinstance(node, kind):
             return exp.convert(getattr(session, name))
     if _is_call(node, "IS_DATABASE_ROLE_IN_SESSION"):
         return exp.convert(_is_in_session(session, _argument(node)))
+    if _is_call(node, "SYS_CONTEXT"):
+        return exp.convert(_session_context(session, node))
     if _is_call(node, "IS_ROLE_IN_SESSION"):
         return exp.convert(_argument(node) in session.account.grants.hierarchy(session.role))
     if _is_call(node, "SYSTEM$ARE_ANACONDA_TERMS_ACKNOWLEDGED"):
@@ -486,15 +471,23 @@ def _value(session: Session, node: exp.Expression) -> exp.Expression:
     return node
 
 
-def _is_call(node: exp.Expression, name: str) -> bool:
+def _is_call(node: Expr, name: str) -> bool:
     return isinstance(node, exp.Anonymous) and node.name.upper() == name
 
 
-def _argument(node: exp.Expression) -> str:
+def _argument(node: Expr) -> str:
     arguments = node.expressions
     if len(arguments) != 1 or not isinstance(arguments[0], exp.Literal):
         raise compilation_error(f"{node.name.upper()} takes one string constant.", 938, "22023")
     return arguments[0].name
+
+
+def _session_context(session: Session, node: Expr) -> str:
+    """SYS_CONTEXT, of which IS_DATABASE_ROLE_ACTIVATED is known: 'TRUE' or 'FALSE'."""
+    values = [argument.name for argument in node.expressions]
+    if values[:2] != ["SNOWFLAKE$SESSION", "IS_DATABASE_ROLE_ACTIVATED"] or len(values) != 3:
+        raise compilation_error(f"Unknown context {values} for SYS_CONTEXT.", 1003, "42000")
+    return str(_is_in_session(session, values[2])).upper()
 
 
 def _is_in_session(session: Session, name: str) -> bool:
@@ -526,12 +519,6 @@ def requested_role(session: Session, role: str | None) -> str:
             sqlstate="08004",
         )
     return name
-
-
-def _status(message: str) -> Rows:
-    from local_snowflake.session import Rows
-
-    return Rows([("status", "varchar")], [(message,)])
 
 
 STATEMENTS: list[tuple[tuple[str, ...], Callable[[Session, Reader], Rows]]] = [

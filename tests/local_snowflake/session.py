@@ -7,7 +7,6 @@ is fakesnow's, whose tree of the statement goes through `TRANSFORMS` on its way 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlglot
@@ -15,33 +14,14 @@ from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.instance import FakeSnow
 from snowflake.connector.cursor import SnowflakeCursor
-from sqlglot import exp
+from snowflake.connector.errors import OperationalError, ProgrammingError
+from sqlglot import Expr, exp
 
-from local_snowflake import namespaces, queries, roles, stages, vector
+from local_snowflake import execution, functions, namespaces, queries, roles, stages, vector
 from local_snowflake.account import Account
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The answer to a statement: names and DuckDB types of its columns, and its rows."""
-
-    columns: Sequence[tuple[str, str]]
-    rows: Sequence[Sequence[Any]]
-
-    def sql(self) -> str:
-        """Return a query of DuckDB that gives the rows."""
-        casts = [
-            f'cast(column{place} as {kind}) as "{name}"'
-            for place, (name, kind) in enumerate(self.columns)
-        ]
-        rows = self.rows or [[None] * len(self.columns)]
-        values = ", ".join(
-            "(" + ", ".join(exp.convert(value).sql(dialect="duckdb") for value in row) + ")"
-            for row in rows
-        )
-        names = ", ".join(f"column{place}" for place in range(len(self.columns)))
-        where = "" if self.rows else " where false"
-        return f"select {', '.join(casts)} from (values {values}) as t({names}){where}"
+from local_snowflake.errors import internal_error
+from local_snowflake.packages import list_packages
+from local_snowflake.rows import Rows
 
 
 class Cursor(FakeSnowflakeCursor):
@@ -57,13 +37,23 @@ class Cursor(FakeSnowflakeCursor):
         **kwargs: Any,  # noqa: ANN401
     ) -> FakeSnowflakeCursor:
         """Run a statement: one at a time in the whole account."""
-        with self._conn.account.lock, queries.in_turn(self._conn, command):
-            for handle in HANDLERS:
-                answer = handle(self._conn, command)
-                if answer is not None:
-                    self._execute(sqlglot.parse_one(answer.sql(), read="duckdb"))
-                    return self
-            return super().execute(command, params, *args, **kwargs)
+        try:
+            with (
+                self._conn.account.lock,
+                queries.in_turn(self._conn, command),
+                functions.errors(self._conn),
+                execution.running(self._conn),
+            ):
+                for handle in HANDLERS:
+                    answer = handle(self._conn, command)
+                    if answer is not None:
+                        self._execute(sqlglot.parse_one(answer.sql(), read="duckdb"))
+                        return self
+                return super().execute(command, params, *args, **kwargs)
+        except (ProgrammingError, OperationalError):
+            raise
+        except Exception as error:
+            raise internal_error(error) from error
 
     def _transform(self, expression: Any, params: Any) -> Any:  # noqa: ANN401
         for transform in TRANSFORMS:
@@ -80,7 +70,7 @@ class Cursor(FakeSnowflakeCursor):
         else:
             self.run(transformed, params)
 
-    def run(self, statement: exp.Expression, params: Any = None) -> None:  # noqa: ANN401
+    def run(self, statement: Expr, params: Any = None) -> None:  # noqa: ANN401
         """Run a statement of DuckDB's."""
         with queries.checked(self._conn, statement):
             super()._execute(statement, params)
@@ -94,6 +84,8 @@ class Session(FakeSnowflakeConnection):
     user: str = "TESTER"
     role: str = "ACCOUNTADMIN"
     warehouse: str | None = None
+    # Names of files of a PUT of several, for whose addresses the connector asks one by one.
+    expected_uploads: set[str]
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask DuckDB."""
@@ -102,6 +94,11 @@ class Session(FakeSnowflakeConnection):
     def run(self, sql: str) -> None:
         """Run statements of DuckDB."""
         self._duck_conn.execute(sql)
+
+    def log_in(self, database: str | None, schema: str | None) -> None:
+        """Use what a login names, as far as it exists and the role may see it."""
+        with self.account.lock:
+            namespaces.log_in(self, database, schema)
 
     def leave(self, database: str) -> None:
         """Let no session use a database that goes away."""
@@ -132,19 +129,26 @@ class Server(FakeSnow):
         """Open a session."""
         session = Session(self.duck_conn.cursor(), self.results_cache, **kwargs)
         session.account = self.account
+        session.expected_uploads = set()
         self.account.sessions.add(session)
         session.temporary = set()
         queries.create_macros(session)
-        with self.account.lock:
-            namespaces.log_in(session, database, schema)
+        session.log_in(database, schema)
         return session
 
 
 Handler = Callable[[Session, str], Rows | None]
-Transform = Callable[[Session, exp.Expression], exp.Expression]
+Transform = Callable[[Session, Expr], Expr]
 
-HANDLERS: list[Handler] = [namespaces.handle, roles.handle, stages.handle]
+HANDLERS: list[Handler] = [
+    namespaces.handle,
+    roles.handle,
+    stages.handle,
+    functions.handle,
+]
 TRANSFORMS: list[Transform] = [
+    functions.rewrite_calls,
+    list_packages,
     roles.session_functions,
     queries.temporary_relations,
     queries.check_values,

@@ -19,17 +19,19 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from snowflake.connector.encryption_util import EncryptionMetadata, SnowflakeEncryptionUtil
+from snowflake.connector.constants import EncryptionMetadata
+from snowflake.connector.encryption_util import SnowflakeEncryptionUtil
 from snowflake.connector.errors import ProgrammingError
 from snowflake.connector.storage_client import SnowflakeFileEncryptionMaterial
 
 from local_snowflake.errors import compilation_error
 from local_snowflake.grants import Name, not_authorized
 from local_snowflake.namespaces import current, database_exists, in_scope, schema_exists
+from local_snowflake.rows import Rows, status, texts
 from local_snowflake.statements import Reader, first_words, identifier, unescaped, unquoted
 
 if TYPE_CHECKING:
-    from local_snowflake.session import Rows, Session
+    from local_snowflake.session import Session
 
 FULL, SSE = "SNOWFLAKE_FULL", "SNOWFLAKE_SSE"
 LOCATION = re.compile(
@@ -355,7 +357,7 @@ def alter(session: Session, read: Reader) -> Rows:
     exists = read.take("if", "exists")
     name = current(session, read.name(), "ALTER STAGE")
     if exists and name not in session.account.stages.stages:
-        return status("Statement executed successfully.")
+        return status()
     stage = session.account.stages.get(session, name)
     session.account.grants.require(session, "OWNERSHIP", "STAGE", name)
     read.expect("set")
@@ -366,7 +368,7 @@ def alter(session: Session, read: Reader) -> Rows:
     read.expect("comment", "=")
     stage.comment = read.string()
     read.end()
-    return status("Statement executed successfully.")
+    return status()
 
 
 def comment(session: Session, read: Reader) -> Rows:
@@ -379,11 +381,11 @@ def comment(session: Session, read: Reader) -> Rows:
     text = read.string()
     read.end()
     if exists and name not in session.account.stages.stages:
-        return status("Statement executed successfully.")
+        return status()
     stage = session.account.stages.get(session, name)
     session.account.grants.require(session, "OWNERSHIP", "STAGE", name)
     stage.comment = text
-    return status("Statement executed successfully.")
+    return status()
 
 
 def drop(session: Session, read: Reader) -> Rows:
@@ -404,8 +406,6 @@ def drop(session: Session, read: Reader) -> Rows:
 
 def list_files(session: Session, read: Reader) -> Rows | None:
     """LIST."""
-    from local_snowflake.session import Rows
-
     read.next()
     text = read.location()
     if text.startswith(("@~", "@%")):
@@ -433,8 +433,6 @@ def list_files(session: Session, read: Reader) -> Rows | None:
 
 def remove_files(session: Session, read: Reader) -> Rows | None:
     """REMOVE."""
-    from local_snowflake.session import Rows
-
     read.next()
     text = read.location()
     if text.startswith(("@~", "@%")):
@@ -445,7 +443,7 @@ def remove_files(session: Session, read: Reader) -> Rows | None:
     paths = session.account.stages.matching(stage, location.path, pattern)
     for path in paths:
         session.account.stages.remove(stage, path)
-    columns = [("name", "varchar"), ("result", "varchar")]
+    columns = texts("name result")
     return Rows(columns, [(listed_name(stage, path), "removed") for path in paths])
 
 
@@ -460,8 +458,6 @@ def _pattern(read: Reader) -> str | None:
 
 def show(session: Session, read: Reader) -> Rows:
     """SHOW STAGES."""
-    from local_snowflake.session import Rows
-
     read.expect("show", "stages")
     like = read.string() if read.take("like") else None
     scope = in_scope(session, read)
@@ -473,30 +469,12 @@ def show(session: Session, read: Reader) -> Rows:
         and grants.sees(session, "STAGE", name)
         and (like is None or like_matches(like, name[-1]))
     ]
-    columns = [
-        ("created_on", "timestamptz"),
-        *(
-            (name, "varchar")
-            for name in [
-                "name",
-                "database_name",
-                "schema_name",
-                "url",
-                "has_credentials",
-                "has_encryption_key",
-                "owner",
-                "comment",
-                "region",
-                "type",
-                "cloud",
-                "notification_channel",
-                "storage_integration",
-                "endpoint",
-                "owner_role_type",
-                "directory_enabled",
-            ]
-        ),
-    ]
+    names = (
+        "name database_name schema_name url has_credentials has_encryption_key owner comment region"
+        " type cloud notification_channel storage_integration endpoint owner_role_type"
+        " directory_enabled"
+    )
+    columns = [("created_on", "timestamptz"), *texts(names)]
     rows = [
         (
             stage.created_on.isoformat(),
@@ -529,22 +507,11 @@ def _type(stage: Stage) -> str:
 
 def describe(session: Session, read: Reader) -> Rows:
     """DESCRIBE STAGE."""
-    from local_snowflake.session import Rows
-
     read.next()
     read.expect("stage")
     stage = session.account.stages.get(session, current(session, read.name(), "DESCRIBE"))
     read.end()
-    columns = [
-        (name, "varchar")
-        for name in [
-            "parent_property",
-            "property",
-            "property_type",
-            "property_value",
-            "property_default",
-        ]
-    ]
+    columns = texts("parent_property property property_type property_value property_default")
     rows = [
         ("STAGE_LOCATION", "URL", "String", "", ""),
         ("STAGE_INTEGRATION", "STORAGE_INTEGRATION", "String", "", ""),
@@ -560,13 +527,6 @@ def like_matches(pattern: str, name: str) -> bool:
     wild = {"%": ".*", "_": "."}
     regex = "".join(wild.get(part) or re.escape(part.removeprefix("\\")) for part in parts)
     return bool(re.fullmatch(regex, name, re.IGNORECASE | re.DOTALL))
-
-
-def status(message: str) -> Rows:
-    """Return the one row that DDL answers with."""
-    from local_snowflake.session import Rows
-
-    return Rows([("status", "varchar")], [(message,)])
 
 
 def already_exists(label: str) -> ProgrammingError:
@@ -656,7 +616,12 @@ def _put_option(read: Reader, key: str) -> int | bool | str:
 
 
 def put(session: Session, statement: Put, address: str) -> dict[str, Any]:
-    """Return what the connector does for a PUT: upload to `address`, or only report rows."""
+    """Return what the connector does for a PUT: upload to `address`, or only report rows.
+
+    The real stages lie in cloud storage that is reached by HTTPS; the connector speaks HTTP only
+    to an address that was made out for one file, as on GCP. There it never looks whether a file
+    exists, so whether one is SKIPPED is decided here.
+    """
     stages = session.account.stages
     location = stages.resolve(session, statement.location)
     stage = stages.require_write(session, location)
@@ -664,31 +629,32 @@ def put(session: Session, statement: Put, address: str) -> dict[str, Any]:
     if ".." in PurePosixPath(folder).parts:
         raise compilation_error(f"invalid stage location '{statement.location}'.")
     prefix = f"{folder}/" if folder else ""
-    sources = _expand(statement.source)
-    names = {source: _target(source, statement) for source in sources}
+    names = {source: _target(session, source, statement) for source in _expand(statement.source)}
+    names = names or {statement.source: PurePosixPath(statement.source).name}
     taken = {
         source
         for source, name in names.items()
         if f"{prefix}{name}" in stage.files and not statement.overwrite
     }
-    last = sources[-1] if sources else statement.source
-    ticket, material = stages.ticket(stage, prefix + names.get(last, PurePosixPath(last).name))
+    wanted = [source for source in names if source not in taken]
+    ticket, material = stages.ticket(stage, prefix + names[wanted[0] if wanted else min(taken)])
     info: dict[str, Any] = {
         "locationType": "GCS",
         "location": "local/",
-        "creds": {},
         "presignedUrl": f"{address}/local/upload/{ticket}",
+        "creds": {},
     }
-    if sources and len(taken) == len(sources):
+    if not wanted:
         return {"stageInfo": info, **_skipped(taken, names)}
-    if len(names) == 1 and not statement.auto_compress:
-        # One file of a known name: the connector asks for no further address.
+    if len(names) == 1:
+        # With a token, the connector does not ask again for the address of each file.
         info["creds"] = {"GCS_ACCESS_TOKEN": "local"}
+    else:
+        session.expected_uploads |= {names[source] for source in wanted}
     return {
         "command": "UPLOAD",
         "stageInfo": info,
-        "src_locations": [source for source in sources if source not in taken]
-        or [statement.source],
+        "src_locations": wanted,
         "parallel": statement.parallel,
         "autoCompress": statement.auto_compress,
         "sourceCompression": statement.source_compression,
@@ -706,43 +672,52 @@ def _expand(source: str) -> list[str]:
     return [] if glob.has_magic(source) or os.path.isabs(path) else [source]
 
 
-def _target(source: str, statement: Put) -> str:
+def _target(session: Session, source: str, statement: Put) -> str:
     """Return the name that the connector gives a file on the stage."""
     name = PurePosixPath(source).name
-    if not statement.auto_compress or _compression(source, statement) != "NONE":
+    if name == source and name in session.expected_uploads:
+        session.expected_uploads.discard(name)
+        return name  # the connector asks again for a file of a glob, by its name on the stage
+    if not statement.auto_compress or _is_compressed(source, statement):
         return name
     return f"{name}.gz"
 
 
-def _compression(source: str, statement: Put) -> str:
+def _is_compressed(source: str, statement: Put) -> bool:
+    """Whether the connector takes a file for compressed: by its name, or how it begins."""
     if statement.source_compression != "auto_detect":
-        return statement.source_compression.upper()
-    encoding = mimetypes.guess_type(source)[1]
-    return {"gzip": "GZIP", "bzip2": "BZIP2", "br": "BROTLI"}.get(encoding or "", "NONE")
+        return statement.source_compression != "none"
+    if mimetypes.guess_type(source)[1] or source.endswith(".br"):
+        return True
+    try:
+        with open(source, "rb") as stream:
+            begins = stream.read(4)
+    except OSError:
+        return False
+    return begins[:3] == b"ORC" or begins in (b"PAR1", b"\x28\xb5\x2f\xfd")
 
 
 def _skipped(taken: set[str], names: dict[str, str]) -> dict[str, Any]:
     """Return PUT's rows for files whose names are on the stage."""
-    texts = [{"type": "text", "length": 16777216, "nullable": False}] * 2
-    kinds = [*texts, *[{"type": "fixed", "precision": 38, "scale": 0, "nullable": False}] * 2]
-    kinds += [*texts, *texts]
-    columns = [
-        "source",
-        "target",
-        "source_size",
-        "target_size",
-        "source_compression",
-        "target_compression",
-        "status",
-        "message",
-    ]
+    text = {"type": "text", "length": 16777216, "precision": None, "scale": None}
+    number = {"type": "fixed", "length": None, "precision": 38, "scale": 0}
+    columns = {
+        "source": text,
+        "target": text,
+        "source_size": number,
+        "target_size": number,
+        "source_compression": text,
+        "target_compression": text,
+        "status": text,
+        "message": text,
+    }
     rows = [
         [
             PurePosixPath(source).name,
             names[source],
             str(os.path.getsize(source) if os.path.exists(source) else 0),
             "0",
-            "NONE",
+            "GZIP" if source.endswith(".gz") else "NONE",
             "GZIP" if names[source].endswith(".gz") else "NONE",
             "SKIPPED",
             "",
@@ -750,7 +725,7 @@ def _skipped(taken: set[str], names: dict[str, str]) -> dict[str, Any]:
         for source in sorted(taken)
     ]
     return {
-        "rowtype": [{"name": name, **kind} for name, kind in zip(columns, kinds, strict=True)],
+        "rowtype": [{"name": name, "nullable": False, **kind} for name, kind in columns.items()],
         "rowset": rows,
         "total": len(rows),
         "returned": len(rows),
