@@ -215,7 +215,7 @@ def test_both_engines_have_the_same_rows_and_vectors(
     for table in ("glosses_embedded", "glosses_embedded_incremental"):
         sql = f"select gloss_id, gloss, embedding from {table} order by gloss_id"
         *here, vectors_here = zip(*built.rows(sql), strict=True)
-        rows = local_snowflake.execute(sql, database="demo", schema="demo")
+        rows = local_snowflake.execute(sql, database="demo", schema="dbt")
         *there, vectors_there = zip(*rows, strict=True)
 
         assert there == here
@@ -229,7 +229,7 @@ def test_both_engines_find_the_same_neighbors(
 ) -> None:
     sql = "select question_id, rank, gloss_id, similarity from search_results order by 1, 2"
     *here, similar_here = zip(*built.rows(sql), strict=True)
-    rows = local_snowflake.execute(sql, database="demo", schema="demo")
+    rows = local_snowflake.execute(sql, database="demo", schema="dbt")
     *there, similar_there = zip(*rows, strict=True)
 
     assert there == here
