@@ -1,5 +1,7 @@
-"""What queries and dbt's statements need beside fakesnow: semi-structured values, temporary
-relations, MERGE, transactions, and DuckDB's errors as the connector's.
+"""What queries, and dbt's statements, need beside fakesnow.
+
+Semi-structured values, temporary relations, MERGE, transactions, checks, and DuckDB's errors as
+the connector's.
 """
 
 from __future__ import annotations
@@ -187,6 +189,10 @@ def translated(error: duckdb.Error, known: ProgrammingError | None = None) -> Pr
         # https://docs.snowflake.com/en/sql-reference/sql/merge#duplicate-join-behavior
         return ProgrammingError(
             msg="Duplicate row detected during DML action", errno=100090, sqlstate="42P18"
+        )
+    if match := re.search(r"Table with name (.+?) does not exist", text):
+        return compilation_error(
+            f"Object '{match[1]}' does not exist or not authorized.", 2003, "42S02"
         )
     for function, array_function in vector.ARRAY_FUNCTIONS.items():
         if re.search(rf"\b{array_function}\b", text) and isinstance(
@@ -402,7 +408,8 @@ def check_clustering(session: Session, tree: Expr) -> Expr:
         column.name.upper() for column in tree.find_all(exp.ColumnDef) if _has_vector(column)
     }
     if isinstance(tree, exp.Alter) and isinstance(tree.this, exp.Table):
-        vectors = set(_vector_columns(session, tree.this))
+        stored = _stored_columns(session, tree.this)
+        vectors = {name for name, kind in stored.items() if vector.snowflake_type(kind)}
     for column in keys.find_all(exp.Column):
         if column.name.upper() in vectors:
             raise compilation_error(
@@ -415,21 +422,13 @@ def _has_vector(column: exp.ColumnDef) -> bool:
     return vector.is_vector_type(column.args.get("kind"))
 
 
-def _vector_columns(session: Session, table: exp.Table) -> dict[str, str]:
-    """Return the vector columns of a table, column -> type of Snowflake."""
-    name = ".".join(part for part in _full_name(session, table).split(".") if part)
-    parts = name.split(".", 2)
-    if name in session.temporary or not table.db:
-        parts = ["temp", "main", table.name] if table.name in session.temporary else parts
-    if len(parts) != 3:
+def _stored_columns(session: Session, table: exp.Table) -> dict[str, str]:
+    """Return the columns of a table, name -> DuckDB's type; none of a table that is not there."""
+    try:
+        rows = session.query(f"describe {table.sql(dialect='duckdb')}")
+    except duckdb.Error:
         return {}
-    rows = session._duck_conn.execute(
-        "select column_name, data_type from duckdb_columns() "
-        "where database_name = ? and schema_name = ? and table_name = ?",
-        parts,
-    ).fetchall()
-    types = {column: vector.snowflake_type(kind) for column, kind in rows}
-    return {column: kind for column, kind in types.items() if kind}
+    return {row[0]: row[1] for row in rows}
 
 
 def check_values(session: Session, tree: Expr) -> Expr:
@@ -459,15 +458,16 @@ def _check_inserted_vectors(session: Session, statement: exp.Insert) -> None:
     table = target.this if isinstance(target, exp.Schema) else target
     if not isinstance(table, exp.Table) or not isinstance(source, Expr):
         return
-    connection = session._duck_conn
-    described = connection.execute(f"describe {table.sql(dialect='duckdb')}").fetchall()
-    stored = {row[0]: row[1] for row in described}
-    if not any(map(vector.snowflake_type, stored.values())) and "JSON" not in stored.values():
+    stored = _stored_columns(session, table)
+    if not any(kind == "JSON" or vector.snowflake_type(kind) for kind in stored.values()):
         return
-    named = [column.name for column in target.expressions] if target is not table else []
-    # Bindings are no vectors.
+    # A binding is never a vector.
     sql = source.copy().transform(_without_bindings).sql(dialect="duckdb")
-    given = connection.execute(f"describe {sql}").fetchall()
+    try:
+        given = session.query(f"describe {sql}")
+    except duckdb.Error:
+        return  # the statement itself says it better
+    named = [column.name for column in target.expressions] if target is not table else []
     for column, (_, kind, *_) in zip(named or stored, given, strict=False):
         expected = stored.get(column, "")
         if kind == expected or kind in NULLS:

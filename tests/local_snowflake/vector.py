@@ -46,7 +46,7 @@ DISTANCES = {
     exp.EuclideanDistance: "VECTOR_L2_DISTANCE",
     exp.ManhattanDistance: "VECTOR_L1_DISTANCE",
 }
-# DuckDB refuses other types and dimensions where the statement is compiled. That of L1 only does so.
+# DuckDB refuses other types and dimensions where it compiles; that of L1 is here for nothing else.
 ARRAY_FUNCTIONS = {
     "VECTOR_INNER_PRODUCT": "array_inner_product",
     "VECTOR_COSINE_SIMILARITY": "array_cosine_similarity",
@@ -113,7 +113,7 @@ MACROS = {
             when t like 'DOUBLE[%' then regexp_replace(t, 'DOUBLE\[(\d+)\]', 'VECTOR(INT, \1)')
             when t = 'JSON' then 'VARIANT'
             when t = 'DOUBLE' then 'FLOAT'
-            when t in ('BIGINT', 'INTEGER', 'HUGEINT') then 'NUMBER(38,0)'
+            when t in ('BIGINT', 'INTEGER', 'HUGEINT') or t like 'DECIMAL%' then 'NUMBER(38,0)'
             else replace(t, '"', '')
         end""",
     # A vector in an expression that takes none.
@@ -132,20 +132,21 @@ MACROS = {
                 replace(cast(to_json(x) as varchar), '.0', '') as json)
             else to_json(x)
         end""",
+    "bad_cast(t)": """
+        'SQL compilation error:' || chr(10) || case
+            when t like 'VECTOR%' then 'Invalid argument types for function ''CAST'': (' || t || ')'
+            else 'Unsupported data type ''' || case
+                when t = 'VARCHAR' then 'TEXT'
+                when t = 'FLOAT' then 'REAL'
+                when t like 'NUMBER%' then 'FIXED'
+                else t
+            end || '''.'
+        end""",
     # ARRAY and VARIANT, and a vector of the same type.
     "elements(x, type, n, kinds)": f"""
         case
-            when typeof(x) not in ('JSON', '"NULL"', type) then {
-        raising(
-            "'SQL compilation error:' || chr(10) || case when _ls_is_vector(typeof(x))"
-            " then 'Invalid argument types for function ''CAST'': (' || _ls_type(typeof(x)) || ')'"
-            " else 'Unsupported data type ''' || case _ls_type(typeof(x)) when 'VARCHAR' then 'TEXT'"
-            " when 'NUMBER(38,0)' then 'FIXED' when 'FLOAT' then 'REAL' else typeof(x) end"
-            " || '''.' end",
-            2040,
-            "22000",
-        )
-    }
+            when typeof(x) not in ('JSON', '"NULL"', type)
+                then {raising("_ls_bad_cast(_ls_type(typeof(x)))", 2040, "22000")}
             else list_transform([_ls_json(x)], lambda j: case
                 when j is null or json_type(j) = 'NULL' then null
                 when json_type(j) = 'ARRAY' and json_array_length(j) = n
@@ -178,10 +179,10 @@ MACROS = {
         ["x"],
         f"""
         case
-            when array_length(x) < n then {
+            when len(cast(x as double[])) < n then {
             raising(
                 "'Requested truncation dimension ' || n || ' for VECTOR_TRUNCATE should be less"
-                " than or equal to the dimension of the provided vector (' || array_length(x)"
+                " than or equal to the dimension of the provided vector (' || len(cast(x as double[]))"
                 " || ').'",
                 1044,
                 "42P13",
@@ -291,7 +292,7 @@ def _truncate(node: exp.Anonymous) -> exp.Cast:
     vector, dimensions = (*node.expressions, None, None)[:2]
     if not isinstance(dimensions, exp.Literal) or not re.fullmatch(r"[1-9]\d*", dimensions.name):
         raise compilation_error("argument 2 to function VECTOR_TRUNCATE needs to be constant")
-    truncated = call("vector_truncate", vector, dimensions)
+    truncated = call("vector_truncate", vector or exp.Null(), dimensions)
     return exp.Cast(this=truncated, to=stored_type("FLOAT", int(dimensions.name)))
 
 
@@ -356,7 +357,7 @@ _to_sf = fakesnow.arrow.to_sf
 def install() -> None:
     """Teach fakesnow's server the type: its results, INFORMATION_SCHEMA, DESCRIBE and SHOW."""
     fakesnow.server.describe_as_rowtype = describe_as_rowtype  # pyright: ignore
-    fakesnow.server.to_sf = to_sf
+    fakesnow.server.to_sf = to_sf  # pyright: ignore
     name = "SQL_CREATE_GLOBAL_INFORMATION_SCHEMA_COLUMNS_VIEW"
     view: str = getattr(info_schema, name)
     known = "else columns.data_type end as DATA_TYPE"
