@@ -42,6 +42,7 @@ class Run:
         success: dbt's own verdict, which its exit code follows.
         messages: what dbt printed, and what it would print with --debug.
         printed: what dbt printed.
+        said: of that, what macros printed, line by line.
         errors: what it printed as an error; the text for a failed assertion.
         statements: the SQL that it sent, in order, without dbt's leading comment.
         statuses: unique id -> status, of the nodes that it ran.
@@ -50,6 +51,7 @@ class Run:
     success: bool = False
     messages: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     statuses: dict[str, str] = field(default_factory=dict)
@@ -117,6 +119,8 @@ class Project:
                 run.printed.append(info.msg)
             if info.level == "error":
                 run.errors.append(info.msg)
+            if info.name == "PrintEvent":
+                run.said.extend(info.msg.splitlines())
             if info.name == "SQLQuery":
                 run.statements.append(_without_comment(data.sql))
 

@@ -30,8 +30,8 @@
     {% elif settings.manage %}
       {% set state = 'ok: the next run creates the function' %}
     {% else %}
-      {% set state = 'no function: run dbt once with var tf_embeddings_manage true and a role that '
-        ~ 'may create it' %}
+      {% set state = 'no function: let a role that may create it run: '
+        ~ tf_embeddings._stage_command(pin.model) ~ ' --verify' %}
     {% endif %}
     {% do pinned.append({
       'staged': file.bytes | filesizeformat if file else 'no' if has_stage else '?',
