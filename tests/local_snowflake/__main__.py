@@ -16,11 +16,11 @@ from types import FrameType
 warnings.simplefilter("ignore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local_snowflake.server import DATABASE, LOOPBACK, serve
+from local_snowflake.server import DATABASE, LOOPBACK, serve  # noqa: E402
 
 PROFILE = """
-The account holds nothing but the database {database}, and it is gone when this server ends. Any user
-and any password will do.
+The account holds nothing but the database {database}, and it is gone when this server ends. Any
+user and any password will do.
 
 A target for dbt's profiles.yml:
 

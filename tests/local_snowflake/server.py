@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
 import secrets
 import shutil
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 import fakesnow.server
 import uvicorn
+from fakesnow.dialect import parse_one
 from fakesnow.transforms import SERVER_VERSION
 from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
 from snowflake.connector.errors import ProgrammingError
@@ -45,11 +47,12 @@ def serve(port: int = 0) -> Iterator[int]:
     _quiet()
     account = Server()
     fakesnow.server.shared_fs = account
-    fakesnow.server.parse_one = _parse_one
+    fakesnow.server.parse_one = _parse_one  # pyright: ignore[reportPrivateImportUsage]
     account.connect().cursor().execute(f"create database {DATABASE}")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
+        listener.listen()  # from here on nobody who knows the port is refused
         config = uvicorn.Config(_app(), log_level="error", access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
@@ -76,12 +79,9 @@ def _parse_one(sql: str) -> Expr:
     One that sqlglot does not know may be ours. If it is not, the cursor finds the error again.
     """
     try:
-        return _sqlglot(sql)
+        return parse_one(sql)
     except ProgrammingError:
         return exp.Command(this=sql.split(maxsplit=1)[0].upper(), expression=sql)
-
-
-_sqlglot = fakesnow.server.parse_one
 
 
 def _app() -> Starlette:
@@ -243,4 +243,5 @@ async def _clear_faults(_request: Request) -> Response:
 
 async def _counters(_request: Request) -> JSONResponse:
     account = _account()
-    return JSONResponse({"puts": account.stages.puts, **account.counters})
+    own = {"pid": os.getpid(), "puts": account.stages.puts}
+    return JSONResponse({**own, **account.counters})
