@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 PYPI = ("SNOWFLAKE", "SNOWPARK", "PYPI_SHARED_REPOSITORY")
 ANACONDA = ("SNOWFLAKE", "SNOWPARK", "ANACONDA_SHARED_REPOSITORY")
+# As an account says whose organisation has not accepted them.
+ANACONDA_TERMS = (
+    "Anaconda terms must be accepted by ORGADMIN to use Anaconda 3rd party packages. Please follow"
+    " the instructions at https://docs.snowflake.com/en/developer-guide/udf/python/"
+    "udf-python-packages.html#using-third-party-packages-from-anaconda."
+)
 ROLES = {
     PYPI: ("SNOWFLAKE", "PYPI_REPOSITORY_USER"),
     ANACONDA: ("SNOWFLAKE", "ANACONDA_REPOSITORY_USER"),
@@ -174,6 +180,8 @@ def require_packages(
     session: Session, repository: tuple[str, ...], specifications: Iterable[str]
 ) -> None:
     """Raise Snowflake's error unless a repository has these packages at these versions."""
+    if repository == ANACONDA and session.account.faults.is_set("anaconda_terms_missing"):
+        raise compilation_error(ANACONDA_TERMS, 391529, "P0000")
     available = session.account.packages.environment(repository).packages
     extra = ONLY_LISTED if repository == ANACONDA else {}
     seen: set[str] = set()
