@@ -3,6 +3,8 @@
 set -eu
 cd "$(dirname "$0")"
 target=${1:-duckdb}
+# The connector warns where it finds another chardet than it knows.
+export PYTHONWARNINGS="ignore:urllib3"
 
 dbt --quiet deps --target "$target"
 python dbt_packages/tf_embeddings/scripts/stage_model.py minilm --write --target "$target"
