@@ -119,4 +119,8 @@ def _on_signals(act: Callable[[int, FrameType | None], None]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # At a regular end, DuckDB's module prints what it takes for a leak.
+    os._exit(code)

@@ -17,7 +17,7 @@ from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from sqlglot import Expr, exp
 
-from local_snowflake import execution, functions, namespaces, queries, roles, stages, vector
+from local_snowflake import duck, execution, functions, namespaces, queries, roles, stages, vector
 from local_snowflake.account import Account
 from local_snowflake.errors import internal_error
 from local_snowflake.packages import list_packages
@@ -108,13 +108,15 @@ class Session(FakeSnowflakeConnection):
 
     def cursor(self, cursor_class: type[SnowflakeCursor] = SnowflakeCursor) -> Cursor:
         """Return a cursor."""
-        return Cursor(conn=self, duck_conn=self._duck_conn)
+        connection: Any = duck.Connection(self._duck_conn)
+        return Cursor(conn=self, duck_conn=connection)
 
 
 class Server(FakeSnow):
     """One account in one DuckDB."""
 
     def __init__(self) -> None:
+        duck.install()
         vector.install()
         super().__init__()
         self.account = Account()

@@ -1,0 +1,346 @@
+"""The local Snowflake on its own: its command line, logins, databases, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+import snowflake.connector
+from snowflake.connector.errors import DatabaseError, ProgrammingError
+from snowflake_projects import MODULE, LocalSnowflake
+
+SECRET = "do-not-log-this"
+ASK = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import snowflake.connector
+port = int(os.environ["LOCAL_SNOWFLAKE_PORT"])
+with snowflake.connector.connect(account="local", host="127.0.0.1", port=port, protocol="http",
+                                 user="me", password="x", database="demo") as connection:
+    print(*connection.cursor().execute("select current_database()").fetchone())
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for temporary files, to see what is left in it."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    return folder
+
+
+@contextmanager
+def started(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Serve, with temporary files in a folder."""
+    with subprocess.Popen(
+        [sys.executable, str(MODULE), "serve", *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder)},
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def server_of(process: subprocess.Popen[str]) -> LocalSnowflake:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("local_snowflake listens on 127.0.0.1, port ")
+    return LocalSnowflake(int(line.rpartition(" ")[2]))
+
+
+def use(server: LocalSnowflake, path: Path) -> None:
+    """Leave something: a session, a table, a staged file, an error."""
+    server.execute("create table t as select 1 as one", database="demo", schema="public")
+    server.execute("create stage files", database="demo")
+    server.execute(f"put 'file://{path}' @files", database="demo")
+    with pytest.raises(ProgrammingError):
+        server.execute("select * from nowhere", database="demo")
+
+
+# The command line
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "end of input"])
+def test_serve_ends_and_leaves_nothing(folder: Path, tmp_path: Path, end: str) -> None:
+    with started(folder) as process:
+        server = server_of(process)
+        use(server, Path(__file__))
+        if end == "end of input":
+            assert process.stdin is not None
+            process.stdin.close()
+        else:
+            process.send_signal(signal.Signals[end])
+        assert process.wait(timeout=60) == 0
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read() == ""
+        assert process.stderr.read() == ""
+    assert list(folder.iterdir()) == []
+
+
+def test_serve_takes_a_port(folder: Path) -> None:
+    with started(folder) as process:
+        port = server_of(process).port
+        process.terminate()
+        process.wait(timeout=60)
+    with started(folder, "--port", str(port)) as process:
+        assert server_of(process).port == port
+
+
+def test_serve_prints_a_profile_that_dbt_can_copy(folder: Path) -> None:
+    import yaml
+
+    with started(folder, "--profile") as process:
+        server = server_of(process)
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "Ctrl-C ends it.\n")
+        text = "".join(lines)
+    profile = text[text.index("  local_snowflake:") : text.index("From Python")]
+    target = yaml.safe_load(profile)["local_snowflake"]
+    assert target == {
+        **server.profile(user="me", password="anything", threads=4),
+        "database": "demo",
+    }
+
+
+def test_run_gives_the_port_to_a_command(folder: Path) -> None:
+    done = run(folder, sys.executable, "-c", ASK)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "DEMO\n", "")
+    assert list(folder.iterdir()) == []
+
+
+def test_run_passes_the_exit_code_on(folder: Path) -> None:
+    assert run(folder, sys.executable, "-c", "raise SystemExit(7)").returncode == 7
+    missing = run(folder, "no-such-command")
+    assert missing.returncode == 127
+    assert missing.stderr == (
+        "local_snowflake: cannot run no-such-command: No such file or directory\n"
+    )
+
+
+def test_run_passes_options_of_the_command_on(folder: Path) -> None:
+    code = "import sys; print(sys.argv[1:])"
+    assert run(folder, sys.executable, "-c", code, "--", "-x").stdout == "['--', '-x']\n"
+
+
+def test_run_passes_sigterm_on(folder: Path) -> None:
+    code = "import signal; print('ready', flush=True); signal.pause()"
+    with subprocess.Popen(
+        [sys.executable, str(MODULE), "run", "--", sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert list(folder.iterdir()) == []
+
+
+def test_run_without_a_command_says_so(folder: Path) -> None:
+    done = run(folder)
+    assert done.returncode == 2
+    assert "run needs a command" in done.stderr
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(MODULE), "run", "--", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
+
+
+# Logins
+
+
+def test_a_login_needs_a_credential(local_snowflake: LocalSnowflake) -> None:
+    answer = log_in(local_snowflake, LOGIN_NAME="me")
+    assert (answer["success"], answer["code"]) == (False, "390100")
+    assert log_in(local_snowflake, LOGIN_NAME="me", PASSWORD="x")["success"]
+    assert log_in(local_snowflake, LOGIN_NAME="me", TOKEN="x")["success"]
+
+
+def log_in(server: LocalSnowflake, **data: object) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{server.port}/session/v1/login-request"
+    body = json.dumps({"data": {**data, "SESSION_PARAMETERS": {}}}).encode()
+    with urlopen(Request(url, data=body, method="POST")) as answer:
+        return json.load(answer)
+
+
+def test_a_key_pair_or_a_token_will_do(local_snowflake: LocalSnowflake) -> None:
+    from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+
+    key = generate_private_key(65537, 2048)
+    for how in (
+        {"private_key": key},
+        {"authenticator": "oauth", "token": SECRET},
+        {"authenticator": "programmatic_access_token", "token": SECRET},
+    ):
+        with snowflake.connector.connect(
+            account="local",
+            host="127.0.0.1",
+            port=local_snowflake.port,
+            protocol="http",
+            user="me",
+            **how,
+        ) as connection:
+            cursor = connection.cursor().execute("select current_user(), current_role()")
+            assert cursor is not None
+            assert cursor.fetchone() == ("ME", "ACCOUNTADMIN")
+
+
+def test_a_session_must_have_logged_in(local_snowflake: LocalSnowflake) -> None:
+    url = f"http://127.0.0.1:{local_snowflake.port}/queries/v1/query-request"
+    for sql in ("select 1", "put 'file:///etc/hostname' @~x"):
+        body = json.dumps({"sqlText": sql}).encode()
+        with pytest.raises(HTTPError, match="401"):
+            urlopen(Request(url, data=body, method="POST"))
+
+
+def test_no_credential_is_printed(folder: Path) -> None:
+    with started(folder, "--profile") as process:
+        server = server_of(process)
+        with server.connect(password=SECRET, database="demo") as connection:
+            with pytest.raises(ProgrammingError):
+                connection.cursor().execute("this is no statement")
+            with pytest.raises(DatabaseError):
+                server.connect(password=SECRET, role="nobody")
+            log_in(server, LOGIN_NAME="me", TOKEN=SECRET)
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+    assert SECRET not in out + err
+    assert err == ""
+
+
+def test_a_login_names_role_warehouse_database_and_schema(local_snowflake: LocalSnowflake) -> None:
+    database = local_snowflake.new_database()
+    local_snowflake.execute("create schema other", database=database)
+    told = "select current_role(), current_warehouse(), current_database(), current_schema()"
+    keys = {"database": database, "warehouse": "compute_wh"}
+    assert local_snowflake.execute(told, role="sysadmin", schema="other", **keys) == [
+        ("SYSADMIN", "COMPUTE_WH", database.upper(), "OTHER")
+    ]
+    assert local_snowflake.execute(told, **keys) == [
+        ("ACCOUNTADMIN", "COMPUTE_WH", database.upper(), "PUBLIC")
+    ]
+
+
+def test_a_login_creates_nothing(local_snowflake: LocalSnowflake) -> None:
+    missing = f"missing_{secrets.token_hex(4)}"
+    told = "select current_database(), current_schema()"
+    assert local_snowflake.execute(told, database=missing, schema="dev") == [(None, None)]
+    database = local_snowflake.new_database()
+    assert local_snowflake.execute(told, database=database, schema=missing) == [
+        (database.upper(), None)
+    ]
+    for sql in (f"use database {missing}", f"use schema {database}.{missing}"):
+        with pytest.raises(ProgrammingError, match="does not exist or not authorized"):
+            local_snowflake.execute(sql)
+
+
+def test_what_a_login_may_not_see_is_not_used(local_snowflake: LocalSnowflake) -> None:
+    database = local_snowflake.new_database()
+    told = "select current_database(), current_schema()"
+    assert local_snowflake.execute(told, role="public", database=database) == [(None, None)]
+
+
+# Databases and schemas
+
+
+def test_names_fold_to_upper_case_unless_they_are_quoted(local_snowflake: LocalSnowflake) -> None:
+    name = f'My {secrets.token_hex(4)} "db"'
+    quoted = '"' + name.replace('"', '""') + '"'
+    with local_snowflake.connect() as connection:
+        cursor = connection.cursor()
+        assert cursor.execute(f"create database {quoted}").fetchall() == [  # pyright: ignore
+            (f"Database {quoted} successfully created.",)
+        ]
+        cursor.execute('create schema if not exists "My Schema"')
+        cursor.execute('create schema if not exists "My Schema"')
+        assert row(cursor, "select current_database(), current_schema()") == (name, "My Schema")
+        cursor.execute(f"use schema {quoted}.public")
+        assert row(cursor, "select current_database(), current_schema()") == (name, "PUBLIC")
+        with pytest.raises(ProgrammingError, match="does not exist or not authorized"):
+            cursor.execute(f"use schema {quoted}.my_schema")
+    with local_snowflake.connect(database=quoted, schema='"My Schema"') as connection:
+        told = row(connection.cursor(), "select current_database(), current_schema()")
+        assert told == (name, "My Schema")
+    local_snowflake.execute(f"drop database {quoted}")
+
+
+def row(cursor: Any, sql: str) -> tuple[Any, ...]:  # noqa: ANN401
+    return tuple(cursor.execute(sql).fetchone())
+
+
+def test_tables_live_in_quoted_databases_and_schemas(local_snowflake: LocalSnowflake) -> None:
+    database = f'"db {secrets.token_hex(4)}"'
+    with local_snowflake.connect() as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"create database {database}")
+        cursor.execute('create schema "it\'s mine"')
+        place = f'{database}."it\'s mine"."A Table"'
+        cursor.execute(f"create table {place} (name varchar(20), size int)")
+        cursor.execute(f"create or replace table {place} as select 'a' as name, 1 as size")
+        cursor.execute(f"insert into {place} select 'b', 2")
+        assert cursor.execute(f"select * from {place} order by 1").fetchall() == [  # pyright: ignore
+            ("a", 1),
+            ("b", 2),
+        ]
+        cursor.execute(f"create or replace view {database}.public.v as select * from {place}")
+        assert row(cursor, f"select count(*) from {database}.public.v") == (2,)
+        cursor.execute(f"drop database {database}")
+
+
+def test_two_names_of_one_spelling_are_refused(local_snowflake: LocalSnowflake) -> None:
+    """Snowflake has both; DuckDB cannot, and says so instead of giving one for the other."""
+    database = local_snowflake.new_database()
+    with pytest.raises(ProgrammingError, match="in case only"):
+        local_snowflake.execute(f'create schema {database}."Public"')
+    with pytest.raises(ProgrammingError, match="in case only"):
+        local_snowflake.execute(f'create database "{database.lower()}"')
+
+
+def test_a_database_is_created_once(local_snowflake: LocalSnowflake) -> None:
+    database = local_snowflake.new_database()
+    with pytest.raises(ProgrammingError, match="already exists") as caught:
+        local_snowflake.execute(f"create database {database}")
+    assert caught.value.errno == 2002
+    local_snowflake.execute(f"create database if not exists {database}")
+    local_snowflake.execute(f"drop database {database}")
+    with pytest.raises(ProgrammingError, match=f"Database '{database.upper()}' does not exist"):
+        local_snowflake.execute(f"drop database {database}")
+    local_snowflake.execute(f"drop database if exists {database}")
+
+
+def test_a_session_survives_the_end_of_its_database(local_snowflake: LocalSnowflake) -> None:
+    database = local_snowflake.new_database()
+    with local_snowflake.connect(database=database) as connection:
+        cursor = connection.cursor()
+        local_snowflake.execute(f"drop database {database}")
+        assert row(cursor, "select current_database(), 1") == (None, 1)
+
+
+def test_a_bug_fails_the_statement_at_once(local_snowflake: LocalSnowflake) -> None:
+    """As HTTP status 500, the connector would repeat the statement for minutes."""
+    with pytest.raises(ProgrammingError):
+        local_snowflake.execute("select no_such_function_at_all(1)")
