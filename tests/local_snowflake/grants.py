@@ -172,7 +172,7 @@ class Grants:
             raise ProgrammingError(
                 msg="SQL access control error:\n"
                 f"Requested role {identifier(role)!r} is not assigned to the executing user."
-                " Specify another role to activate.",
+                "  Specify another role to activate.",
                 errno=3013,
                 sqlstate="42501",
             )
