@@ -37,6 +37,7 @@ WORKER = Path(__file__).with_name("worker.py")
 # Nothing of the server's own environment reaches a function; its home is not there.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/home/udf", "TMPDIR": "/tmp"}
 DEFAULT_MOST_ROWS = 1024
+SECONDS_TO_LOAD = 180.0
 
 Json = dict[str, Any]
 
@@ -221,16 +222,15 @@ class Pool:
 
     def _answer(self, worker: Worker, batch: list[list[Any]]) -> list[Any]:
         worker.send({"columns": batch})
-        return self._receive(worker)["results"]
+        return self._receive(worker, self._seconds)["results"]
 
-    def _receive(self, worker: Worker) -> Json:
+    def _receive(self, worker: Worker, seconds: float) -> Json:
         try:
-            answer = worker.receive(self._seconds)
+            answer = worker.receive(seconds)
         except TimeoutError:
             worker.kill()
             raise self._error(
-                f"Execution of a batch timed out after {self._seconds:g}s vs. max of "
-                f"{self._seconds:g}s"
+                f"Execution of a batch timed out after {seconds:g}s vs. max of {seconds:g}s"
             ) from None
         if "error" in answer:
             raise self._error(f"Python Interpreter Error:\n{answer['error']}")
@@ -251,7 +251,7 @@ class Pool:
             )
         worker = self._start()
         self.workers.append(worker)
-        self._receive(worker)
+        self._receive(worker, SECONDS_TO_LOAD)
         return worker
 
     def _start(self) -> Worker:
@@ -270,7 +270,7 @@ class Pool:
 
     def _loaded(self, worker: Worker) -> Json:
         try:
-            answer = self._receive(worker)
+            answer = self._receive(worker, SECONDS_TO_LOAD)
         except WorkerDiedError:
             worker = self._replace(worker)
             return self._loaded(worker)
@@ -312,7 +312,7 @@ class Worker:
     def send(self, message: Json) -> None:
         """Send a message, or raise WorkerDiedError."""
         assert self.process.stdin is not None
-        content = json.dumps(message).encode()
+        content = json.dumps(message, default=str).encode()  # a Decimal
         try:
             self.process.stdin.write(struct.pack(">I", len(content)) + content)
             self.process.stdin.flush()

@@ -6,6 +6,7 @@ the private name, so what it runs is looked up when it runs.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -131,8 +132,15 @@ class Functions:
             return self._call(function, [column.to_pylist() for column in columns])
 
         # Without arguments, one that only counts the rows.
-        options: dict[str, Any] = {"type": "arrow", "null_handling": "special"}
         types: list[Any] = [kind.duck for kind in function.parameter_types] or ["BOOLEAN"]
+        options: dict[str, Any] = {"type": "arrow", "null_handling": "special"}
+        # DuckDB counts them.
+        call.__dict__["__signature__"] = inspect.Signature(
+            [
+                inspect.Parameter(f"column{place}", inspect.Parameter.POSITIONAL_ONLY)
+                for place in range(len(types))
+            ]
+        )
         session._duck_conn.cursor().create_function(
             function.duck_name,
             call,
@@ -536,7 +544,8 @@ def _function_called(session: Session, node: exp.Anonymous, parts: Name) -> Func
         return function
     if functions.named(name):
         raise invalid_arguments(name, ", ".join(_literal_type(one) for one in node.expressions))
-    if is_qualified and not _is_of_fakesnow(name):
+    is_quoted = isinstance(node.this, exp.Identifier) and node.this.quoted
+    if is_quoted or (is_qualified and not _is_of_fakesnow(name)):
         raise unknown(name)
     return None
 

@@ -22,6 +22,7 @@ from fakesnow.transforms import SERVER_VERSION
 from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import Expr, exp
+from sqlglot.errors import TokenError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -80,7 +81,7 @@ def _parse_one(sql: str) -> Expr:
     """
     try:
         return parse_one(sql)
-    except ProgrammingError:
+    except (ProgrammingError, TokenError):
         return exp.Command(this=sql.split(maxsplit=1)[0].upper(), expression=sql)
 
 

@@ -201,14 +201,15 @@ def _frame(handler: Callable[..., Any], job: Json, columns: list[list[Any]]) -> 
     import pandas
 
     dtypes = {"varchar": "string", "number": "Int64", "float": "Float64", "boolean": "boolean"}
-    frame = pandas.DataFrame(
-        {
-            place: pandas.Series(
-                [_argument(value, kind) for value in column], dtype=dtypes.get(kind, "object")
-            )
-            for place, (kind, column) in enumerate(zip(job["parameters"], columns, strict=True))
-        }
-    )
+    series: dict[int, Any] = {}
+    for place, (kind, column) in enumerate(zip(job["parameters"], columns, strict=True)):
+        values = [_argument(value, kind) for value in column]
+        has_places = any(isinstance(value, Decimal) for value in values)
+        dtype = "Float64" if has_places else dtypes.get(kind, "object")
+        if has_places:
+            values = [None if value is None else float(value) for value in values]
+        series[place] = pandas.Series(values, dtype=dtype)
+    frame = pandas.DataFrame(series)
     rows = len(frame)
     returned = handler(frame)
     if returned is None or isinstance(returned, (str, bytes, dict)):
@@ -248,7 +249,7 @@ def _rows(handler: Callable[..., Any], job: Json, columns: list[list[Any]]) -> l
 def _argument(value: Any, kind: str) -> Any:  # noqa: ANN401
     if value is not None and kind in {"object", "array", "variant"}:
         return json.loads(value)
-    return value
+    return Decimal(value) if kind == "number" and isinstance(value, str) else value
 
 
 def _result(value: Any, kind: str) -> Any:  # noqa: ANN401
