@@ -23,6 +23,7 @@ from sqlglot import Expr, exp
 
 from local_snowflake import vector
 from local_snowflake.errors import compilation_error
+from local_snowflake.statements import first_words
 from local_snowflake.vector import call, rewritten
 
 if TYPE_CHECKING:
@@ -79,11 +80,8 @@ MACROS = {
 
 ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 LOCK_TIMEOUT_SECONDS = 60
-CONTROL = re.compile(
-    r"\s*(begin|commit|rollback)\b(\s+(work|transaction)\b.*)?[\s;]*$", re.I | re.S
-)
-DDL = re.compile(r"\s*(create|alter|drop|comment|grant|revoke)\b", re.I)
-DML = re.compile(r"\s*(insert|update|delete|merge|truncate|copy)\b", re.I)
+DDL = {"create", "alter", "drop", "comment", "grant", "revoke"}
+DML = {"insert", "update", "delete", "merge", "truncate", "copy"}
 
 
 @dataclass
@@ -145,10 +143,10 @@ def in_turn(session: Session, sql: str) -> Iterator[None]:
     https://docs.snowflake.com/en/sql-reference/transactions#ddl
     """
     transactions = session.account.transactions
-    word = match[1].lower() if (match := CONTROL.match(sql)) else ""
-    if word == "begin" or DDL.match(sql) or DML.match(sql):
+    word = "".join(first_words(sql, 1)).lower()
+    if word == "begin" or word in DDL or word in DML:
         transactions.wait(session)
-    if transactions.is_of(session) and (word == "begin" or DDL.match(sql)):
+    if transactions.is_of(session) and (word == "begin" or word in DDL):
         session._duck_conn.commit()
         transactions.end(session)
     try:
@@ -168,8 +166,8 @@ def in_turn(session: Session, sql: str) -> Iterator[None]:
 def checked(session: Session, statement: Expr) -> Iterator[None]:
     """Run a statement of DuckDB's; its errors are the connector's."""
     try:
-        if isinstance(statement, exp.Insert):
-            _check_inserted_vectors(session, statement)
+        if isinstance(statement, (exp.Insert, exp.Merge)):
+            _check_stored_vectors(session, statement)
         yield
     except duckdb.Error as error:
         raise translated(error) from error
@@ -408,7 +406,10 @@ def check_clustering(session: Session, tree: Expr) -> Expr:
         column.name.upper() for column in tree.find_all(exp.ColumnDef) if _has_vector(column)
     }
     if isinstance(tree, exp.Alter) and isinstance(tree.this, exp.Table):
-        stored = _stored_columns(session, tree.this)
+        try:
+            stored = _stored_columns(session, tree.this)
+        except duckdb.Error as error:
+            raise translated(error) from error
         vectors = {name for name, kind in stored.items() if vector.snowflake_type(kind)}
     for column in keys.find_all(exp.Column):
         if column.name.upper() in vectors:
@@ -423,12 +424,8 @@ def _has_vector(column: exp.ColumnDef) -> bool:
 
 
 def _stored_columns(session: Session, table: exp.Table) -> dict[str, str]:
-    """Return the columns of a table, name -> DuckDB's type; none of a table that is not there."""
-    try:
-        rows = session.query(f"describe {table.sql(dialect='duckdb')}")
-    except duckdb.Error:
-        return {}
-    return {row[0]: row[1] for row in rows}
+    """Return the columns of a table, name -> DuckDB's type."""
+    return _types_of(session, exp.select("*").from_(table.copy()))
 
 
 def check_values(session: Session, tree: Expr) -> Expr:
@@ -449,27 +446,26 @@ def check_values(session: Session, tree: Expr) -> Expr:
     return tree
 
 
-def _check_inserted_vectors(session: Session, statement: exp.Insert) -> None:
-    """Refuse to insert into a vector column what is no vector of its type; DuckDB would cast it.
+def _check_stored_vectors(session: Session, statement: exp.Insert | exp.Merge) -> None:
+    """Refuse to store as a vector what is no vector of its type; DuckDB would cast it.
 
     https://docs.snowflake.com/en/sql-reference/data-types-vector#vector-conversion
     """
-    target, source = statement.this, statement.expression
+    target = statement.this
     table = target.this if isinstance(target, exp.Schema) else target
-    if not isinstance(table, exp.Table) or not isinstance(source, Expr):
+    if not isinstance(table, exp.Table):
         return
     stored = _stored_columns(session, table)
     if not any(kind == "JSON" or vector.snowflake_type(kind) for kind in stored.values()):
         return
-    # A binding is never a vector.
-    sql = source.copy().transform(_without_bindings).sql(dialect="duckdb")
-    try:
-        given = session.query(f"describe {sql}")
-    except duckdb.Error:
-        return  # the statement itself says it better
-    named = [column.name for column in target.expressions] if target is not table else []
-    for column, (_, kind, *_) in zip(named or stored, given, strict=False):
-        expected = stored.get(column, "")
+    if isinstance(statement, exp.Merge):
+        given = _merged_types(session, statement)
+    else:
+        named = [column.name for column in target.expressions] if target is not table else []
+        types = _types_of(session, statement.expression)
+        given = list(zip(named or stored, types.values(), strict=False))
+    for column, kind in given:
+        expected = stored.get(column, kind)
         if kind == expected or kind in NULLS:
             continue
         if vector.snowflake_type(expected) or vector.snowflake_type(kind):
@@ -479,6 +475,31 @@ def _check_inserted_vectors(session: Session, statement: exp.Insert) -> None:
                 2023,
                 "22000",
             )
+
+
+def _merged_types(session: Session, statement: exp.Merge) -> list[tuple[str, str]]:
+    """Return the types of the source's columns that MERGE stores as they are."""
+    source = exp.select("*").from_(statement.args["using"].copy())
+    types = _types_of(session, source)
+    pairs: list[tuple[Expr, Expr]] = []
+    for when in statement.args["whens"].expressions:
+        then = when.args["then"]
+        if isinstance(then, exp.Update):
+            pairs += [(change.this, change.expression) for change in then.expressions]
+        elif isinstance(then, exp.Insert) and then.this:
+            pairs += zip(then.this.expressions, then.expression.expressions, strict=False)
+    return [
+        (column.name, types[value.name])
+        for column, value in pairs
+        if isinstance(value, exp.Column) and value.name in types
+    ]
+
+
+def _types_of(session: Session, query: Expr) -> dict[str, str]:
+    """Return the columns of a query, name -> DuckDB's type."""
+    # A binding is never a vector.
+    sql = query.copy().transform(_without_bindings).sql(dialect="duckdb")
+    return {name: kind for name, kind, *_ in session.query(f"describe {sql}")}
 
 
 def _without_bindings(node: Expr) -> Expr:

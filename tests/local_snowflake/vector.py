@@ -9,6 +9,9 @@ FLOAT of Snowflake is a DOUBLE, an ARRAY is JSON.
 
 DuckDB casts to and from these types wherever it can, Snowflake only where it is told to. So an
 expression that Snowflake would not take for a VECTOR goes through a macro that looks at its type.
+
+Stricter than Snowflake: VECTOR_NORMALIZE, VECTOR_TRUNCATE and VECTOR_AVG take vectors of FLOAT
+only, and a vector does not go into a VARIANT.
 """
 
 from __future__ import annotations
@@ -100,7 +103,7 @@ def _aggregate(function: str, merged: str, finished: str = "p.merged") -> str:
         )[1], any_value(x))"""
     condition = "not _ls_is_vector(typeof(any_value(x)))"
     if function == "VECTOR_AVG":
-        condition += " or typeof(any_value(x)) like 'DOUBLE%'"  # see README: only of FLOAT
+        condition += " or typeof(any_value(x)) like 'DOUBLE%'"
     return _refusing(condition, function, ["any_value(x)"], value)
 
 
@@ -182,8 +185,8 @@ MACROS = {
             when len(cast(x as double[])) < n then {
             raising(
                 "'Requested truncation dimension ' || n || ' for VECTOR_TRUNCATE should be less"
-                " than or equal to the dimension of the provided vector (' || len(cast(x as double[]))"
-                " || ').'",
+                " than or equal to the dimension of the provided vector ('"
+                " || len(cast(x as double[])) || ').'",
                 1044,
                 "42P13",
             )
