@@ -205,22 +205,15 @@ def test_writing_a_stage_needs_reading_it(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    ("create", "kind", "name", "privilege"),
+    ("create", "kind", "name"),
     [
-        ("create schema {database}.own", "database", "{database}", "create schema"),
-        (
-            "create schema if not exists {database}.models",
-            "database",
-            "{database}",
-            "create schema",
-        ),
-        ("create stage {database}.models.own", "schema", "MODELS", "create stage"),
-        ("create stage if not exists {database}.models.own", "schema", "MODELS", "create stage"),
+        ("schema {database}.own", "database", "{database}"),
+        ("schema if not exists {database}.models", "database", "{database}"),
+        ("stage {database}.models.own", "schema", "MODELS"),
+        ("stage if not exists {database}.models.own", "schema", "MODELS"),
     ],
 )
-def test_creating_needs_a_privilege(
-    account: Account, create: str, kind: str, name: str, privilege: str
-) -> None:
+def test_creating_needs_a_privilege(account: Account, create: str, kind: str, name: str) -> None:
     account.grant(*USAGE)
     message = f"Insufficient privileges to operate on {kind} '{name}'"
     account.fails(f"create {create}", 3001, message)
@@ -291,6 +284,30 @@ def test_a_grant_on_what_is_missing_fails(account: Account) -> None:
             account.admin(f"grant {what} to role {{role}}")
     with pytest.raises(ProgrammingError, match="Role 'NOBODY' does not exist"):
         account.admin("grant usage on schema models to role nobody")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "usage on warehouse compute_wh",
+        "select on table models.t",
+        'insert, update on view models."my view"',
+        "all privileges on all tables in schema models",
+        "select on future tables in schema {database}.models",
+    ],
+)
+def test_grants_on_what_is_not_checked_are_taken(account: Account, what: str) -> None:
+    account.grant(what)
+    account.admin(f"revoke {what} from role {{role}}")
+    with pytest.raises(ProgrammingError, match="Role 'NOBODY' does not exist"):
+        account.admin(f"grant {what} to role nobody")
+
+
+def test_show_grants_lists_those_on_tables_too(account: Account) -> None:
+    """What dbt's `grants` config looks at, to grant what is missing and revoke the rest."""
+    account.admin("create table models.t (a int)", "grant select on table models.t to role {role}")
+    rows = account.server.execute(account.text("show grants on table {database}.models.t"))
+    assert [(row[1], row[2], row[5]) for row in rows] == [("SELECT", "TABLE", account.role.upper())]
 
 
 def test_a_privilege_must_fit_its_object(account: Account) -> None:

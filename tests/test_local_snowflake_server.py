@@ -320,6 +320,15 @@ def test_two_names_of_one_spelling_are_refused(local_snowflake: LocalSnowflake) 
         local_snowflake.execute(f'create database "{database.lower()}"')
 
 
+def test_parameters_of_a_session_are_taken(local_snowflake: LocalSnowflake) -> None:
+    with local_snowflake.connect() as connection:
+        cursor = connection.cursor()
+        cursor.execute("alter session set query_tag = 'dbt'")
+        cursor.execute("alter session unset query_tag")
+        cursor.execute("alter session set autocommit = true")
+        assert row(cursor, "select 1") == (1,)
+
+
 def test_a_database_is_created_once(local_snowflake: LocalSnowflake) -> None:
     database = local_snowflake.new_database()
     with pytest.raises(ProgrammingError, match="already exists") as caught:

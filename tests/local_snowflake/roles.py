@@ -39,6 +39,8 @@ SESSION_NAMES = {
     exp.CurrentSchema: "schema",
 }
 KINDS = ("account", "database", "schema", "stage", "function")
+# Nobody is asked for privileges on these; they are noted, for SHOW GRANTS.
+UNCHECKED = ("table", "view", "warehouse", "all", "future")
 
 
 def handle(session: Session, sql: str) -> Rows | None:
@@ -212,16 +214,18 @@ def _privileges(session: Session, read: Reader, *, give: bool) -> Rows:
         read.take_any("restrict", "cascade")
     read.end()
     if "ALL" in privileges:
-        privileges = [known for known in PRIVILEGES[kind] if known != "OWNERSHIP"]
+        every = PRIVILEGES.get(kind, ("ALL",))
+        privileges = [privilege for privilege in every if privilege != "OWNERSHIP"]
+    known = PRIVILEGES.get(kind, privileges)
     for privilege in privileges:
-        if privilege not in PRIVILEGES[kind] or privilege == "OWNERSHIP":
+        if privilege not in known or privilege == "OWNERSHIP":
             raise compilation_error(
                 f"Invalid object type '{kind}' for privilege '{privilege}'", 3008, "42501"
             )
     if kind == "ACCOUNT":
         if not _may_manage(session):
             raise insufficient("ACCOUNT", ())
-    elif not _may_manage(session):
+    elif kind in PRIVILEGES and not _may_manage(session):
         grants.require(session, "OWNERSHIP", kind, name)
     held = {grant.privilege for grant in grants.grants if grant == _key(grant, role, kind, name)}
     after = held | set(privileges) if give else held - set(privileges)
@@ -251,13 +255,16 @@ def _privilege(read: Reader) -> str:
 
 def _object(session: Session, read: Reader) -> tuple[str, Name]:
     """Read a kind and a name; raise Snowflake's error if there is no such object."""
-    kind = read.take_any(*KINDS)
-    if kind is None:
-        read.fail()
-    kind = kind.upper()
+    kind = (read.take_any(*KINDS, *UNCHECKED) or read.fail()).upper()
     if kind == "ACCOUNT":
         return kind, ()
+    if kind in ("ALL", "FUTURE"):
+        return kind, _rest_of_objects(read)
     name = read.name()
+    if kind == "WAREHOUSE":
+        return kind, name
+    if kind in ("TABLE", "VIEW"):
+        return kind, current(session, name, "GRANT")
     if kind == "DATABASE":
         if not database_exists(session, name[0]):
             raise not_authorized("Database", name)
@@ -275,6 +282,14 @@ def _object(session: Session, read: Reader) -> tuple[str, Name]:
         if ("FUNCTION", name) not in session.account.grants.owners:
             raise not_authorized("Function", name)
     return kind, name
+
+
+def _rest_of_objects(read: Reader) -> Name:
+    """Read `tables in schema s`, as a name."""
+    words = [read.next().text.upper()]
+    read.expect("in")
+    words.append(read.next().text.upper())
+    return (*words, *read.name())
 
 
 def _types(read: Reader) -> list[str]:
