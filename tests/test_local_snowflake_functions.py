@@ -10,17 +10,19 @@ import os
 import urllib.request
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from makers import Artefact, write_artefact
 from snowflake.connector.errors import DatabaseError
 from snowflake_projects import LocalSnowflake, serve
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
+    from tf_embeddings_udf import Embedder
 
 ANACONDA = "snowflake.snowpark.anaconda_shared_repository"
 PYPI = "snowflake.snowpark.pypi_shared_repository"
@@ -621,22 +623,31 @@ def test_a_failed_query_leaves_no_process(database: Database) -> None:
         os.kill(process, 0)
 
 
+@contextmanager
+def _own_server(**environment: str) -> Iterator[Database]:
+    """Start a server that differs from the one of all tests."""
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            server = stack.enter_context(serve())
+        yield stack.enter_context(_database(server))
+
+
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[Database]:
-    """A server of this file's own, whose batches may take two seconds, with eight workers."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCAL_SNOWFLAKE_BATCH_SECONDS", "2")
-        patch.setenv("LOCAL_SNOWFLAKE_WORKERS", "8")
-        with serve() as server, _database(server) as database:
-            yield database
+    """A server of this file's own, with eight workers."""
+    with _own_server(LOCAL_SNOWFLAKE_WORKERS="8") as database:
+        yield database
 
 
-def test_a_batch_that_takes_too_long(own_server: Database) -> None:
-    own_server.create("def handler(x):\n    while True: pass", name="endless(x varchar)")
-    error = own_server.fails("select endless('a')")
-    assert error.errno == 100357
-    assert "timed out" in (error.msg or "")
-    assert own_server.value("select 1") == 1
+def test_a_batch_that_takes_too_long() -> None:
+    with _own_server(LOCAL_SNOWFLAKE_BATCH_SECONDS="1") as database:
+        database.create("def handler(x):\n    while True: pass", name="endless(x varchar)")
+        error = database.fails("select endless('a')")
+        assert error.errno == 100357
+        assert "timed out" in (error.msg or "")
+        assert database.value("select 1") == 1
 
 
 # Shown, described, dropped.
@@ -778,6 +789,11 @@ def _fault(server: LocalSnowflake, name: str) -> None:
         answer.read()
 
 
+def _workers_killed(server: LocalSnowflake) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/local/counters") as answer:
+        return json.load(answer).get("workers_killed", 0)
+
+
 def test_a_package_that_is_missing_on_demand(own_server: Database) -> None:
     _fault(own_server.server, "package_missing:numpy")
     wanted = PLAIN.replace(" f(", " missing(").replace(
@@ -800,8 +816,96 @@ def test_a_query_outlives_a_worker_that_is_killed_while_it_writes(own_server: Da
         most=1,
         name="writes(x varchar)",
     )
+    killed = _workers_killed(own_server.server)
     _fault(own_server.server, "worker_killed_during_extraction")
     rows = own_server.execute(f"select writes(x) from {_rows(40)}")
     # Each worker writes three files beside the lock; the one that was killed wrote the first.
     assert len(rows) == 40
     assert any(int(before) % 3 == 2 for (before,) in rows)
+    assert _workers_killed(own_server.server) == killed + 1
+
+
+# The package's own function.
+
+EMBED = """
+create function if not exists embed(text varchar)
+returns object
+language python
+strict
+immutable
+runtime_version = '3.11'
+imports = ('@s/{file}')
+artifact_repository = {repository}
+packages = ('numpy', 'pandas', 'tensorflow', 'tokenizers')
+handler = 'embed'
+comment = 'tf_embeddings: a test'
+as $$
+import os
+import pandas
+from tf_embeddings_udf.snowflake import embed_texts
+
+def embed(frame):
+    found = embed_texts(frame, model='{model}', version='{version}', build='{build}')
+    return [one | {{'files': sorted(os.listdir('/tmp'))}} for one in found]
+
+embed._sf_vectorized_input = pandas.DataFrame
+embed._sf_max_batch_size = 16
+$$
+"""
+
+
+@pytest.fixture(scope="session")
+def deployed(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Artefact:
+    """The small model with the runtime in its zip, as the CLI packs it."""
+    stage = tmp_path_factory.mktemp("deployed_stage")
+    return write_artefact(*saved_tokens_model, stage, with_runtime=True)
+
+
+def _create_embed(database: Database, artefact: Artefact, repository: str) -> None:
+    database.stage(artefact.path, "")
+    database.execute(
+        EMBED.format(
+            file=artefact.path.name,
+            repository=repository,
+            model=artefact.model,
+            version=artefact.version,
+            build=artefact.build,
+        )
+    )
+
+
+@pytest.mark.parametrize("repository", [PYPI, ANACONDA])
+def test_a_model_runs_from_either_repository(
+    database: Database,
+    request: pytest.FixtureRequest,
+    deployed: Artefact,
+    tiny_embedder: Embedder,
+    repository: str,
+) -> None:
+    if repository == ANACONDA:
+        request.getfixturevalue("anaconda_python")
+    _create_embed(database, deployed, repository)
+    outcome = json.loads(database.value("select embed('the quick brown fox')"))
+    expected = tiny_embedder.embed(["the quick brown fox"]).embeddings[0]
+    assert outcome["status"] == "ok"
+    assert outcome["embedding"] == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_eight_workers_race_to_unpack_and_one_is_killed(
+    deployed: Artefact, tiny_embedder: Embedder, own_server: Database
+) -> None:
+    killed = _workers_killed(own_server.server)
+    _create_embed(own_server, deployed, PYPI)
+    _fault(own_server.server, "worker_killed_during_extraction")
+    rows = own_server.execute(f"select x, embed(x) from {_rows(200)}")
+    assert _workers_killed(own_server.server) == killed + 1
+    texts = [text for text, _ in rows]
+    outcomes = [json.loads(outcome) for _, outcome in rows]
+    expected = tiny_embedder.embed(texts).embeddings
+    assert len(rows) == 200
+    for outcome, vector in zip(outcomes, expected, strict=True):
+        assert outcome["embedding"] == pytest.approx(vector.tolist(), abs=1e-6)
+    # One folder and its lock, whatever the killed one had begun.
+    assert {len(outcome["files"]) for outcome in outcomes} == {2}

@@ -160,9 +160,9 @@ class Pool:
 
     def __init__(self, session: Session, function: Function, folders: _Folders) -> None:
         self._function = function
+        self._account = session.account
         self._folders = folders
-        account = session.account
-        environment = account.packages.environment(function.repository)
+        environment = session.account.packages.environment(function.repository)
         self._python = environment.python
         self._hidden_modules = environment.hidden_modules(function.packages)
         self._seconds = seconds_for_a_batch()
@@ -170,7 +170,7 @@ class Pool:
         self._lock = threading.Lock()
         self._is_closed = False
         self._token: tuple[int, int] | None = None
-        if account.faults.strikes("worker_killed_during_extraction"):
+        if session.account.faults.strikes("worker_killed_during_extraction"):
             self._token = _one_token()
         self.workers = [self._start() for _ in range(worker_count())]
         self._threads = ThreadPoolExecutor(len(self.workers))
@@ -249,6 +249,7 @@ class Pool:
                 f"Function available memory exhausted. Consider using Snowpark-optimized "
                 f"Warehouses. (A worker ended with {how}. {said})"
             )
+        self._account.counters["workers_killed"] += 1
         worker = self._start()
         self.workers.append(worker)
         self._receive(worker, SECONDS_TO_LOAD)
