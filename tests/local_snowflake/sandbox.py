@@ -42,7 +42,7 @@ def enter(tmp: Path, imports: Path) -> Path:
     try:
         _unshare()
     except (OSError, AttributeError) as error:
-        _watch(tmp, str(error))
+        _watch(tmp, imports, str(error))
         return imports
     libc = ctypes.CDLL(None, use_errno=True)
     _mount(libc, None, "/", _MS_REC | _MS_PRIVATE)
@@ -126,7 +126,7 @@ def _raise(what: str) -> None:
     raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def _watch(tmp: Path, why: str) -> None:
+def _watch(tmp: Path, imports: Path, why: str) -> None:
     print(
         f"local_snowflake: no namespaces here ({why}); functions are held by a weaker guard, and "
         f"their /tmp is this machine's",
@@ -134,13 +134,15 @@ def _watch(tmp: Path, why: str) -> None:
         flush=True,
     )
     allowed = [Path(os.path.realpath(path)) for path in (TMP, tmp)]
+    refused = Path(os.path.realpath(imports))
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event.startswith("socket.") and event != "socket.__new__":
             raise PermissionError(1, "Operation not permitted", event)
         for path in _written(event, arguments):
             real = os.path.realpath(os.fsdecode(path))
-            if real != os.devnull and not any(_is_below(real, folder) for folder in allowed):
+            is_allowed = any(_is_below(real, folder) for folder in allowed)
+            if real != os.devnull and (_is_below(real, refused) or not is_allowed):
                 raise OSError(30, "Read-only file system", os.fsdecode(path))
 
     sys.addaudithook(watch)
