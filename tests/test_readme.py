@@ -9,10 +9,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 import yaml
+from snowflake_projects import LocalSnowflake, serve
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -104,6 +106,100 @@ def test_a_project_that_follows_the_readme_has_its_vectors(project: Path) -> Non
             "select id, len(embedding) from tickets_embedded order by id"
         ).fetchall()
     assert rows == [(1, 384), (2, None), (3, 384)]
+
+
+@dataclass(frozen=True)
+class Follower:
+    """Somebody who follows the README on an empty Snowflake account."""
+
+    server: LocalSnowflake
+    folder: Path
+
+    def execute(self, script: str) -> None:
+        """Run a block of SQL, in one session of a new account's first user."""
+        with self.server.connect(role="public") as connection:
+            for statement in script.split(";"):
+                if statement.strip():
+                    connection.cursor().execute(statement)
+
+    def rows(self, sql: str, **keys: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401
+        return self.server.execute(sql, database="analytics", **keys)
+
+    def write_profile(self, text: str, **roles: str) -> None:
+        """Write the README's profile with the local connection; `roles`: target -> its role."""
+        (target,) = yaml.safe_load(text)["my_project"]["outputs"].values()
+        ours = ("user", "role", "warehouse", "database", "schema", "threads")
+        target = self.server.profile(**{key: target[key] for key in ours})
+        outputs = {name: {**target, "role": role} for name, role in roles.items()}
+        profile = {"my_project": {"target": next(iter(outputs)), "outputs": outputs}}
+        (self.folder / "profiles.yml").write_text(yaml.safe_dump(profile))
+
+
+def follower(server: LocalSnowflake, folder: Path) -> Follower:
+    """Make the project that the DuckDB guide has by now, with the package installed."""
+    *_, flags, model, tests, _ = blocks(
+        section("## Your own project on DuckDB").partition("\n### ")[0]
+    )
+    for place, text in {
+        "dbt_project.yml": "name: my_project\nversion: 1.0.0\nprofile: my_project\n" + flags.text,
+        "packages.yml": yaml.safe_dump({"packages": [{"local": str(ROOT)}]}),
+        "seeds/tickets.csv": "id,body\n1,My card was stolen\n2,\n3,Hello\n",
+        "models/tickets_embedded.sql": model.text,
+        "models/tickets_embedded.yml": tests.text,
+    }.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(text)
+    return Follower(server, folder)
+
+
+def test_who_follows_the_snowflake_guide_has_vectors(tmp_path: Path) -> None:
+    roles, profile, install, build = blocks(section("### Set it up"))
+    with serve() as server:
+        reader = follower(server, tmp_path)
+        reader.execute(roles.text)
+        reader.write_profile(profile.text, prod="transformer")
+        for command in [*install.text.splitlines(), *build.text.splitlines()]:
+            call(tmp_path, command)
+
+        sql = "select id, array_size(embedding::array) from dbt.tickets_embedded order by id"
+        assert reader.rows(sql) == [(1, 384), (2, None), (3, 384)]
+
+        operations = blocks(section("### Day to day"))[0].text.splitlines()
+        said = [call(tmp_path, command) for command in operations]
+        assert "minilm" in said[0]
+        assert "minilm" in said[1]
+
+
+def test_one_role_stages_and_another_runs_dbt(tmp_path: Path) -> None:
+    roles, profile, *_ = blocks(section("### Set it up"))
+    admin, stage, manage = blocks(section("### One role stages, another runs dbt"))
+    with serve() as server:
+        reader = follower(server, tmp_path)
+        reader.execute(roles.text)
+        reader.execute(admin.text)
+        reader.write_profile(profile.text, prod="transformer", admin="embeddings_admin")
+        call(tmp_path, "dbt deps")
+        call(tmp_path, stage.text)
+
+        project = yaml.safe_load((tmp_path / "dbt_project.yml").read_text())
+        project["vars"].update(yaml.safe_load(manage.text)["vars"])
+        (tmp_path / "dbt_project.yml").write_text(yaml.safe_dump(project))
+        call(tmp_path, "dbt build")
+
+        sql = "select count(embedding) from dbt.tickets_embedded"
+        assert reader.rows(sql, user="dbt_runner", role="transformer") == [(2,)]
+        functions = "show user functions like 'TF_EMBEDDINGS_%' in schema analytics.tf_embeddings"
+        assert len(reader.rows(functions)) == 2
+
+
+def test_the_workflow_calls_what_is_there() -> None:
+    (workflow,) = blocks(section("### dbt platform (dbt Cloud)"))
+    (job,) = yaml.safe_load(workflow.text)["jobs"].values()
+    commands = " ".join(step.get("run", "") for step in job["steps"])
+    for path in re.findall(r"dbt_packages/tf_embeddings/(\S+)", commands):
+        assert (ROOT / path).is_file()
+    for macro in re.findall(r"tf_embeddings\.(\w+)", commands):
+        assert (ROOT / "macros" / f"{macro}.sql").is_file()
 
 
 def test_the_incremental_recipe_is_the_demos_model() -> None:

@@ -78,6 +78,28 @@ def create_role(session: Session, read: Reader) -> Rows:
     return status(f"Role {identifier(role)} successfully created.")
 
 
+def create_user_or_warehouse(session: Session, read: Reader) -> Rows:
+    """CREATE USER, CREATE WAREHOUSE: their properties are not looked at.
+
+    A new user has no role but PUBLIC; a warehouse is nothing here.
+    https://docs.snowflake.com/en/sql-reference/sql/create-user
+    """
+    read.expect("create")
+    kind = read.take_any("user", "warehouse") or read.fail()
+    exists = read.take("if", "not", "exists")
+    name = _role(read)
+    grants = session.account.grants
+    if not _may_manage(session) and not grants.has(session, f"CREATE {kind}", "ACCOUNT", ()):
+        raise insufficient("ACCOUNT", ())
+    if kind.lower() == "user" and name in grants.users:
+        if exists:
+            return status(f"{identifier(name)} already exists, statement succeeded.")
+        raise compilation_error(f"Object '{identifier(name)}' already exists.", 2002, "42710")
+    if kind.lower() == "user":
+        grants.users[name] = set()
+    return status(f"{kind.capitalize()} {identifier(name)} successfully created.")
+
+
 def drop_role(session: Session, read: Reader) -> Rows:
     """DROP ROLE."""
     read.expect("drop", "role")
@@ -538,6 +560,8 @@ def requested_role(session: Session, role: str | None) -> str:
 
 STATEMENTS: list[tuple[tuple[str, ...], Callable[[Session, Reader], Rows]]] = [
     (("create", "role"), create_role),
+    (("create", "user"), create_user_or_warehouse),
+    (("create", "warehouse"), create_user_or_warehouse),
     (("create", "or", "replace", "role"), create_role),
     (("drop", "role"), drop_role),
     (("grant",), grant),
