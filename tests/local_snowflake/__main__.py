@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -63,7 +64,11 @@ def main() -> int:
     serving = commands.add_parser("serve", help="serve until Ctrl-C, SIGTERM or end of input")
     serving.add_argument("--port", type=int, default=0, help="any free one unless given")
     serving.add_argument("--profile", action="store_true", help="print how to connect")
-    running = commands.add_parser("run", help="run a command; the port is in LOCAL_SNOWFLAKE_PORT")
+    running = commands.add_parser(
+        "run",
+        help="run a command beside a server, whose port is in LOCAL_SNOWFLAKE_PORT; if that is set "
+        "already, beside the one that listens there",
+    )
     running.add_argument("rest", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     options = parser.parse_args()
     if options.command == "serve":
@@ -95,7 +100,8 @@ def _end_with_input(ended: threading.Event) -> None:
 
 
 def _run(command: list[str]) -> int:
-    with serve() as port:
+    given = os.environ.get("LOCAL_SNOWFLAKE_PORT")
+    with nullcontext(int(given)) if given else serve() as port:
         environment = {**os.environ, "LOCAL_SNOWFLAKE_PORT": str(port)}
         try:
             child = subprocess.Popen(command, env=environment)

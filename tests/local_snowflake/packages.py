@@ -43,8 +43,8 @@ ROLES = {
     ANACONDA: ("SNOWFLAKE", "ANACONDA_REPOSITORY_USER"),
 }
 ANACONDA_RUNTIMES = ("3.10", "3.11", "3.12", "3.13")
-# In the channel, but not needed here: the listing has them, a function cannot import them.
-ONLY_LISTED = {"keras": "3.6.0", "sentencepiece": "0.1.99"}
+# In the channel, but not needed here: the listing has it, a function cannot import it.
+ONLY_LISTED = {"sentencepiece": "0.1.99"}
 
 _SPECIFICATION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([A-Za-z0-9][A-Za-z0-9.+!]*))?")
 
