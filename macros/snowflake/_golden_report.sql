@@ -11,10 +11,11 @@
   {% set is_staged = file and file.version == pin.version %}
 
   {% if not is_staged and (not is_created or not inventory.notes) %}
+    {% set where = "on " ~ inventory.place ~ " as version " ~ file.version ~ ". Correct the pin. "
+      if file else "not on " ~ inventory.place ~ ". " ~ (inventory.notes + [""]) | join(" ") %}
     {% do exceptions.raise_compiler_error(
       "verify: model '" ~ pin.model ~ "' (version " ~ pin.version ~ ", build " ~ pin.build
-      ~ ") is not on " ~ inventory.place ~ ". " ~ inventory.notes | join(' ') ~ " "
-      ~ tf_embeddings._staged_state(pin, file)
+      ~ ") is " ~ where ~ "Stage it with: " ~ tf_embeddings._stage_command(pin.model)
     ) %}
   {% endif %}
   {% if not is_created %}

@@ -45,7 +45,7 @@
   {% for function in created %}
     {% do functions.append(dict(function, is_named=function.name in named)) %}
   {% endfor %}
-  {% set missing = 'schema ' ~ schema if not has_schema else 'stage ' ~ stage %}
+  {% set missing = 'Stage ' ~ stage if has_schema else 'Schema ' ~ schema %}
   {{ return({
     'place': 'stage ' ~ stage,
     'notes': [] if has_stage else [

@@ -1,0 +1,583 @@
+"""The operations on Snowflake: verify, status, drop_unused, and the roles that may call them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+import makers
+import pytest
+from dbt_projects import NAME, Run
+from makers import Artefact, golden_of
+from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
+from tf_embeddings_udf import Embedder
+
+TEXTS = ["the quick brown fox", "a", "where is my invoice"]
+STAGE_IT = "python dbt_packages/tf_embeddings/scripts/stage_model.py {} --write --target dev"
+# Run with --empty, the hook creates the functions and no text is embedded.
+EMBEDDED = {
+    "models/texts.sql": "select 'fox' as body",
+    "models/embedded.sql": (
+        "select {{ tf_embeddings.embed('body') }} as embedding from {{ ref('texts') }}"
+    ),
+}
+OTHER_BUILD = "b0123456789ab"
+
+Saved = tuple[Path, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    return folder, makers.save_text_model(folder)
+
+
+def make_artefact(saved: Saved, folder: Path, golden: dict[str, Any], **keys: Any) -> Artefact:  # noqa: ANN401
+    """Make an artefact as the CLI does: with its runtime and its golden vectors."""
+    return makers.write_artefact(
+        *saved, folder, normalize=False, with_runtime=True, golden=golden, **keys
+    )
+
+
+@pytest.fixture(scope="module")
+def golden(strings_embedder: Embedder) -> dict[str, Any]:
+    return golden_of(strings_embedder, TEXTS)
+
+
+@pytest.fixture(scope="module")
+def lengths(
+    saved: Saved, golden: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Artefact:
+    """A small model with its golden vectors."""
+    return make_artefact(saved, tmp_path_factory.mktemp("stage"), golden, model="lengths")
+
+
+@pytest.fixture(scope="module")
+def tampered(
+    saved: Saved, golden: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Artefact:
+    """The same model, with one golden component that is off by 1e-3."""
+    vectors = [list(vector) for vector in golden["vectors"]]
+    vectors[1][1] += 1e-3
+    return make_artefact(
+        saved,
+        tmp_path_factory.mktemp("stage"),
+        {**golden, "vectors": vectors},
+        model="tampered",
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artefact) -> SnowflakeProject:
+    """A project whose only model is staged and pinned."""
+    return make_snowflake_project(
+        tmp_path / "project", local_snowflake, artefacts=[lengths], files=EMBEDDED
+    )
+
+
+def operation(project: SnowflakeProject, name: str, **arguments: object) -> Run:
+    """Call an operation; its arguments are what a user writes after --args, as YAML."""
+    return project.dbt("run-operation", f"tf_embeddings.{name}", "--args", json.dumps(arguments))
+
+
+def set_vars(project: SnowflakeProject, *artefacts: Artefact, **settings: object) -> None:
+    """Pin artefacts and set vars, without their prefix."""
+    pins = {"models": {one.model: one.pin() for one in artefacts}}
+    project.configure(
+        vars={f"tf_embeddings_{name}": value for name, value in (pins | settings).items()}
+    )
+
+
+def new_role(project: SnowflakeProject, *grants: str) -> str:
+    """Create a role that has these grants and the project's database, and let dbt use it."""
+    role = f"role_{secrets.token_hex(4)}"
+    project.execute(f"create role {role}")
+    project.execute(f"grant role {role} to user tester")
+    for grant in (f"usage on database {project.name}", *grants):
+        project.execute(f"grant {grant} to role {role}")
+    target = project.server.profile(database=project.name, role=role)
+    project.write_yaml("profiles.yml", {NAME: {"target": "dev", "outputs": {"dev": target}}})
+    return role
+
+
+def functions(project: SnowflakeProject) -> dict[str, str]:
+    """Return the functions of the package's schema with their arguments, and their comments."""
+    rows = project.rows("show user functions in schema tf_embeddings")
+    return {str(row[8]).partition(" RETURN")[0].lower(): str(row[9]) for row in rows}
+
+
+def files(project: SnowflakeProject) -> list[str]:
+    return sorted(str(row[0]) for row in project.rows("list @tf_embeddings.models"))
+
+
+def place(artefact: Artefact) -> str:
+    return f"models/{artefact.path.relative_to(artefact.stage).as_posix()}"
+
+
+def changes(run: Run) -> list[str]:
+    """Return the statements of a run that change something."""
+    reads = ("select", "show", "list", "describe")
+    return [one for one in run.statements if not one.lower().startswith(reads)]
+
+
+def table(run: Run) -> list[list[str]]:
+    """Return the rows of status' table: six cells, and its last column's text."""
+    start = next(place for place, line in enumerate(run.said) if line.startswith("model "))
+    header = run.said[start]
+    starts = [header.index(name) for name in header.split()]
+    ends = [*starts[1:], None]
+    return [
+        [line[begin:end].strip() for begin, end in zip(starts, ends, strict=True)]
+        for line in run.said[start + 1 :]
+    ]
+
+
+def test_verify_creates_the_check_function_once(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    first = operation(project, "verify", tolerance="1e-5")
+    again = operation(project, "verify")
+
+    assert first.success, first.errors
+    assert again.success, again.errors
+    for run in (first, again):
+        [line] = run.said
+        assert line.startswith(
+            f"lengths {lengths.version} {lengths.build}: 3 texts, largest difference 0 "
+            "(tolerance 1e-05), TensorFlow 2."
+        )
+        assert all(word in line for word in ("Python 3.", "NumPy ", "memory"))
+    [(name, comment)] = functions(project).items()
+    assert name.startswith(f"tf_embeddings_verify_lengths_{lengths.build}_")
+    assert name.endswith("()")
+    assert comment.startswith("tf_embeddings: check of model lengths, version ")
+    assert len(changes(first)) == 1
+    assert changes(again) == []
+
+
+def test_verify_fails_beyond_the_tolerance_and_says_what_to_do(
+    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+) -> None:
+    project.put(tampered)
+    set_vars(project, tampered, lengths)
+    run = operation(project, "verify")
+    tolerant = operation(project, "verify", tolerance=0.01, model="tampered")
+
+    assert not run.success
+    assert (
+        f"verify: model 'tampered' (version {tampered.version}, build {tampered.build}) gives "
+        "other vectors than when it was built: a component differs by 0.001, more than the "
+        "tolerance of 1e-05, on TensorFlow 2."
+    ) in run.output
+    assert f"or stage it again with: {STAGE_IT.format('tampered')}" in run.output
+    assert [line.split()[0] for line in run.said] == ["tampered", "lengths"]
+    assert tolerant.success, tolerant.errors
+
+
+def test_verify_of_what_is_not_staged_creates_nothing(
+    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artefact
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", local_snowflake)
+    set_vars(project, lengths)
+    without_schema = operation(project, "verify")
+    project.execute("create schema tf_embeddings")
+    project.execute("create stage tf_embeddings.models")
+    without_file = operation(project, "verify")
+    project.put(lengths)
+    set_vars(project, lengths, models={"lengths": {**lengths.pin(), "version": "v0123456789ab"}})
+    wrong_version = operation(project, "verify")
+
+    says = f"verify: model 'lengths' (version {lengths.version}, build {lengths.build}) is not on "
+    stage = f"stage {project.name}.tf_embeddings.models."
+    assert (
+        f"{says}{stage} Schema {project.name}.tf_embeddings does not exist, or the role of this "
+        f"target may not see it. Stage it with: {STAGE_IT.format('lengths')}"
+    ) in without_schema.output
+    assert f"{says}{stage} Stage it with: {STAGE_IT.format('lengths')}" in without_file.output
+    assert f"as version {lengths.version}. Correct the pin." in wrong_version.output
+    for run in (without_schema, without_file, wrong_version):
+        assert not run.success
+        assert changes(run) == []
+
+
+def test_verify_by_a_role_that_may_only_use_the_check_function(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    assert operation(project, "verify").success
+    [check] = functions(project)
+    new_role(
+        project,
+        f"usage on schema {project.name}.tf_embeddings",
+        f"usage on function {project.name}.tf_embeddings.{check}",
+    )
+    set_vars(project, lengths, manage=False)
+    run = operation(project, "verify")
+
+    assert run.success, run.errors
+    assert len(run.said) == 1
+    assert changes(run) == []
+
+
+def test_verify_creates_its_function_although_another_role_manages(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    new_role(
+        project,
+        f"usage, create function on schema {project.name}.tf_embeddings",
+        f"read on stage {project.name}.tf_embeddings.models",
+    )
+    set_vars(project, lengths, manage=False)
+    run = operation(project, "verify")
+
+    assert run.success, run.errors
+    assert len(changes(run)) == 1
+
+
+def test_what_the_staging_cli_asks_creates_the_function_and_grants_it(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    role = f"analyst_{secrets.token_hex(4)}"
+    project.execute(f"create role {role}")
+    set_vars(project, grants=[role], manage=False)  # no pin
+    run = operation(project, "_verify_staged", model="lengths", pin=lengths.pin())
+    again = operation(project, "_verify_staged", model="lengths", pin=lengths.pin())
+
+    assert run.success, run.errors
+    [line] = [text for text in run.printed if text.startswith("tf_embeddings_answer ")]
+    answer = json.loads(line.removeprefix("tf_embeddings_answer "))
+    assert answer["problem"] is None
+    assert answer["report"]["texts"] == 3
+    assert len(functions(project)) == 2
+    assert [one for one in changes(run) if one.startswith("grant usage on function")]
+    assert changes(again) == []
+
+
+def test_what_the_staging_cli_asks_creates_no_function_that_differs(
+    project: SnowflakeProject, tampered: Artefact
+) -> None:
+    pin = project.put(tampered)
+    run = operation(project, "_verify_staged", model="tampered", pin=pin)
+
+    assert run.success, run.errors
+    assert [name for name in functions(project) if "verify" not in name] == []
+
+
+def test_status_of_a_database_without_anything(
+    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artefact
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", local_snowflake)
+    nothing_pinned = operation(project, "status")
+    set_vars(project, lengths)
+    pinned = operation(project, "status")
+    project.execute("create schema tf_embeddings")
+    without_stage = operation(project, "status")
+
+    may_not_see = "does not exist, or the role of this target may not see it."
+    assert nothing_pinned.success, nothing_pinned.errors
+    assert nothing_pinned.said == [
+        f"Target dev (snowflake): stage {project.name}.tf_embeddings.models.",
+        f"Schema {project.name}.tf_embeddings {may_not_see}",
+        "No model is pinned in var tf_embeddings_models.",
+    ]
+    assert not pinned.success
+    assert not without_stage.success
+    assert f"Stage {project.name}.tf_embeddings.models {may_not_see}" in without_stage.said
+    row = ["lengths", lengths.version, lengths.build, "yes", "?", "no"]
+    not_staged = f"not staged: {STAGE_IT.format('lengths')}"
+    assert table(pinned) == table(without_stage) == [[*row, not_staged]]
+    assert "status: 1 of 1 pinned models cannot run: lengths." in pinned.output
+    for run in (nothing_pinned, pinned, without_stage):
+        assert changes(run) == []
+
+
+def test_status_before_and_after_the_first_run(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    before = operation(project, "status")
+    project.dbt("run", "--empty")
+    after = operation(project, "status")
+
+    size = f"{lengths.path.stat().st_size / 1000:.1f} kB"
+    row = ["lengths", lengths.version, lengths.build, "yes", size]
+    assert before.success, before.errors
+    assert table(before) == [[*row, "no", "ok: the next run creates the function"]]
+    assert after.success, after.errors
+    assert table(after) == [[*row, "yes", "ok"]]
+    assert changes(before) == changes(after) == []
+
+
+def test_status_says_what_differs(
+    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+) -> None:
+    project.dbt("run", "--empty")
+    project.put(tampered)
+    [function] = functions(project)
+    wrong = {**lengths.pin(), "version": "v0123456789ab"}
+    set_vars(project, models={"lengths": wrong}, max_batch_size=64)
+    run = operation(project, "status")
+
+    assert not run.success
+    pinned, function_row, file_row = table(run)
+    assert pinned[-1] == (
+        f"wrong pin: its build is staged as version {lengths.version}; correct the pin"
+    )
+    assert function_row == [
+        *("lengths", lengths.version, lengths.build, "yes", "", "yes"),
+        f"made with other settings: {project.name}.tf_embeddings.{function}",
+    ]
+    assert file_row[:4] == ["tampered", tampered.version, tampered.build, "no"]
+    assert file_row[-1].startswith("no pin names it: '@")
+
+
+def test_status_of_a_pin_whose_file_is_gone_from_under_its_function(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    project.dbt("run", "--empty")
+    project.execute(f"remove @tf_embeddings.{place(lengths)}")
+    run = operation(project, "status")
+
+    assert not run.success
+    assert table(run)[0][4:] == ["no", "yes", f"not staged: {STAGE_IT.format('lengths')}"]
+
+
+def test_status_by_a_role_that_may_only_read(project: SnowflakeProject, lengths: Artefact) -> None:
+    new_role(
+        project,
+        f"usage on schema {project.name}.tf_embeddings",
+        f"read on stage {project.name}.tf_embeddings.models",
+    )
+    set_vars(project, lengths, manage=False)
+    run = operation(project, "status")
+
+    assert not run.success
+    assert table(run)[0][5:] == [
+        "no",
+        f"no function: let a role that may create it run: {STAGE_IT.format('lengths')} --verify",
+    ]
+
+
+def test_status_by_a_role_that_may_only_use_the_function(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    project.dbt("run", "--empty")
+    [function] = functions(project)
+    new_role(
+        project,
+        f"usage on schema {project.name}.tf_embeddings",
+        f"usage on function {project.name}.tf_embeddings.{function}",
+    )
+    set_vars(project, lengths, manage=False)
+    run = operation(project, "status")
+
+    assert run.success, run.errors
+    assert table(run)[0][3:] == ["yes", "?", "yes", "ok"]
+
+
+def test_drop_unused_lists_and_changes_nothing(
+    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+) -> None:
+    project.dbt("run", "--empty")
+    [function] = functions(project)
+    pin = project.put(tampered)
+    set_vars(project, models={"tampered": pin})
+    run = operation(project, "drop_unused")
+
+    schema = f"{project.name}.tf_embeddings"
+    assert run.success, run.errors
+    assert run.said == [
+        f"unused: function {schema}.{function} (no pin names it)",
+        f"unused: file '@{schema}.{place(lengths)}' (no pin names it)",
+        "Nothing was dropped. The pins and the settings of another project or target may name what "
+        "these do not: look, then drop with --args '{drop: true}'.",
+    ]
+    assert changes(run) == []
+
+
+def test_drop_unused_drops_functions_and_then_files(
+    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+) -> None:
+    assert operation(project, "verify").success
+    project.dbt("run", "--empty")
+    set_vars(project, models={"tampered": project.put(tampered)})
+    project.dbt("run", "--empty")
+    kept = [name for name in functions(project) if "tampered" in name]
+    run = operation(project, "drop_unused", drop=True)
+    again = operation(project, "drop_unused", drop=True)
+
+    assert run.success, run.errors
+    assert [one.split()[0] for one in changes(run)] == ["drop", "drop", "remove"]
+    assert [line.split(": ")[0] for line in run.said] == ["dropped"] * 3
+    assert [*functions(project)] == kept
+    assert files(project) == [place(tampered)]
+    assert again.success, again.errors
+    assert again.said == [f"Nothing is unused in stage {project.name}.tf_embeddings.models."]
+    assert changes(again) == []
+
+
+def test_drop_unused_keeps_the_functions_and_files_of_pins(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    assert operation(project, "verify").success
+    project.dbt("run", "--empty")
+    before = functions(project), files(project)
+    run = operation(project, "drop_unused", drop=True)
+
+    assert run.success, run.errors
+    assert len(before[0]) == 2
+    assert (functions(project), files(project)) == before
+
+
+def test_drop_unused_drops_a_pinned_builds_function_of_other_settings_alone(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    project.dbt("run", "--empty")
+    [before] = functions(project)
+    set_vars(project, lengths, max_batch_size=64)
+    project.dbt("run", "--empty")
+    run = operation(project, "drop_unused", drop=True)
+
+    assert run.success, run.errors
+    assert run.said == [
+        f"dropped: function {project.name}.tf_embeddings.{before} (made with other settings)"
+    ]
+    assert before not in functions(project)
+    assert len(functions(project)) == 1
+    assert files(project) == [place(lengths)]
+
+
+def create_sql_function(project: SnowflakeProject, signature: str, comment: str) -> str:
+    """Create a function of a user's in the package's schema; return its name and arguments."""
+    project.execute(
+        f"create function tf_embeddings.{signature} returns object language python "
+        f"runtime_version = '3.11' comment = '{comment}' "
+        "artifact_repository = snowflake.snowpark.pypi_shared_repository handler = 'f' as $$\n"
+        "def f(*texts):\n    return {}\n$$"
+    )
+    return signature.replace("text varchar", "varchar")
+
+
+def test_drop_unused_leaves_alone_what_the_package_did_not_make(
+    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+) -> None:
+    ours = "tf_embeddings: model m, version v0123456789ab, build b0123456789ab"
+    built = f"{OTHER_BUILD}_01234567"
+    kept = [
+        create_sql_function(project, f"tf_embeddings_a_{built}(text varchar)", "a copy of mine"),
+        create_sql_function(project, "tf_embeddings_helper(text varchar)", ours),
+        create_sql_function(project, f"tf_embeddings_b_{built}(text varchar, k number)", ours),
+        create_sql_function(project, f"my_embeddings_c_{built}(text varchar)", ours),
+        create_sql_function(project, f"tf_embeddings_verify_d_{built}(text number)", ours),
+    ]
+    gone = [
+        create_sql_function(project, f"tf_embeddings_e_{built}(text varchar)", ours),
+        create_sql_function(project, f"tf_embeddings_verify_e_{built}()", ours),
+        create_sql_function(project, f"tf_embeddings_verify_f_{built}(text varchar)", ours),
+    ]
+    mine = [
+        "a/v0123456789ab/a-b0123456789ab.zip",  # its function is not the package's
+        "notes.txt",
+        "old/e/v0123456789ab/e-b0123456789ab.zip",
+        "e/v0123456789ab/f-b0123456789ab.zip",
+        "e/v0123456789ab/e-b0123456789ab.zip.bak",
+        "e/v0123456789ab/e-b0123456789ab.zip",  # REMOVE would take the one above, too
+    ]
+    for path in (*mine, "f/v0123456789ab/f-b0123456789ab.zip"):
+        put(project, path)
+    run = operation(project, "drop_unused", drop=True)
+
+    assert run.success, run.errors
+    left = [name.replace(", k number", ", number") for name in kept]
+    left = [name.replace("text number", "number") for name in left]
+    assert sorted(functions(project)) == sorted(left)
+    assert files(project) == sorted([place(lengths), *(f"models/{path}" for path in mine)])
+    drops = [line for line in run.said if line.startswith("dropped: function")]
+    assert len(drops) == len(gone)
+    [alone] = [line for line in run.said if line.startswith("left alone")]
+    assert alone.endswith(
+        "e-b0123456789ab.zip' (no pin names it; other files have names that begin with its name)"
+    )
+
+
+def put(project: SnowflakeProject, path: str) -> None:
+    """Put a file of a user's on the stage."""
+    folder, _, name = path.rpartition("/")
+    project.write(f"files/{path}", "mine")
+    project.execute(
+        f"put 'file://{project.folder}/files/{folder}/{name}' "
+        f"@tf_embeddings.models/{folder} auto_compress = false"
+    )
+
+
+def test_drop_unused_keeps_the_file_of_a_function_that_it_may_not_drop(
+    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+) -> None:
+    project.dbt("run", "--empty")
+    [function] = functions(project)
+    pin = project.put(tampered)
+    new_role(
+        project,
+        f"usage on schema {project.name}.tf_embeddings",
+        f"usage on function {project.name}.tf_embeddings.{function}",
+        f"read, write on stage {project.name}.tf_embeddings.models",
+    )
+    set_vars(project, models={"tampered": pin})
+    run = operation(project, "drop_unused", drop=True)
+
+    assert not run.success
+    assert [*functions(project)] == [function]
+    assert place(lengths) in files(project)
+
+
+def test_drop_unused_drops_nothing_where_nothing_is_pinned(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    set_vars(project)
+    run = operation(project, "drop_unused", drop=True)
+
+    assert not run.success
+    assert (
+        "drop_unused: var tf_embeddings_models has no models, so everything would be dropped."
+    ) in run.output
+    assert files(project) == [place(lengths)]
+
+
+def test_drop_unused_refuses_where_another_role_manages(
+    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+) -> None:
+    set_vars(project, tampered, manage=False)
+    run = operation(project, "drop_unused", drop=True)
+
+    assert not run.success
+    assert "drop_unused: var tf_embeddings_manage is false" in run.output
+    assert files(project) == [place(lengths)]
+
+
+def test_the_operations_take_any_names(
+    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artefact, tampered: Artefact
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", local_snowflake, files=EMBEDDED)
+    schema, stage = """My "odd" schema's""", "The Models; or 'files'"
+    quoted = ['"' + name.replace('"', '""') + '"' for name in (schema, stage)]
+    project.execute(f"create schema {quoted[0]}")
+    project.execute(f"create stage {'.'.join(quoted)}")
+    for artefact in (lengths, tampered):
+        path = f"@{project.name}.{'.'.join(quoted)}/{artefact.model}/{artefact.version}/"
+        path = path.replace("'", "\\'")
+        project.execute(f"put 'file://{artefact.path}' '{path}' auto_compress = false")
+    set_vars(project, tampered, lengths, schema=schema, stage=stage, default_model="tampered")
+    project.dbt("run", "--empty")
+    verify = operation(project, "verify", model="lengths")
+    set_vars(project, lengths, schema=schema, stage=stage)
+    status = operation(project, "status")
+    drop = operation(project, "drop_unused", drop=True)
+    again = operation(project, "drop_unused", drop=True)
+
+    assert verify.success, verify.errors
+    assert status.success, status.errors
+    assert [row[0] for row in table(status)] == ["lengths", "tampered", "tampered"]
+    assert drop.success, drop.errors
+    assert len(drop.said) == 2
+    assert again.success, again.errors
+    assert again.said[0].startswith("Nothing is unused")
