@@ -1,0 +1,44 @@
+"""The script for the open points is SQL that runs: on the local Snowflake, with its answers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from snowflake.connector.errors import ProgrammingError
+from snowflake.connector.util_text import split_statements
+from snowflake_projects import MODULE, LocalSnowflake, serve
+
+SCRIPT = (MODULE / "open_points.sql").read_text(encoding="utf-8")
+STATEMENTS = [
+    statement
+    for statement, _ in split_statements(io.StringIO(SCRIPT), remove_comments=True)
+    if statement.strip()
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LocalSnowflake]:
+    with serve() as server:
+        server.execute("create database analytics")
+        server.execute("create schema analytics.tf_embeddings")
+        server.execute("create stage analytics.tf_embeddings.models")
+        yield server
+
+
+def test_every_statement_runs_but_the_one_that_asks_for_an_error(server: LocalSnowflake) -> None:
+    refused = []
+    answers = []
+    with server.connect(database="analytics") as connection:
+        for statement in STATEMENTS:
+            try:
+                answers.append(connection.cursor().execute(statement).fetchall())  # pyright: ignore
+            except ProgrammingError as error:
+                refused.append(str(error))
+
+    assert len(STATEMENTS) == 13
+    [refusal] = refused
+    assert "Remote file '@models/no/such/file.zip' was not found" in refusal
+    assert [("NAType, dtype string",), ("str, dtype string",)] in answers
+    assert [(pytest.approx(1),)] in answers
