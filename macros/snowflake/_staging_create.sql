@@ -1,16 +1,21 @@
 {% macro _staging_create(role) %}
-  {# Creates the schema and the stage, which a first upload comes before the first run for. #}
+  {#
+    Creates the stage, and the schema if it is missing, as the hook does: a first upload comes before
+    the first run. CREATE SCHEMA IF NOT EXISTS asks for its privilege even where there is a schema.
+  #}
   {% if not tf_embeddings._settings().manage %}
     {{ return('') }}
   {% endif %}
   {% set schema, stage = tf_embeddings._create_stage() %}
   {% set database = tf_embeddings._identifier(tf_embeddings._settings().database) %}
   {% set to_role = ' to role ' ~ role %}
-  {% do tf_embeddings._staging_query(
-    schema,
-    'Creating schema ' ~ tf_embeddings._schema_name(),
-    next='Let its owner run: grant usage, create schema on database ' ~ database ~ to_role
-  ) %}
+  {% if not tf_embeddings._staging_has_schema(role) %}
+    {% do tf_embeddings._staging_query(
+      schema,
+      'Creating schema ' ~ tf_embeddings._schema_name(),
+      next='Let its owner run: grant usage, create schema on database ' ~ database ~ to_role
+    ) %}
+  {% endif %}
   {% do tf_embeddings._staging_query(
     stage,
     'Creating stage ' ~ tf_embeddings._stage_name(),

@@ -1,20 +1,10 @@
 {% macro _staging_stage(role) %}
   {#
-    The stage as SHOW STAGES has it, or none where the role sees no such stage. LIKE takes _ and %
-    for wildcards, so the names are compared here.
+    The stage as SHOW STAGES has it, or none where the role sees no such stage.
     https://docs.snowflake.com/en/sql-reference/sql/show-stages
   #}
   {% set settings = tf_embeddings._settings() %}
-  {% set database = tf_embeddings._identifier(settings.database) %}
-  {% set schemas = tf_embeddings._staging_query(
-    'show schemas like ' ~ tf_embeddings._stored_literal(settings.schema) ~ ' in database '
-    ~ database,
-    'Looking into database ' ~ database,
-    next='Name another one in var tf_embeddings_database, or let its owner run: grant usage on '
-    ~ 'database ' ~ database ~ ' to role ' ~ role
-  ) %}
-  {% set schema = tf_embeddings._stored_name(settings.schema) %}
-  {% if schema not in schemas | map(attribute='name') %}
+  {% if not tf_embeddings._staging_has_schema(role) %}
     {{ return(none) }}
   {% endif %}
 

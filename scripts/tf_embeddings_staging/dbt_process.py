@@ -72,18 +72,26 @@ class MacroError(StagingError):
 
 
 def run_macro(
-    options: DbtOptions, macro: str, arguments: Mapping[str, Any] | None = None
+    options: DbtOptions, macro: str, arguments: Mapping[str, Any], *, log_file: bool = True
 ) -> dict[str, Any]:
     """Run a macro of the package, and return its answer.
+
+    Args:
+        options: dbt's own flags.
+        macro: its name.
+        arguments: as JSON has them.
+        log_file: whether dbt writes logs/dbt.log. What a broken upload says holds addresses that
+            are good for an upload.
 
     Raises:
         MacroError: dbt fails, in one sentence; only one of our own macros may show lines to copy.
         StagingError: dbt, or this package in the project, is not installed.
     """
     name = f"tf_embeddings.{macro}"
-    command = ["run-operation", name, *options.flags()]
-    if arguments:
-        command += ["--args", json.dumps(arguments, ensure_ascii=False)]
+    given = json.dumps(arguments, ensure_ascii=False)
+    command = ["run-operation", name, "--args", given, *options.flags()]
+    if not log_file:
+        command += ["--log-level-file", "none"]
     told = _run_dbt(command)
     for _ in range(_RETRIES):
         if not any(_LOCKED in error for error in told["errors"]):
@@ -119,9 +127,14 @@ def _run_dbt(command: list[str]) -> dict[str, Any]:
     raise StagingError(f"dbt ended without an answer (exit code {code}).")
 
 
+def without_signatures(text: str) -> str:
+    """Return a text whose presigned addresses are good for nothing any more."""
+    return _SIGNATURE.sub(r"\1?...", text)
+
+
 def _error(message: str, step: Mapping[str, Any]) -> MacroError:
     """Return the error of a macro whose last step was this one."""
-    text = _SIGNATURE.sub(r"\1?...", _PREFIX.sub("", message, count=1))
+    text = without_signatures(_PREFIX.sub("", message, count=1))
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if not _HEADLINE.fullmatch(line)]
     if said and said[0].startswith(_OURS):

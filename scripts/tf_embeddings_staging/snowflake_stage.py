@@ -35,6 +35,7 @@ def put(artefact: Artefact, dbt: DbtOptions, *, dry_run: bool) -> Outcome:
                 "bytes": artefact.path.stat().st_size,
                 "dry_run": dry_run,
             },
+            log_file=False,
         )
     return Outcome(answer["place"], answer["was_there"])
 

@@ -1,0 +1,613 @@
+"""stage_model.py against Snowflake: what it checks, what it sends, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import makers
+import pytest
+import yaml
+from rich.console import Console
+from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
+from test_staging_cli import SCRIPT, stage_model
+from tf_embeddings_staging.build import Artefact, build
+from tf_embeddings_staging.dbt_process import without_signatures
+from tf_embeddings_staging.progress import Bar, Report
+from tf_embeddings_staging.sources import Folder
+from tf_embeddings_staging.upload_progress import ChunkListener, Upload
+
+ANACONDA = "snowflake.snowpark.anaconda_shared_repository"
+PYPI = "snowflake.snowpark.pypi_shared_repository"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A SavedModel, and its artefact in a cache: a run of the CLI builds nothing."""
+
+    folder: Path
+    cache: Path
+    artefact: Artefact
+
+    @property
+    def path(self) -> str:
+        """Where it belongs on a stage."""
+        return self.artefact.place.as_posix()
+
+    @property
+    def size(self) -> int:
+        return self.artefact.path.stat().st_size
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    folder = tmp_path_factory.mktemp("source") / "model"
+    cache = tmp_path_factory.mktemp("cache")
+    makers.save_text_model(folder)
+    return Source(folder, cache, build(Folder(folder), "strings", cache, Report()))
+
+
+@pytest.fixture
+def project(tmp_path: Path, local_snowflake: LocalSnowflake) -> SnowflakeProject:
+    return make_snowflake_project(tmp_path / "project", local_snowflake)
+
+
+@pytest.fixture
+def own_snowflake() -> Iterator[LocalSnowflake]:
+    """A server of the test's own: what it breaks stays broken."""
+    with serve() as server:
+        yield server
+
+
+def stage(
+    project: SnowflakeProject, source: Source, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    cache = {"TF_EMBEDDINGS_CACHE": str(source.cache)}
+    named = [source.folder, "--name", "strings", *arguments]
+    return stage_model(project, *named, **{**cache, **environment})
+
+
+def start(project: SnowflakeProject, source: Source) -> subprocess.Popen[str]:
+    """Start the CLI as the leader of a group, so that it can be killed with its children."""
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, str(source.folder), "--name", "strings"],
+        cwd=project.folder,
+        env={**os.environ, "TF_EMBEDDINGS_CACHE": str(source.cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """What the CLI said last."""
+    assert done.returncode == 1, done.stderr
+    _, found, said = done.stderr.partition("stage_model: ")
+    assert found, done.stderr
+    return said.removesuffix("\n")
+
+
+def files(project: SnowflakeProject, stage: str = "tf_embeddings.models") -> dict[str, int]:
+    """What is on the stage: path -> bytes."""
+    rows = project.rows(f"list @{stage}")
+    return {str(row[0]).partition("/")[2]: int(row[1]) for row in rows}
+
+
+def schemas(project: SnowflakeProject) -> list[str]:
+    return [str(row[1]) for row in project.rows(f"show schemas in database {project.name}")]
+
+
+def call(server: LocalSnowflake, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401
+    """Call what the server has for tests."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}/local/{path}",
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def uploads(server: LocalSnowflake) -> int:
+    """How many files the server has been sent."""
+    return len(call(server, "GET", "counters")["puts"])
+
+
+def set_vars(project: SnowflakeProject, **variables: object) -> None:
+    project.configure(vars={f"tf_embeddings_{name}": value for name, value in variables.items()})
+
+
+def new_role(project: SnowflakeProject, *grants: str) -> str:
+    """Create a role that has these grants, and let the project's target use it."""
+    role = f"stager_{secrets.token_hex(4)}"
+    project.execute(f"create role {role}")
+    project.execute(f"grant role {role} to user tester")
+    for grant in grants:
+        project.execute(f"grant {grant} to role {role}")
+    use(project, role=role)
+    return role
+
+
+def use(project: SnowflakeProject, **keys: object) -> None:
+    """Change keys of the project's target."""
+    profiles = yaml.safe_load((project.folder / "profiles.yml").read_text())
+    profiles["a_project"]["outputs"]["dev"].update(keys)
+    project.write_yaml("profiles.yml", profiles)
+
+
+def test_a_dry_run_then_a_run_then_the_same_again(
+    project: SnowflakeProject, source: Source
+) -> None:
+    place = f"@{project.name}.tf_embeddings.models/{source.path}"
+    before = uploads(project.server)
+
+    dry = stage(project, source, "--dry-run", "--write")
+    assert dry.returncode == 0, dry.stderr
+    assert f"Dry run: strings would be put to {place}\n" in dry.stderr
+    assert "TF_EMBEDDINGS" not in schemas(project)
+    assert uploads(project.server) == before
+
+    first = stage(project, source, "--write")
+    assert first.returncode == 0, first.stderr
+    assert "Uploading 0.1 MB to the stage ...\n" in first.stderr
+    assert f"strings is staged: {place}\n" in first.stderr
+    assert files(project) == {source.path: source.size}
+    assert uploads(project.server) == before + 1
+    pins = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
+    assert pins == yaml.safe_load(first.stdout)["vars"]
+    assert pins["tf_embeddings_models"]["strings"] == source.artefact.pin()
+
+    second = stage(project, source, "--write")
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    assert f"strings is staged already: {place}\n" in second.stderr
+    assert "Uploading" not in second.stderr
+    assert uploads(project.server) == before + 1
+
+    dry_again = stage(project, source, "--dry-run")
+    assert f"strings is staged already: {place}\n" in dry_again.stderr
+
+
+def test_the_hook_finds_schema_and_stage_as_it_would_make_them(
+    project: SnowflakeProject, source: Source
+) -> None:
+    assert stage(project, source).returncode == 0
+    (row,) = project.rows("show stages in schema tf_embeddings")
+    assert "INTERNAL NO CSE" in row
+    assert "tf_embeddings: artefacts of embedding models" in row
+
+
+def test_client_side_encryption_makes_the_file_longer(
+    project: SnowflakeProject, source: Source
+) -> None:
+    set_vars(project, stage_encryption="SNOWFLAKE_FULL")
+    first = stage(project, source)
+    assert first.returncode == 0, first.stderr
+    assert files(project) == {source.path: source.size // 16 * 16 + 16}
+    sent = uploads(project.server)
+    assert "is staged already" in stage(project, source).stderr
+    assert uploads(project.server) == sent
+
+
+def put_by_hand(project: SnowflakeProject, source: Source, content: bytes, folder: Path) -> None:
+    """Put other bytes where the artefact belongs."""
+    project.execute("create schema if not exists tf_embeddings")
+    project.execute(
+        "create stage if not exists tf_embeddings.models encryption = (type = 'SNOWFLAKE_SSE')"
+    )
+    file = folder / source.artefact.path.name
+    file.write_bytes(content)
+    place = f"@{project.name}.tf_embeddings.models/{Path(source.path).parent}/"
+    project.execute(f"put 'file://{file}' '{place}' auto_compress = false")
+
+
+def test_a_file_of_another_size_is_replaced(
+    project: SnowflakeProject, source: Source, tmp_path: Path
+) -> None:
+    put_by_hand(project, source, b"half", tmp_path)
+    assert files(project) == {source.path: 4}
+    done = stage(project, source)
+    assert done.returncode == 0, done.stderr
+    assert "strings is staged: @" in done.stderr
+    assert files(project) == {source.path: source.size}
+
+
+def test_a_file_of_another_size_that_a_function_runs_is_left(
+    project: SnowflakeProject, source: Source, tmp_path: Path
+) -> None:
+    assert stage(project, source, "--write").returncode == 0
+    project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'hello'\") }} as embedding")
+    run = project.dbt("run")
+    assert run.success, run.output
+    project.execute(f"remove @tf_embeddings.models/{source.path}")
+    put_by_hand(project, source, b"half", tmp_path)
+
+    said = sentence(stage(project, source))
+    name = rf"TF_EMBEDDINGS_STRINGS_{source.artefact.build.upper()}_"
+    place = f"@{project.name}.tf_embeddings.models/{source.path}"
+    assert said.startswith(f"{place} has 4 bytes instead of {source.size}, and function {name}")
+    assert files(project) == {source.path: 4}
+
+    project.execute(said[said.index("drop function") :])
+    assert stage(project, source).returncode == 0
+    assert files(project) == {source.path: source.size}
+
+
+def test_an_upload_that_breaks_is_a_sentence_and_the_next_run_ends_well(
+    project: SnowflakeProject, source: Source
+) -> None:
+    call(project.server, "POST", "faults", {"name": "put_breaks_halfway"})
+    said = sentence(stage(project, source))
+    assert said.startswith(
+        f"Putting the artefact on stage {project.name}.tf_embeddings.models failed: "
+    )
+    assert "\n" not in said
+    assert files(project)[source.path] < source.size
+    assert "/local/upload/" not in (project.folder / "logs/dbt.log").read_text()
+
+    done = stage(project, source)
+    assert done.returncode == 0, done.stderr
+    assert files(project) == {source.path: source.size}
+
+
+@pytest.mark.parametrize("children", ["killed too", "left alone"])
+def test_killed_at_any_moment_the_next_run_ends_well(
+    project: SnowflakeProject, source: Source, children: str
+) -> None:
+    for moment in ("Asking dbt", "strings: built", "Looking at the stage", "Uploading"):
+        process = start(project, source)
+        assert process.stderr
+        assert any(line.startswith(moment) for line in process.stderr), moment
+        if children == "killed too":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        process.communicate()  # until the last of them that writes has ended
+
+    done = stage(project, source)
+    assert done.returncode == 0, done.stderr
+    assert files(project) == {source.path: source.size}
+
+
+def test_two_at_once_end_well(project: SnowflakeProject, source: Source) -> None:
+    runs = [start(project, source) for _ in range(2)]
+    outputs = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+    assert files(project) == {source.path: source.size}
+
+
+def test_a_role_without_the_database(project: SnowflakeProject, source: Source) -> None:
+    role = new_role(project)
+    assert sentence(stage(project, source)) == (
+        f"Creating schema {project.name}.tf_embeddings failed: Database '{project.name.upper()}' "
+        f"does not exist or not authorized. Let its owner run: grant usage, create schema on "
+        f"database {project.name} to role {role.upper()}"
+    )
+
+
+def test_each_missing_grant_is_named_and_the_last_one_is_enough(
+    project: SnowflakeProject, source: Source
+) -> None:
+    """Follow the sentences, one after the other, as a user would."""
+    role = new_role(project, f"usage on database {project.name}").upper()
+    schema = f"{project.name}.tf_embeddings"
+
+    said = sentence(stage(project, source))
+    assert said == (
+        f"Creating schema {schema} failed: Insufficient privileges to operate on database "
+        f"'{project.name.upper()}'. Let its owner run: grant usage, create schema on database "
+        f"{project.name} to role {role}"
+    )
+
+    project.execute(f"create schema {schema}")
+    project.execute(f"grant usage on schema {schema} to role {role}")
+    said = sentence(stage(project, source))
+    assert said.startswith(f"Creating stage {schema}.models failed: Insufficient privileges")
+    assert said.endswith(
+        f"Let the schema's owner run: grant usage, create stage, create function on schema "
+        f"{schema} to role {role}"
+    )
+
+    project.execute(f"create stage {schema}.models encryption = (type = 'SNOWFLAKE_SSE')")
+    project.execute(f"grant read on stage {schema}.models to role {role}")
+    said = sentence(stage(project, source))
+    assert said.startswith(f"Putting the artefact on stage {schema}.models failed: ")
+    grant = f"grant read, write on stage {schema}.models to role {role}"
+    assert said.endswith(f"Let its owner run: {grant}")
+
+    project.execute(grant)
+    assert stage(project, source).returncode == 0
+    assert files(project) == {source.path: source.size}
+
+
+def test_a_stage_that_others_manage_is_not_created(
+    project: SnowflakeProject, source: Source
+) -> None:
+    role = new_role(project, f"usage on database {project.name}").upper()
+    set_vars(project, manage=False)
+    said = sentence(stage(project, source))
+    stage_name = f"{project.name}.tf_embeddings.models"
+    assert said.startswith(
+        f"role {role} sees no stage {stage_name}, and var tf_embeddings_manage is false, so it is "
+        f"not created here. Let a role that may create it run:\ncreate schema if not exists "
+    )
+
+    for statement in said.splitlines()[1:]:
+        project.execute(statement.removesuffix(";"))
+    done = stage(project, source)
+    assert done.returncode == 0, done.stderr
+    assert files(project) == {source.path: source.size}
+
+
+@pytest.mark.parametrize(("repository", "other"), [(PYPI, ANACONDA), (ANACONDA, PYPI)])
+def test_a_role_that_may_not_use_the_repository(
+    tmp_path: Path, own_snowflake: LocalSnowflake, source: Source, repository: str, other: str
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", own_snowflake)
+    set_vars(project, artifact_repository=repository)
+    user = f"SNOWFLAKE.{'PYPI' if repository == PYPI else 'ANACONDA'}_REPOSITORY_USER"
+    project.execute(f"revoke database role {user} from role public")
+    role = new_role(
+        project,
+        f"usage on database {project.name}",
+        f"create schema on database {project.name}",
+    )
+    assert sentence(stage(project, source)) == (
+        f"role {role.upper()} may not use {repository}, where the function's Python packages come "
+        f"from. Let ACCOUNTADMIN run: grant database role {user} to role {role.upper()}; or set "
+        f"var tf_embeddings_artifact_repository to another one, such as {other}."
+    )
+
+    project.execute(f"grant database role {user} to role {role}")
+    assert stage(project, source, "--dry-run").returncode == 0
+
+
+def test_terms_that_nobody_accepted(
+    tmp_path: Path, own_snowflake: LocalSnowflake, source: Source
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", own_snowflake)
+    set_vars(project, artifact_repository=ANACONDA)
+    call(own_snowflake, "POST", "faults", {"name": "anaconda_terms_missing", "times": None})
+    assert sentence(stage(project, source)) == (
+        "this account has not accepted the terms of Anaconda, whose packages the function would "
+        "use. Let ORGADMIN accept them in Snowsight (Admin, Terms), or set var "
+        "tf_embeddings_artifact_repository to snowflake.snowpark.pypi_shared_repository."
+    )
+
+
+def test_a_package_that_anaconda_lacks_can_be_pinned_to_another_version(
+    project: SnowflakeProject, source: Source
+) -> None:
+    pinned = {**source.artefact.pin(), "packages": ["numpy", "tensorflow==9.9.9"]}
+    set_vars(project, artifact_repository=ANACONDA, models={"strings": pinned})
+    said = sentence(stage(project, source))
+    assert said.startswith(f"{ANACONDA} has no tensorflow==9.9.9 for Python 3.11 (it has: ")
+    assert "2.17.0" in said
+    assert said.endswith(
+        "). Pin another one under packages in dbt_project.yml, or set var "
+        "tf_embeddings_runtime_version, or tf_embeddings_artifact_repository to "
+        "snowflake.snowpark.pypi_shared_repository."
+    )
+
+    pinned["packages"] = ["numpy==1.26.4", "tensorflow==2.17.0"]
+    set_vars(project, artifact_repository=ANACONDA, models={"strings": pinned})
+    done = stage(project, source, "--write")
+    assert done.returncode == 0, done.stderr
+    written = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
+    assert written["tf_embeddings_models"]["strings"] == pinned
+
+
+def test_a_package_that_is_not_there_at_all(
+    tmp_path: Path, own_snowflake: LocalSnowflake, source: Source
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", own_snowflake)
+    set_vars(project, artifact_repository=ANACONDA)
+    call(own_snowflake, "POST", "faults", {"name": "package_missing:tensorflow", "times": None})
+    assert sentence(stage(project, source)).startswith(
+        f"{ANACONDA} has no tensorflow==2.17.0 for Python 3.11 (no version of it)."
+    )
+
+
+def test_names_with_spaces_quotes_and_mixed_case(project: SnowflakeProject, source: Source) -> None:
+    set_vars(project, schema="My 'own' schema", stage='The "models", staged')
+    first = stage(project, source)
+    assert first.returncode == 0, first.stderr
+    stage_name = f'{project.name}."My \'own\' schema"."The ""models"", staged"'
+    assert f"strings is staged: @{stage_name}/{source.path}\n" in first.stderr
+    (row,) = project.rows("show stages in schema \"My 'own' schema\"")
+    assert 'The "models", staged' in row
+    sent = uploads(project.server)
+    assert "is staged already" in stage(project, source).stderr
+    assert uploads(project.server) == sent
+
+
+def test_a_cache_whose_path_means_something_to_put(
+    project: SnowflakeProject, source: Source, tmp_path: Path
+) -> None:
+    cache = tmp_path / "it's [my] *cache*; $$"
+    cache.symlink_to(source.cache)
+    done = stage(project, source, TF_EMBEDDINGS_CACHE=str(cache))
+    assert done.returncode == 0, done.stderr
+    assert "built before" in done.stderr
+    assert files(project) == {source.path: source.size}
+
+
+def test_verify_embeds_in_the_warehouse(project: SnowflakeProject, source: Source) -> None:
+    done = stage(project, source, "--verify", "--write")
+    assert done.returncode == 0, done.stderr
+    build = source.artefact.build
+    assert f"strings {source.artefact.version} {build}: " in done.stderr
+    assert "largest difference " in done.stderr
+    assert "strings is verified.\n" in done.stderr
+
+
+def test_verify_and_dry_run_exclude_each_other(project: SnowflakeProject, source: Source) -> None:
+    done = stage(project, source, "--verify", "--dry-run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "stage_model: --verify needs the model on the stage, where --dry-run puts nothing.\n"
+    )
+
+
+def test_a_model_too_large_for_a_standard_warehouse_comes_with_a_warning(
+    project: SnowflakeProject, source: Source, tmp_path: Path
+) -> None:
+    measured = source.artefact.path.with_suffix(".json")
+    before = measured.read_text()
+    assert 2e8 < json.loads(before)["memory_bytes"] < 2**31
+    measured.write_text(json.dumps({"memory_bytes": 3 * 2**30}))
+    done = stage(project, source, "--dry-run")
+    measured.write_text(before)
+    assert (
+        "Warning: embedding a batch took 3.0 GiB of memory here, and each of the several processes "
+        "of a node takes as much. A standard warehouse has about 16 GB a node, whatever its size: "
+        "use a Snowpark-optimized one.\n"
+    ) in done.stderr
+    assert "Warning" not in stage(project, source, "--dry-run").stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"role": "nobody"}, "NOBODY"),
+        ({"database": "no_such_database"}, "no_such_database"),
+        ({"password": None}, "password"),
+    ],
+    ids=["role", "database", "password"],
+)
+def test_what_is_wrong_with_the_connection_is_one_sentence(
+    project: SnowflakeProject, source: Source, keys: dict[str, object], said: str
+) -> None:
+    use(project, **keys)
+    came = sentence(stage(project, source))
+    assert said.lower() in came.lower()
+    assert "\n" not in came
+    assert "Traceback" not in came
+
+
+def secret_profiles(folder: Path) -> dict[str, dict[str, object]]:
+    """Targets that log in with a password, an encrypted key, and a token; each is secret."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"Secret-passphrase-1"),
+    )
+    (folder / "key.p8").write_bytes(pem)
+    path = str(folder / "key.p8")
+    return {
+        "password": {"password": "Secret-password-1"},
+        "key": {
+            "password": None,
+            "private_key_path": path,
+            "private_key_passphrase": "{{ env_var('A_PASSPHRASE') }}",
+        },
+        "token": {"password": None, "authenticator": "oauth", "token": "Secret-token-1"},
+    }
+
+
+@pytest.mark.parametrize("method", ["password", "key", "token"])
+@pytest.mark.parametrize("outcome", ["works", "fails"])
+def test_no_secret_comes_out(
+    project: SnowflakeProject, source: Source, tmp_path: Path, method: str, outcome: str
+) -> None:
+    use(project, **secret_profiles(tmp_path)[method])
+    if outcome == "fails":
+        use(project, role="nobody")
+    debug = {"DBT_DEBUG": "1", "DBT_LOG_LEVEL_FILE": "debug", "A_PASSPHRASE": "Secret-passphrase-1"}
+    done = stage(project, source, **debug)
+    assert done.returncode == (0 if outcome == "works" else 1), done.stderr
+
+    written = {
+        path: path.read_bytes()
+        for folder in ("logs", "target")
+        for path in (project.folder / folder).rglob("*")
+        if path.is_file()
+    }
+    assert project.folder / "logs/dbt.log" in written
+    told = {"stdout": done.stdout.encode(), "stderr": done.stderr.encode(), **written}
+    assert [where for where, text in told.items() if b"Secret-" in text] == []
+
+
+def test_a_presigned_address_loses_its_signature() -> None:
+    said = "HTTPError('403 Forbidden for url: https://host/a/b.zip?X-Sig=Secret-1&e=2'), run again"
+    assert without_signatures(said) == (
+        "HTTPError('403 Forbidden for url: https://host/a/b.zip?...'), run again"
+    )
+
+
+class CountedBar(Bar):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.steps: list[int] = []
+
+    def expect(self, total: int) -> None:
+        self.total = total
+
+    def advance(self, count: int) -> None:
+        self.steps.append(count)
+
+
+def test_the_bar_moves_with_the_chunks_of_the_connector(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connector's own agent carries a file of several chunks; its log is not a contract."""
+    from snowflake.connector.file_transfer_agent import SnowflakeFileTransferAgent
+
+    file = tmp_path / "artefact.zip"
+    file.touch()
+    os.truncate(file, 65 * 2**20)  # more than the connector sends in one piece
+    stage_info = {"locationType": "LOCAL_FS", "location": str(tmp_path / "stage"), "creds": {}}
+    answer = {
+        "command": "UPLOAD",
+        "src_locations": [str(file)],
+        "stageInfo": stage_info,
+        "sourceCompression": "none",
+        "autoCompress": False,
+        "parallel": 1,
+    }
+
+    @dataclass
+    class Cursor:
+        connection: Any = None
+
+    bar = CountedBar()
+    listener = ChunkListener(bar, 65 * 2**20)
+    logger = logging.getLogger("snowflake.connector.file_transfer_agent")
+    logger.addHandler(listener)
+    cursor: Any = Cursor()
+    with caplog.at_level(logging.DEBUG, logger.name):
+        SnowflakeFileTransferAgent(cursor, "put", {"data": answer}).execute()
+    logger.removeHandler(listener)
+    assert bar.total == 65 * 2**20
+    assert len(bar.steps) == 17
+    assert sum(bar.steps) == bar.total
+
+
+def test_the_upload_is_shown_from_its_first_line_to_its_last() -> None:
+    console = Console(force_terminal=True, record=True, width=80)
+    logger = logging.getLogger("snowflake.connector.file_transfer_agent")
+    before = (logger.level, logger.propagate, list(logger.handlers))
+    with Upload(Report(console)) as upload:
+        upload.hear("another line")
+        upload.hear('tf_embeddings_upload {"bytes": 91000000}')
+        assert logger.isEnabledFor(logging.DEBUG)
+        upload.hear("tf_embeddings_uploaded")
+        assert (logger.level, logger.propagate, list(logger.handlers)) == before
+    assert "Uploading 91.0 MB to the stage: done" in console.export_text()
