@@ -18,12 +18,14 @@ from typing import Any
 import makers
 import pytest
 import yaml
+from dbt_projects import make_project
 from rich.console import Console
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
 from test_staging_cli import SCRIPT, stage_model
 from tf_embeddings_staging.build import Artefact, build
-from tf_embeddings_staging.dbt_process import without_signatures
+from tf_embeddings_staging.process import python_environment
 from tf_embeddings_staging.progress import Bar, Report
+from tf_embeddings_staging.redaction import without_secrets
 from tf_embeddings_staging.sources import Folder
 from tf_embeddings_staging.upload_progress import ChunkListener, Upload
 
@@ -543,11 +545,48 @@ def test_no_secret_comes_out(
     assert [where for where, text in told.items() if b"Secret-" in text] == []
 
 
-def test_a_presigned_address_loses_its_signature() -> None:
-    said = "HTTPError('403 Forbidden for url: https://host/a/b.zip?X-Sig=Secret-1&e=2'), run again"
-    assert without_signatures(said) == (
-        "HTTPError('403 Forbidden for url: https://host/a/b.zip?...'), run again"
+AZURE = (
+    "HTTPSConnectionPool(host='x.blob.core.windows.net', port=443): Max retries exceeded with url: "
+    "/c/x.zip?sv=2024-08-04&sig=Secret%2B1%3D&comp=block (Caused by NameResolutionError('no such'))"
+)
+S3 = (
+    "HTTPError('403 Forbidden for url: https://b.s3.amazonaws.com/a/x.zip?uploads"
+    "&X-Amz-Credential=Secret-1%2F20260101&X-Amz-Signature=Secret-2'), run again"
+)
+GCS = (
+    'Putting failed: "https://storage.googleapis.com/b/x.zip?GoogleAccessId=a%40b.com&Expires=2'
+    '&Signature=Secret/1+2==" (https://x/y?X-Goog-Signature=Secret)'
+)
+SIGNED = {
+    AZURE: "HTTPSConnectionPool(host='x.blob.core.windows.net', port=443): Max retries exceeded "
+    "with url: /c/x.zip?... (Caused by NameResolutionError('no such'))",
+    S3: "HTTPError('403 Forbidden for url: https://b.s3.amazonaws.com/a/x.zip?...'), run again",
+    GCS: 'Putting failed: "https://storage.googleapis.com/b/x.zip?..." (https://x/y?...)',
+}
+
+
+@pytest.mark.parametrize(("said", "left"), SIGNED.items(), ids=["Azure", "S3", "GCS"])
+def test_a_presigned_address_loses_its_signature(said: str, left: str) -> None:
+    assert without_secrets(said) == left
+    assert without_secrets("is it there? x = 1") == "is it there? x = 1"
+
+
+def test_the_answer_of_dbt_holds_no_presigned_address(tmp_path: Path) -> None:
+    """Its file stays in the folder of temporary files if the CLI is killed."""
+    project = make_project(tmp_path / "project")
+    project.write(
+        "macros/fail.sql",
+        "{% macro fail(text) %}{{ exceptions.raise_compiler_error(text) }}{% endmacro %}",
     )
+    answer = tmp_path / "answer.json"
+    given = json.dumps({"text": AZURE})
+    ask = [sys.executable, "-m", "tf_embeddings_staging.ask_dbt", answer, "run-operation", "fail"]
+    subprocess.run(
+        [*ask, "--args", given], cwd=project.folder, env=python_environment(), check=True
+    )
+    told = answer.read_text()
+    assert "/c/x.zip?... (Caused by" in told
+    assert "Secret" not in told
 
 
 class CountedBar(Bar):

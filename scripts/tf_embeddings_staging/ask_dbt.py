@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tf_embeddings_staging.redaction import without_secrets
 from tf_embeddings_staging.upload_progress import Upload
 
 
@@ -22,7 +23,8 @@ def main(answer: Path, command: Sequence[str]) -> None:
     """Run dbt in silence; write what it logged and its errors as JSON.
 
     The answer has `success`, `logged` (the lines that macros logged), `errors`, and `missing` (a
-    Python package that is not installed, or null).
+    Python package that is not installed, or null). No secret is in it: the file stays where it is
+    if the process that reads it is killed.
     """
     logged: list[str] = []
     errors: list[str] = []
@@ -33,7 +35,7 @@ def main(answer: Path, command: Sequence[str]) -> None:
             logged.append(event.info.msg)
             upload.hear(event.info.msg)
         elif event.info.level == "error":
-            errors.append(event.info.msg)
+            errors.append(without_secrets(event.info.msg))
 
     success, missing = False, None
     warnings.simplefilter("ignore")  # of the adapters' connectors
@@ -48,7 +50,7 @@ def main(answer: Path, command: Sequence[str]) -> None:
             outcome = dbtRunner(callbacks=[hear]).invoke([*silence, *command])
         success = outcome.success
         if outcome.exception is not None:
-            errors.append(str(outcome.exception))
+            errors.append(without_secrets(str(outcome.exception)))
     told = {"success": success, "logged": logged, "errors": errors, "missing": missing}
     answer.write_text(json.dumps(told), encoding="utf-8")
 

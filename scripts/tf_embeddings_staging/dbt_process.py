@@ -32,8 +32,6 @@ _HEADLINE = re.compile(r"([A-Z]\w+ Error( in \w+ \S+ \(.*\))?)?|> (in|called by)
 # What Snowflake puts before it: number, SQLSTATE, the id of the query, and the kind of error.
 _CODE = re.compile(r"\d+ \(\w+\): (?:[0-9a-f-]{32,}: )?(?:SQL [\w ]+ error:\s*)?")
 _DENIED = re.compile("insufficient privileges|not authorized|does not exist", re.IGNORECASE)
-# A presigned address is good for an upload; the connector's errors hold it.
-_SIGNATURE = re.compile(r"(https?://[^\s?'\"]*)\?[^\s'\"]*")
 
 
 @dataclass(frozen=True)
@@ -127,14 +125,9 @@ def _run_dbt(command: list[str]) -> dict[str, Any]:
     raise StagingError(f"dbt ended without an answer (exit code {code}).")
 
 
-def without_signatures(text: str) -> str:
-    """Return a text whose presigned addresses are good for nothing any more."""
-    return _SIGNATURE.sub(r"\1?...", text)
-
-
 def _error(message: str, step: Mapping[str, Any]) -> MacroError:
     """Return the error of a macro whose last step was this one."""
-    text = without_signatures(_PREFIX.sub("", message, count=1))
+    text = _PREFIX.sub("", message, count=1)
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if not _HEADLINE.fullmatch(line)]
     if said and said[0].startswith(_OURS):
