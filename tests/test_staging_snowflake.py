@@ -498,6 +498,26 @@ def test_what_is_wrong_with_the_connection_is_one_sentence(
     assert "Traceback" not in came
 
 
+@pytest.mark.parametrize("key", ["password", "token", "private_key_passphrase"])
+def test_a_secret_that_is_a_number_is_not_shown(
+    project: SnowflakeProject, source: Source, key: str
+) -> None:
+    use(project, **{key: 12345678})
+    done = stage(project, source)
+    assert sentence(done) == (
+        'dbt says: Credentials in profile "a_project", target "dev" invalid: a value has the wrong '
+        "type (it is not shown: it may be secret). Put numbers in quotes, as in password: '123'"
+    )
+    assert "12345678" not in done.stdout + done.stderr
+
+
+def test_what_dbt_says_of_a_profile_without_a_value_is_kept() -> None:
+    head = 'Runtime Error\n  Credentials in profile "a", target "b" invalid: '
+    for tail in ("'account' is a required property", "Runtime Error\n  Could not find adapter"):
+        assert without_secrets(head + tail) == head + tail
+    assert "Secret" not in without_secrets(f"{head}{{'a': 'Secret',\n'b': 1}} is not of type 'int'")
+
+
 def secret_profiles(folder: Path) -> dict[str, dict[str, object]]:
     """Targets that log in with a password, an encrypted key, and a token; each is secret."""
     from cryptography.hazmat.primitives import serialization
