@@ -365,8 +365,12 @@ def own(tmp_path: Path) -> Iterator[Account]:
 
 
 def is_granted(account: Account) -> bool:
-    [(answer,)] = account.execute(f"select is_database_role_in_session('{REPOSITORY}')")
-    return bool(answer)
+    [(activated, in_session)] = account.execute(
+        f"select sys_context('SNOWFLAKE$SESSION', 'IS_DATABASE_ROLE_ACTIVATED', '{REPOSITORY}'),"
+        f" is_database_role_in_session('{REPOSITORY}')"
+    )
+    assert not in_session  # whatever is granted: the name is a qualified one
+    return activated == "TRUE"
 
 
 def test_public_may_use_the_repositories_until_that_is_revoked(own: Account) -> None:

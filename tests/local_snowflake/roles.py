@@ -498,7 +498,10 @@ def _value(session: Session, node: Expr) -> Expr:
         if isinstance(node, kind):
             return exp.convert(getattr(session, name))
     if _is_call(node, "IS_DATABASE_ROLE_IN_SESSION"):
-        return exp.convert(_is_in_session(session, _argument(node)))
+        # A qualified name is never in the session, says its page: SYS_CONTEXT takes those.
+        # https://docs.snowflake.com/en/sql-reference/functions/is_database_role_in_session
+        name = _argument(node)
+        return exp.convert("." not in name and _is_in_session(session, name))
     if _is_call(node, "SYS_CONTEXT"):
         return exp.convert(_session_context(session, node))
     if _is_call(node, "IS_ROLE_IN_SESSION"):
