@@ -78,6 +78,11 @@ MACROS = {
     "get_index(x, i)": "json_extract(to_json(_ls_no_vector(x, 'GET')), '$[' || i || ']')",
 }
 
+# The macros that name an argument more than once; an aggregate's cannot be a value.
+ALL_AT_ONCE = {"no_vector", "json", "elements", "to_varchar", "vector_normalize"} | {
+    function.lower() for function in vector.DISTANCES.values()
+}
+
 ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 LOCK_TIMEOUT_SECONDS = 60
 DDL = {"create", "alter", "drop", "comment", "grant", "revoke"}
@@ -131,7 +136,22 @@ class Transactions:
 def create_macros(session: Session) -> None:
     """Create what the transforms call, in the session."""
     for signature, body in {**vector.MACROS, **MACROS}.items():
+        name, parameters = signature.removesuffix(")").split("(")
+        if name in ALL_AT_ONCE:
+            session._duck_conn.execute(f"create temp macro _ls_{name}_of({parameters}) as {body}")
+            body = _at_once(name, parameters.split(", "))
         session._duck_conn.execute(f"create temp macro _ls_{signature} as {body}")
+
+
+def _at_once(name: str, parameters: list[str]) -> str:
+    """Return a macro's body that names each argument once, and hands them on as values.
+
+    DuckDB writes an argument wherever a macro names it: three macros in one another that look at
+    the type of theirs would have a query of a thousand copies.
+    """
+    fields = ", ".join(f"'{parameter}': {parameter}" for parameter in parameters)
+    values = ", ".join(f"p.{parameter}" for parameter in parameters)
+    return f"list_transform([{{{fields}}}], lambda p: _ls_{name}_of({values}))[1]"
 
 
 @contextmanager

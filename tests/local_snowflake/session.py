@@ -28,6 +28,7 @@ class Cursor(FakeSnowflakeCursor):
     """A cursor that answers what fakesnow does not."""
 
     _conn: Session
+    _described: list[Any]
 
     def execute(
         self,
@@ -42,18 +43,28 @@ class Cursor(FakeSnowflakeCursor):
                 self._conn.account.lock,
                 queries.in_turn(self._conn, command),
                 functions.errors(self._conn),
-                execution.running(self._conn),
             ):
-                for handle in HANDLERS:
-                    answer = handle(self._conn, command)
-                    if answer is not None:
-                        self._execute(sqlglot.parse_one(answer.sql(), read="duckdb"))
-                        return self
-                return super().execute(command, params, *args, **kwargs)
+                with execution.running(self._conn):
+                    self._answer(command, params, *args, **kwargs)
+                # To describe a query DuckDB plans it, and calls functions whose arguments are
+                # constants: in no other's turn, and where none has workers.
+                self._described = super()._describe_last_sql()
+                return self
         except (ProgrammingError, OperationalError):
             raise
         except Exception as error:
             raise internal_error(error) from error
+
+    def _answer(self, command: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        for handle in HANDLERS:
+            answer = handle(self._conn, command)
+            if answer is not None:
+                self._execute(sqlglot.parse_one(answer.sql(), read="duckdb"))
+                return
+        super().execute(command, *args, **kwargs)
+
+    def _describe_last_sql(self) -> list[Any]:
+        return self._described
 
     def _transform(self, expression: Any, params: Any) -> Any:  # noqa: ANN401
         for transform in TRANSFORMS:
