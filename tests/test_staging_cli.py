@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import bert_folder
 import makers
@@ -15,12 +17,14 @@ import pytest
 import tf_embeddings_udf
 import yaml
 from dbt_projects import Project, make_project
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.sources import resolve
 
 SCRIPT = "dbt_packages/tf_embeddings/scripts/stage_model.py"
 SOURCE_MAY_BE = (
     "It may be a name of the catalogue (minilm), the folder of a SavedModel that takes strings, "
-    "or the folder of a BERT sentence encoder (config.json, model.safetensors, tokenizer.json, "
-    "modules.json)."
+    "the folder of a BERT sentence encoder (config.json, model.safetensors, tokenizer.json, "
+    "modules.json), or an artefact that was made before (<model>-<build>.zip)."
 )
 COMMENTED = """\
 # The shop's project.
@@ -280,6 +284,8 @@ def test_two_at_once_end_well_with_the_same_pin(
     assert len(list((tmp_path / "cache").rglob("*.zip"))) == 1
     assert not list((tmp_path / "cache/work").iterdir())
     (artefact,) = staged_files(project)
+    (kept,) = (tmp_path / "cache").rglob("*.zip")
+    assert all(f"{kept}\n" in err for _, err in outputs)  # whether it was built or found
     assert (project.folder / "dbt_project.yml").read_text() == COMMENTED + outputs[0][0]
     pin = yaml.safe_load(outputs[0][0])["vars"]["tf_embeddings_models"]["mine"]
     assert tf_embeddings_udf.build_of(artefact) == pin["build"]
@@ -296,7 +302,7 @@ def test_two_at_once_end_well_with_the_same_pin(
         (
             ["packages.yml"],
             1,
-            f"SOURCE 'packages.yml' is a file, not a folder. {SOURCE_MAY_BE}",
+            f"SOURCE 'packages.yml' is a file, and no artefact. {SOURCE_MAY_BE}",
         ),
         (
             ["."],
@@ -343,6 +349,79 @@ def test_a_folder_needs_a_name(unchanged: Project, encoder: bert_folder.Folder) 
     assert done.stderr == (
         "stage_model: the model in 'my_encoder' needs a name: add --name NAME.\n"
     )
+
+
+def test_an_artefact_that_was_made_before_is_staged_as_it_is(
+    project: Project, strings: makers.Artefact, tmp_path: Path
+) -> None:
+    """Promotion: the same bytes for another project, of a machine that builds nothing."""
+    place = project.stage / "strings" / strings.version / strings.path.name
+    empty = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
+
+    dry = stage_model(project, strings.path, "--dry-run", "--write", **empty)
+    assert dry.returncode == 0, dry.stderr
+    assert f"Dry run: strings would be put to {place}\n" in dry.stderr
+    assert not staged_files(project)
+
+    done = stage_model(project, strings.path, "--name", "strings", "--write", **empty)
+    assert done.returncode == 0, done.stderr
+    assert place.read_bytes() == strings.path.read_bytes()
+    pins = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
+    assert pins["tf_embeddings_models"] == {"strings": strings.pin()}
+    assert not (tmp_path / "cache").exists()
+
+    from_the_stage = stage_model(project, place, **empty)
+    assert f"strings is staged already: {place}\n" in from_the_stage.stderr
+
+
+def test_an_artefact_keeps_its_name(unchanged: Project, strings: makers.Artefact) -> None:
+    done = stage_model(unchanged, strings.path, "--name", "other")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "stage_model: --name 'other' is another name than the artefact's, which is 'strings' for "
+        "ever. Leave --name out.\n"
+    )
+
+
+def test_an_artefact_that_is_not_what_its_name_says_is_one_sentence(
+    strings: makers.Artefact, saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    content = strings.path.read_bytes()
+
+    plain = tmp_path / "strings.zip"
+    plain.write_bytes(content)
+    assert refusal(plain) == f"SOURCE '{plain}' is a file, and no artefact. {SOURCE_MAY_BE}"
+
+    damaged = tmp_path / strings.path.name
+    damaged.write_bytes(content[:-1])
+    came = tf_embeddings_udf.build_of(damaged)
+    assert refusal(damaged) == (
+        f"SOURCE '{damaged}' is damaged: its bytes have the build {came}, and its name says "
+        f"{strings.build}. Copy it again from where it was made."
+    )
+
+    renamed = tmp_path / f"other-{strings.build}.zip"
+    renamed.write_bytes(content)
+    assert refusal(renamed) == (
+        f"SOURCE '{renamed}' holds the model 'strings', and its name says 'other'. Give it back "
+        f"the name '{strings.path.name}'."
+    )
+
+    newer = makers.write_artefact(*saved_tokens_model, tmp_path / "stage", format=2).path
+    assert refusal(newer).startswith(
+        f"SOURCE '{newer}': the artefact {newer.name} has format 2, and the installed "
+        f"tf_embeddings knows format 1 alone. "
+    )
+
+    empty = tmp_path / f"strings-b{hashlib.sha256(b'').hexdigest()[:12]}.zip"
+    empty.touch()
+    assert "it is cut short, or no zip at all" in refusal(empty)
+
+
+def refusal(source: Path) -> str:
+    with pytest.raises(StagingError) as raised:
+        resolve(str(source))
+    return str(raised.value)
 
 
 def test_a_profile_without_the_plugin_says_what_to_add(tmp_path: Path) -> None:

@@ -454,6 +454,22 @@ def test_verify_embeds_in_the_warehouse(project: SnowflakeProject, source: Sourc
     assert "strings is verified.\n" in done.stderr
 
 
+def test_an_artefact_that_was_made_before_is_put_and_verified(
+    project: SnowflakeProject, source: Source, tmp_path: Path
+) -> None:
+    """Promotion: the same bytes for another account, from a machine that builds nothing."""
+    file = tmp_path / source.artefact.path.name
+    file.write_bytes(source.artefact.path.read_bytes())
+    empty = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
+    done = stage_model(project, file, "--verify", "--write", **empty)
+    assert done.returncode == 0, done.stderr
+    assert "strings is verified.\n" in done.stderr
+    assert files(project) == {source.path: source.size}
+    pins = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
+    assert pins["tf_embeddings_models"] == {"strings": source.artefact.pin()}
+    assert not (tmp_path / "cache").exists()
+
+
 def test_verify_and_dry_run_exclude_each_other(project: SnowflakeProject, source: Source) -> None:
     done = stage(project, source, "--verify", "--dry-run")
     assert (done.returncode, done.stdout) == (2, "")

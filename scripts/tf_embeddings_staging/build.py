@@ -25,7 +25,7 @@ from tf_embeddings_staging.errors import StagingError, missing_package
 from tf_embeddings_staging.fetch import fetch
 from tf_embeddings_staging.golden import ALONE, TEXTS
 from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.sources import Folder, Source
+from tf_embeddings_staging.sources import Built, Folder, Source
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.json"
@@ -114,9 +114,13 @@ class Model:
 def build(source: Source, name: str, folder: Path, report: Report) -> Artefact:
     """Return the artefact of a source under a model name, from the cache `folder` if it is there.
 
+    A source that is an artefact stays where and as it is.
+
     Raises:
         StagingError: the source cannot be fetched, converted or run, or gives wrong numbers.
     """
+    if isinstance(source, Built):
+        return read_artefact(source.path)
     target = folder / "artefacts" / cache.digest_of(_recipe(source, name))[:32]
     if built := _cached(target, name):
         report.say(f"{name}: built before, taken from {built}")
@@ -135,11 +139,14 @@ def build(source: Source, name: str, folder: Path, report: Report) -> Artefact:
         _write_json(work / _MEASURED, {"memory_bytes": memory_bytes}, indent=None)
         os.replace(work / _MEASURED, place.with_suffix(".json"))
         os.replace(artefact, place)
+    report.say(f"The artefact is {place}")
     return read_artefact(place)
 
 
 def packages_of(source: Source) -> tuple[str, ...]:
     """Return the Python packages that the artefact of a source needs."""
+    if isinstance(source, Built):
+        return read_artefact(source.path).packages
     is_text = isinstance(source, Folder) and saved_model.is_saved_model(source.path)
     return tuple(_PACKAGES["text" if is_text else "tokens"])
 
@@ -182,7 +189,7 @@ def _build_in_name(path: Path) -> str:
     return path.stem.rpartition("-")[2]
 
 
-def _recipe(source: Source, name: str) -> dict[str, Any]:
+def _recipe(source: Entry | Folder, name: str) -> dict[str, Any]:
     """Return all that an artefact's bytes depend on."""
     own = Path(__file__).resolve().parent
     return {
@@ -197,7 +204,7 @@ def _recipe(source: Source, name: str) -> dict[str, Any]:
     }
 
 
-def _source_digests(source: Source) -> dict[str, Any]:
+def _source_digests(source: Entry | Folder) -> dict[str, Any]:
     if isinstance(source, Entry):
         return {"entry": asdict(source)}
     if saved_model.is_saved_model(source.path):
@@ -215,7 +222,7 @@ def _source_digests(source: Source) -> dict[str, Any]:
     }
 
 
-def _uri(source: Source) -> str:
+def _uri(source: Entry | Folder) -> str:
     """Return where a model comes from, without the path that it has on this machine."""
     return source.home if isinstance(source, Entry) else f"folder:{source.path.name}"
 
@@ -239,13 +246,13 @@ def _installed_version(package: str) -> str:
         raise missing_package(package) from None
 
 
-def _prepare(source: Source, path: Path, work: Path, report: Report) -> Model:
+def _prepare(source: Entry | Folder, path: Path, work: Path, report: Report) -> Model:
     if saved_model.is_saved_model(path):
         return _text_model(source, path, work, report)
     return _tokens_model(source, path, work, report)
 
 
-def _tokens_model(source: Source, path: Path, work: Path, report: Report) -> Model:
+def _tokens_model(source: Entry | Folder, path: Path, work: Path, report: Report) -> Model:
     """Convert the folder of a sentence encoder."""
     encoder = read_encoder_folder(path)
     target = work / MODEL
@@ -281,7 +288,7 @@ def _tokens_model(source: Source, path: Path, work: Path, report: Report) -> Mod
     )
 
 
-def _text_model(source: Source, path: Path, work: Path, report: Report) -> Model:
+def _text_model(source: Entry | Folder, path: Path, work: Path, report: Report) -> Model:
     """Copy a SavedModel that takes strings."""
     target = work / MODEL
     for name, file in saved_model.files_of(path).items():

@@ -16,7 +16,7 @@ from tf_embeddings_staging.catalogue import Entry, catalogue
 from tf_embeddings_staging.dbt_process import DbtOptions, run_macro
 from tf_embeddings_staging.errors import StagingError, missing_package
 from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.sources import Source, resolve
+from tf_embeddings_staging.sources import Built, Source, resolve
 from tf_embeddings_staging.target import Target, find_target, project_folder
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -63,10 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="a name of the catalogue, the folder of a SavedModel that takes strings, or the "
-        "folder of a BERT sentence encoder",
+        help="a name of the catalogue, the folder of a SavedModel that takes strings, the folder "
+        "of a BERT sentence encoder, or an artefact that was made before (<model>-<build>.zip), "
+        "whose bytes are staged as they are",
     )
-    parser.add_argument("--name", help="the model's name; a model of the catalogue has one")
+    parser.add_argument(
+        "--name", help="the model's name; a model of the catalogue and an artefact have one"
+    )
     parser.add_argument("--write", action="store_true", help="write the pin to dbt_project.yml")
     parser.add_argument(
         "--dry-run", action="store_true", help="fetch, build and probe; put and write nothing"
@@ -166,8 +169,15 @@ def _name(given: str | None, source: Source) -> str:
     """Return the model's name.
 
     Raises:
-        UsageError: a folder was given without, or it is no name.
+        UsageError: a folder was given without, an artefact with another, or it is no name.
     """
+    if isinstance(source, Built):
+        if given in (None, source.model):
+            return source.model
+        raise UsageError(
+            f"--name '{given}' is another name than the artefact's, which is '{source.model}' for "
+            f"ever. Leave --name out."
+        )
     if given is None:
         if isinstance(source, Entry):
             return source.name
