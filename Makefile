@@ -13,7 +13,8 @@ BIN := $(abspath $(VENV))/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-# The lock files are complete, so pip resolves nothing (`--no-deps`). A stamp in the environment names the digest of the lock file that it was made from, so an
+# The lock files are complete, so pip resolves nothing (`--no-deps`). A stamp in the environment
+# names the digest of the lock file that it was made from, so an
 # environment is installed again exactly when the lock file changes.
 digest = $(firstword $(shell cksum < $(1)))
 DEMO_ENV := $(VENV)/.requirements-$(call digest,requirements.lock)
@@ -33,7 +34,7 @@ snowflake-shell: $(DEV_ENV)  ## Serve a local Snowflake until Ctrl-C, and print 
 	$(BIN)/python tests/local_snowflake serve --profile
 
 test: $(DEV_ENV) $(ANACONDA_ENV)  ## Run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 lint: $(DEV_ENV)  ## Check style and types of Python and SQL
 	$(BIN)/ruff check .
