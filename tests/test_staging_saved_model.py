@@ -17,6 +17,8 @@ from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.saved_model import TextSignature
 from tf_embeddings_staging.sources import Folder
+from tf_embeddings_staging.worker import full_batch
+from tf_embeddings_udf.encoders import load_encoder
 
 Tensor = Any  # TensorFlow ships no types
 
@@ -253,3 +255,40 @@ def test_the_worker_ends_with_its_parent(tmp_path: Path) -> None:
     assert worker.stdin
     worker.stdin.close()
     assert worker.wait(60) == 1
+
+
+@pytest.mark.parametrize("limit", [16, 500, 9000])
+def test_a_full_batch_has_texts_as_long_as_the_model_sees(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, limit: int
+) -> None:
+    folder, parameters = saved_tokens_model
+    parameters = {**parameters, "max_tokens": limit}
+    parameters["encoder"] = {**parameters["encoder"], "max_tokens": limit}
+    artefact = makers.write_artefact(folder, parameters, tmp_path / "stage")
+    unpacked = tf_embeddings_udf.unpack(
+        artefact.path, tmp_path / "cache", model=artefact.model, build=artefact.build
+    )
+    encoder = load_encoder(tf_embeddings_udf.read_manifest(unpacked), unpacked, threads=1)
+
+    texts = full_batch(encoder, limit)
+    assert len(set(texts)) == max(1, encoder.budget // limit)
+    assert {one.cost for one in encoder.prepare(texts)} == {limit}
+
+
+def test_the_memory_is_that_of_a_full_batch(tmp_path: Path) -> None:
+    """A text of the golden ones takes 90 MB at most here, and a batch of long ones 500 MB."""
+    import tensorflow as tf
+
+    def hungry(texts: Tensor) -> dict[str, Tensor]:
+        lengths = tf.strings.length(texts)
+        floats = 2048 * tf.size(texts) * tf.reduce_max(lengths)
+        nothing = tf.minimum(tf.reduce_min(tf.random.uniform([floats])), 0)
+        return {"vector": tf.stack([tf.cast(lengths, tf.float32) + nothing] * 2, 1)}
+
+    folder = save(tmp_path / "m", {"serving_default": hungry}, TEXTS)
+    built = build(Folder(folder), "hungry", tmp_path / "cache", Report())
+    plain = save(tmp_path / "p", {"serving_default": vectors}, TEXTS)
+    without = build(Folder(plain), "plain", tmp_path / "cache", Report())
+    assert built.memory_bytes is not None
+    assert without.memory_bytes is not None
+    assert built.memory_bytes - without.memory_bytes > 300e6

@@ -16,10 +16,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tf_embeddings_staging.bert import BertConfig
 from tf_embeddings_staging.errors import StagingError, missing_package
+from tf_embeddings_staging.golden import TEXTS
+
+if TYPE_CHECKING:
+    from tf_embeddings_udf.encoders import Encoder
 
 
 def convert(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +57,8 @@ def inspect(request: Mapping[str, Any]) -> dict[str, Any]:
 def probe(request: Mapping[str, Any]) -> dict[str, Any]:
     """Embed texts with an unpacked artefact, by the artefact's own runtime.
 
-    One thread: what comes out does not depend on how busy the machine is.
+    One thread: what comes out does not depend on how busy the machine is. Then a whole batch of
+    long texts, for the memory alone: nothing that a column may hold takes more.
     """
     folder = Path(request["folder"])
     sys.path.insert(0, str(folder))
@@ -62,11 +67,17 @@ def probe(request: Mapping[str, Any]) -> dict[str, Any]:
 
     if Path(runtime.__file__ or "").parent.parent != folder:
         raise StagingError(f"the probe ran another runtime than the artefact's: {runtime.__file__}")
+    from tf_embeddings_udf.encoders import load_encoder
+    from tf_embeddings_udf.planner import Planner
+
     try:
-        embedder = runtime.load(folder, threads=1)
+        manifest = runtime.read_manifest(folder)
+        encoder = load_encoder(manifest, folder, threads=1)
+        embedder = runtime.Embedder(manifest, Planner(encoder, manifest))
         texts = request["texts"]
         outcomes = embedder.embed(texts)
         alone = [embedder.embed([text]).embeddings[0] for text in texts[: request["alone"]]]
+        embedder.embed(full_batch(encoder, manifest.max_tokens))
     except runtime.TfEmbeddingsError as error:
         raise StagingError(str(error)) from None
     apart = [
@@ -83,6 +94,21 @@ def probe(request: Mapping[str, Any]) -> dict[str, Any]:
         "apart": max(apart, default=0.0),
         "memory_bytes": peak_memory(),
     }
+
+
+def full_batch(encoder: Encoder, max_tokens: int | None) -> list[str]:
+    """Return texts that fill one batch of the planner, each as long as the model sees.
+
+    Where a model has no limit that anybody knows, they are as long as the longest golden text.
+    """
+    text = max(TEXTS, key=len)
+    (prepared,) = encoder.prepare([text])
+    if max_tokens and prepared.token_count:
+        text = " ".join([text] * (max_tokens // prepared.token_count + 1))
+    # Numbered, for equal texts are embedded once; a number takes as much room as another.
+    (prepared,) = encoder.prepare([f"0000 {text}"])
+    count = max(1, encoder.budget // max(1, prepared.cost))
+    return [f"{number:04} {text}" for number in range(count)]
 
 
 def peak_memory() -> int | None:
