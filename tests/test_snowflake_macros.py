@@ -1,0 +1,461 @@
+"""`embed` in every place where SQL is written, and what the hook creates for it on Snowflake.
+
+Runs with `--empty` are told by what dbt sends; the others embed, in the local Snowflake's workers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dbt_projects import Run
+from makers import Artefact, save_text_model, write_artefact
+from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
+from tf_embeddings_udf import Embedder
+
+TEXT = "the quick brown fox"
+TEXTS = [
+    TEXT,
+    '$$ it\'s; a "text" -- with /* quotes */ \\ and\n lines $$',
+    "",
+    " \u00a0\t",
+    None,
+    "x" * 200,
+]
+
+MACROS = """
+{% macro embedded(relation) %}
+  select *, {{ a_column('body') }} as embedding from {{ relation }}
+{% endmacro %}
+
+{% macro a_column(text) %}
+  {{ return(tf_embeddings.embed(text)) }}
+{% endmacro %}
+
+{% macro with_new_vectors(relation) %}
+  {% if is_incremental() %}
+    select body, {{ a_column('body') }} as embedding from {{ relation }}
+  {% else %}
+    select body, cast(null as vector(float, 8)) as embedding from {{ relation }}
+  {% endif %}
+{% endmacro %}
+
+{% test resembles(model, column_name, text) %}
+  select * from {{ model }}
+  where {{ tf_embeddings.cosine_similarity(column_name, tf_embeddings.embed(text)) }} < 0.999
+{% endtest %}
+"""
+
+PROPERTIES = f"""
+models:
+  - name: embedded_by_macro
+    columns:
+      - name: embedding
+        data_tests:
+          - resembles:
+              name: embedded_by_macro_resembles_body
+              arguments: {{text: body}}
+          - tf_embeddings.embedding_coverage:
+              name: embedded_by_macro_is_covered
+              arguments: {{text: body}}
+unit_tests:
+  - name: two_texts_have_two_vectors
+    model: measured
+    given:
+      - input: ref('texts')
+        rows: [{{body: "{TEXT}"}}, {{body: "{TEXT}"}}, {{body: ""}}]
+    expect:
+      rows:
+        - {{body: "{TEXT}", dimensions: 8}}
+        - {{body: "{TEXT}", dimensions: 8}}
+        - {{body: "", dimensions: null}}
+"""
+
+INCREMENTAL = "{{ config(materialized='incremental') }}\n"
+
+FILES = {
+    "macros/macros.sql": MACROS,
+    "models/properties.yml": PROPERTIES,
+    "models/texts.sql": f"select '{TEXT}' as body",
+    "models/plain.sql": "select * from {{ ref('texts') }}",
+    "models/measured.sql": (
+        "select body, array_size(cast({{ tf_embeddings.embed('body') }} as array)) as dimensions"
+        " from {{ ref('texts') }}"
+    ),
+    "models/embedded_by_macro.sql": "{{ embedded(ref('texts')) }}",
+    "models/embedded_twice.sql": (
+        "select {{ tf_embeddings.embed('body') }} as a,"
+        " {{ tf_embeddings.embed('body', 'strings') }} as b from {{ ref('texts') }}"
+    ),
+    "models/embedded_in_passing.sql": (
+        "{{ config(materialized='ephemeral') }}"
+        "select body, {{ tf_embeddings.embed('body') }} as embedding from {{ ref('texts') }}"
+    ),
+    "models/counted.sql": "select count(*) as texts from {{ ref('embedded_in_passing') }}",
+    "models/over_a_table.sql": "select * from {{ ref('embedded_by_macro') }}",
+    "models/embed_only_new.sql": INCREMENTAL
+    + """
+        {% if is_incremental() %}
+          select body, {{ tf_embeddings.embed('body', 'strings') }} as embedding
+          from {{ ref('texts') }}
+        {% else %}
+          select body, cast(null as vector(float, 3)) as embedding from {{ ref('texts') }}
+        {% endif %}
+    """,
+    "snapshots/remembered.sql": """
+        {% snapshot remembered %}
+          {{ config(unique_key='body', strategy='check', check_cols=['body']) }}
+          select body, {{ tf_embeddings.embed('body') }} as embedding from {{ ref('texts') }}
+        {% endsnapshot %}
+    """,
+    "tests/has_a_vector.sql": (
+        "select 1 from {{ ref('texts') }} where {{ tf_embeddings.embed('body') }} is null"
+    ),
+    "tests/has_text.sql": "select 1 from {{ ref('texts') }} where body is null",
+}
+
+
+def settings(*artefacts: Artefact, **others: object) -> dict[str, object]:
+    """Return vars that pin these artefacts, the first of them by default."""
+    models = {artefact.model: artefact.pin() for artefact in artefacts}
+    return {
+        "tf_embeddings_models": models,
+        "tf_embeddings_default_model": artefacts[0].model,
+        **{f"tf_embeddings_{name}": value for name, value in others.items()},
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Artefact:
+    """The small model of conftest.py, with the runtime in its artefact."""
+    folder = tmp_path_factory.mktemp("tiny_stage")
+    return write_artefact(*saved_tokens_model, folder, with_runtime=True)
+
+
+@pytest.fixture(scope="session")
+def strings(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
+    """The small model of strings of conftest.py, with the runtime in its artefact."""
+    folder = tmp_path_factory.mktemp("strings")
+    parameters = save_text_model(folder / "model")
+    return write_artefact(
+        folder / "model",
+        parameters,
+        folder / "stage",
+        model="strings",
+        normalize=False,
+        with_runtime=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def project(
+    tiny: Artefact,
+    strings: Artefact,
+    local_snowflake: LocalSnowflake,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> SnowflakeProject:
+    """A project that uses `embed` in every place, with two models, `tiny` by default, built."""
+    project = make_snowflake_project(
+        tmp_path_factory.mktemp("dbt") / "project",
+        local_snowflake,
+        artefacts=[tiny, strings],
+        files=FILES,
+    )
+    project.configure(vars=settings(tiny, strings))
+    run = project.dbt("build")
+    assert run.success, run.errors
+    assert created(run) == ["strings", "tiny"]
+    return project
+
+
+def created(run: Run, *, success: bool = True) -> list[str]:
+    """Return the models whose functions the hook asked for."""
+    assert run.success is success, run.errors
+    pattern = re.compile(r"tf_embeddings_([a-z]+)_b[0-9a-f]{12}_[0-9a-f]{8}\(text varchar\)")
+    return [
+        match[1]
+        for statement in run.sent("create function")
+        if (match := pattern.search(statement))
+    ]
+
+
+def test_a_column_is_the_vector_that_the_runtime_gives(
+    project: SnowflakeProject, tiny_embedder: Embedder
+) -> None:
+    [(embedding,)] = project.rows("select embedding from dev.embedded_by_macro")
+
+    np.testing.assert_allclose(embedding, tiny_embedder.embed([TEXT]).embeddings[0], atol=1e-6)
+
+
+def test_a_vector_has_a_fixed_length(project: SnowflakeProject) -> None:
+    columns = project.rows("describe table dev.embedded_twice")
+
+    assert [row[:2] for row in columns] == [("A", "VECTOR(FLOAT, 8)"), ("B", "VECTOR(FLOAT, 3)")]
+
+
+def test_the_sql_is_one_call_of_the_function_of_the_pinned_build(
+    project: SnowflakeProject, tiny: Artefact
+) -> None:
+    assert project.dbt("compile", "--select", "embedded_by_macro").success
+
+    compiled = project.folder / "target/compiled/a_project/models/embedded_by_macro.sql"
+    assert re.search(
+        rf"cast\(as_array\(get\({project.name}\.tf_embeddings\.tf_embeddings_tiny_{tiny.build}_"
+        r"[0-9a-f]{8}\(cast\(body as varchar\)\), 'embedding'\)\) as vector\(float, 8\)\)",
+        compiled.read_text(encoding="utf-8"),
+    )
+
+
+def ddl(run: Run) -> list[str]:
+    """Return what the hook sent; dbt's own statements have no comment of ours."""
+    ours = r"grant |create (schema|stage|function) if not exists .* comment = 'tf_embeddings: "
+    return [sql for sql in run.statements if re.match(ours, " ".join(sql.split()))]
+
+
+@pytest.mark.parametrize(
+    ("command", "selected", "models"),
+    [
+        ("run", "texts plain", []),
+        ("run", "measured", ["tiny"]),
+        ("run", "embedded_by_macro", ["tiny"]),
+        ("run", "embedded_twice", ["strings", "tiny"]),
+        ("run", "counted", ["tiny"]),  # through an ephemeral model
+        ("run", "over_a_table", []),
+        ("run", "embed_only_new", ["strings"]),
+        ("test", "has_text", []),
+        ("test", "has_a_vector", ["tiny"]),
+        ("test", "embedded_by_macro_resembles_body", ["tiny"]),
+        ("test", "two_texts_have_two_vectors", ["tiny"]),
+        ("build", "remembered", ["tiny"]),
+    ],
+)
+def test_a_run_creates_the_functions_that_it_needs(
+    project: SnowflakeProject, command: str, selected: str, models: list[str]
+) -> None:
+    empty = [] if command == "test" else ["--empty"]
+    run = project.dbt(command, *empty, "--select", *selected.split())
+
+    assert created(run) == models
+    assert len(ddl(run)) == (len(models) + 2 if models else 0)
+
+
+@pytest.mark.parametrize("command", ["compile", "parse", "list", "docs generate"])
+def test_nothing_is_created_where_nothing_runs(project: SnowflakeProject, command: str) -> None:
+    run = project.dbt(*command.split())
+
+    assert run.success, run.errors
+    assert ddl(run) == []
+
+
+def test_nothing_is_sent_where_another_role_manages(
+    project: SnowflakeProject, tiny: Artefact, strings: Artefact
+) -> None:
+    variables = settings(tiny, strings, manage=False, grants=["public"])
+    run = project.dbt("run", "--empty", "--select", "measured", "--vars", json.dumps(variables))
+
+    assert run.success, run.errors
+    assert ddl(run) == []
+
+
+def test_wrong_settings_stop_the_run_before_its_first_node(
+    project: SnowflakeProject, tiny: Artefact
+) -> None:
+    variables = json.dumps(settings(tiny, max_batch_size=0))
+    run = project.dbt("run", "--select", "plain", "measured", "--vars", variables)
+
+    assert not run.success
+    assert run.statuses == {}
+    assert project.dbt("run", "--select", "plain", "--vars", variables).success
+
+
+def test_the_schema_of_the_target_is_no_name(project: SnowflakeProject, tiny: Artefact) -> None:
+    variables = json.dumps(settings(tiny, schema="a\\b"))
+    run = project.dbt("compile", "--select", "measured", "--vars", variables)
+
+    assert not run.success
+    assert "tf_embeddings: var tf_embeddings_schema is 'a\\\\b'; it must be a name" in run.output
+
+
+def test_show_and_operations_embed_without_a_node(project: SnowflakeProject) -> None:
+    project.write(
+        "macros/operation.sql",
+        "{% macro dimensions() %}"
+        "{% set vector = a_column(\"'hello'\") %}"
+        "{% set sql = 'select array_size(cast(v as array)) from (select ' ~ vector ~ ' as v)' %}"
+        "{% do log('dimensions: ' ~ run_query(sql).columns[0].values()[0], info=true) %}"
+        "{% endmacro %}",
+    )
+    operation = project.dbt("run-operation", "dimensions")
+    (project.folder / "macros/operation.sql").unlink()
+    show = project.dbt(
+        "show", "--output", "json",
+        "--inline",
+        "select array_size(cast(v as array)) as dimensions"
+        " from (select {{ a_column(\"'hello'\") }} as v)",
+    )  # fmt: skip
+
+    assert operation.success, operation.errors
+    assert "dimensions: 8" in operation.output
+    assert show.success, show.errors
+    assert '"DIMENSIONS": 8' in show.output
+
+
+def literal(text: str | None) -> str:
+    if text is None:
+        return "null"
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def test_a_text_of_any_kind_is_data(project: SnowflakeProject, tiny_embedder: Embedder) -> None:
+    project.execute("create or replace table dev.any_texts (id integer, body varchar)")
+    for id_, text in enumerate(TEXTS):
+        project.execute(f"insert into dev.any_texts select {id_}, {literal(text)}")
+    project.write(
+        "models/any_texts_embedded.sql",
+        "select id, body, {{ tf_embeddings.embed('body') }} as embedding from dev.any_texts",
+    )
+    column = {
+        "name": "embedding",
+        "data_tests": [
+            {"tf_embeddings.embedding_coverage": {"arguments": {"text": "body"}}},
+            "tf_embeddings.embedding_dimension",
+            "tf_embeddings.embedding_is_finite",
+            "tf_embeddings.embedding_is_unit_norm",
+        ],
+    }
+    project.write_yaml(
+        "models/any_texts.yml", {"models": [{"name": "any_texts_embedded", "columns": [column]}]}
+    )
+    run = project.dbt("build", "--select", "any_texts_embedded")
+
+    assert run.success, run.errors
+    rows = project.rows("select body, embedding from dev.any_texts_embedded order by id")
+    assert [body for body, _ in rows] == TEXTS
+    expected = tiny_embedder.embed(TEXTS)
+    assert [embedding is not None for _, embedding in rows] == expected.valid.tolist()
+    for (_, embedding), vector in zip(rows, expected.embeddings, strict=True):
+        if embedding is not None:
+            np.testing.assert_allclose(embedding, vector, atol=1e-6)
+
+
+MARK = "{{ config(meta={'tf_embeddings_tiny': true}) }}\n"
+
+
+def test_a_call_that_parsing_cannot_see_asks_for_a_line(
+    project: SnowflakeProject, tiny: Artefact
+) -> None:
+    body = INCREMENTAL + "{{ with_new_vectors(ref('texts')) }}"
+    project.write("models/new_vectors.sql", body)
+    assert project.dbt("run", "--select", "new_vectors").success
+    run = project.dbt("run", "--select", "new_vectors")
+
+    assert not run.success
+    assert created(run, success=False) == []
+    assert (
+        "embed: model.a_project.new_vectors embeds with model 'tiny' through a macro that calls "
+        "embed only where is_incremental() or execute is true, so the hook cannot see that it "
+        "needs the function. Add this line to models/new_vectors.sql: "
+        "{{ config(meta={'tf_embeddings_tiny': true}) }}"
+    ) in run.output
+
+    managed = json.dumps(settings(tiny, manage=False))
+    unmanaged = project.dbt("compile", "--select", "new_vectors", "--vars", managed)
+    assert unmanaged.success, unmanaged.errors
+
+    project.write("models/new_vectors.sql", MARK + body)
+    run = project.dbt("run", "--select", "new_vectors")
+    (project.folder / "models/new_vectors.sql").unlink()
+
+    assert created(run) == ["tiny"]
+    assert project.rows("select count(*), count(embedding) from dev.new_vectors") == [(2, 1)]
+
+
+def test_a_mark_of_another_model_is_no_mark(project: SnowflakeProject) -> None:
+    project.write(
+        "models/marked.sql",
+        "{{ config(meta={'tf_embeddings_strings': true}) }}"
+        "{% if execute %}select {{ a_column(\"'fox'\") }} as v{% else %}select 1{% endif %}",
+    )
+    run = project.dbt("compile", "--select", "marked")
+    (project.folder / "models/marked.sql").unlink()
+
+    assert not run.success
+    assert "embed: model.a_project.marked embeds with model 'tiny'" in run.output
+
+
+NAMES = {
+    "plain": {"schema": "Embeddings", "stage": "Files"},
+    "quoted": {"schema": '"lower schema"', "stage": 'it\'s a "stage"; $'},
+    "upper": {"schema": "UPPER", "stage": '"MODELS"'},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_any_kind_reach_the_warehouse(
+    name: str, tiny: Artefact, local_snowflake: LocalSnowflake, tmp_path: Path
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", local_snowflake)
+    role = f'"{name} Role"'
+    local_snowflake.execute(f"create role if not exists {role}")
+    project.configure(vars=settings(tiny, **NAMES[name], grants=[role]))
+    project.write("models/a.sql", "select 'fox' as body")
+    project.write(
+        "models/b.sql",
+        "select {{ tf_embeddings.embed('body') }} as embedding from {{ ref('a') }}",
+    )
+    project.write(
+        "macros/stage.sql",
+        "{% macro a_stage() %}{{ log('stage ' ~ tf_embeddings._stage_name(), info=true) }}"
+        "{% endmacro %}",
+    )
+    told = project.dbt("run-operation", "a_stage")
+    [stage] = [line.removeprefix("stage ") for line in told.printed if line.startswith("stage ")]
+    schema = stage.split(".")[1]
+    project.execute(f"create schema {schema}")
+    project.execute(f"create stage {stage} encryption = (type = 'SNOWFLAKE_SSE')")
+    location = f"@{stage}/{tiny.model}/{tiny.version}/".replace("'", "\\'")
+    project.execute(f"put 'file://{tiny.path}' '{location}' auto_compress = false")
+    run = project.dbt("run")
+
+    assert run.success, run.errors
+    assert len([sql for sql in ddl(run) if f"to role {role}" in sql]) == 3
+    assert project.rows("select count(embedding) from dev.b") == [(1,)]
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_an_artefact_that_is_not_staged(
+    stops: bool, tiny: Artefact, local_snowflake: LocalSnowflake, tmp_path: Path
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", local_snowflake)
+    project.configure(vars=settings(tiny))
+    project.configure(flags={"skip_nodes_if_on_run_start_fails": stops})
+    project.write("models/plain.sql", "select 1 as id")
+    project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'fox'\") }} as embedding")
+    run = project.dbt("run")
+
+    assert not run.success
+    assert (
+        f"tf_embeddings: the run failed, and it needs the artefact of model 'tiny': "
+        f"'@{project.name}.tf_embeddings.models/tiny/{tiny.version}/{tiny.path.name}'. If it is "
+        "not there, stage it with: python dbt_packages/tf_embeddings/scripts/stage_model.py tiny "
+        "--write --target dev"
+    ) in run.output
+    assert run.status("plain") == ("skipped" if stops else "success")
+    assert run.status("a") == ("skipped" if stops else "error")
+
+
+def test_a_run_that_fails_for_another_reason_is_not_told_to_stage(
+    project: SnowflakeProject,
+) -> None:
+    project.write("models/broken.sql", "select nothing from {{ ref('texts') }}")
+    run = project.dbt("run", "--empty", "--select", "broken", "measured")
+    (project.folder / "models/broken.sql").unlink()
+
+    assert run.status("broken") == "error"
+    assert "stage it with" not in run.output
