@@ -293,6 +293,23 @@ def test_a_function_keeps_its_name_where_only_others_change(project: Project) ->
     assert re.fullmatch("[0-9a-f]{8}", name.rpartition("_")[2])
 
 
+def test_names_that_snowflake_takes_for_the_same_make_the_same_function(project: Project) -> None:
+    """Or what drop_unused finds unused on one target would be what another one runs."""
+    same = [
+        {"artifact_repository": ANACONDA},
+        {"database": "ANALYTICS", "artifact_repository": ANACONDA.upper()},
+        {"database": '"ANALYTICS"', "schema": "TF_Embeddings", "stage": '"MODELS"'},
+    ]
+    others = [{"database": '"analytics"'}, {"schema": '"tf_embeddings"'}, {"stage": '"Models"'}]
+    digests = [
+        told(project, "function_name", {"artifact_repository": ANACONDA, **names})[-8:]
+        for names in same + others
+    ]
+
+    assert len(set(digests[:3])) == 1
+    assert len(set(digests)) == 4
+
+
 def test_a_version_of_another_artefact_names_no_existing_function(project: Project) -> None:
     mixed = {**MINILM, "version": USE["version"]}
 
