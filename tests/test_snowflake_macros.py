@@ -450,6 +450,13 @@ def test_an_artefact_that_is_not_staged(
     assert run.status("a") == ("skipped" if stops else "error")
 
 
+def test_a_run_of_ephemeral_models_alone_is_not_told_to_stage(project: SnowflakeProject) -> None:
+    run = project.dbt("run", "--select", "embedded_in_passing")
+
+    assert run.success, run.errors
+    assert "stage it with" not in run.output
+
+
 def test_a_run_that_fails_for_another_reason_is_not_told_to_stage(
     project: SnowflakeProject,
 ) -> None:
