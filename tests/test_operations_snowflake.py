@@ -90,10 +90,10 @@ def set_vars(project: SnowflakeProject, *artefacts: Artefact, **settings: object
     )
 
 
-def new_role(project: SnowflakeProject, *grants: str) -> str:
+def new_role(project: SnowflakeProject, *grants: str, name: str | None = None) -> str:
     """Create a role that has these grants and the project's database, and let dbt use it."""
-    role = f"role_{secrets.token_hex(4)}"
-    project.execute(f"create role {role}")
+    role = name or f"role_{secrets.token_hex(4)}"
+    project.execute(f"create role if not exists {role}")
     project.execute(f"grant role {role} to user tester")
     for grant in (f"usage on database {project.name}", *grants):
         project.execute(f"grant {grant} to role {role}")
@@ -250,8 +250,48 @@ def test_what_the_staging_cli_asks_creates_the_function_and_grants_it(
     assert answer["problem"] is None
     assert answer["report"]["texts"] == 3
     assert len(functions(project)) == 2
-    assert [one for one in changes(run) if one.startswith("grant usage on function")]
-    assert changes(again) == []
+    assert len([one for one in changes(run) if one.startswith("create function")]) == 2
+    # Also where an earlier call, or a run that died, created the functions and no more.
+    grants = changes(again)
+    assert [one.partition(f" {project.name}.tf_embeddings")[0] for one in grants] == [
+        "grant usage on schema",
+        "grant read on stage",
+        "grant usage on function",
+        "grant usage on function",
+    ]
+    assert all(f" to role {role}" in one for one in grants)
+
+
+@pytest.mark.parametrize("way", ["by a run", "by the staging CLI"])
+def test_a_role_that_is_granted_can_run_status_and_verify(
+    project: SnowflakeProject, lengths: Artefact, way: str
+) -> None:
+    """Its user pins and never manages: SHOW hides from it what it was not granted."""
+    manager = new_role(
+        project,
+        f"create schema on database {project.name}",
+        f"ownership on schema {project.name}.tf_embeddings",
+        f"ownership on stage {project.name}.tf_embeddings.models",
+    )
+    assert operation(project, "verify").success  # creates the check function, and grants nothing
+    project.dbt("run", "--empty")
+    project.execute(f"create role if not exists {manager}_reader")
+    set_vars(project, lengths, grants=[f"{manager}_reader"], manage=way == "by a run")
+    if way == "by a run":
+        assert project.dbt("run", "--empty").success
+        granted = operation(project, "verify")
+    else:
+        granted = operation(project, "_verify_staged", model="lengths", pin=lengths.pin())
+    assert granted.success, granted.errors
+
+    set_vars(project, lengths, grants=[f"{manager}_reader"], manage=False)
+    new_role(project, name=f"{manager}_reader")
+    status, verify = operation(project, "status"), operation(project, "verify")
+
+    assert status.success, status.errors
+    assert table(status)[0][5:] == ["yes", "ok"]
+    assert verify.success, verify.errors
+    assert changes(status) == changes(verify) == []
 
 
 def test_what_the_staging_cli_asks_creates_no_function_that_differs(

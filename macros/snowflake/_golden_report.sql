@@ -1,7 +1,8 @@
 {% macro snowflake___golden_report(pin) %}
   {#
     A function that is there is called, so that a role that may use it need not create it. One that
-    is not is created, whatever var tf_embeddings_manage says: this is asked for, not a hook.
+    is not is created, whatever var tf_embeddings_manage says: this is asked for, not a hook. Whoever
+    creates it or manages the schema grants it too: SHOW hides it from the roles that may not use it.
   #}
   {% set function = tf_embeddings.snowflake___function_name(pin, 'verify') %}
   {% set inventory = tf_embeddings._inventory([pin], 'verify') %}
@@ -20,6 +21,11 @@
   {% endif %}
   {% if not is_created %}
     {% do run_query(tf_embeddings._create_function(pin, 'verify')) %}
+  {% endif %}
+  {% if not is_created or tf_embeddings._settings().manage %}
+    {% for grant in tf_embeddings._grants([pin], ['verify']) %}
+      {% do run_query(grant) %}
+    {% endfor %}
   {% endif %}
   {{ return(run_query('select ' ~ function ~ '()').rows[0][0]) }}
 {% endmacro %}
