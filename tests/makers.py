@@ -132,15 +132,21 @@ def save_tokens_model(folder: Path, *, dimensions: int = 8) -> dict[str, Any]:
     }
 
 
-def save_text_model(folder: Path, *, rank: int = 1) -> dict[str, Any]:
+def save_text_model(
+    folder: Path, *, rank: int = 1, ballast: Tensor | None = None
+) -> dict[str, Any]:
     """Save a model that takes strings, and that some of them break.
 
     'number: x' fails where x is no number; 'not a number' gives NaN; 'nothing' gives zeros; 'huge'
     gives components whose squares no float32 holds. Other texts give their byte counts.
+    `ballast` is a variable that makes the files larger.
     """
     import tensorflow as tf
 
     class Model(tf.Module):
+        def __init__(self) -> None:
+            self.ballast = ballast
+
         @tf.function(input_signature=[tf.TensorSpec([None] * rank, tf.string, name="texts")])
         def __call__(self, texts: Tensor) -> dict[str, Tensor]:
             texts = tf.reshape(texts, [-1])

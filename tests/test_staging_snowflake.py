@@ -262,23 +262,52 @@ def test_an_upload_that_breaks_is_a_sentence_and_the_next_run_ends_well(
     assert files(project) == {source.path: source.size}
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """One whose upload takes long enough to be killed in the middle."""
+    import tensorflow as tf
+
+    folder = tmp_path_factory.mktemp("large") / "model"
+    cache = tmp_path_factory.mktemp("large_cache")
+    makers.save_text_model(folder, ballast=tf.Variable(tf.random.uniform([24 * 2**20])))
+    return Source(folder, cache, build(Folder(folder), "strings", cache, Report()))
+
+
 @pytest.mark.parametrize("children", ["killed too", "left alone"])
 def test_killed_at_any_moment_the_next_run_ends_well(
-    project: SnowflakeProject, source: Source, children: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: Source, children: str
 ) -> None:
-    for moment in ("Asking dbt", "strings: built", "Looking at the stage", "Uploading"):
-        process = start(project, source)
-        assert process.stderr
-        assert any(line.startswith(moment) for line in process.stderr), moment
+    received = tmp_path / "received"
+    received.mkdir()
+    monkeypatch.setenv("TMPDIR", str(received))  # where the server keeps what it is sent
+    with serve() as server:
+        project = make_snowflake_project(tmp_path / "project", server)
+        # The upload comes before the look at the stage: a child that is left alone may end both.
+        for moment in ("Asking dbt", "strings: built", "Uploading", "Looking at the stage"):
+            process = start(project, large)
+            assert process.stderr
+            assert any(line.startswith(moment) for line in process.stderr), moment
+            if moment == "Uploading":
+                wait_for_bytes(process, received)
+            if children == "killed too":
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+            process.communicate()  # until the last of them that writes has ended
         if children == "killed too":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-        process.communicate()  # until the last of them that writes has ended
+            assert uploads(server) == 0
+            assert files(project) == {}
 
-    done = stage(project, source)
-    assert done.returncode == 0, done.stderr
-    assert files(project) == {source.path: source.size}
+        done = stage(project, large, "--verify")
+        assert done.returncode == 0, done.stderr
+        assert "strings is verified.\n" in done.stderr
+        assert files(project) == {large.path: large.size}
+
+
+def wait_for_bytes(process: subprocess.Popen[str], received: Path) -> None:
+    """Wait until a part of an upload has arrived on the server's disk."""
+    while not any(part.stat().st_size for part in received.glob("local_snowflake_*/*/.sent")):
+        assert process.poll() is None, "the upload ended before any of it was seen"
 
 
 def test_two_at_once_end_well(project: SnowflakeProject, source: Source) -> None:
