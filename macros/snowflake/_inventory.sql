@@ -5,12 +5,8 @@
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set schema, stage = tf_embeddings._schema_name(), tf_embeddings._stage_name() %}
-  {% set has_schema = tf_embeddings._is_shown(
-    'schemas', settings.schema, 'database ' ~ tf_embeddings._identifier(settings.database)
-  ) %}
-  {% set has_stage = has_schema and tf_embeddings._is_shown(
-    'stages', settings.stage, 'schema ' ~ schema
-  ) %}
+  {% set has_schema = tf_embeddings._shown('schemas') is not none %}
+  {% set has_stage = has_schema and tf_embeddings._shown('stages') is not none %}
   {% set created = tf_embeddings._created_functions() if has_schema else [] %}
   {% set files = tf_embeddings._listed_files() if has_stage else [] %}
   {% set names = created | map(attribute='name') | list %}

@@ -9,7 +9,7 @@
   {% set schema, stage = tf_embeddings._create_stage() %}
   {% set database = tf_embeddings._identifier(tf_embeddings._settings().database) %}
   {% set to_role = ' to role ' ~ role %}
-  {% if not tf_embeddings._staging_has_schema(role) %}
+  {% if not tf_embeddings._shown('schemas', role) %}
     {% do tf_embeddings._staging_query(
       schema,
       'Creating schema ' ~ tf_embeddings._schema_name(),
