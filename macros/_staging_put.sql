@@ -9,5 +9,8 @@
 {% endmacro %}
 
 {% macro default___staging_put(path, pin, bytes, dry_run) %}
-  {{ return(tf_embeddings._unsupported('stage_model')) }}
+  {# The script itself copies files to the folder of a DuckDB target. #}
+  {% do exceptions.raise_compiler_error(
+    "stage_model: a " ~ target.type ~ " target has no stage to put files on."
+  ) %}
 {% endmacro %}

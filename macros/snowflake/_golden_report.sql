@@ -1,8 +1,9 @@
 {% macro snowflake___golden_report(pin) %}
   {#
     A function that is there is called, so that a role that may use it need not create it. One that
-    is not is created, whatever var tf_embeddings_manage says: this is asked for, not a hook. Whoever
-    creates it or manages the schema grants it too: SHOW hides it from the roles that may not use it.
+    is not is created, whatever var tf_embeddings_manage says: this is asked for, not a hook.
+    Whoever creates it or manages the schema grants it too: SHOW hides it from the roles that may
+    not use it.
   #}
   {% set function = tf_embeddings.snowflake___function_name(pin, 'verify') %}
   {% set inventory = tf_embeddings._inventory([pin], 'verify') %}
