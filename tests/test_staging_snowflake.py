@@ -554,6 +554,8 @@ def test_a_secret_that_is_a_number_is_not_shown(
         "type (it is not shown: it may be secret). Put numbers in quotes, as in password: '123'"
     )
     assert "12345678" not in done.stdout + done.stderr
+    logs = [path.read_text() for path in (project.folder / "logs").glob("*")]
+    assert not any("12345678" in log for log in logs)
 
 
 def test_what_dbt_says_of_a_profile_without_a_value_is_kept() -> None:
