@@ -193,7 +193,8 @@ def test_one_role_stages_and_another_runs_dbt(tmp_path: Path) -> None:
 
 
 def test_the_workflow_calls_what_is_there() -> None:
-    (workflow,) = blocks(section("### dbt platform (dbt Cloud)"))
+    workflow, profile = blocks(section("### dbt platform (dbt Cloud)"))
+    assert yaml.safe_load(profile.text)["my_project"]["outputs"]["admin"]["private_key"]
     (job,) = yaml.safe_load(workflow.text)["jobs"].values()
     commands = " ".join(step.get("run", "") for step in job["steps"])
     for path in re.findall(r"dbt_packages/tf_embeddings/(\S+)", commands):
