@@ -1,6 +1,7 @@
 {% macro _staging_check_repository(role, left_out) %}
   {#
-    Whether a role may use the repository of the packages, which creating a function needs.
+    Whether a role may use the repository of the packages, which creating a function needs: returns
+    warnings, a list. A no is one of them, because no page says whether what PUBLIC has counts.
     https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
     https://docs.snowflake.com/en/sql-reference/functions/is_database_role_activated
   #}
@@ -11,6 +12,7 @@
     anaconda: 'SNOWFLAKE.ANACONDA_REPOSITORY_USER', pypi: 'SNOWFLAKE.PYPI_REPOSITORY_USER'
   }.get(repository) %}
 
+  {% set warnings = [] %}
   {% if user and 'role' not in left_out %}
     {% set rows = tf_embeddings._staging_query(
       "select sys_context('SNOWFLAKE$SESSION', 'IS_DATABASE_ROLE_ACTIVATED', '" ~ user
@@ -19,10 +21,11 @@
       optional='role'
     ) %}
     {% if rows[0].is_activated | string | lower == 'false' %}
-      {% do exceptions.raise_compiler_error(
-        "stage_model: role " ~ role ~ " may not use " ~ repository ~ ", where the function's Python "
-        ~ "packages come from. Let ACCOUNTADMIN run: grant database role " ~ user ~ " to role "
-        ~ role ~ "; or set var tf_embeddings_artifact_repository to another one, such as "
+      {% do warnings.append(
+        "role " ~ role ~ " may be unable to use " ~ repository ~ ", where the function's Python "
+        ~ "packages come from. If the function cannot be created, let ACCOUNTADMIN run: grant "
+        ~ "database role " ~ user ~ " to role " ~ role ~ "; or set var "
+        ~ "tf_embeddings_artifact_repository to another one, such as "
         ~ (anaconda if repository == pypi else pypi) ~ "."
       ) %}
     {% endif %}
@@ -43,4 +46,5 @@
       ) %}
     {% endif %}
   {% endif %}
+  {{ return(warnings) }}
 {% endmacro %}

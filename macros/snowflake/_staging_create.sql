@@ -1,7 +1,8 @@
 {% macro _staging_create(role) %}
   {#
     Creates the stage, and the schema if it is missing, as the hook does: a first upload comes before
-    the first run. CREATE SCHEMA IF NOT EXISTS asks for its privilege even where there is a schema.
+    the first run. CREATE SCHEMA IF NOT EXISTS asks for its privilege even where there is a schema:
+    it is left out then, and the hook, which cannot, needs the privilege.
   #}
   {% if not tf_embeddings._settings().manage %}
     {{ return('') }}
@@ -19,7 +20,9 @@
   {% do tf_embeddings._staging_query(
     stage,
     'Creating stage ' ~ tf_embeddings._stage_name(),
-    next="Let the schema's owner run: grant usage, create stage, create function on schema "
+    next="Where another role owns the schema and makes the functions, set var "
+    ~ "tf_embeddings_manage to false. Else let the database's owner run: grant create schema on "
+    ~ "database " ~ database ~ to_role ~ ". Let the schema's owner run: grant usage, create stage, create function on schema "
     ~ tf_embeddings._schema_name() ~ to_role
   ) %}
 {% endmacro %}

@@ -1,11 +1,9 @@
 {% macro snowflake___staging_target(packages, left_out) %}
   {% set settings = tf_embeddings._settings() %}
   {% set role = tf_embeddings._staging_role() %}
-  {# Where another role makes the functions, this one need not be able to. #}
-  {% if settings.manage %}
-    {% do tf_embeddings._staging_check_repository(role, left_out) %}
-    {% do tf_embeddings._staging_check_packages(packages, left_out) %}
-  {% endif %}
+  {# Also where another role manages: --verify creates the functions whatever that says. #}
+  {% set warnings = tf_embeddings._staging_check_repository(role, left_out) %}
+  {% do tf_embeddings._staging_check_packages(packages, left_out) %}
   {% if not tf_embeddings._staging_stage(role) and not settings.manage %}
     {% set stage = tf_embeddings._stage_name() %}
     {% do exceptions.raise_compiler_error(
@@ -16,5 +14,5 @@
       ~ "grant read, write on stage " ~ stage ~ " to role " ~ role ~ ";"
     ) %}
   {% endif %}
-  {{ return({'stage': '@' ~ tf_embeddings._stage_name()}) }}
+  {{ return({'stage': '@' ~ tf_embeddings._stage_name(), 'warnings': warnings}) }}
 {% endmacro %}

@@ -102,6 +102,8 @@ def _stage(options: argparse.Namespace, report: Report) -> None:
     # Before the model, which may take minutes: dbt finds what is wrong with a project in seconds.
     report.say("Asking dbt for the stage ...")
     target = find_target(dbt, packages)
+    for warning in target.warnings:
+        report.say(f"Warning: {warning}")
     artefact = replace(build(source, name, folder, report), packages=packages)
     _warn_of_memory(artefact, target, report)
     _put(artefact, target, dbt, options.dry_run, report)

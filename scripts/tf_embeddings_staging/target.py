@@ -18,10 +18,17 @@ _TYPES = ("duckdb", "snowflake")
 
 @dataclass(frozen=True)
 class Target:
-    """Where a dbt target keeps its artefacts: a folder on DuckDB, @database.schema.stage else."""
+    """Where a dbt target keeps its artefacts.
+
+    Attributes:
+        type: duckdb or snowflake.
+        stage: a folder on DuckDB, @database.schema.stage else.
+        warnings: what may keep a function from being made there, in sentences.
+    """
 
     type: str
     stage: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -66,7 +73,7 @@ def find_target(options: DbtOptions, packages: Sequence[str]) -> Target:
         )
     if not isinstance(answer.get("stage"), str):
         raise StagingError(f"the macro _staging_target named no stage: {json.dumps(answer)}.")
-    return Target(answer["type"], answer["stage"])
+    return Target(answer["type"], answer["stage"], tuple(answer.get("warnings", ())))
 
 
 def _ask(options: DbtOptions, packages: Sequence[str]) -> dict[str, Any]:
