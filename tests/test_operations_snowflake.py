@@ -415,6 +415,31 @@ def test_status_by_a_role_that_may_only_use_the_function(
     assert table(run)[0][3:] == ["yes", "?", "yes", "ok"]
 
 
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_second_role_that_manages_is_told_who_does(
+    project: SnowflakeProject, lengths: Artefact, stops: bool
+) -> None:
+    schema = f"{project.name}.tf_embeddings"
+    project.configure(flags={"skip_nodes_if_on_run_start_fails": stops})
+    new_role(
+        project,
+        f"create schema on database {project.name}",
+        f"ownership on schema {schema}",
+        f"ownership on stage {schema}.models",
+    )
+    first = project.dbt("run", "--empty")
+    new_role(project, f"usage on schema {schema}", f"usage on schema {project.name}.dev")
+    second = project.dbt("run", "--empty")
+
+    assert first.success, first.errors
+    assert not second.success
+    assert (
+        f"{STAGE_IT.format('lengths')}. If it is, the function may be another role's: one role "
+        f"owns schema {schema} and has create schema on the database; all the others set var "
+        "tf_embeddings_manage to false and are named in the owner's var tf_embeddings_grants."
+    ) in second.output
+
+
 def test_drop_unused_lists_and_changes_nothing(
     project: SnowflakeProject, lengths: Artefact, tampered: Artefact
 ) -> None:

@@ -21,6 +21,10 @@
         "tf_embeddings: the run failed, and it needs the artefact of model '" ~ pin.model ~ "': "
         ~ tf_embeddings._stage_location(tf_embeddings._artefact_path(pin)) ~ ". If it is not "
         ~ "there, stage it with: " ~ tf_embeddings._stage_command(pin.model)
+        ~ ". If it is, the function may be another role's: one role owns schema "
+        ~ tf_embeddings._schema_name() ~ " and has create schema on the database; all the others "
+        ~ "set var tf_embeddings_manage to false and are named in the owner's var "
+        ~ "tf_embeddings_grants."
       ) %}
     {% endif %}
   {% endfor %}
