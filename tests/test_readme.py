@@ -186,6 +186,10 @@ def test_one_role_stages_and_another_runs_dbt(tmp_path: Path) -> None:
         (tmp_path / "dbt_project.yml").write_text(yaml.safe_dump(project))
         call(tmp_path, "dbt build")
 
+        status, verify, _ = blocks(section("### Day to day"))[0].text.splitlines()
+        call(tmp_path, status)
+        call(tmp_path, verify)
+
         sql = "select count(embedding) from dbt.tickets_embedded"
         assert reader.rows(sql, user="dbt_runner", role="transformer") == [(2,)]
         functions = "show user functions like 'TF_EMBEDDINGS_%' in schema analytics.tf_embeddings"

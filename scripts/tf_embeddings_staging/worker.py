@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -69,6 +68,7 @@ def probe(request: Mapping[str, Any]) -> dict[str, Any]:
         raise StagingError(f"the probe ran another runtime than the artefact's: {runtime.__file__}")
     from tf_embeddings_udf.encoders import load_encoder
     from tf_embeddings_udf.planner import Planner
+    from tf_embeddings_udf.verify import peak_memory
 
     try:
         manifest = runtime.read_manifest(folder)
@@ -109,20 +109,6 @@ def full_batch(encoder: Encoder, max_tokens: int | None) -> list[str]:
     (prepared,) = encoder.prepare([f"0000 {text}"])
     count = max(1, encoder.budget // max(1, prepared.cost))
     return [f"{number:04} {text}" for number in range(count)]
-
-
-def peak_memory() -> int | None:
-    """Return the most memory that this process had at once, in bytes; None where nobody tells."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # getrusage counts what the parent had before exec, too
-        found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(encoding="utf-8"), re.MULTILINE)
-        return int(found[1]) * 1024 if found else None
-    try:
-        import resource
-    except ModuleNotFoundError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 TASKS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
