@@ -9,7 +9,6 @@
     {{ return({
       'numpy': '1.26.4',
       'pandas': '2.1.4',
-      'sentencepiece': '0.1.99',
       'tensorflow': '2.17.0',
       'tokenizers': '0.19.1',
     }) }}
