@@ -1,11 +1,17 @@
-{% macro drop_unused(drop=false) %}
+{% macro drop_unused(drop=false, days=7) %}
   {#
     An operation: dbt run-operation tf_embeddings.drop_unused. Functions go before the files that
     they import; a statement that fails stops it, so that no function that is left loses its file.
+    What is young stays: a model is staged before its pin is merged.
   #}
   {% if drop is not boolean %}
     {% do exceptions.raise_compiler_error(
       "drop_unused: drop is " ~ drop | pprint ~ "; it must be true, to drop, or false, to list."
+    ) %}
+  {% endif %}
+  {% if days is boolean or days is not number or not days >= 0 %}
+    {% do exceptions.raise_compiler_error(
+      "drop_unused: days is " ~ days | pprint ~ "; it must be a number from 0, such as 7."
     ) %}
   {% endif %}
   {% if not tf_embeddings._settings().manage %}
@@ -26,22 +32,33 @@
   {% for note in inventory.notes %}
     {% do print(note) %}
   {% endfor %}
-  {% set unused = tf_embeddings._unused(pins, inventory) %}
+  {% set unused = tf_embeddings._unused(pins, inventory, days) %}
   {% for one in unused %}
-    {% set done = 'unused' if not drop else 'dropped' if one.drop else 'left alone' %}
+    {% if one.is_young %}
+      {% set done, but = 'kept', '; it or its function is younger than ' ~ days ~ ' days' %}
+    {% elif not one.drop %}
+      {% set done = 'left alone' if drop else 'unused' %}
+      {% set but = '; other files have names that begin with its name' %}
+    {% else %}
+      {% set done, but = 'dropped' if drop else 'unused', '' %}
+    {% endif %}
     {% if done == 'dropped' %}
       {% do run_query(one.drop) %}
     {% endif %}
-    {% set but = '' if one.drop else '; other files have names that begin with its name' %}
     {% do print(done ~ ': ' ~ one.what ~ ' ' ~ one.place ~ ' (' ~ one.why ~ but ~ ')') %}
   {% endfor %}
 
   {% if not unused %}
     {% do print('Nothing is unused in ' ~ inventory.place ~ '.') %}
-  {% elif not drop %}
+  {% elif not drop and unused | rejectattr('is_young') | list %}
     {% do print(
       "Nothing was dropped. The pins and the settings of another project or target may name what "
       ~ "these do not: look, then drop with --args '{drop: true}'."
+    ) %}
+  {% endif %}
+  {% if unused | selectattr('is_young') | list %}
+    {% do print(
+      "What was kept may be staged for a pin that is not merged yet; --args '{days: 0}' takes it too."
     ) %}
   {% endif %}
 {% endmacro %}

@@ -447,7 +447,7 @@ def test_drop_unused_lists_and_changes_nothing(
     [function] = functions(project)
     pin = project.put(tampered)
     set_vars(project, models={"tampered": pin})
-    run = operation(project, "drop_unused")
+    run = operation(project, "drop_unused", days=0)
 
     schema = f"{project.name}.tf_embeddings"
     assert run.success, run.errors
@@ -460,6 +460,40 @@ def test_drop_unused_lists_and_changes_nothing(
     assert changes(run) == []
 
 
+def test_drop_unused_keeps_what_is_young(
+    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+) -> None:
+    """A model is staged, and verified, before its pin is merged."""
+    pin = project.put(tampered)
+    project.dbt("run", "--empty")
+    [function] = functions(project)
+    set_vars(project, models={"tampered": pin})
+    listing = operation(project, "drop_unused")
+    run = operation(project, "drop_unused", drop=True)
+
+    schema = f"{project.name}.tf_embeddings"
+    young = "no pin names it; it or its function is younger than 7 days"
+    for one in (listing, run):
+        assert one.success, one.errors
+        assert one.said == [
+            f"kept: function {schema}.{function} ({young})",
+            f"kept: file '@{schema}.{place(lengths)}' ({young})",
+            "What was kept may be staged for a pin that is not merged yet; --args '{days: 0}' "
+            "takes it too.",
+        ]
+        assert changes(one) == []
+
+
+@pytest.mark.parametrize("days", [-1, "week", True])
+def test_drop_unused_refuses_what_is_no_number_of_days(
+    project: SnowflakeProject, days: object
+) -> None:
+    run = operation(project, "drop_unused", days=days)
+
+    assert not run.success
+    assert f"drop_unused: days is {days!r}; it must be a number from 0, such as 7." in run.output
+
+
 def test_drop_unused_drops_functions_and_then_files(
     project: SnowflakeProject, lengths: Artefact, tampered: Artefact
 ) -> None:
@@ -468,8 +502,8 @@ def test_drop_unused_drops_functions_and_then_files(
     set_vars(project, models={"tampered": project.put(tampered)})
     project.dbt("run", "--empty")
     kept = [name for name in functions(project) if "tampered" in name]
-    run = operation(project, "drop_unused", drop=True)
-    again = operation(project, "drop_unused", drop=True)
+    run = operation(project, "drop_unused", drop=True, days=0)
+    again = operation(project, "drop_unused", drop=True, days=0)
 
     assert run.success, run.errors
     assert [one.split()[0] for one in changes(run)] == ["drop", "drop", "remove"]
@@ -487,7 +521,7 @@ def test_drop_unused_keeps_the_functions_and_files_of_pins(
     assert operation(project, "verify").success
     project.dbt("run", "--empty")
     before = functions(project), files(project)
-    run = operation(project, "drop_unused", drop=True)
+    run = operation(project, "drop_unused", drop=True, days=0)
 
     assert run.success, run.errors
     assert len(before[0]) == 2
@@ -501,7 +535,7 @@ def test_drop_unused_drops_a_pinned_builds_function_of_other_settings_alone(
     [before] = functions(project)
     set_vars(project, lengths, max_batch_size=64)
     project.dbt("run", "--empty")
-    run = operation(project, "drop_unused", drop=True)
+    run = operation(project, "drop_unused", drop=True, days=0)
 
     assert run.success, run.errors
     assert run.said == [
@@ -550,7 +584,7 @@ def test_drop_unused_leaves_alone_what_the_package_did_not_make(
     ]
     for path in (*mine, "f/v0123456789ab/f-b0123456789ab.zip"):
         put(project, path)
-    run = operation(project, "drop_unused", drop=True)
+    run = operation(project, "drop_unused", drop=True, days=0)
 
     assert run.success, run.errors
     left = [name.replace(", k number", ", number") for name in kept]
@@ -588,7 +622,7 @@ def test_drop_unused_keeps_the_file_of_a_function_that_it_may_not_drop(
         f"read, write on stage {project.name}.tf_embeddings.models",
     )
     set_vars(project, models={"tampered": pin})
-    run = operation(project, "drop_unused", drop=True)
+    run = operation(project, "drop_unused", drop=True, days=0)
 
     assert not run.success
     assert [*functions(project)] == [function]
@@ -599,7 +633,7 @@ def test_drop_unused_drops_nothing_where_nothing_is_pinned(
     project: SnowflakeProject, lengths: Artefact
 ) -> None:
     set_vars(project)
-    run = operation(project, "drop_unused", drop=True)
+    run = operation(project, "drop_unused", drop=True, days=0)
 
     assert not run.success
     assert (
@@ -612,7 +646,7 @@ def test_drop_unused_refuses_where_another_role_manages(
     project: SnowflakeProject, lengths: Artefact, tampered: Artefact
 ) -> None:
     set_vars(project, tampered, manage=False)
-    run = operation(project, "drop_unused", drop=True)
+    run = operation(project, "drop_unused", drop=True, days=0)
 
     assert not run.success
     assert "drop_unused: var tf_embeddings_manage is false" in run.output
@@ -636,8 +670,8 @@ def test_the_operations_take_any_names(
     verify = operation(project, "verify", model="lengths")
     set_vars(project, lengths, schema=schema, stage=stage)
     status = operation(project, "status")
-    drop = operation(project, "drop_unused", drop=True)
-    again = operation(project, "drop_unused", drop=True)
+    drop = operation(project, "drop_unused", drop=True, days=0)
+    again = operation(project, "drop_unused", drop=True, days=0)
 
     assert verify.success, verify.errors
     assert status.success, status.errors

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,14 @@ OPERATIONS = """
 {% macro are_identifiers(names) %}
   {% set found = [] %}
   {% for name in names %}{% do found.append(tf_embeddings._is_identifier(name)) %}{% endfor %}
+  {% do tell(found) %}
+{% endmacro %}
+
+{% macro ages(times) %}
+  {% set found = [] %}
+  {% for time in times + [modules.datetime.datetime.now(modules.pytz.utc)] %}
+    {% do found.append(tf_embeddings._age_in_days(time)) %}
+  {% endfor %}
   {% do tell(found) %}
 {% endmacro %}
 
@@ -316,6 +325,21 @@ def test_a_version_of_another_artefact_names_no_existing_function(project: Proje
     assert told(project, "function_name") != told(
         project, "function_name", {"models": {"minilm": mixed}}
     )
+
+
+def test_an_age_is_read_from_what_list_and_show_say(project: Project) -> None:
+    zone = timezone(timedelta(hours=-7))
+    eight_days_ago = datetime.now(UTC) - timedelta(days=8)
+    days = [
+        eight_days_ago.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+        eight_days_ago.strftime("%a, %-d %b %Y %H:%M:%S GMT"),
+        eight_days_ago.astimezone(zone).isoformat(),
+        eight_days_ago.strftime("%Y-%m-%d %H:%M:%S"),
+    ]
+    unknown = ["", None, "yesterday", 7, "Wed, 11 Nov 9026 10:00:00 GMT"]
+    ages = told(project, "ages", times=days + unknown)
+
+    assert [round(age) for age in ages] == [8] * len(days) + [0] * (len(unknown) + 1)
 
 
 # What a user writes -> what Snowflake reads.

@@ -1,8 +1,8 @@
 {% macro _created_functions() %}
   {#
     The functions of the schema that are named and called as the package's are, as maps of: name,
-    model, version, build; is_ours, whether their comment says so too; place and drop as _inventory
-    explains. An embedding function takes a text, a check function nothing, so a model named
+    model, version, build; is_ours, whether their comment says so too; place, drop and age as
+    _inventory explains. An embedding function takes a text, a check function nothing, so a model named
     verify_… is not taken for a check.
     https://docs.snowflake.com/en/sql-reference/sql/show-user-functions
   #}
@@ -28,6 +28,7 @@
         'is_ours': comment.startswith('tf_embeddings:'),
         'place': call,
         'drop': 'drop function if exists ' ~ call,
+        'age': tf_embeddings._age_in_days(row.created_on),
       }) %}
     {% endif %}
   {% endfor %}

@@ -8,12 +8,12 @@
   #}
   {% set stage = tf_embeddings._stored_name(tf_embeddings._settings().stage) %}
   {% set paths = [] %}
-  {% set sizes = {} %}
+  {% set listed = {} %}
   {% for row in tf_embeddings._rows('list ' ~ tf_embeddings._stage_location()) %}
     {% if (row.name | lower).startswith(stage | lower ~ '/') %}
       {% set path = row.name[stage | length + 1:] %}
       {% do paths.append(path) %}
-      {% do sizes.update({path: row.size | int}) %}
+      {% do listed.update({path: row}) %}
     {% endif %}
   {% endfor %}
 
@@ -32,9 +32,10 @@
         'model': match.group(1),
         'version': match.group(2),
         'build': match.group(3),
-        'bytes': sizes[path],
+        'bytes': listed[path].size | int,
         'place': location,
         'drop': none if neighbours else 'remove ' ~ location,
+        'age': tf_embeddings._age_in_days(listed[path].last_modified),
       }) %}
     {% endif %}
   {% endfor %}
