@@ -58,7 +58,8 @@
   {% endif %}
   {% if unused | selectattr('is_young') | list %}
     {% do print(
-      "What was kept may be staged for a pin that is not merged yet; --args '{days: 0}' takes it too."
+      "What was kept may be staged for a pin that is not merged yet; --args '{days: 0}' takes it "
+      ~ "too."
     ) %}
   {% endif %}
 {% endmacro %}
