@@ -2,8 +2,8 @@
   {#
     The functions of the schema that are named and called as the package's are, as maps of: name,
     model, version, build; is_ours, whether their comment says so too; place, drop and age as
-    _inventory explains. An embedding function takes a text, a check function nothing, so a model named
-    verify_… is not taken for a check.
+    _inventory explains. An embedding function takes a text, a check function nothing, so a model
+    named verify_… is not taken for a check.
     https://docs.snowflake.com/en/sql-reference/sql/show-user-functions
   #}
   {% set schema = tf_embeddings._schema_name() %}
