@@ -1,8 +1,8 @@
 {% macro _identifier(name) %}
   {#
     A name as SQL: a plain one as it is written, so that Snowflake folds it to upper case as it does
-    dbt's own names; one that stands in double quotes as it stands; any other one in double quotes. Reserved words are
-    not known here: Snowflake refuses order, and takes "ORDER".
+    dbt's own names; one that stands in double quotes as it stands; any other one in double quotes.
+    Reserved words are not known here: Snowflake refuses order, and takes "ORDER".
     https://docs.snowflake.com/en/sql-reference/identifiers-syntax
   #}
   {% if not tf_embeddings._is_identifier(name) %}

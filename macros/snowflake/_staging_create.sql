@@ -22,7 +22,8 @@
     'Creating stage ' ~ tf_embeddings._stage_name(),
     next="Where another role owns the schema and makes the functions, set var "
     ~ "tf_embeddings_manage to false. Else let the database's owner run: grant create schema on "
-    ~ "database " ~ database ~ to_role ~ ". Let the schema's owner run: grant usage, create stage, create function on schema "
+    ~ "database " ~ database ~ to_role ~ ". Let the schema's owner run: grant usage, create stage, "
+    ~ "create function on schema "
     ~ tf_embeddings._schema_name() ~ to_role
   ) %}
 {% endmacro %}
