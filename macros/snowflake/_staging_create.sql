@@ -1,7 +1,7 @@
 {% macro _staging_create(role) %}
   {#
-    Creates the stage, and the schema if it is missing, as the hook does: a first upload comes before
-    the first run. CREATE SCHEMA IF NOT EXISTS asks for its privilege even where there is a schema:
+    Creates the stage, and the schema if it is missing, as the hook does: a first upload comes
+    before the first run. CREATE SCHEMA IF NOT EXISTS asks for its privilege even where there is a schema:
     it is left out then, and the hook, which cannot, needs the privilege.
   #}
   {% if not tf_embeddings._settings().manage %}
@@ -23,7 +23,6 @@
     next="Where another role owns the schema and makes the functions, set var "
     ~ "tf_embeddings_manage to false. Else let the database's owner run: grant create schema on "
     ~ "database " ~ database ~ to_role ~ ". Let the schema's owner run: grant usage, create stage, "
-    ~ "create function on schema "
-    ~ tf_embeddings._schema_name() ~ to_role
+    ~ "create function on schema " ~ tf_embeddings._schema_name() ~ to_role
   ) %}
 {% endmacro %}

@@ -10,8 +10,8 @@
     "put '" ~ file ~ "' " ~ tf_embeddings._stage_location(folder ~ '/')
     ~ ' auto_compress = false overwrite = ' ~ overwrite | lower ~ ' parallel = 8',
     'Putting the artefact on stage ' ~ tf_embeddings._stage_name(),
-    next='Let its owner run: grant read, write on stage ' ~ tf_embeddings._stage_name() ~ ' to role '
-    ~ role
+    next='Let its owner run: grant read, write on stage ' ~ tf_embeddings._stage_name()
+    ~ ' to role ' ~ role
   ) %}
   {% do log('tf_embeddings_uploaded', info=true) %}
   {% for row in rows if row.status | upper not in ['UPLOADED', 'SKIPPED'] %}

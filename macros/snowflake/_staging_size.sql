@@ -7,8 +7,8 @@
   {% set files = tf_embeddings._staging_query(
     'list ' ~ tf_embeddings._stage_location(path),
     'Listing stage ' ~ tf_embeddings._stage_name(),
-    next='Let its owner run: grant read, write on stage ' ~ tf_embeddings._stage_name() ~ ' to role '
-    ~ role
+    next='Let its owner run: grant read, write on stage ' ~ tf_embeddings._stage_name()
+    ~ ' to role ' ~ role
   ) %}
   {% for file in files if file.name.endswith('/' ~ path) %}
     {{ return(file.size | int) }}
