@@ -1,8 +1,8 @@
 {% macro _staging_create(role) %}
   {#
     Creates the stage, and the schema if it is missing, as the hook does: a first upload comes
-    before the first run. CREATE SCHEMA IF NOT EXISTS asks for its privilege even where there is a schema:
-    it is left out then, and the hook, which cannot, needs the privilege.
+    before the first run. CREATE SCHEMA IF NOT EXISTS asks for its privilege even where there is a
+    schema: it is left out then, and the hook, which cannot, needs the privilege.
   #}
   {% if not tf_embeddings._settings().manage %}
     {{ return('') }}
