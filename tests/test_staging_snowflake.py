@@ -282,8 +282,8 @@ def test_killed_at_any_moment_the_next_run_ends_well(
     monkeypatch.setenv("TMPDIR", str(received))  # where the server keeps what it is sent
     with serve() as server:
         project = make_snowflake_project(tmp_path / "project", server)
-        # The upload comes before the look at the stage: a child that is left alone may end both.
-        for moment in ("Asking dbt", "strings: built", "Uploading", "Looking at the stage"):
+        # The upload comes before what leads to it: a child that is left alone may end it.
+        for moment in ("Asking dbt", "Uploading", "strings: built", "Looking at the stage"):
             process = start(project, large)
             assert process.stderr
             assert any(line.startswith(moment) for line in process.stderr), moment
