@@ -14,8 +14,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
 # The lock files are complete, so pip resolves nothing (`--no-deps`). A stamp in the environment
-# names the digest of the lock file that it was made from, so an
-# environment is installed again exactly when the lock file changes.
+# names the digest of the lock file that it was made from, so an environment is installed again
+# exactly when the lock file changes.
 digest = $(firstword $(shell cksum < $(1)))
 DEMO_ENV := $(VENV)/.requirements-$(call digest,requirements.lock)
 DEV_ENV := $(VENV)/.requirements-dev-$(call digest,requirements-dev.lock)
