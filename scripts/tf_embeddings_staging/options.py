@@ -1,0 +1,49 @@
+"""What a user may say of a model, and the limits within which it is staged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line, or an entry of the catalogue, says of a model; None: it says nothing.
+
+    Attributes:
+        kind: the kind of encoder: text, tokens or sentencepiece.
+        signature: the SavedModel's signature to call, or `__call__` for the loaded object itself.
+        output: the key, or the index, of the output that holds the vectors.
+        pooling: what makes one vector of one vector a token: mean, cls or max.
+        normalize: whether vectors are scaled to length 1.
+        max_tokens: the tokens after which a text is truncated.
+        truncate_dim: how many of a vector's first numbers are kept.
+        prefix: what is put before each text.
+        preprocessor: the source of the SavedModel that makes a text the model's inputs.
+        allow_ops: TensorFlow ops that are let in although they reach out of the graph.
+    """
+
+    kind: str | None = None
+    signature: str | None = None
+    output: str | None = None
+    pooling: str | None = None
+    normalize: bool | None = None
+    max_tokens: int | None = None
+    truncate_dim: int | None = None
+    prefix: str | None = None
+    preprocessor: str | None = None
+    allow_ops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a model may take while it is staged.
+
+    Attributes:
+        download_bytes: the size of a download, and of what an archive unpacks to.
+        memory_bytes: the memory of a process that runs the model; None: 90 % of the machine's.
+        seconds: the time that such a process may take.
+    """
+
+    download_bytes: int = 8 * 2**30
+    memory_bytes: int | None = None
+    seconds: float = 1800
