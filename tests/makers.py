@@ -203,11 +203,14 @@ def write_artefact(
     if golden is not None:
         files["golden.json"] = json.dumps(golden).encode()
     manifest: dict[str, Any] = {
-        "format": 1,
+        "format": 2,
         "contract": 1,
         "model": model,
         "version": "v" + hashlib.sha256(b"".join(weights.values())).hexdigest()[:12],
+        "model_dimensions": parameters["dimensions"],
         "normalize": True,
+        "prefix": "",
+        "memory_bytes": None,
         "source": {"uri": "makers.py", "files": {}},
         "licence": None,
         "tensorflow": "2.21.0",

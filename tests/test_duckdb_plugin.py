@@ -453,18 +453,18 @@ def test_an_artefact_whose_digest_does_not_match(staged: Artefact) -> None:
     )
 
 
-@pytest.mark.parametrize("number", ["format", "contract"])
+@pytest.mark.parametrize(("number", "known"), [("format", 2), ("contract", 1)])
 def test_an_artefact_of_another_time(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, number: str
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, number: str, known: int
 ) -> None:
     folder, parameters = saved_tokens_model
-    artefact = write_artefact(folder, {**parameters, number: 2}, tmp_path)
+    artefact = write_artefact(folder, {**parameters, number: 3}, tmp_path)
     with connect(tmp_path) as conn:
         assert functions(conn) == OPERATIONS
         assert error_of(conn, check(artefact)) == (
-            f"tf_embeddings: the artefact '{artefact.path}' has {number} 2, and the "
-            f"installed tf_embeddings knows {number} 1 alone. Install the tf_embeddings that made "
-            "it, or stage the model again with: "
+            f"tf_embeddings: the artefact '{artefact.path}' has {number} 3, and the "
+            f"installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
+            "made it, or stage the model again with: "
             "python dbt_packages/tf_embeddings/scripts/stage_model.py <model> --write"
         )
 

@@ -29,16 +29,18 @@ def test_a_manifest_is_the_same_from_the_file_and_from_its_bytes(tiny: Artefact)
     assert "model/saved_model.pb" in manifest.files
 
 
-@pytest.mark.parametrize("number", ["format", "contract"])
-@pytest.mark.parametrize("came", [2, 0, "1", True, None])
-def test_an_unknown_number_is_refused(fields: dict[str, Any], number: str, came: object) -> None:
+@pytest.mark.parametrize(("number", "known"), [("format", 2), ("contract", 1)])
+@pytest.mark.parametrize("came", [3, 0, "1", True, None])
+def test_an_unknown_number_is_refused(
+    fields: dict[str, Any], number: str, known: int, came: object
+) -> None:
     fields[number] = came
     with pytest.raises(TfEmbeddingsError) as error:
         parse_manifest(json.dumps(fields).encode(), "tiny-b000000000000.zip")
     assert str(error.value) == (
         f"tf_embeddings: the artefact tiny-b000000000000.zip has {number} {json.dumps(came)}, and "
-        f"the installed tf_embeddings knows {number} 1 alone. Install the tf_embeddings that made "
-        f"it, or stage the model again with: {STAGE_AGAIN}"
+        f"the installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
+        f"made it, or stage the model again with: {STAGE_AGAIN}"
     )
 
 
@@ -50,6 +52,10 @@ def test_an_unknown_number_is_refused(fields: dict[str, Any], number: str, came:
         ("dimensions", 0, "dimensions: 0, not a whole number from 1 to 100000"),
         ("dimensions", True, "dimensions: true, not a whole number from 1 to 100000"),
         ("dimensions", 8.0, "dimensions: 8.0, not a whole number from 1 to 100000"),
+        ("model_dimensions", "8", 'model_dimensions: "8", not a whole number from 1 to 100000'),
+        ("model_dimensions", 7, "model_dimensions: 7, fewer than its dimensions: 8"),
+        ("prefix", None, "prefix: null, not a text, empty for none"),
+        ("memory_bytes", 0.5, "memory_bytes: 0.5, not null or a whole number of bytes"),
         ("normalize", 1, "normalize: 1, not true or false"),
         ("max_tokens", 0, "max_tokens: 0, not null or a whole number of at least 1"),
         ("packages", ["numpy", ""], 'packages: ["numpy", ""], not a list of Python packages'),

@@ -13,7 +13,7 @@ from typing import Any
 
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
 
-FORMAT = 1
+FORMAT = 2
 """Layout of the artefact: a runtime reads exactly one."""
 
 CONTRACT = 1
@@ -39,19 +39,25 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The validated content of manifest.json, format 1.
+    """The validated content of manifest.json, format 2.
 
     `files` maps the path of every other file of the artefact, relative and with `/`, to what it
     must be. `max_tokens` is None where the kind of encoder has no limit that it could tell.
+    `prefix` is put before each text. Of the `model_dimensions` numbers that the model gives, the
+    first `dimensions` are kept. `memory_bytes` is the most memory that a process took which
+    embedded a full batch, None where nobody measured it.
     """
 
     model: str
     version: str
     dimensions: int
+    model_dimensions: int
     kind: str
     encoder: Mapping[str, Any]
     normalize: bool
     max_tokens: int | None
+    prefix: str
+    memory_bytes: int | None
     source: Mapping[str, Any]
     licence: str | None
     tensorflow: str
@@ -104,14 +110,23 @@ def parse_manifest(raw: bytes, label: str) -> Manifest:
             came = json.dumps(fields[name])
             came = came if len(came) <= 60 else came[:57] + "..."
             raise _unusable(label, f"its {MANIFEST} says {name}: {came}, not {allowed}")
+    if fields["model_dimensions"] < fields["dimensions"]:
+        what = (
+            f"its {MANIFEST} says model_dimensions: {fields['model_dimensions']}, fewer than its "
+            f"dimensions: {fields['dimensions']}"
+        )
+        raise _unusable(label, what)
     return Manifest(
         model=fields["model"],
         version=fields["version"],
         dimensions=fields["dimensions"],
+        model_dimensions=fields["model_dimensions"],
         kind=fields["kind"],
         encoder=fields["encoder"],
         normalize=fields["normalize"],
         max_tokens=fields["max_tokens"],
+        prefix=fields["prefix"],
+        memory_bytes=fields["memory_bytes"],
         source=fields["source"],
         licence=fields["licence"],
         tensorflow=fields["tensorflow"],
@@ -193,12 +208,21 @@ _RULES: dict[str, tuple[str, Callable[[Any], object]]] = {
         f"a whole number from 1 to {_MOST_DIMENSIONS}",
         lambda v: _is_whole(v, 1, _MOST_DIMENSIONS),
     ),
+    "model_dimensions": (
+        f"a whole number from 1 to {_MOST_DIMENSIONS}",
+        lambda v: _is_whole(v, 1, _MOST_DIMENSIONS),
+    ),
     "kind": ("the name of a kind of encoder", _is_text),
     "encoder": ("the encoder's parameters", lambda v: isinstance(v, dict)),
     "normalize": ("true or false", lambda v: isinstance(v, bool)),
     "max_tokens": (
         "null or a whole number of at least 1",
         lambda v: v is None or _is_whole(v, 1, 2**31 - 1),
+    ),
+    "prefix": ("a text, empty for none", lambda v: isinstance(v, str)),
+    "memory_bytes": (
+        "null or a whole number of bytes",
+        lambda v: v is None or _is_whole(v, 1, 2**63 - 1),
     ),
     "source": ("an object", lambda v: isinstance(v, dict)),
     "licence": ("null or a licence's name", lambda v: v is None or _is_text(v)),
