@@ -17,7 +17,7 @@ from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.saved_model import TextSignature
 from tf_embeddings_staging.sources import Folder
-from tf_embeddings_staging.worker import full_batch
+from tf_embeddings_staging.probe import full_batch
 from tf_embeddings_udf.encoders import load_encoder
 
 Tensor = Any  # TensorFlow ships no types

@@ -29,6 +29,13 @@ _ACTIVATIONS = {
 Tensors = Mapping[str, np.ndarray]
 
 
+def convert_task(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the weights of a sentence encoder, in the worker: see `save`."""
+    config = BertConfig(**request["config"])
+    save(config, Path(request["weights"]), request["pooling"], Path(request["target"]))
+    return {}
+
+
 def save(config: BertConfig, weights: Path, pooling: str, target: Path) -> None:
     """Convert to a SavedModel.
 

@@ -1,60 +1,81 @@
-"""Running a task of `worker` in a process of its own."""
+"""Running a task of `worker` in a process of its own, within limits."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.options import Limits
 
 _SCRIPTS = Path(__file__).resolve().parent.parent
-_TIMEOUT_SECONDS = 30 * 60
+_SHARE_OF_MEMORY = 0.9
+_POLL_SECONDS = 0.05
+_MOST_LOG = 200_000
+
+_WHAT = {
+    "convert": "the conversion into a SavedModel",
+    "convert_keras": "the conversion of the Keras file",
+    "inspect": "the inspection of the SavedModel",
+    "probe": "the probe, which embeds a few texts with the model,",
+    "tf_hub": "the download by tensorflow_hub",
+}
 
 
 def run(
-    task: str, request: Mapping[str, Any], work: Path, *, timeout: float = _TIMEOUT_SECONDS
+    task: str, request: Mapping[str, Any], work: Path, limits: Limits | None = None
 ) -> dict[str, Any]:
-    """Run a task and return its answer; `work` is a folder for the files of the exchange.
+    """Run a task and return its answer.
+
+    Args:
+        task: a name of `worker.TASKS`, or a function as `module:function`.
+        request: what the task is asked, ready for JSON.
+        work: a folder for the files of the exchange.
+        limits: the memory and the time that the process may take; the usual ones if none are given.
 
     Raises:
-        StagingError: the task says so, crashed, or did not end in `timeout` seconds.
+        StagingError: the task says so, raised, crashed, or went beyond a limit; `details` holds
+            what it wrote.
     """
-    asked, answered, told = (work / f"{task}.{name}" for name in ("request", "answer", "log"))
+    what = _WHAT.get(task, f"the task '{task}'")
+    stem = task.replace(":", ".")
+    asked, answered, told = (work / f"{stem}.{name}" for name in ("request", "answer", "log"))
+    answered.unlink(missing_ok=True)
     asked.write_text(json.dumps(request), encoding="utf-8")
-    command = [sys.executable, "-P", "-m", "tf_embeddings_staging.worker", task, asked, answered]
+    # faulthandler: where in Python a crash happened goes to the log.
+    command = [
+        *(sys.executable, "-P", "-X", "faulthandler"),
+        *("-m", "tf_embeddings_staging.worker", task, str(asked), str(answered)),
+    ]
     with told.open("wb") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment()
         )
         try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise StagingError(
-                f"{_WHAT[task]} did not end within {timeout:g} seconds, so it was stopped. "
-                f"Does the model run on this machine?"
-            ) from None
+            excess = _watch(process, limits or Limits())
         finally:
-            process.kill()
-            process.communicate()
-    if code or not answered.is_file():
-        raise StagingError(f"{_WHAT[task]} {_ending(code)}{_last_words(told)}")
+            _end(process)
+    if excess:
+        raise StagingError(f"{what} {excess}", _said(told))
+    if process.returncode or not answered.is_file():
+        raise StagingError(f"{what} {_ending(process.returncode)}", _said(told))
     answer = json.loads(answered.read_bytes())
-    if "error" in answer:
-        raise StagingError(answer["error"])
-    return answer["result"]
-
-
-_WHAT = {
-    "convert": "the conversion into a SavedModel",
-    "inspect": "the inspection of the SavedModel",
-    "probe": "the probe, which embeds a few texts with the model,",
-}
+    if "error" not in answer:
+        return answer["result"]
+    sentence = answer["error"]
+    if "raised" in answer:
+        sentence = f"{what} failed with {sentence} --debug shows all that it said."
+    raise StagingError(sentence, "\n".join(filter(None, (answer["details"], _said(told)))))
 
 
 def python_environment() -> dict[str, str]:
@@ -76,18 +97,74 @@ def _environment() -> dict[str, str]:
     }
 
 
+def _watch(process: subprocess.Popen[bytes], limits: Limits) -> str | None:
+    """Wait for the end of a process, or until it goes beyond a limit; return how, if it does."""
+    most_memory = limits.memory_bytes or int(psutil.virtual_memory().total * _SHARE_OF_MEMORY)
+    deadline = time.monotonic() + limits.seconds
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL_SECONDS)
+            return None
+        if (taken := resident_memory(process.pid)) > most_memory:
+            return (
+                f"took {taken / 2**30:.2f} GiB of memory, more than the limit of "
+                f"{most_memory / 2**30:.2f} GiB, so it was stopped. Raise the limit with "
+                f"--memory-limit GIB, or choose a smaller model."
+            )
+        if time.monotonic() > deadline:
+            return (
+                f"did not end within {limits.seconds / 60:.3g} minutes, the limit, so it was "
+                f"stopped. Raise the limit with --time-limit MINUTES if the model needs longer."
+            )
+
+
+def resident_memory(pid: int) -> int:
+    """Return the memory that a process and those that it started hold, in bytes; 0 if it ended."""
+    total = 0
+    for process in _family(pid):
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """Return a process and all that it started, as far as they live."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process, if it lives, and what it started."""
+    if process.poll() is None:
+        for member in reversed(_family(process.pid)):
+            with contextlib.suppress(psutil.Error):
+                member.kill()
+    process.communicate()
+
+
 def _ending(code: int) -> str:
-    if code >= 0:
-        return f"failed (exit code {code})"
+    if not code:
+        return "ended without an answer. --debug shows what it wrote."
+    if code > 0:
+        return f"failed with exit code {code}. --debug shows what it wrote."
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    hint = "; was the memory enough?" if name == "SIGKILL" else ""
-    return f"was ended by {name}{hint}"
+    if name == "SIGKILL":
+        return (
+            "was ended by SIGKILL, as the system does where memory runs out. Free some memory, or "
+            "choose a smaller model."
+        )
+    return (
+        f"crashed ({name}). The model, or TensorFlow with it, does not run on this machine; "
+        f"--debug shows what it wrote."
+    )
 
 
-def _last_words(log: Path) -> str:
-    """Return the last line that the process wrote, as a rule the exception."""
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return f": {lines[-1].strip()[:500]}" if lines else "."
+def _said(log: Path) -> str:
+    """Return the end of what a process wrote."""
+    return log.read_text(encoding="utf-8", errors="replace")[-_MOST_LOG:].strip()

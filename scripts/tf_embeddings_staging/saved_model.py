@@ -7,7 +7,7 @@ called in the worker process alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,23 @@ def inspect(folder: Path) -> TextSignature:
     definitions = model.meta_graphs[0].signature_def
     signatures = {name: definitions[name] for name in definitions if not name.startswith("__")}
     return choose(signatures)
+
+
+def inspect_task(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the signature of a SavedModel, and the length of its vectors by running it."""
+    import tensorflow as tf
+
+    folder = Path(request["folder"])
+    found = inspect(folder)
+    loaded = tf.saved_model.load(str(folder))
+    text = tf.constant(["test"] if found.rank == 1 else [["test"]])
+    vectors = loaded.signatures[found.signature](**{found.input: text})[found.output]
+    if vectors.shape.rank != 2 or vectors.shape[0] != 1:
+        raise StagingError(
+            f"the output '{found.output}' of the signature '{found.signature}' has the shape "
+            f"{vectors.shape.as_list()} for one text; it must be [1, dimensions]."
+        )
+    return {**asdict(found), "dimensions": vectors.shape[1]}
 
 
 def choose(signatures: Mapping[str, Any]) -> TextSignature:

@@ -1,0 +1,95 @@
+"""The probe: an artefact, run as the warehouse will run it, before it is one."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.golden import TEXTS
+from tf_embeddings_staging.sentences import in_one_sentence
+
+if TYPE_CHECKING:
+    from tf_embeddings_udf.encoders import Encoder
+
+# Two runs of a probe never take the same memory to the byte, and two builds should agree.
+_MEMORY_STEP = 256 * 2**20
+
+
+def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Embed texts with an unpacked artefact, by the artefact's own runtime.
+
+    One thread: what comes out does not depend on how busy the machine is. Then a whole batch of
+    long texts, for the memory alone: nothing that a column may hold takes more.
+    """
+    folder = Path(request["folder"])
+    sys.path.insert(0, str(folder))
+    import numpy as np
+    import tf_embeddings_udf as runtime
+
+    if Path(runtime.__file__ or "").parent.parent != folder:
+        raise StagingError(f"the probe ran another runtime than the artefact's: {runtime.__file__}")
+    from tf_embeddings_udf.encoders import load_encoder
+    from tf_embeddings_udf.planner import Planner
+    from tf_embeddings_udf.verify import peak_memory
+
+    try:
+        manifest = runtime.read_manifest(folder)
+        encoder = load_encoder(manifest, folder, threads=1)
+        embedder = runtime.Embedder(manifest, Planner(encoder, manifest))
+        texts = request["texts"]
+        outcomes = embedder.embed(texts)
+        alone = [embedder.embed([text]).embeddings[0] for text in texts[: request["alone"]]]
+        embedder.embed(full_batch(encoder, manifest.max_tokens))
+    except runtime.TfEmbeddingsError as error:
+        raise _staging_error(error) from None
+    apart = [
+        float(np.abs(vector - outcomes.embeddings[row]).max()) for row, vector in enumerate(alone)
+    ]
+    return {
+        # The shortest digits that give the same float32 again.
+        "vectors": [[float(str(x)) for x in vector] for vector in outcomes.embeddings],
+        "ok": outcomes.valid.tolist(),
+        "token_counts": [
+            int(count) if counted else None
+            for count, counted in zip(outcomes.token_counts, outcomes.counted, strict=True)
+        ],
+        "apart": max(apart, default=0.0),
+        "memory_bytes": rounded_up(peak_memory()),
+    }
+
+
+def _staging_error(error: Exception) -> StagingError:
+    """Return what the runtime says: for the laptop, where it speaks to the warehouse."""
+    if error.__cause__ is None:
+        return StagingError(str(error), traceback.format_exc())
+    return StagingError(
+        f"the model fails on every text ({in_one_sentence(error.__cause__).rstrip('.')}). Does it "
+        f"run with the TensorFlow that is installed here? --debug shows all that it said.",
+        traceback.format_exc(),
+    )
+
+
+def full_batch(encoder: Encoder, max_tokens: int | None) -> list[str]:
+    """Return texts that fill one batch of the planner, each as long as the model sees.
+
+    Where a model has no limit that anybody knows, they are as long as the longest golden text.
+    """
+    text = max(TEXTS, key=len)
+    (prepared,) = encoder.prepare([text])
+    if max_tokens and prepared.token_count:
+        text = " ".join([text] * (max_tokens // prepared.token_count + 1))
+    # Numbered, for equal texts are embedded once; a number takes as much room as another.
+    (prepared,) = encoder.prepare([f"0000 {text}"])
+    count = max(1, encoder.budget // max(1, prepared.cost))
+    return [f"{number:04} {text}" for number in range(count)]
+
+
+def rounded_up(memory_bytes: int | None) -> int | None:
+    """Return the memory of a process as the manifest has it: in whole steps of 256 MiB."""
+    if memory_bytes is None:
+        return None
+    return -(-memory_bytes // _MEMORY_STEP) * _MEMORY_STEP
