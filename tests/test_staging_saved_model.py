@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,12 @@ import makers
 import numpy as np
 import pytest
 import tf_embeddings_udf
-from tf_embeddings_staging import process, saved_model
+from tf_embeddings_staging import saved_model
 from tf_embeddings_staging.build import build
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.saved_model import TextSignature
 from tf_embeddings_staging.sources import Folder
-from tf_embeddings_staging.probe import full_batch
-from tf_embeddings_udf.encoders import load_encoder
 
 Tensor = Any  # TensorFlow ships no types
 
@@ -195,100 +192,3 @@ def test_a_model_that_gives_zeros_is_refused(tmp_path: Path) -> None:
         "the model gives no vector for 'elephant' and 14 other texts: what comes out is not "
         "finite or all zeros, or the model fails."
     )
-
-
-def probe(tmp_path: Path, code: str, timeout: float) -> str:
-    """Probe an artefact whose runtime is this code; return the sentence that comes of it."""
-    runtime = tmp_path / "artefact" / "tf_embeddings_udf"
-    runtime.mkdir(parents=True)
-    (runtime / "__init__.py").write_text(code)
-    request = {"folder": str(runtime.parent), "texts": ["a"], "alone": 0}
-    with pytest.raises(StagingError) as error:
-        process.run("probe", request, tmp_path, timeout=timeout)
-    return str(error.value)
-
-
-def test_a_probe_that_crashes_is_one_sentence(tmp_path: Path) -> None:
-    said = probe(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", 600)
-    assert said == ("the probe, which embeds a few texts with the model, was ended by SIGSEGV.")
-
-
-def test_a_probe_that_fails_says_the_last_line(tmp_path: Path) -> None:
-    said = probe(tmp_path, "raise ValueError('no kernel for this op')", 600)
-    assert said == (
-        "the probe, which embeds a few texts with the model, failed (exit code 1): ValueError: no "
-        "kernel for this op"
-    )
-
-
-def test_a_probe_that_hangs_is_stopped(tmp_path: Path) -> None:
-    said = probe(tmp_path, "while 1: 0", 3)
-    assert said == (
-        "the probe, which embeds a few texts with the model, did not end within 3 seconds, so it "
-        "was stopped. Does the model run on this machine?"
-    )
-
-
-def test_a_missing_package_of_the_probe_is_named(tmp_path: Path) -> None:
-    said = probe(tmp_path, "import no_such_package", 600)
-    assert said == (
-        "the Python package 'no_such_package' is not installed. Install it with: pip install -r "
-        "dbt_packages/tf_embeddings/requirements.txt"
-    )
-
-
-def test_the_worker_ends_with_its_parent(tmp_path: Path) -> None:
-    """As after kill -9 of the CLI: its end of the pipe is closed, and the probe would go on."""
-    import subprocess
-    import sys
-
-    runtime = tmp_path / "tf_embeddings_udf"
-    runtime.mkdir()
-    (runtime / "__init__.py").write_text("while 1: 0")
-    request = tmp_path / "request.json"
-    request.write_text(json.dumps({"folder": str(tmp_path), "texts": [], "alone": 0}))
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "tf_embeddings_staging.worker", "probe", request, tmp_path / "a"],
-        stdin=subprocess.PIPE,
-        env=process._environment(),
-    )
-    assert worker.stdin
-    worker.stdin.close()
-    assert worker.wait(60) == 1
-
-
-@pytest.mark.parametrize("limit", [16, 500, 9000])
-def test_a_full_batch_has_texts_as_long_as_the_model_sees(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, limit: int
-) -> None:
-    folder, parameters = saved_tokens_model
-    parameters = {**parameters, "max_tokens": limit}
-    parameters["encoder"] = {**parameters["encoder"], "max_tokens": limit}
-    artefact = makers.write_artefact(folder, parameters, tmp_path / "stage")
-    unpacked = tf_embeddings_udf.unpack(
-        artefact.path, tmp_path / "cache", model=artefact.model, build=artefact.build
-    )
-    encoder = load_encoder(tf_embeddings_udf.read_manifest(unpacked), unpacked, threads=1)
-
-    texts = full_batch(encoder, limit)
-    assert len(set(texts)) == max(1, encoder.budget // limit)
-    assert {one.cost for one in encoder.prepare(texts)} == {limit}
-
-
-def test_the_memory_is_that_of_a_full_batch(tmp_path: Path) -> None:
-    """A text of the golden ones takes 90 MB at most here, and a batch of long ones 500 MB."""
-    import tensorflow as tf
-
-    def hungry(texts: Tensor) -> dict[str, Tensor]:
-        lengths = tf.strings.length(texts)
-        floats = 2048 * tf.size(texts) * tf.reduce_max(lengths)
-        nothing = tf.minimum(tf.reduce_min(tf.random.uniform([floats])), 0)
-        return {"vector": tf.stack([tf.cast(lengths, tf.float32) + nothing] * 2, 1)}
-
-    folder = save(tmp_path / "m", {"serving_default": hungry}, TEXTS)
-    built = build(Folder(folder), "hungry", tmp_path / "cache", Report())
-    plain = save(tmp_path / "p", {"serving_default": vectors}, TEXTS)
-    without = build(Folder(plain), "plain", tmp_path / "cache", Report())
-    assert built.memory_bytes is not None
-    assert without.memory_bytes is not None
-    assert built.memory_bytes - without.memory_bytes > 300e6
