@@ -263,7 +263,11 @@ def save_keras_file(folder: Path) -> Made:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "model.keras"
     _keras_model(seed=32).save(file)
-    loaded = cache(lambda: keras.saving.load_model(file, compile=False, safe_mode=True))
+
+    @cache
+    def loaded() -> Any:  # noqa: ANN401 - Keras types its models as Any or None
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
+
     return Made(file, "text", _one_by_one(lambda text: loaded()(tf.constant([[text]]))))
 
 
