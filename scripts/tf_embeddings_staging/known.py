@@ -1,0 +1,127 @@
+"""Checking a model against what is published of it."""
+
+from __future__ import annotations
+
+import math
+import operator
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations, product
+from pathlib import Path
+
+from tf_embeddings_staging.catalogue import Known, KnownOrdering, KnownTokens, KnownVector
+from tf_embeddings_staging.errors import StagingError
+
+Vectors = Mapping[str, Sequence[float]]
+
+_WRONG = "The weights, the conversion or the options are not those of the published model."
+
+
+def texts(known: Known | None) -> list[str]:
+    """Return the texts whose vectors `check` needs, each once."""
+    if known is None:
+        return []
+    found = {text for a, b, _ in known.cosines for text in (a, b)}
+    found |= {one.text for one in known.vectors}
+    if known.ordering:
+        found |= {text for group in known.ordering.groups for text in group}
+    return sorted(found)
+
+
+def check(known: Known | None, vectors: Vectors, sentencepiece: Path | None = None) -> None:
+    """Require what is published of a model.
+
+    Args:
+        known: what is published; None: nothing.
+        vectors: the model's vectors of all `texts(known)`.
+        sentencepiece: the file of the model's SentencePiece model, if it has one: without, token
+            ids are not checked.
+
+    Raises:
+        StagingError: naming the text, what came, what is published and where.
+    """
+    if known is None:
+        return
+    if sentencepiece is not None:
+        for one in known.token_ids:
+            _check_token_ids(one, sentencepiece)
+    for one in known.vectors:
+        _check_vector(one, vectors[one.text])
+    for a, b, expected in known.cosines:
+        came = cosine(vectors[a], vectors[b])
+        if abs(came - expected) > (known.tolerance or 0):
+            raise StagingError(
+                f"the cosine of {quoted(a)} and {quoted(b)} comes out as {came:.4f}, and is "
+                f"published as {expected:.4f} ({known.source}; tolerance {known.tolerance:g}). "
+                f"{_WRONG}"
+            )
+    if known.ordering:
+        _check_ordering(known.ordering, vectors)
+
+
+def cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the cosine of two vectors, neither all zeros."""
+    return sum(map(operator.mul, a, b)) / (math.hypot(*a) * math.hypot(*b))
+
+
+def quoted(text: str) -> str:
+    """Return a text as a message shows it."""
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def _check_token_ids(known: KnownTokens, path: Path) -> None:
+    from sentencepiece import SentencePieceProcessor
+
+    came = SentencePieceProcessor(model_file=str(path)).encode(known.text)
+    if came != list(known.ids):
+        raise StagingError(
+            f"the token ids of {quoted(known.text)} come out as {came}, and are published as "
+            f"{list(known.ids)} ({known.source}). {_WRONG}"
+        )
+
+
+def _check_vector(known: KnownVector, vector: Sequence[float]) -> None:
+    came = vector[: len(known.first)]
+    # Not all within, rather than any beyond: NaN is neither.
+    is_near = len(came) == len(known.first) and all(
+        abs(a - b) <= known.tolerance for a, b in zip(came, known.first, strict=True)
+    )
+    if not is_near:
+        raise StagingError(
+            f"the vector of {quoted(known.text)} starts with {_listed(came)}, and is published as "
+            f"{_listed(known.first)} ({known.source}; tolerance {known.tolerance:g}). {_WRONG}"
+        )
+
+
+def _check_ordering(known: KnownOrdering, vectors: Vectors) -> None:
+    def mean_of(pairs: Iterable[tuple[str, str]]) -> float:
+        return statistics.fmean(cosine(vectors[a], vectors[b]) for a, b in pairs)
+
+    inside = mean_of(pair for group in known.groups for pair in combinations(group, 2))
+    between = mean_of(
+        pair for one, other in combinations(known.groups, 2) for pair in product(one, other)
+    )
+    if not inside > between:
+        raise StagingError(
+            f"the mean cosine of texts that mean something alike, such as "
+            f"{quoted(known.groups[0][0])} and {quoted(known.groups[0][1])}, comes out as "
+            f"{inside:.4f}, not above the {between:.4f} of those that do not ({known.source}). "
+            f"{_WRONG}"
+        )
+    if known.closest is None:
+        return
+    every = [text for group in known.groups for text in group]
+    closest = max(combinations(every, 2), key=lambda pair: cosine(*(vectors[one] for one in pair)))
+    if set(closest) != set(known.closest):
+        raise StagingError(
+            f"the closest pair comes out as {_pair(closest)}, and is published as "
+            f"{_pair(known.closest)} ({known.source}). {_WRONG}"
+        )
+
+
+def _pair(texts: Sequence[str]) -> str:
+    return " and ".join(map(quoted, texts))
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return f"[{', '.join(f'{number:.8g}' for number in numbers)}, ...]"
