@@ -49,6 +49,7 @@ class Made:
         options: the flags that the CLI needs beside SOURCE, where inspection cannot choose.
         tokens: text -> the ids that the model sees of it, special ones included, before they are
             truncated; None where the model has its tokenizer inside.
+        direct_of_ids: such ids -> float32 [1, dimensions].
         max_tokens: the model's limit; None: it has none.
         dimensions: of a vector.
         libraries: modules that TensorFlow needs to load the model.
@@ -59,6 +60,7 @@ class Made:
     direct: Direct
     options: tuple[str, ...] = ()
     tokens: Callable[[str], list[int]] | None = None
+    direct_of_ids: Callable[[Sequence[int]], np.ndarray] | None = None
     max_tokens: int | None = None
     dimensions: int = DIMENSIONS
     libraries: tuple[str, ...] = ()
@@ -235,11 +237,17 @@ def save_use_lite_module(folder: Path) -> Made:
 
     pieces = SentencePieceProcessor(model_file=str(folder / USE_LITE_TOKENIZER))
 
-    def vector(text: str) -> np.ndarray:
-        rows = weights[pieces.encode(text)].astype(np.float64)
+    def vector(ids: Sequence[int]) -> np.ndarray:
+        rows = weights[np.array(ids)].astype(np.float64)
         return np.sin(rows + 0.1 * np.arange(len(rows))[:, None]).mean(0, keepdims=True)
 
-    return Made(folder, "sentencepiece", _one_by_one(vector), tokens=pieces.encode)
+    return Made(
+        folder,
+        "sentencepiece",
+        _one_by_one(lambda text: vector(pieces.encode(text))),
+        tokens=pieces.encode,
+        direct_of_ids=vector,
+    )
 
 
 def save_keras_export(folder: Path) -> Made:
@@ -301,9 +309,6 @@ def save_transformers_saved_model(
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    truncating = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    truncating.no_padding()
-    truncating.enable_truncation(POSITIONS)
     call = _signature(saved_model, "serving_default")
     pool = {
         None: lambda states: states,
@@ -312,21 +317,24 @@ def save_transformers_saved_model(
         "cls": lambda states: states[:, 0],
     }[pooling]
 
-    def vector(text: str) -> np.ndarray:
-        encoding = truncating.encode(text)
+    def vector(ids: Sequence[int]) -> np.ndarray:
         outputs = call()(
-            input_ids=tf.constant([encoding.ids]),
-            attention_mask=tf.constant([encoding.attention_mask]),
-            token_type_ids=tf.constant([encoding.type_ids]),
+            input_ids=tf.constant([ids], tf.int32),
+            attention_mask=tf.ones([1, len(ids)], tf.int32),
+            token_type_ids=tf.zeros([1, len(ids)], tf.int32),
         )
         return pool(outputs[output].numpy())
+
+    def tokens(text: str) -> list[int]:
+        return tokenizer.encode(text).ids
 
     return Made(
         folder,
         "tokens",
-        _one_by_one(vector),
+        _one_by_one(lambda text: vector(truncated(tokens(text), POSITIONS))),
         options=("--output", output, *(("--pooling", pooling) if pooling else ())),
-        tokens=lambda text: tokenizer.encode(text).ids,
+        tokens=tokens,
+        direct_of_ids=vector,
         max_tokens=POSITIONS,
     )
 
@@ -386,6 +394,11 @@ def save_text_ops_model(folder: Path) -> Made:
         _one_by_one(lambda text: call()(inputs=tf.constant([text]))["outputs"]),
         libraries=("tensorflow_text",),
     )
+
+
+def truncated(ids: Sequence[int], limit: int) -> list[int]:
+    """Cut as BERT's tokenizer does: the separator at the end is kept."""
+    return list(ids) if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
 
 
 def train_sentencepiece(vocabulary: int) -> bytes:
