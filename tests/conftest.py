@@ -9,11 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import makers
 import pytest
-from tf_embeddings_staging.build import build
-from tf_embeddings_staging.cache import cache_folder
-from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.sources import resolve
-from tf_embeddings_staging.stage import put
 from tf_embeddings_udf import Embedder, load, unpack
 
 if TYPE_CHECKING:
@@ -61,6 +56,12 @@ def keras_model(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
 @pytest.fixture(scope="session")
 def minilm(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
     """The real MiniLM, staged by the CLI's own code."""
+    from tf_embeddings_staging.build import build
+    from tf_embeddings_staging.cache import cache_folder
+    from tf_embeddings_staging.progress import Report
+    from tf_embeddings_staging.sources import resolve
+    from tf_embeddings_staging.stage import put
+
     report = Report()
     built = build(resolve("minilm"), "minilm", cache_folder(), report)
     path = put(built, tmp_path_factory.mktemp("minilm_stage"), report)

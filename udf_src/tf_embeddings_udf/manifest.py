@@ -21,6 +21,7 @@ CONTRACT = 1
 
 MANIFEST = "manifest.json"
 MODEL_FOLDER = "model"
+PREPROCESSOR_FOLDER = "preprocessor"
 
 # Largest dimension of Snowflake's VECTOR is 4096; DuckDB's arrays end at 100,000.
 _MOST_DIMENSIONS = 100_000

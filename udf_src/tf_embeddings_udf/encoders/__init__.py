@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tf_embeddings_udf.manifest import Manifest
 
 _KINDS = {
+    "sentencepiece": "tf_embeddings_udf.encoders.sentencepiece",
     "text": "tf_embeddings_udf.encoders.text",
     "tokens": "tf_embeddings_udf.encoders.tokens",
 }

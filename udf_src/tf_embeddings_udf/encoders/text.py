@@ -1,19 +1,21 @@
-"""Encoders that take strings: the tokenizer is a part of the SavedModel."""
+"""Encoders that take strings: the tokenizer is a part of the SavedModel, or one of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tf_embeddings_udf.encoders import Prepared
-from tf_embeddings_udf.encoders.saved_model import Signature
-from tf_embeddings_udf.errors import TfEmbeddingsError
+from tf_embeddings_udf.encoders.saved_model import Function
+from tf_embeddings_udf.manifest import PREPROCESSOR_FOLDER
 
 if TYPE_CHECKING:
     from tf_embeddings_udf.manifest import Manifest
+
+Tensor = Any  # TensorFlow ships no types
 
 
 class TextEncoder:
@@ -23,28 +25,60 @@ class TextEncoder:
     budget = 65_536  # bytes of text, padded to the longest: about 16,384 tokens
 
     def __init__(self, manifest: Manifest, folder: Path, threads: int) -> None:
-        """Load the model."""
-        self._signature = Signature(manifest, folder, threads)
-        self._input, _ = self._signature.input_named_by("input")
-        self._rank = manifest.encoder.get("rank")
-        if self._rank not in (1, 2):
-            raise TfEmbeddingsError(
-                f"tf_embeddings: the manifest of model '{manifest.model}' says encoder.rank: "
-                f"{self._rank!r}, not 1 or 2. Stage the model again."
-            )
+        """Load the model, and its preprocessor where it has one."""
+        self._model = Function(manifest, folder, threads)
+        self._preprocessor: Function | None = None
+        self._least_cost = 0
+        if manifest.encoder.get("preprocessor") is not None:
+            self._preprocessor = Function(manifest, folder, threads, PREPROCESSOR_FOLDER)
+            # It pads short texts as well, most often to 128 tokens: with 16 rows a batch is as
+            # large as one of the kind `tokens`.
+            self._least_cost = self.budget // 16
+        self._of_strings = _OfStrings(self._preprocessor or self._model)
 
     def prepare(self, texts: Sequence[str]) -> list[Prepared]:
         """Encode as UTF-8."""
         payloads = [text.encode() for text in texts]
-        return [Prepared(payload, len(payload), None, None) for payload in payloads]
+        return [
+            Prepared(payload, max(len(payload), self._least_cost), None, None)
+            for payload in payloads
+        ]
 
     def run(self, payloads: Sequence[Any]) -> np.ndarray:
-        """Run the model on a vector of strings, or on a column of them."""
+        """Run the model on all texts at once, behind its preprocessor where it has one."""
+        inputs, named = self._of_strings.arguments(payloads)
+        if self._preprocessor is None:
+            return self._model(*inputs, **named).numpy()
+        tensors = self._preprocessor.whole(*inputs, **named)
+        if not isinstance(tensors, Mapping):
+            raise self._preprocessor.error(f"gave a {type(tensors).__name__}, not named tensors")
+        if not self._model.is_signature:
+            return self._model(tensors).numpy()
+        if missing := sorted(self._model.inputs.keys() - tensors.keys()):
+            raise self._preprocessor.error(
+                f"gave {', '.join(sorted(tensors))}, and its model needs {missing[0]} as well"
+            )
+        return self._model(**{name: tensors[name] for name in self._model.inputs}).numpy()
+
+
+class _OfStrings:
+    """A function of strings: by which name it takes them, and as a vector or as a column."""
+
+    def __init__(self, function: Function) -> None:
+        self._tf = function.tf
+        self._name: str | None = None
+        if function.is_signature or function.parameter("input") is not None:
+            self._name, _ = function.input_named_by("input")
+        self._rank = function.parameter("rank")
+        if self._rank not in (1, 2):
+            raise function.says("rank", "1 or 2")
+
+    def arguments(self, texts: Sequence[bytes]) -> tuple[list[Tensor], dict[str, Tensor]]:
         # From a list: NumPy's own byte strings would lose NUL characters at the end.
-        strings = self._signature.tf.constant(list(payloads))
+        strings = self._tf.constant(list(texts))
         if self._rank == 2:
-            strings = self._signature.tf.reshape(strings, [-1, 1])
-        return self._signature({self._input: strings})
+            strings = self._tf.reshape(strings, [-1, 1])
+        return ([strings], {}) if self._name is None else ([], {self._name: strings})
 
 
 def load(manifest: Manifest, folder: Path, threads: int) -> TextEncoder:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_embeddings_udf.encoders import Prepared
-from tf_embeddings_udf.encoders.saved_model import Signature
+from tf_embeddings_udf.encoders.saved_model import Function
 from tf_embeddings_udf.manifest import MODEL_FOLDER
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # An encoding weighs about 150 bytes a token until it is truncated: tokenise so many characters
 # at a time, so that 2,048 rows of 100,000 characters do not need gigabytes.
 _CHARACTERS_AT_A_TIME = 4_000_000
+
+_POOLINGS = ("mean", "cls", "max")
+
+Tensor = Any  # TensorFlow ships no types
 
 
 class TokensEncoder:
@@ -35,12 +39,13 @@ class TokensEncoder:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         from tokenizers import Tokenizer
 
-        self._signature = Signature(manifest, folder, threads)
-        self._ids, self._ids_type = self._signature.input_named_by("input_ids")
-        self._mask, self._mask_type = self._signature.input_named_by("attention_mask")
-        self._segments: str | None = None
-        if manifest.encoder.get("token_type_ids") is not None:
-            self._segments, self._segments_type = self._signature.input_named_by("token_type_ids")
+        self._model = Function(manifest, folder, threads)
+        self._ids = self._model.input_named_by("input_ids")
+        self._mask = self._optional_input("attention_mask")
+        self._segments = self._optional_input("token_type_ids")
+        self._pooling = self._model.parameter("pooling")
+        if self._pooling not in (None, *_POOLINGS):
+            raise self._model.says("pooling", f"null, {', '.join(_POOLINGS)}")
 
         name = str(manifest.encoder.get("tokenizer", "tokenizer.json"))
         self._tokenizer = Tokenizer.from_file(str(folder / MODEL_FOLDER / name))
@@ -65,23 +70,58 @@ class TokensEncoder:
         ]
 
     def run(self, payloads: Sequence[Any]) -> np.ndarray:
-        """Pad to the longest row, and run the model."""
-        longest = max(payload.shape[1] for payload in payloads)
-        shape = (len(payloads), longest)
-        ids = np.full(shape, self._pad_id, self._ids_type.as_numpy_dtype)
-        mask = np.zeros(shape, self._mask_type.as_numpy_dtype)
+        """Run the model on rows that are padded to the longest, and pool what it gives."""
+        if self._mask is not None:
+            return self._run(payloads)
+        # It cannot tell padding from text, so only rows of one length go together.
+        lengths = np.array([payload.shape[1] for payload in payloads])
+        together = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+        vectors = [self._run([payloads[row] for row in rows]) for rows in together]
+        return np.concatenate(vectors)[np.argsort(np.concatenate(together))]
+
+    def _run(self, payloads: Sequence[Any]) -> np.ndarray:
+        shape = (len(payloads), max(payload.shape[1] for payload in payloads))
+        ids, ids_type = self._ids
+        mask, mask_type = self._mask or ("", self._model.tf.int32)
+        inputs = {
+            ids: np.full(shape, self._pad_id, ids_type.as_numpy_dtype),
+            mask: np.zeros(shape, mask_type.as_numpy_dtype),
+        }
         for row, payload in enumerate(payloads):
             length = payload.shape[1]
-            ids[row, :length] = payload[0]
-            mask[row, :length] = 1
-        inputs = {self._ids: ids, self._mask: mask}
-        if self._segments:
-            segments = np.zeros(shape, self._segments_type.as_numpy_dtype)
+            inputs[ids][row, :length] = payload[0]
+            inputs[mask][row, :length] = 1
+        if self._segments is not None:
+            segments, segments_type = self._segments
+            inputs[segments] = np.zeros(shape, segments_type.as_numpy_dtype)
             for row, payload in enumerate(payloads):
-                segments[row, : payload.shape[1]] = payload[1]
-            inputs[self._segments] = segments
-        constant = self._signature.tf.constant
-        return self._signature({name: constant(value) for name, value in inputs.items()})
+                inputs[segments][row, : payload.shape[1]] = payload[1]
+        tensors = {name: self._model.tf.constant(value) for name, value in inputs.items()}
+        of_mask = tensors[mask] if self._mask else tensors.pop(mask)
+        return self._pooled(self._model(**tensors), of_mask).numpy()
+
+    def _pooled(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Make one vector of a text's tokens, [texts, numbers]; padding has no part in it."""
+        if self._pooling is None:
+            return states
+        if len(states.shape) != 3:
+            raise self._model.error(
+                f"gave an output of shape {list(states.shape)}, and pooling '{self._pooling}' "
+                f"takes [texts, tokens, numbers]"
+            )
+        tf = self._model.tf
+        if self._pooling == "cls":
+            return states[:, 0]
+        is_token = tf.cast(mask, tf.bool)[:, :, None]
+        if self._pooling == "max":
+            return tf.reduce_max(tf.where(is_token, states, states.dtype.min), 1)
+        sums = tf.reduce_sum(tf.where(is_token, states, 0), 1)
+        return sums / tf.reduce_sum(tf.cast(is_token, states.dtype), 1)
+
+    def _optional_input(self, parameter: str) -> tuple[str, Any] | None:
+        if self._model.parameter(parameter) is None:
+            return None
+        return self._model.input_named_by(parameter)
 
     def _prepared(self, encoding: Any) -> Prepared:  # noqa: ANN401 - tokenizers.Encoding
         own_tokens = len(encoding)
