@@ -10,6 +10,7 @@ from typing import Any
 
 from tf_embeddings_staging.bert import CONVERTER, POOLINGS, BertConfig, read_config
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.options import Options
 
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -18,9 +19,18 @@ TOKENIZER = "tokenizer.json"
 _MODULES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 
 
+# [CLS], [SEP], and a token between them.
+_FEWEST_TOKENS = 3
+
+
 @dataclass(frozen=True)
 class EncoderFolder:
-    """What a folder says about its encoder."""
+    """What a folder says about its encoder, and what a user says instead.
+
+    Attributes:
+        prefix: what is put before each text; "" if nothing is.
+        prompts: the prefixes that the folder names, if one of them is to be chosen.
+    """
 
     weights: Path
     tokenizer: Path
@@ -28,6 +38,8 @@ class EncoderFolder:
     pooling: str
     normalize: bool
     max_tokens: int
+    prefix: str
+    prompts: Mapping[str, str]
 
     def architecture(self) -> dict[str, Any]:
         """Return what beside weights and tokenizer has a say in the vectors."""
@@ -43,38 +55,73 @@ def is_encoder_folder(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("modules.json", "config.json"))
 
 
-def read_encoder_folder(folder: Path) -> EncoderFolder:
+def read_encoder_folder(folder: Path, options: Options | None = None) -> EncoderFolder:
     """Read config.json, modules.json and the others; weights and tokenizer must be there.
 
     Raises:
-        StagingError: a file is missing or unreadable, or asks for what the converter cannot do.
+        StagingError: a file is missing or unreadable, or asks for what the converter cannot do, or
+            an option does.
     """
-    transformer, pooling, normalize = _modules(folder)
+    options = options or Options()
+    _require_options_apply(folder, options)
+    transformer, pooling, normalize = _modules(folder, options.pooling)
     label = f"'{_within(folder, transformer / 'config.json')}'"
     config = read_config(_read_object(transformer / "config.json"), label)
-    mode = _pooling_mode(_read_object(pooling / "config.json"), _within(folder, pooling))
+    mode = options.pooling or _pooling_mode(
+        _read_object(pooling / "config.json"), _within(folder, pooling)
+    )
     tokenizer = _required(transformer / TOKENIZER, "the converter needs the fast tokenizer")
     _require_casing_agrees(transformer, tokenizer)
-    _require_no_prompt(folder)
+    default, prompts = _prompts(folder)
+    prefix = default if options.prefix is None else options.prefix
+    _require_prefix_is_pooled(folder, pooling, mode, prefix)
     return EncoderFolder(
         weights=_weights(transformer),
         tokenizer=tokenizer,
         config=config,
         pooling=mode,
-        normalize=normalize,
-        max_tokens=_max_tokens(transformer, config),
+        normalize=normalize if options.normalize is None else options.normalize,
+        max_tokens=_chosen_limit(transformer, config, options.max_tokens),
+        prefix=prefix,
+        prompts={} if default or options.prefix is not None else prompts,
     )
 
 
-def _modules(folder: Path) -> tuple[Path, Path, bool]:
+def _require_options_apply(folder: Path, options: Options) -> None:
+    """Refuse the options that only a SavedModel has."""
+    if options.kind not in (None, "tokens"):
+        raise StagingError(
+            f"--kind {options.kind}: '{folder.name}' is the folder of a BERT sentence encoder, "
+            f"whose kind is tokens. Leave --kind out."
+        )
+    given = {
+        "--signature": options.signature,
+        "--output": options.output,
+        "--preprocessor": options.preprocessor,
+        "--allow-op": options.allow_ops or None,
+    }
+    for flag, value in given.items():
+        if value is not None:
+            raise StagingError(
+                f"{flag} is for SavedModels, and '{folder.name}' is the folder of a BERT sentence "
+                f"encoder, whose graph is made here. Leave {flag} out."
+            )
+    if options.pooling not in (None, *POOLINGS):
+        raise StagingError(
+            f"--pooling {options.pooling}: for the folder of a BERT sentence encoder, the "
+            f"converter knows {' and '.join(POOLINGS)}."
+        )
+
+
+def _modules(folder: Path, chosen_pooling: str | None) -> tuple[Path, Path, bool]:
     """Return the folders of the transformer and the pooling, and whether vectors are scaled."""
     if not (folder / "modules.json").is_file():
         pooling = folder / "1_Pooling"
-        if not (pooling / "config.json").is_file():
+        if not (pooling / "config.json").is_file() and chosen_pooling is None:
             raise StagingError(
                 f"the folder '{folder.name}' has neither modules.json nor 1_Pooling/config.json, "
                 f"so nothing says how the tokens' vectors become one. Save the encoder with "
-                f"Sentence Transformers, or write 1_Pooling/config.json."
+                f"Sentence Transformers, or say --pooling mean or --pooling cls."
             )
         return folder, pooling, (folder / "2_Normalize").is_dir()
     modules = _read_json(folder / "modules.json")
@@ -120,6 +167,18 @@ def _pooling_mode(fields: Mapping[str, Any], label: Path) -> str:
     )
 
 
+def _chosen_limit(transformer: Path, config: BertConfig, chosen: int | None) -> int:
+    """Return the limit that a user chose, or the folder's."""
+    if chosen is None:
+        return _max_tokens(transformer, config)
+    if _FEWEST_TOKENS <= chosen <= config.max_position_embeddings:
+        return chosen
+    raise StagingError(
+        f"--max-tokens {chosen}: this encoder takes from {_FEWEST_TOKENS} to "
+        f"{config.max_position_embeddings} tokens, for so many positions it has."
+    )
+
+
 def _max_tokens(transformer: Path, config: BertConfig) -> int:
     """Return the limit as Sentence Transformers finds it, never more than there are positions."""
     settings = _read_optional(transformer / "sentence_bert_config.json")
@@ -129,9 +188,10 @@ def _max_tokens(transformer: Path, config: BertConfig) -> int:
     if limit is None:
         return config.max_position_embeddings
     # A tokenizer without a limit says 1e30.
-    if not isinstance(limit, int | float) or isinstance(limit, bool) or limit < 3:
+    if not isinstance(limit, int | float) or isinstance(limit, bool) or limit < _FEWEST_TOKENS:
         raise StagingError(
-            f"the encoder's limit of tokens is {limit!r}; it must be a whole number of at least 3."
+            f"the encoder's limit of tokens is {limit!r}; it must be a whole number of at "
+            f"least {_FEWEST_TOKENS}."
         )
     return int(min(limit, config.max_position_embeddings))
 
@@ -155,14 +215,32 @@ def _lowers(normalizer: object) -> bool:
     return normalizer.get("type") == "Lowercase" or normalizer.get("lowercase") is True
 
 
-def _require_no_prompt(folder: Path) -> None:
-    settings = _read_optional(folder / "config_sentence_transformers.json")
-    name, prompts = settings.get("default_prompt_name"), settings.get("prompts")
-    prompt = prompts.get(name) if isinstance(prompts, dict) else None
-    if prompt:
+def _prompts(folder: Path) -> tuple[str, dict[str, str]]:
+    """Return the default prompt, "" if there is none, and the named ones.
+
+    https://sbert.net/docs/sentence_transformer/usage/usage.html#prompt-templates
+    """
+    label = "config_sentence_transformers.json"
+    settings = _read_optional(folder / label)
+    prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
+    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
+        raise StagingError(f"'{label}' has prompts that are not a map of names to texts.")
+    if name is not None and name not in prompts:
         raise StagingError(
-            f"'config_sentence_transformers.json' puts {prompt!r} before every text; the "
-            f"converter knows encoders without a default prompt."
+            f"'{label}' says default_prompt_name {name!r}, which is not in its prompts."
+        )
+    named = {name: text for name, text in prompts.items() if text}
+    return named.get(name, ""), named
+
+
+def _require_prefix_is_pooled(folder: Path, pooling: Path, mode: str, prefix: str) -> None:
+    """Refuse an encoder whose mean leaves out the tokens of the prompt: this one's takes all."""
+    settings = _read_optional(pooling / "config.json")
+    if prefix and mode == "mean" and settings.get("include_prompt") is False:
+        raise StagingError(
+            f"'{_within(folder, pooling / 'config.json')}' says include_prompt false: the tokens "
+            f"of the prompt {prefix!r} have no part in the mean. The converter knows encoders "
+            f"where they have."
         )
 
 

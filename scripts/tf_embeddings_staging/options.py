@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,23 @@ class Options:
     prefix: str | None = None
     preprocessor: str | None = None
     allow_ops: tuple[str, ...] = ()
+
+    def overridden_by(self, other: Options) -> Options:
+        """Return these options with what the other ones say instead."""
+        said = {field.name: getattr(other, field.name) for field in fields(other)}
+        return replace(self, **{name: value for name, value in said.items() if _says(value)})
+
+    def flags(self) -> list[str]:
+        """Return the command line's flags for what these options say, without their values."""
+        names = [field.name for field in fields(self) if _says(getattr(self, field.name))]
+        return [_FLAGS.get(name, f"--{name.replace('_', '-')}") for name in names]
+
+
+def _says(value: object) -> bool:
+    return value is not None and value != ()
+
+
+_FLAGS = {"allow_ops": "--allow-op"}
 
 
 @dataclass(frozen=True)

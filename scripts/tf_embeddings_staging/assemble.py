@@ -1,0 +1,133 @@
+"""Packing a model: its files, the runtime, golden vectors and the manifest, in one zip."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import stat
+import zipfile
+from pathlib import Path
+
+import tf_embeddings_udf
+from tf_embeddings_udf import CONTRACT, FORMAT
+
+from tf_embeddings_staging import cache
+from tf_embeddings_staging.artefact import MANIFEST
+from tf_embeddings_staging.errors import StagingError, missing_package
+from tf_embeddings_staging.model import Model
+
+GOLDEN = "golden.json"
+RUNTIME = "tf_embeddings_udf"
+
+_MOST_BYTES = 2**32 - 2**20  # zipimport reads no zip64: https://docs.python.org/3/library/zipimport
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_MODE = (stat.S_IFREG | 0o644) << 16
+
+
+def runtime_folder() -> Path:
+    """Return the folder of the runtime, beside the scripts' own."""
+    return Path(tf_embeddings_udf.__file__ or "").parent
+
+
+def python_files(folder: Path) -> dict[str, Path]:
+    """Return the Python files under a folder, by their path in it."""
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.py"))}
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether a Python package is installed."""
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def installed_version(package: str) -> str:
+    """Return the version of an installed Python package.
+
+    Raises:
+        StagingError: it is not installed.
+    """
+    if not is_installed(package):
+        raise missing_package(package)
+    return importlib.metadata.version(package)
+
+
+def add_runtime(folder: Path) -> None:
+    """Copy the runtime into the folder that an artefact will unpack to."""
+    for relative, path in python_files(runtime_folder()).items():
+        copy = folder / RUNTIME / relative
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
+def write_manifest(model: Model, name: str, folder: Path, memory_bytes: int | None) -> None:
+    """Write the manifest of all that is in a folder."""
+    manifest = {
+        "format": FORMAT,
+        "contract": CONTRACT,
+        "model": name,
+        "version": model.version(),
+        "dimensions": model.dimensions,
+        "model_dimensions": model.model_dimensions,
+        "kind": model.kind,
+        "encoder": model.encoder,
+        "normalize": model.normalize,
+        "max_tokens": model.max_tokens,
+        "prefix": model.prefix,
+        "memory_bytes": memory_bytes,
+        "source": model.source,
+        "licence": model.licence,
+        "tensorflow": installed_version("tensorflow"),
+        "packages": model.packages,
+        "files": {
+            relative: {"sha256": cache.sha256_of(path), "bytes": path.stat().st_size}
+            for relative, path in _files(folder).items()
+            if relative != MANIFEST
+        },
+    }
+    write_json(folder / MANIFEST, manifest, indent=1)
+
+
+def write_json(path: Path, value: object, *, indent: int | None = None) -> None:
+    """Write a JSON value whose bytes depend on nothing but it."""
+    text = json.dumps(value, sort_keys=True, indent=indent, ensure_ascii=False)
+    path.write_bytes(f"{text}\n".encode())
+
+
+def require_size(folder: Path) -> None:
+    """Require that what is in a folder fits into a zip that Python imports from.
+
+    Raises:
+        StagingError: it does not.
+    """
+    total = sum(path.stat().st_size for path in _files(folder).values())
+    if total > _MOST_BYTES:
+        raise StagingError(
+            f"the artefact would have {total / 2**30:.1f} GiB; Python imports from a zip of less "
+            f"than 4 GiB. Choose a smaller model."
+        )
+
+
+def write_zip(folder: Path, target: Path) -> None:
+    """Write a zip of a folder whose bytes depend on nothing but its files' names and bytes."""
+    files = _files(folder)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.create_system = 3  # Unix, wherever this runs
+            entry.external_attr = _MODE
+            entry.file_size = files[name].stat().st_size
+            with files[name].open("rb") as original, archive.open(entry, "w") as copy:
+                shutil.copyfileobj(original, copy, cache.CHUNK)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Return the files of an artefact's folder, by their path in it; no Python has run there."""
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

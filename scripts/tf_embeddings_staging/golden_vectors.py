@@ -1,0 +1,110 @@
+"""Recording the golden vectors of an artefact, and refusing a model whose vectors are no good."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_embeddings_staging import process
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.golden import ALONE, TEXTS
+from tf_embeddings_staging.known import quoted
+from tf_embeddings_staging.model import Model
+from tf_embeddings_staging.options import Limits
+from tf_embeddings_staging.progress import Report
+
+_UNIT_NORM_TOLERANCE = 1e-5
+_ALONE_TOLERANCE = 1e-5
+_FEWEST_GOLDEN = 8
+
+# These may know nothing of some scripts; BERT's tokenizer has [UNK] for what it does not know.
+_KINDS_WITHOUT_SOME_SCRIPTS = ("sentencepiece", "text")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a probe gave.
+
+    Attributes:
+        golden: what golden.json holds.
+        vectors: of all texts that have one.
+        memory_bytes: the most that the process took; None if the system does not tell.
+    """
+
+    golden: Mapping[str, Any]
+    vectors: Mapping[str, Sequence[float]]
+    memory_bytes: int | None
+
+
+def record(
+    model: Model,
+    folder: Path,
+    others: Sequence[str],
+    work: Path,
+    report: Report,
+    limits: Limits,
+) -> Recorded:
+    """Embed the golden texts, and others, with the artefact that is unpacked in a folder.
+
+    Raises:
+        StagingError: a vector is missing, of the wrong length, not finite, or not what it should
+            be.
+    """
+    texts = [*TEXTS, *(text for text in others if text not in TEXTS)]
+    request = {"folder": str(folder), "texts": texts, "alone": ALONE}
+    outcome = process.run("probe", request, work, limits)
+    vectors = dict(zip(texts, outcome["vectors"], strict=True))
+    counts = dict(zip(texts, outcome["token_counts"], strict=True))
+    without = [text for text, is_ok in zip(texts, outcome["ok"], strict=True) if not is_ok]
+    _require_enough(model, without, others)
+    if without:
+        listed = ", ".join(map(quoted, without))
+        report.say(f"Left out of the golden vectors, for the model gives them none: {listed}")
+    vectors = {text: vector for text, vector in vectors.items() if text not in without}
+    check_vectors(vectors, model.dimensions, model.normalize)
+    if outcome["apart"] > _ALONE_TOLERANCE:
+        raise StagingError(
+            f"the model gives a text another vector alone than among others (they differ by "
+            f"{outcome['apart']:.2g} in a component). Save it for inference, without dropout and "
+            f"batch statistics."
+        )
+    good = [text for text in TEXTS if text in vectors]
+    golden = {
+        "texts": good,
+        "vectors": [vectors[text] for text in good],
+        "token_counts": [counts[text] for text in good],
+    }
+    return Recorded(golden, vectors, outcome["memory_bytes"])
+
+
+def _require_enough(model: Model, without: Sequence[str], needed: Sequence[str]) -> None:
+    """Require a vector for each text, or for enough where a model may not know some scripts."""
+    may_lack = model.kind in _KINDS_WITHOUT_SOME_SCRIPTS and not set(without) & set(needed)
+    if not without or (may_lack and len(TEXTS) - len(without) >= _FEWEST_GOLDEN):
+        return
+    others = f" and {len(without) - 1} other texts" if len(without) > 1 else ""
+    raise StagingError(
+        f"the model gives no vector for {quoted(without[0])}{others}: what comes out is not finite "
+        f"or all zeros, or the model fails."
+    )
+
+
+def check_vectors(vectors: Mapping[str, Sequence[float]], dimensions: int, normalize: bool) -> None:
+    """Require vectors of the right length, finite, and of length 1 if they must be.
+
+    Raises:
+        StagingError: naming the text.
+    """
+    for text, vector in vectors.items():
+        if len(vector) != dimensions or not all(map(math.isfinite, vector)):
+            raise StagingError(
+                f"the model gives {len(vector)} numbers for {quoted(text)}, not {dimensions} "
+                f"finite ones."
+            )
+        if normalize and abs(math.hypot(*vector) - 1) > _UNIT_NORM_TOLERANCE:
+            raise StagingError(
+                f"the vector of {quoted(text)} has the length {math.hypot(*vector):.6f}, not 1."
+            )

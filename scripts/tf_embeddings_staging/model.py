@@ -1,0 +1,75 @@
+"""A model that is ready to be packed, and its version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tf_embeddings_udf import CONTRACT
+
+from tf_embeddings_staging import cache
+from tf_embeddings_staging.packages import packages_of
+
+# What an encoder is unless its parameters say otherwise. A default is no part of the version, for
+# it says nothing that was not so before there was a choice.
+_DEFAULTS: Mapping[str, Any] = {
+    "tags": ["serve"],
+    "libraries": [],
+    "pooling": None,
+    "preprocessor": None,
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model whose files are laid out, and what the manifest says of it.
+
+    Attributes:
+        kind: the kind of encoder.
+        encoder: its parameters.
+        model_dimensions: the length of what the model gives.
+        dimensions: how many of these numbers are kept.
+        normalize: whether vectors are scaled to length 1.
+        max_tokens: the tokens after which a text is truncated; None where nobody can tell.
+        prefix: what is put before each text.
+        weights: what the version is a digest of, beside the parameters.
+        source: where it comes from, and the digests of its files.
+        licence: the licence's name, if it is known.
+    """
+
+    kind: str
+    encoder: Mapping[str, Any]
+    model_dimensions: int
+    dimensions: int
+    normalize: bool
+    max_tokens: int | None
+    prefix: str
+    weights: Mapping[str, Any]
+    source: Mapping[str, Any]
+    licence: str | None
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Return the Python packages that it needs where it runs."""
+        return packages_of(self.kind, self.encoder.get("libraries", ()))
+
+    def version(self) -> str:
+        """Return the version: what a vector of this model means, whoever built it and where."""
+        meaning = {
+            "contract": CONTRACT,
+            "kind": self.kind,
+            "encoder": {
+                name: value
+                for name, value in self.encoder.items()
+                if name not in _DEFAULTS or value != _DEFAULTS[name]
+            },
+            "normalize": self.normalize,
+            "dimensions": self.dimensions,
+            "weights": self.weights,
+        }
+        if self.prefix:
+            meaning["prefix"] = self.prefix
+        if self.model_dimensions != self.dimensions:
+            meaning["model_dimensions"] = self.model_dimensions
+        return "v" + cache.digest_of(meaning)[:12]
