@@ -48,7 +48,8 @@ class Made:
         direct: texts that are not blank -> float32 [n, dimensions], not normalised.
         options: the flags that the CLI needs beside SOURCE, where inspection cannot choose.
         tokens: text -> the ids that the model sees of it, special ones included, before they are
-            truncated; None where the model has its tokenizer inside.
+            truncated; none where the text has no tokens of its own. None where the tokenizer is
+            inside the model.
         direct_of_ids: such ids -> float32 [1, dimensions].
         max_tokens: the model's limit; None: it has none.
         dimensions: of a vector.
@@ -288,7 +289,6 @@ def save_transformers_saved_model(
     are not zero, and the model fails on more than POSITIONS tokens, as BERT does.
     """
     import tensorflow as tf
-    from tokenizers import Tokenizer
 
     saved_model = folder / "saved_model" / "1"
     model = _bert_like_model(seed=41)
@@ -306,9 +306,6 @@ def save_transformers_saved_model(
     limits = {"tokenizer_class": "BertTokenizer", "model_max_length": POSITIONS}
     (folder / "tokenizer_config.json").write_text(json.dumps(limits))
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     call = _signature(saved_model, "serving_default")
     pool = {
         None: lambda states: states,
@@ -325,8 +322,7 @@ def save_transformers_saved_model(
         )
         return pool(outputs[output].numpy())
 
-    def tokens(text: str) -> list[int]:
-        return tokenizer.encode(text).ids
+    tokens = bert_tokens(folder)
 
     return Made(
         folder,
@@ -394,6 +390,21 @@ def save_text_ops_model(folder: Path) -> Made:
         _one_by_one(lambda text: call()(inputs=tf.constant([text]))["outputs"]),
         libraries=("tensorflow_text",),
     )
+
+
+def bert_tokens(folder: Path) -> Callable[[str], list[int]]:
+    """Return what makes ids of texts with a folder's tokenizer.json, between [CLS] and [SEP]."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+
+    def tokens(text: str) -> list[int]:
+        ids = tokenizer.encode(text).ids
+        return ids if len(ids) > 2 else []
+
+    return tokens
 
 
 def truncated(ids: Sequence[int], limit: int) -> list[int]:

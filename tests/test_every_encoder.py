@@ -1,0 +1,564 @@
+"""Every format of a model, from its source to its vectors in SQL, against the model itself.
+
+Each model of the table is saved as its users have it, staged by the CLI into one project, and
+embeds the same texts on both engines, in one run of dbt on each. The vectors must be those that a
+direct call of the saved model gives, text by text: encoder_makers.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import bert_folder
+import encoder_makers
+import numpy as np
+import pytest
+import yaml
+from conftest import load_artefact
+from dbt_projects import Project, Run, make_project
+from encoder_makers import Direct, Made, bert_tokens, truncated
+from makers import CORPUS, Artefact
+from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
+from test_staging_cli import stage_model
+
+TOLERANCE = 1e-6
+
+USE_LITE = json.loads(Path(__file__).with_name("published").joinpath("use_lite_2.json").read_text())
+
+# What has no tokens has no vector, whatever the model.
+BLANKS = ["", "   ", "\n\t \r\n", "\u00a0\u3000"]
+ZERO_WIDTH = "\u200b"
+PREFIX = "query: "
+
+TEXTS: list[str | None] = [
+    *CORPUS,
+    *BLANKS,
+    None,
+    ZERO_WIDTH,
+    "fox",
+    "Fox",
+    "a",
+    "0",
+    "the quick brown fox",
+    "fox brown quick the",
+    "the quick brown fox the quick brown fox",
+    "  the quick\tbrown\n\nfox  ",
+    'it\'s; a "text" -- with /* quotes */ \\ and $$ and {{ braces }}',
+    "3.14159 26,535 2026-11-23 +44 20 7946 0958",
+    "naïve café, cafe\u0301; Straße; ﬁne print; İstanbul",
+    "😀",
+    "👩‍👩‍👧‍👦 riding a 🐎 on a ☀️ day 🇺🇦",
+    "यह एक वाक्य है",
+    "นี่คือประโยคหนึ่ง",
+    "זהו משפט אחד",
+    "これは一つの文です",
+    "이것은 한 문장입니다",
+    "unknownwordsthatnoonehaseverseen zzzz qqqq",
+    "the quick brown fox",
+    " ".join(CORPUS),
+    " ".join(f"word{number} fox" for number in range(300)),
+    "lazydog" * 200,
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the table.
+
+    Attributes:
+        save: makes the model.
+        source: how it comes to the CLI: a folder or file as it is, an archive of it, the URL of
+            one, or a handle that TF-Hub's protocol answers.
+        options: flags beside those that the model needs.
+        change: what the flags change of what a direct call gives.
+    """
+
+    save: Callable[[Path], Made]
+    source: str = "as it is"
+    options: tuple[str, ...] = ()
+    change: Callable[[Made], Made] = field(default=lambda made: made)
+
+
+def with_limit(limit: int) -> Callable[[Made], Made]:
+    """Truncate as BERT's tokenizer does."""
+
+    def change(made: Made) -> Made:
+        tokens, of_ids = made.tokens, made.direct_of_ids
+        assert tokens and of_ids
+
+        def direct(texts: Sequence[str]) -> np.ndarray:
+            return np.concatenate([of_ids(truncated(tokens(text), limit)) for text in texts])
+
+        return replace(made, direct=as_float32(direct), max_tokens=limit)
+
+    return change
+
+
+def with_limit_and_prefix(limit: int, prefix: str) -> Callable[[Made], Made]:
+    """Truncate as SentencePiece's users do, after the prefix was put before the text."""
+
+    def change(made: Made) -> Made:
+        tokens, of_ids = made.tokens, made.direct_of_ids
+        assert tokens and of_ids
+
+        def direct(texts: Sequence[str]) -> np.ndarray:
+            return np.concatenate([of_ids(tokens(prefix + text)[:limit]) for text in texts])
+
+        return replace(
+            made,
+            direct=as_float32(direct),
+            tokens=lambda text: tokens(prefix + text) if tokens(text) else [],
+            max_tokens=limit,
+        )
+
+    return change
+
+
+def with_prefix(prefix: str) -> Callable[[Made], Made]:
+    """Put a prefix before each text."""
+    return lambda made: replace(
+        made, direct=lambda texts: made.direct([prefix + text for text in texts])
+    )
+
+
+def cut_and_normalized(dimensions: int) -> Callable[[Made], Made]:
+    """Keep the first numbers of a vector, and then scale it to length 1."""
+    return lambda made: replace(
+        made,
+        direct=lambda texts: normalized(made.direct(texts)[:, :dimensions]),
+        dimensions=dimensions,
+    )
+
+
+def normalized(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    return (vectors / lengths).astype(np.float32)
+
+
+def as_float32(direct: Direct) -> Direct:
+    return lambda texts: direct(texts).astype(np.float32)
+
+
+def save_transformers_with_pooler(folder: Path) -> Made:
+    return encoder_makers.save_transformers_saved_model(folder, "pooler_output", None)
+
+
+def save_bert_folder(folder: Path) -> Made:
+    """Save a BERT of random weights as Sentence Transformers does; it is converted when staged."""
+    made = bert_folder.make_folder(folder, pooling="mean", normalize=True)
+    tokens = bert_tokens(folder)
+
+    def direct(texts: Sequence[str]) -> np.ndarray:
+        raise AssertionError("the converted model is in the artefact: see `direct_of_artefact`")
+
+    return Made(made.path, "tokens", direct, (), tokens, None, 20, bert_folder.HIDDEN)
+
+
+CASES: dict[str, Case] = {
+    "callable_text": Case(encoder_makers.save_callable_text, "handle"),
+    "signature_default": Case(encoder_makers.save_signature_default_text, ".zip"),
+    "serving_default": Case(encoder_makers.save_serving_default_text),
+    "rank2": Case(encoder_makers.save_rank2_text, ".tar.gz"),
+    "dict_output": Case(encoder_makers.save_dict_output_text, "URL"),
+    "callable_dict": Case(encoder_makers.save_callable_dict),
+    "list_output": Case(encoder_makers.save_list_output),
+    "two_vectors": Case(encoder_makers.save_two_vectors_text),
+    "tf1_text_module": Case(encoder_makers.save_tf1_text_module, "handle"),
+    "use_lite": Case(encoder_makers.save_use_lite_module, "handle"),
+    "keras_export": Case(encoder_makers.save_keras_export),
+    "keras_file": Case(encoder_makers.save_keras_file),
+    "transformers": Case(encoder_makers.save_transformers_saved_model),
+    "transformers_pooler": Case(save_transformers_with_pooler, ".tar.gz"),
+    "preprocessor_pair": Case(encoder_makers.save_preprocessor_pair),
+    "text_ops": Case(encoder_makers.save_text_ops_model),
+    "bert_folder": Case(save_bert_folder),
+    # Options that belong to the model.
+    "cut_and_normalized": Case(
+        encoder_makers.save_callable_text,
+        options=("--truncate-dim", "5", "--normalize"),
+        change=cut_and_normalized(5),
+    ),
+    "text_with_prefix": Case(
+        encoder_makers.save_serving_default_text,
+        options=("--prefix", PREFIX),
+        change=with_prefix(PREFIX),
+    ),
+    "few_tokens": Case(
+        encoder_makers.save_transformers_saved_model,
+        options=("--max-tokens", "10"),
+        change=with_limit(10),
+    ),
+    "few_pieces_with_prefix": Case(
+        encoder_makers.save_use_lite_module,
+        options=("--max-tokens", "12", "--prefix", PREFIX),
+        change=with_limit_and_prefix(12, PREFIX),
+    ),
+}
+COUNTING = [
+    name
+    for name, case in CASES.items()
+    if case.save.__name__
+    in (
+        "save_use_lite_module",
+        "save_transformers_saved_model",
+        "save_transformers_with_pooler",
+        "save_bert_folder",
+    )
+]
+
+MODEL = """
+with outcomes as (
+  select
+    id,
+    {{ tf_embeddings.embed('body', 'NAME') }} as embedding,
+    {% if execute %}
+      {{ tf_embeddings._outcome('body', tf_embeddings._pin('NAME')) }} as outcome,
+      {{ tf_embeddings.token_count('body', 'NAME') if COUNTS else 'null' }} as tokens
+    {% endif %}
+  from {{ target.schema }}.texts
+)
+
+select
+  id,
+  embedding,
+  tokens,
+  {% if target.type == 'snowflake' %}
+    as_varchar(get(outcome, 'status')) as status,
+    as_integer(get(outcome, 'token_count')) as token_count,
+    as_boolean(get(outcome, 'is_truncated')) as is_truncated
+  {% else %}
+    outcome.status,
+    outcome.token_count,
+    outcome.is_truncated
+  {% endif %}
+from outcomes
+"""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """All models, staged by the CLI in one project on DuckDB."""
+
+    project: Project
+    models: dict[str, Made]
+    calls: dict[str, subprocess.CompletedProcess[str]]
+
+    @property
+    def pins(self) -> dict[str, Any]:
+        content = yaml.safe_load((self.project.folder / "dbt_project.yml").read_text())
+        return content["vars"]["tf_embeddings_models"]
+
+    def artefact(self, name: str) -> Artefact:
+        pin = self.pins[name]
+        version, build = pin["version"], pin["build"]
+        return Artefact(
+            self.project.stage / name / version / f"{name}-{build}.zip",
+            name,
+            version,
+            build,
+            pin["dimensions"],
+            pin["kind"],
+            tuple(pin["packages"]),
+        )
+
+
+class Hub(ThreadingHTTPServer):
+    """A server that gives files by path; a SavedModel's handle with TF-Hub's query too."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files: dict[str, bytes] = {}
+
+    def add(self, path: str, content: bytes) -> str:
+        """Serve a file, and return its URL."""
+        self.files[path] = content
+        return f"http://127.0.0.1:{self.server_port}{path}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        content = cast("Hub", self.server).files.get(urlsplit(self.path).path)
+        self.send_response(404 if content is None else 200)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    with Hub() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def source_of(path: Path, how: str, folder: Path, hub: Hub) -> str:
+    """Bring a model into the form in which the CLI gets it."""
+    if how == "as it is":
+        return str(path)
+    if how == ".zip":  # in a folder of its own, as a file manager makes it
+        return shutil.make_archive(str(folder / "archive"), "zip", path.parent, path.name)
+    archive = shutil.make_archive(str(folder / "archive"), "gztar", path)
+    if how == ".tar.gz":
+        return archive
+    content = Path(archive).read_bytes()
+    name = folder.name
+    return hub.add(f"/files/{name}.tar.gz" if how == "URL" else f"/google/{name}/1", content)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What an engine gave for one text."""
+
+    embedding: list[float] | None
+    status: str | None
+    token_count: int | None
+    is_truncated: bool | None
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What one run of dbt made of the texts on one engine."""
+
+    run: Run
+    project: Project
+
+    def rows(self, name: str) -> list[Row]:
+        """Return what a model gave for the texts, in their order."""
+        assert self.run.status(f"by_{name}") == "success", self.run.errors
+        found = self.query(
+            f"select embedding, status, token_count, is_truncated from {{schema}}by_{name} "
+            f"order by id"
+        )
+        return [Row(*row) for row in found]
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Query with the schema's name and its dot in place of `{schema}`."""
+        schema = "dev" if isinstance(self.project, SnowflakeProject) else "main"
+        return self.project.rows(sql.format(schema=f"{schema}.", audit=f"{schema}_dbt_test__audit"))
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Staged:
+    folder = tmp_path_factory.mktemp("models")
+    project = make_project(tmp_path_factory.mktemp("duckdb") / "project")
+    environment = {
+        "TF_EMBEDDINGS_CACHE": str(tmp_path_factory.mktemp("cache")),
+        "TFHUB_CACHE_DIR": str(tmp_path_factory.mktemp("tfhub")),
+    }
+    models: dict[str, Made] = {}
+    calls: dict[str, subprocess.CompletedProcess[str]] = {}
+    for name, case in CASES.items():
+        made = case.save(folder / name / "model")
+        models[name] = case.change(made)
+        source = source_of(made.path, case.source, folder / name, hub)
+        options = [*made.options, *case.options]
+        calls[name] = stage_model(
+            project, source, "--name", name, "--write", *options, **environment
+        )
+    return Staged(project, models, calls)
+
+
+@pytest.fixture(scope="module", params=["duckdb", "snowflake"])
+def embedded(
+    request: pytest.FixtureRequest, staged: Staged, tmp_path_factory: pytest.TempPathFactory
+) -> Embedded:
+    rows = [(number, text) for number, text in enumerate(TEXTS)]
+    if request.param == "duckdb":
+        project = staged.project
+        project.execute("create table texts (id integer, body varchar)")
+        project.insert("texts", rows)
+    else:
+        server: LocalSnowflake = request.getfixturevalue("local_snowflake")
+        artefacts = [staged.artefact(name) for name in staged.pins]
+        folder = tmp_path_factory.mktemp("snowflake") / "project"
+        project = make_snowflake_project(folder, server, artefacts=artefacts)
+        project.execute("create schema if not exists dev")
+        project.execute("create table dev.texts (id integer, body varchar)")
+        with server.connect(database=project.name, schema="dev") as connection:
+            connection.cursor().executemany("insert into texts values (%s, %s)", rows)
+    for name in staged.pins:
+        project.write(
+            f"models/by_{name}.sql",
+            MODEL.replace("NAME", name).replace("COUNTS", str(name in COUNTING)),
+        )
+    project.write_yaml("models/properties.yml", properties(staged))
+    return Embedded(project.dbt("build"), project)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_vectors_are_those_that_the_model_itself_gives(
+    name: str, staged: Staged, embedded: Embedded
+) -> None:
+    done = staged.calls[name]
+    assert done.returncode == 0, done.stderr
+    made, rows = staged.models[name], embedded.rows(name)
+    direct = direct_of_artefact(staged, name) if name == "bert_folder" else made.direct
+    with_vector = [number for number, text in enumerate(TEXTS) if has_vector(made, text)]
+    assert [n for n, row in enumerate(rows) if row.embedding is not None] == with_vector
+
+    expected = direct([TEXTS[number] or "" for number in with_vector])
+    found = np.array([rows[number].embedding for number in with_vector], np.float32)
+    assert found.shape == expected.shape == (len(with_vector), made.dimensions)
+    differences = np.abs(found - expected).max(1)
+    assert differences.max() < TOLERANCE, TEXTS[with_vector[int(differences.argmax())]]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_outcome_tells_what_became_of_a_text(
+    name: str, staged: Staged, embedded: Embedded
+) -> None:
+    """token_count and is_truncated are NULL where the tokenizer is inside the model."""
+    made, rows = staged.models[name], embedded.rows(name)
+    for text, row in zip(TEXTS, rows, strict=True):
+        count, is_truncated = counted(made, text)
+        assert (row.token_count, row.is_truncated) == (count, is_truncated), text
+        if text is not None:
+            assert row.status == ("ok" if has_vector(made, text) else "blank"), text
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_tokens_are_counted_in_sql(name: str, staged: Staged, embedded: Embedded) -> None:
+    rows = embedded.query(f"select tokens from {{schema}}by_{name} order by id")
+    expected = [counted(staged.models[name], text)[0] for text in TEXTS]
+    assert [tokens for (tokens,) in rows] == expected
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_a_data_test_finds_the_texts_that_are_truncated(
+    name: str, staged: Staged, embedded: Embedded
+) -> None:
+    expected = [
+        number for number, text in enumerate(TEXTS) if counted(staged.models[name], text)[1]
+    ]
+    assert embedded.run.status(f"truncated_by_{name}") == ("warn" if expected else "pass")
+    found = embedded.query(f"select id from {{audit}}.truncated_by_{name} order by id")
+    assert [number for (number,) in found] == expected
+
+
+def test_a_model_with_its_tokenizer_inside_cannot_count(staged: Staged, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    project.pin(tickets=staged.pins["serving_default"])
+    project.write("models/a.sql", "select {{ tf_embeddings.token_count(\"'a'\") }} as tokens")
+    run = project.dbt("compile")
+    assert not run.success
+    assert "token_count: model 'tickets'" in run.output
+
+
+def properties(staged: Staged) -> dict[str, Any]:
+    """Return the table of texts as a source, with one data test for each model that counts."""
+    tests = [
+        {
+            "tf_embeddings.text_is_not_truncated": {
+                "name": f"truncated_by_{name}",
+                "arguments": {"embedding_model": name},
+                "config": {"severity": "warn", "store_failures": True},
+            }
+        }
+        for name in COUNTING
+        if name in staged.pins
+    ]
+    columns = [{"name": "body", "data_tests": tests}]
+    table = {"name": "texts", "columns": columns}
+    schema = "{{ target.schema }}"
+    return {"sources": [{"name": "given", "schema": schema, "tables": [table]}]}
+
+
+def has_vector(made: Made, text: str | None) -> bool:
+    if text is None or not text.strip():
+        return False
+    return made.tokens is None or bool(made.tokens(text))
+
+
+def counted(made: Made, text: str | None) -> tuple[int | None, bool | None]:
+    """Return the number of a text's tokens, and whether some of them are cut off."""
+    if made.tokens is None or text is None:
+        return None, None
+    count = len(made.tokens(text)) if text.strip() else 0
+    return count, made.max_tokens is not None and count > made.max_tokens
+
+
+def direct_of_artefact(staged: Staged, name: str) -> Direct:
+    """Return a direct call of the SavedModel in an artefact: staging converted its weights."""
+    import tensorflow as tf
+
+    made, artefact = staged.models[name], staged.artefact(name)
+    folder = made.path.with_name("unpacked")
+    with zipfile.ZipFile(artefact.path) as archive:
+        archive.extractall(folder)
+    encoder = json.loads((folder / "manifest.json").read_text())["encoder"]
+    call = tf.saved_model.load(str(folder / "model"), tags=encoder["tags"])
+    signature = call.signatures[encoder["signature"]]
+    tokens, limit = made.tokens, made.max_tokens
+    assert tokens and limit
+
+    def vector(text: str) -> np.ndarray:
+        ids = truncated(tokens(text), limit)
+        inputs = {
+            encoder["input_ids"]: tf.constant([ids], tf.int32),
+            encoder["attention_mask"]: tf.ones([1, len(ids)], tf.int32),
+        }
+        return normalized(signature(**inputs)[encoder["output"]].numpy())
+
+    return lambda texts: np.concatenate([vector(text) for text in texts])
+
+
+def real_use_lite() -> Path | None:
+    """Return the folder of the real Universal Sentence Encoder lite, where it is at hand."""
+    given = os.environ.get("TF_EMBEDDINGS_USE_LITE")
+    if given:
+        return Path(given)
+    caches = os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir(), "tfhub_modules")
+    cached = Path(caches, hashlib.sha1(USE_LITE["model"].encode()).hexdigest())
+    return cached if cached.is_dir() else None
+
+
+def test_universal_sentence_encoder_lite_gives_its_published_vectors(tmp_path: Path) -> None:
+    from sentencepiece import SentencePieceProcessor
+
+    folder = real_use_lite()
+    if folder is None:
+        pytest.skip(
+            f"the real model is not at hand: put its folder into TF_EMBEDDINGS_USE_LITE, or "
+            f"{USE_LITE['model']} into TF-Hub's cache"
+        )
+    project = make_project(tmp_path / "project")
+    done = stage_model(project, folder, "--name", "use_lite", "--write")
+    assert done.returncode == 0, done.stderr
+    staged = Staged(project, {}, {"use_lite": done})
+    artefact = staged.artefact("use_lite")
+    texts = [one["text"] for one in USE_LITE["vectors"]]
+    embedder = load_artefact(artefact)
+
+    found = embedder.embed(texts).embeddings
+    expected = np.array([one["embedding"] for one in USE_LITE["vectors"]], np.float32)
+    assert np.abs(found - expected).max() <= USE_LITE["tolerance"]["component"]
+    cosines = (normalized(found) * normalized(expected)).sum(1)
+    assert (1 - cosines).max() <= USE_LITE["tolerance"]["cosine"]
+
+    with zipfile.ZipFile(artefact.path) as archive:
+        encoder = json.loads(archive.read("manifest.json"))["encoder"]
+        pieces = SentencePieceProcessor(
+            model_proto=archive.read(f"model/{encoder['sentencepiece']}")
+        )
+    for one in USE_LITE["token_ids"]:
+        assert pieces.encode(one["text"]) == one["ids"]
+        assert embedder.embed([one["text"]]).token_counts.tolist() == [len(one["ids"])]
