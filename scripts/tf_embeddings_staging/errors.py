@@ -1,4 +1,4 @@
-"""The one exception of the staging CLI."""
+"""The exceptions of the staging CLI."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ class StagingError(Exception):
         """Tell what is wrong."""
         super().__init__(message)
         self.details = details
+
+
+class SourceError(Exception):
+    """A source gave no model, where another may; the message says why."""
 
 
 def missing_package(package: str) -> StagingError:

