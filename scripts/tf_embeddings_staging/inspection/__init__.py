@@ -1,0 +1,118 @@
+"""Inspecting a SavedModel: what it takes and gives, which kind it is, and whether it is safe.
+
+`examine` reads the files and runs nothing; `find` then loads the model and embeds one text. Both
+are called in the worker process alone; `is_saved_model` and `files_of` import nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection.files import files_of, is_saved_model
+from tf_embeddings_staging.inspection.findings import Findings, Found
+from tf_embeddings_staging.options import Options
+
+__all__ = [
+    "Findings",
+    "Found",
+    "examine",
+    "files_of",
+    "find",
+    "inspect_task",
+    "is_saved_model",
+    "survey",
+]
+
+
+def survey(path: Path, options: Options, preprocessor: Path | None = None) -> dict[str, Any]:
+    """Return the report of a SavedModel, see `report.report_of`; `problem` says what is wrong.
+
+    Raises:
+        StagingError: it cannot be read.
+    """
+    report, _ = _look(path, options, preprocessor)
+    return report
+
+
+def examine(path: Path, options: Options, preprocessor: Path | None = None) -> Findings:
+    """Find out what a SavedModel is, and refuse one whose graph reaches out. Nothing of it runs.
+
+    Args:
+        path: the SavedModel's folder.
+        options: what the user says of the model.
+        preprocessor: the SavedModel's folder that makes its inputs of texts.
+
+    Raises:
+        StagingError: it is damaged, dangerous, or does not embed texts; or the user must choose.
+    """
+    report, findings = _look(path, options, preprocessor)
+    if findings is None:
+        raise StagingError(report["problem"])
+    return findings
+
+
+def find(path: Path, options: Options, preprocessor: Path | None = None) -> Found:
+    """Find out what a SavedModel is, and run it for one text: see `examine`.
+
+    Raises:
+        StagingError: as `examine` does; or what comes out is no vector.
+    """
+    from tf_embeddings_staging.inspection.run import dimensions_of
+
+    findings = examine(path, options, preprocessor)
+    dimensions = dimensions_of(path, findings, preprocessor)
+    return Found(**vars(findings), model_dimensions=dimensions)
+
+
+def inspect_task(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the worker's task: {folder, options, preprocessor} -> a `Found`.
+
+    With `survey` true nothing of the model runs, and the answer is {"report": …}.
+    """
+    folder = Path(request["folder"])
+    preprocessor = Path(request["preprocessor"]) if request.get("preprocessor") else None
+    options = Options(**{**request["options"], "allow_ops": tuple(request["options"]["allow_ops"])})
+    if request.get("survey"):
+        return {"report": survey(folder, options, preprocessor)}
+    return asdict(find(folder, options, preprocessor))
+
+
+def _look(
+    path: Path, options: Options, preprocessor: Path | None
+) -> tuple[dict[str, Any], Findings | None]:
+    """Return the report, and the findings unless the report has a problem."""
+    from tf_embeddings_staging.inspection import graph, kinds, safety
+    from tf_embeddings_staging.inspection.report import chosen, report_of
+
+    model = graph.read(path)
+    ops = safety.examine_ops(model, options.allow_ops)
+    report = report_of(model, ops)
+    before = graph.read(preprocessor) if preprocessor else None
+    ops_before = safety.examine_ops(before, options.allow_ops) if before else None
+    report["preprocessor"] = report_of(before, ops_before) if before and ops_before else None
+    try:
+        safety.require_safe(ops)
+        safety.require_assets(model)
+        if before and ops_before:
+            safety.require_safe(ops_before)
+            safety.require_assets(before)
+        choice = kinds.choose(model, options, before)
+    except StagingError as error:
+        report["problem"] = str(error)
+        return report, None
+    libraries = {*ops.libraries, *(ops_before.libraries if ops_before else ())}
+    report |= chosen(choice)
+    return report, Findings(
+        kind=choice.kind,
+        encoder={**choice.encoder, "libraries": sorted(libraries)},
+        max_tokens=choice.max_tokens,
+        normalize=choice.normalize,
+        libraries=tuple(sorted(libraries)),
+        why=choice.why,
+        extra_files=choice.extra_files,
+        report=report,
+    )
