@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -407,6 +408,11 @@ def _known(where: str, value: object) -> Known:
     if "ordering" in given:
         fields = sourced("ordering", given["ordering"], _ORDERING, ("groups",))
         ordering = KnownOrdering(**{"closest": None, **fields})
+        if ordering.closest and not {*ordering.closest} <= {*chain(*ordering.groups)}:
+            raise StagingError(
+                f"{where} ordering, has closest: {list(ordering.closest)!r}, and it must be two "
+                f"texts of its groups."
+            )
     return Known(
         source=given.get("source"),
         tolerance=given.get("tolerance"),
