@@ -89,7 +89,7 @@ def staged(tiny: Artefact, tmp_path: Path) -> Artefact:
 def test_a_text_becomes_a_struct_with_a_fixed_size_vector(
     db: duckdb.DuckDBPyConnection, tiny: Artefact, tiny_embedder: Embedder
 ) -> None:
-    row = db.execute(f"select r, typeof(r) from (select {tiny.function}('the fox') as r)")
+    row = db.execute(f"select r, typeof(r) from (select {tiny.function}('the fox', false) as r)")
     outcome, of_type = row.fetchall()[0]
     assert of_type == (
         "STRUCT(embedding FLOAT[8], token_count INTEGER, is_truncated BOOLEAN, status VARCHAR)"
@@ -126,11 +126,11 @@ def test_what_becomes_of_a_text(
     beside: int,
 ) -> None:
     """As a constant, and as a row among others: DuckDB takes different ways to the function."""
-    sql = f"select {tiny.function}({text})"
+    sql = f"select {tiny.function}({text}, false)"
     if beside:
         others = f"select 'row ' || i from range({beside}) as others(i)"
         sql = (
-            f"select max({tiny.function}(text)) filter (text is not distinct from ({text})) "
+            f"select max({tiny.function}(text, false)) filter (text is not distinct from ({text})) "
             f"from (select {text} as text union all {others}) as texts"
         )
     outcome = db.execute(sql).fetchall()[0][0]
@@ -151,8 +151,8 @@ def test_a_bad_row_is_null_beside_good_ones(strings: Artefact) -> None:
     with connect(strings.stage) as conn:
         rows = conn.execute(
             f"select text, (r).status, (r).embedding, (r).token_count from (select text, "
-            f"{strings.function}(text) as r from (values ('abc'), ('number: x'), (null), ('')) "
-            f"as texts(text))"
+            f"{strings.function}(text, false) as r "
+            f"from (values ('abc'), ('number: x'), (null), ('')) as texts(text))"
         ).fetchall()
     assert rows == [
         ("abc", "ok", (3.0, 1.0, 0.0), None),
@@ -172,11 +172,12 @@ def test_a_vector_is_the_same_alone_in_chunks_and_in_any_order(
         "as text from range(300000) as r(i)"
     )
     db.execute(
-        f"create or replace table embedded as select i, text, {tiny.function}(text).embedding as v "
-        "from texts"
+        "create or replace table embedded as "
+        f"select i, text, {tiny.function}(text, false).embedding as v from texts"
     )
     db.execute(
-        f"create or replace table reversed as select i, {tiny.function}(text).embedding as v "
+        "create or replace table reversed as "
+        f"select i, {tiny.function}(text, false).embedding as v "
         "from (from texts where i % 7 = 0 order by i desc)"
     )
     widest = db.execute(
@@ -186,14 +187,16 @@ def test_a_vector_is_the_same_alone_in_chunks_and_in_any_order(
     assert widest[0][0] < SAME
     assert db.execute("select count(*) from embedded where v is null").fetchall() == [(0,)]
     alone = db.execute(
-        f"select array_distance(v, {tiny.function}('{CORPUS[0]} 0').embedding) from embedded "
-        "where i = 0"
+        f"select array_distance(v, {tiny.function}('{CORPUS[0]} 0', false).embedding) "
+        "from embedded where i = 0"
     ).fetchall()
     assert alone[0][0] < SAME
 
 
 def test_four_connections_at_once(db: duckdb.DuckDBPyConnection, tiny: Artefact) -> None:
-    sql = f"select {tiny.function}('text ' || i).embedding from range(3000) as r(i) order by i"
+    sql = (
+        f"select {tiny.function}('text ' || i, false).embedding from range(3000) as r(i) order by i"
+    )
 
     def query(_: int) -> np.ndarray:
         with db.cursor() as cursor:
@@ -220,7 +223,8 @@ first, second = (_embed_function(stage, Path(path)) for path in sys.argv[2:4])
 pin = sys.argv[4:]
 
 def call(embed):
-    print(embed(pa.chunked_array([["a"]])).field("status")[0], flush=True)
+    outcomes = embed(pa.chunked_array([["a"]]), pa.chunked_array([[False]]))
+    print(outcomes.field("status")[0], flush=True)
     if pin:
         _verify(stage, *pin)
 
@@ -333,7 +337,7 @@ def test_the_same_database_may_be_configured_again(tiny: Artefact, tmp_path: Pat
             Plugin("second", config).configure_connection(conn)
             conn.close()
         # The connections that registered the function are gone; it must not be freed with them.
-        sql = f"select {tiny.function}('the fox').status"
+        sql = f"select {tiny.function}('the fox', false).status"
         assert kept.execute(sql).fetchall() == [("ok",)]
 
 
@@ -444,7 +448,7 @@ def test_an_artefact_whose_digest_does_not_match(staged: Artefact) -> None:
     staged.path.write_bytes(content)
     with connect(staged.stage) as conn:
         message = error_of(conn, check(staged))
-        assert error_of(conn, f"select {staged.function}('a')") == message
+        assert error_of(conn, f"select {staged.function}('a', false)") == message
     assert message.startswith(
         f"tf_embeddings: the artefact '{staged.path}' cannot be used: its digest is b"
     )
@@ -574,7 +578,7 @@ def golden(
 def test_an_artefact_is_verified(golden: Artefact) -> None:
     with connect(golden.stage) as conn:
         report = json.loads(answer(conn, call("verify", golden)))
-        assert answer(conn, f"select {golden.function}('the fox').status") == "ok"
+        assert answer(conn, f"select {golden.function}('the fox', false).status") == "ok"
     assert report["largest_difference"] == pytest.approx(0.25, abs=SAME)
     assert report["mismatches"] == []
     assert [report[key] for key in ("model", "version", "build", "texts")] == [
@@ -640,7 +644,7 @@ def test_an_artefact_is_removed_with_its_folders_and_its_copy(
         assert os.listdir(stage / ".cache") == [f"strings-{strings.version}-{strings.build}"]
         assert answer(conn, call("remove", staged)) is False
         assert conn.execute(check(strings)).fetchall() == [(True,)]
-        message = error_of(conn, f"select {staged.function}('the fox')")
+        message = error_of(conn, f"select {staged.function}('the fox', false)")
     assert message == (
         f"tf_embeddings: the artefact '{staged.path}' does not exist. Stage it with: {STAGE_TINY}"
     )
@@ -724,7 +728,7 @@ def test_dbt_embeds_with_the_plugin(staged: Artefact, tmp_path: Path) -> None:
     (project / "dbt_project.yml").write_text("{name: p, version: 1.0.0, profile: p}\n")
     (project / "models" / "m.sql").write_text(
         "{{ config(materialized='table') }}\n"
-        f"select {staged.function}('the fox').embedding as embedding\n"
+        f"select {staged.function}('the fox', false).embedding as embedding\n"
     )
     (project / "profiles.yml").write_text(
         "p:\n  target: dev\n  outputs:\n    dev:\n      type: duckdb\n      path: p.duckdb\n"

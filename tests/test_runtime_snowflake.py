@@ -47,8 +47,11 @@ def imported(artefact: Artefact, imports: Path) -> dict[str, str]:
     return names(artefact)
 
 
-def frame_of(texts: Sequence[object], dtype: object = "string") -> pd.DataFrame:
-    return pd.DataFrame({0: pd.Series(list(texts), dtype=cast("Any", dtype))})
+def frame_of(
+    texts: Sequence[object], dtype: object = "string", tokens_only: Sequence[object] | None = None
+) -> pd.DataFrame:
+    only = pd.Series([False] * len(texts) if tokens_only is None else list(tokens_only))
+    return pd.DataFrame({0: pd.Series(list(texts), dtype=cast("Any", dtype)), 1: only})
 
 
 def error_of(texts: Sequence[object], **names: str) -> str:
@@ -325,7 +328,7 @@ def run_beside(
 
 
 EMBED_ASKED = """
-frame = pandas.DataFrame({0: pandas.Series(asked, dtype='string')})
+frame = pandas.DataFrame({0: pandas.Series(asked, dtype='string'), 1: False})
 print(json.dumps({'rows': embed(frame).tolist(), 'verified': verify()}, allow_nan=False))
 """
 
@@ -350,7 +353,7 @@ def test_the_artefact_alone_is_enough(
 
 
 FORK = """
-frame = pandas.DataFrame({0: pandas.Series(asked, dtype='string')})
+frame = pandas.DataFrame({0: pandas.Series(asked, dtype='string'), 1: False})
 for _ in range(2):
     child = os.fork()
     if not child:

@@ -7,10 +7,11 @@
           cache: …                      # where they are unpacked: <stage>/.cache
           threads: 0                    # TensorFlow's threads; 0: all cores
 
-`tf_embeddings_<model>_<version>_<build>(text)` answers `STRUCT(embedding FLOAT[n], token_count
-INTEGER, is_truncated BOOLEAN, status VARCHAR)`; the model is unpacked and loaded at the first
-call. `tf_embeddings_check(model, version, build, dimensions)` answers true, or raises the sentence
-that says what is wrong with a pin or its artefact. `tf_embeddings_verify(model, version, build)`
+`tf_embeddings_<model>_<version>_<build>(text, tokens_only)` answers `STRUCT(embedding FLOAT[n],
+token_count INTEGER, is_truncated BOOLEAN, status VARCHAR)`; where `tokens_only` is true the model
+does not run and the embedding is NULL. The model is unpacked and loaded at the first call.
+`tf_embeddings_check(model, version, build, dimensions)` answers true, or raises the sentence that
+says what is wrong with a pin or its artefact. `tf_embeddings_verify(model, version, build)`
 recomputes the golden vectors of an artefact and answers the report as JSON: see
 `tf_embeddings_udf.verify`. `tf_embeddings_staged()` answers the artefacts of the stage folder as
 JSON: a list of `{model, version, build, path, bytes}`, the path relative to it.
@@ -131,7 +132,7 @@ class Plugin(BasePlugin):
                 conn,
                 f"tf_embeddings_{model}_{manifest.version}_{build}",
                 _embed_function(self._stage, path),
-                ["VARCHAR"],
+                ["VARCHAR", "BOOLEAN"],
                 conn.sqltype(
                     f"STRUCT(embedding FLOAT[{manifest.dimensions}], token_count INTEGER, "
                     f"is_truncated BOOLEAN, status VARCHAR)"
@@ -207,7 +208,7 @@ def _register(
         _registered.append(function)
 
 
-def _embed_function(stage: Stage, path: Path) -> Callable[[Any], Any]:
+def _embed_function(stage: Stage, path: Path) -> Callable[[Any, Any], Any]:
     """Return the Arrow function of one artefact; DuckDB calls it from several threads at once."""
     model, build = _model_and_build(path)
 
@@ -215,14 +216,15 @@ def _embed_function(stage: Stage, path: Path) -> Callable[[Any], Any]:
     def folder() -> Path:
         return unpack(path, stage.cache, model=model, build=build)
 
-    # From a pyarrow.ChunkedArray to a StructArray; DuckDB evaluates a function's annotations, and
+    # From pyarrow.ChunkedArrays to a StructArray; DuckDB evaluates a function's annotations, and
     # pyarrow is not imported before it is needed.
-    def embed(texts: Any) -> Any:  # noqa: ANN401
+    def embed(texts: Any, tokens_only: Any) -> Any:  # noqa: ANN401
         embedder = cached(folder(), stage.threads)
-        return _to_arrow(embedder.embed(texts.to_pylist()))
+        only = tokens_only.fill_null(False).to_numpy()
+        return _to_arrow(embedder.outcomes(texts.to_pylist(), only))
 
-    def embed_in_own_thread(texts: Any) -> Any:  # noqa: ANN401
-        return _threads.submit(embed, texts).result()
+    def embed_in_own_thread(texts: Any, tokens_only: Any) -> Any:  # noqa: ANN401
+        return _threads.submit(embed, texts, tokens_only).result()
 
     return embed_in_own_thread
 

@@ -13,6 +13,8 @@ from tf_embeddings_udf.errors import PIP_COMMAND, TfEmbeddingsError
 from tf_embeddings_udf.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tf_embeddings_udf.planner import Outcomes, Planner
 
 _cached: dict[tuple[str, int], Embedder] = {}  # by folder and process
@@ -40,13 +42,36 @@ class Embedder:
             TfEmbeddingsError: the model fails on any text, or this is a fork of the process that
                 loaded it, where TensorFlow would wait for ever.
         """
+        self._require_same_process()
+        return self._planner.embed(texts)
+
+    def count(self, texts: Sequence[str | None]) -> Outcomes:
+        """Count tokens as `embed` does; the model does not run, and no row has an embedding.
+
+        Raises:
+            TfEmbeddingsError: as `embed` does.
+        """
+        self._require_same_process()
+        return self._planner.count(texts)
+
+    def outcomes(
+        self, texts: Sequence[str | None], tokens_only: Sequence[bool] | np.ndarray
+    ) -> Outcomes:
+        """Embed texts, and count those alone where `tokens_only` is true.
+
+        Raises:
+            TfEmbeddingsError: as `embed` does.
+        """
+        self._require_same_process()
+        return self._planner.outcomes(texts, tokens_only)
+
+    def _require_same_process(self) -> None:
         if os.getpid() != self._process:
             raise TfEmbeddingsError(
                 f"tf_embeddings: model '{self.manifest.model}' was loaded before this process "
                 f"was forked, and TensorFlow does not survive a fork. Load it in the child, or "
                 f"start processes with multiprocessing's 'spawn'."
             )
-        return self._planner.embed(texts)
 
 
 def load(folder: Path | str, threads: int = 0) -> Embedder:
@@ -67,8 +92,9 @@ def load(folder: Path | str, threads: int = 0) -> Embedder:
 
         planner = Planner(load_encoder(manifest, folder, threads), manifest)
     except ModuleNotFoundError as error:
+        package = _package_of(error.name, manifest)
         raise TfEmbeddingsError(
-            f"tf_embeddings: model '{manifest.model}' needs the Python package '{error.name}', "
+            f"tf_embeddings: model '{manifest.model}' needs the Python package '{package}', "
             f"which is not installed. Install it with: {PIP_COMMAND}"
         ) from None
     return Embedder(manifest, planner)
@@ -88,8 +114,17 @@ def missing_packages(packages: Iterable[str]) -> list[str]:
     return [name for name in packages if not _is_installed(name)]
 
 
+def _package_of(module: str | None, manifest: Manifest) -> str | None:
+    """Return the package that brings a module, as the manifest calls it."""
+    return next((one for one in manifest.packages if _module_of(one) == module), module)
+
+
+def _module_of(package: str) -> str:
+    return package.replace("-", "_")
+
+
 def _is_installed(package: str) -> bool:
     try:
-        return importlib.util.find_spec(package.replace("-", "_")) is not None
+        return importlib.util.find_spec(_module_of(package)) is not None
     except (ImportError, ValueError):
         return False

@@ -33,8 +33,10 @@ class Outcomes:
 
     Attributes:
         embeddings: float32 [n, dimensions], contiguous; zeros where `valid` is False.
-        valid: bool [n]: there is an embedding. True exactly where the status is `ok`.
-        token_counts: int32 [n]: tokens before truncation, special ones included; 0 for a blank.
+        valid: bool [n]: there is an embedding. True exactly where the status is `ok` and the text
+            was embedded, not just counted.
+        token_counts: int32 [n]: tokens before truncation, those of the prefix and special ones
+            included; 0 for a blank.
         is_truncated: bool [n].
         counted: bool [n]: token_counts and is_truncated mean something; elsewhere they are NULL.
         statuses: str [n]: `ok`, `null`, `blank` or `error`.
@@ -50,6 +52,30 @@ class Outcomes:
     def take(self, rows: np.ndarray) -> Outcomes:
         """Return the outcomes of these rows, in this order."""
         return Outcomes(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    def followed_by(self, others: Outcomes) -> Outcomes:
+        """Return these outcomes, and then the others."""
+        return Outcomes(
+            **{
+                field.name: np.concatenate([getattr(self, field.name), getattr(others, field.name)])
+                for field in fields(self)
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is known of a column before the model has run.
+
+    Attributes:
+        outcomes: one row for each distinct text, and a last one for NULL.
+        rows: of the outcomes, for each text of the column.
+        todo: by row of the outcomes, the texts that have tokens.
+    """
+
+    outcomes: Outcomes
+    rows: np.ndarray
+    todo: dict[int, Prepared]
 
 
 class Planner:
@@ -67,13 +93,53 @@ class Planner:
         Raises:
             TfEmbeddingsError: the model fails on any text, or gives what its manifest excludes.
         """
+        plan = self._plan(texts)
+        outcomes = plan.outcomes
+        vectors = self._run(list(plan.todo.values()))
+        is_good = ~np.isnan(vectors[:, 0])
+        with_tokens = np.array(list(plan.todo), np.intp)
+        good = with_tokens[is_good]
+        outcomes.statuses[with_tokens] = ERROR
+        outcomes.statuses[good] = OK
+        outcomes.valid[good] = True
+        outcomes.embeddings[good] = vectors[is_good]
+        return outcomes.take(plan.rows)
+
+    def count(self, texts: Sequence[str | None]) -> Outcomes:
+        """Count tokens as `embed` does; the model does not run, and no row has an embedding.
+
+        Raises:
+            TfEmbeddingsError: the model fails on any text.
+        """
+        plan = self._plan(texts)
+        plan.outcomes.statuses[list(plan.todo)] = OK
+        return plan.outcomes.take(plan.rows)
+
+    def outcomes(
+        self, texts: Sequence[str | None], tokens_only: Sequence[bool] | np.ndarray
+    ) -> Outcomes:
+        """Embed texts, and count those alone where `tokens_only` is true.
+
+        Raises:
+            TfEmbeddingsError: as `embed` does.
+        """
+        is_counted = np.array(tokens_only, bool)
+        if not is_counted.any():
+            return self.embed(texts)
+        embedded: list[int] = np.flatnonzero(~is_counted).tolist()
+        counted: list[int] = np.flatnonzero(is_counted).tolist()
+        outcomes = self.embed([texts[row] for row in embedded]).followed_by(
+            self.count([texts[row] for row in counted])
+        )
+        return outcomes.take(np.argsort(embedded + counted))
+
+    def _plan(self, texts: Sequence[str | None]) -> _Plan:
         row_of: dict[str, int] = {}
         rows = np.array(
             [-1 if text is None else row_of.setdefault(text, len(row_of)) for text in texts],
             np.intp,
         )
         distinct = list(row_of)
-        # One row for each distinct text, and a last one that every NULL points to.
         outcomes = _blanks(len(distinct) + 1, self._manifest.dimensions)
         outcomes.statuses[-1] = NULL
         if self._encoder.counts_tokens:
@@ -90,19 +156,20 @@ class Planner:
                 todo[row] = one
                 outcomes.token_counts[row] = one.token_count or 0
                 outcomes.is_truncated[row] = bool(one.is_truncated)
-        vectors = self._run(list(todo.values()))
-        is_good = ~np.isnan(vectors[:, 0])
-        with_tokens = np.array(list(todo), np.intp)
-        good = with_tokens[is_good]
-        outcomes.statuses[with_tokens] = ERROR
-        outcomes.statuses[good] = OK
-        outcomes.valid[good] = True
-        outcomes.embeddings[good] = vectors[is_good]
-        return outcomes.take(rows)
+        return _Plan(outcomes, rows, todo)
 
     def _prepare(self, texts: list[str]) -> list[Prepared | None]:
-        """Tokenise; None for a text that cannot be."""
-        return self._isolating(self._encoder.prepare, texts)
+        """Tokenise, behind the prefix; None for a text that cannot be."""
+        prepared = self._isolating(self._encoder.prepare, texts)
+        if not self._manifest.prefix:
+            return prepared
+        # A text without tokens of its own is blank, whatever stands before it.
+        with_tokens = [row for row, one in enumerate(prepared) if one is not None and one.cost]
+        prefixed = [self._manifest.prefix + texts[row] for row in with_tokens]
+        whole = self._isolating(self._encoder.prepare, prefixed)
+        for row, one in zip(with_tokens, whole, strict=True):
+            prepared[row] = one
+        return prepared
 
     def _run(self, prepared: list[Prepared]) -> np.ndarray:
         """Run the model: a row for each text, NaN where it gave no vector."""
@@ -117,13 +184,14 @@ class Planner:
     def _vectors(self, payloads: Sequence[Any]) -> list[np.ndarray | None]:
         """Run one batch; None for a row that is not finite, or all zeros: it has no direction."""
         vectors = self._encoder.run(payloads)
-        expected = (len(payloads), self._manifest.dimensions)
+        expected = (len(payloads), self._manifest.model_dimensions)
         if vectors.shape != expected:
             raise TfEmbeddingsError(
                 f"tf_embeddings: model '{self._manifest.model}' gave an output of shape "
                 f"{list(vectors.shape)} where its manifest says {list(expected)}. "
                 f"Stage the model again."
             )
+        vectors = vectors[:, : self._manifest.dimensions]
         # In float64: the square of a large float32 would be infinite.
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
         is_good = np.isfinite(lengths) & (lengths > 0)

@@ -47,7 +47,8 @@ def embed_texts(frame: pd.DataFrame, *, model: str, version: str, build: str) ->
 
     Args:
         frame: a batch as Snowflake hands it over; its first column holds the texts. None, NaN and
-            `pandas.NA` are NULL.
+            `pandas.NA` are NULL. The second says `tokens_only`: where it is true, the text's
+            tokens are counted and the model does not run on it; NULL is false.
         model: the model's name.
         version: its version, `v…`, of the pin.
         build: the build, `b…`, of the pin.
@@ -59,7 +60,7 @@ def embed_texts(frame: pd.DataFrame, *, model: str, version: str, build: str) ->
 
     Raises:
         TfEmbeddingsError: the artefact is missing or not what the pin says, a package is missing,
-            a value is no text, or the model fails on any text.
+            a value is no text or no boolean, or the model fails on any text.
     """
     import pandas as pd
 
@@ -67,7 +68,7 @@ def embed_texts(frame: pd.DataFrame, *, model: str, version: str, build: str) ->
     if len(frame):
         with _naming(model, version, build):
             embedder, _ = _loaded(model, version, build)
-            rows = _rows(embedder.embed(_texts(frame)))
+            rows = _rows(embedder.outcomes(_texts(frame), _tokens_only(frame)))
     return pd.Series(rows, index=frame.index, dtype=object)
 
 
@@ -142,11 +143,7 @@ def _require_packages(manifest: Manifest) -> None:
 
 
 def _texts(frame: pd.DataFrame) -> list[str | None]:
-    column = frame.iloc[:, 0]
-    texts = [
-        None if is_null else value
-        for value, is_null in zip(column.tolist(), column.isna().tolist(), strict=True)
-    ]
+    texts = _values(frame, 0)
     for row, text in enumerate(texts):
         if not isinstance(text, str | None):
             raise TfEmbeddingsError(
@@ -154,6 +151,26 @@ def _texts(frame: pd.DataFrame) -> list[str | None]:
                 f"Cast what is embedded to VARCHAR."
             )
     return texts
+
+
+def _tokens_only(frame: pd.DataFrame) -> list[bool]:
+    values = _values(frame, 1)
+    for row, value in enumerate(values):
+        if value not in (None, False, True):  # NumPy's are equal to Python's, and so are 0 and 1
+            raise TfEmbeddingsError(
+                f"tf_embeddings: tokens_only of row {row} of the batch is a "
+                f"{type(value).__name__}, not a boolean. Cast it to BOOLEAN."
+            )
+    return [bool(value) for value in values]
+
+
+def _values(frame: pd.DataFrame, place: int) -> list[Any]:
+    """Return a column, with None for each form of NULL."""
+    column = frame.iloc[:, place]
+    return [
+        None if is_null else value
+        for value, is_null in zip(column.tolist(), column.isna().tolist(), strict=True)
+    ]
 
 
 def _rows(outcomes: Outcomes) -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ class TokensEncoder:
             return self._run(payloads)
         # It cannot tell padding from text, so only rows of one length go together.
         lengths = np.array([payload.shape[1] for payload in payloads])
-        together = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+        together = [np.flatnonzero(lengths == length).tolist() for length in np.unique(lengths)]
         vectors = [self._run([payloads[row] for row in rows]) for rows in together]
         return np.concatenate(vectors)[np.argsort(np.concatenate(together))]
 
