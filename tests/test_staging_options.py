@@ -1,0 +1,108 @@
+"""What a user says of a model, and what of it is a part of the version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields, replace
+
+import pytest
+from tf_embeddings_staging.model import Model
+from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.packages import packages_of
+
+TOKENS = {
+    "signature": "serving_default",
+    "input_ids": "input_ids",
+    "attention_mask": "attention_mask",
+    "token_type_ids": None,
+    "output": "embedding",
+    "tokenizer": "tokenizer.json",
+    "max_tokens": 16,
+}
+MODEL = Model(
+    kind="tokens",
+    encoder=TOKENS,
+    model_dimensions=8,
+    dimensions=8,
+    normalize=True,
+    max_tokens=16,
+    prefix="",
+    weights={"saved_model.pb": "00"},
+    source={},
+    licence=None,
+)
+DEFAULTS = {"tags": ["serve"], "libraries": [], "pooling": None, "preprocessor": None}
+
+
+def test_what_is_said_later_overrides_and_nothing_else_does() -> None:
+    entry = Options(kind="text", normalize=True, prefix="query: ", allow_ops=("ReadFile",))
+    said = Options(normalize=False, prefix="", max_tokens=7)
+    assert entry.overridden_by(said) == Options(
+        kind="text", normalize=False, prefix="", max_tokens=7, allow_ops=("ReadFile",)
+    )
+    assert entry.overridden_by(Options()) == entry
+
+
+def test_options_are_called_what_the_command_line_calls_them() -> None:
+    assert Options().flags() == []
+    every = Options(**{field.name: ("x",) for field in fields(Options)})
+    assert every.flags() == [
+        "--kind",
+        "--signature",
+        "--output",
+        "--pooling",
+        "--normalize",
+        "--max-tokens",
+        "--truncate-dim",
+        "--prefix",
+        "--preprocessor",
+        "--allow-op",
+    ]
+
+
+def test_the_version_is_the_digest_that_it_was_before_there_were_options() -> None:
+    meaning = {
+        "contract": 1,
+        "kind": "tokens",
+        "encoder": TOKENS,
+        "normalize": True,
+        "dimensions": 8,
+        "weights": {"saved_model.pb": "00"},
+    }
+    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
+    expected = "v" + hashlib.sha256(text.encode()).hexdigest()[:12]
+    assert MODEL.version() == expected
+    assert replace(MODEL, encoder={**TOKENS, **DEFAULTS}).version() == expected
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"prefix": "query: "},
+        {"model_dimensions": 16},
+        {"dimensions": 4},
+        {"normalize": False},
+        {"encoder": {**TOKENS, "max_tokens": 8}},
+        {"encoder": {**TOKENS, "tags": []}},
+        {"encoder": {**TOKENS, "libraries": ["tensorflow_text"]}},
+        {"encoder": {**TOKENS, "pooling": "mean"}},
+        {"encoder": {**TOKENS, "preprocessor": {"signature": "serving_default"}}},
+    ],
+    ids=str,
+)
+def test_whatever_changes_the_vectors_changes_the_version(other: dict[str, object]) -> None:
+    assert replace(MODEL, **other).version() != MODEL.version()
+
+
+def test_where_a_model_comes_from_is_no_part_of_the_version() -> None:
+    other = replace(MODEL, source={"uri": "elsewhere"}, licence="MIT")
+    assert other.version() == MODEL.version()
+
+
+def test_packages_follow_from_the_kind_and_the_libraries_of_the_graph() -> None:
+    assert MODEL.packages == ("numpy", "tensorflow", "tokenizers")
+    assert packages_of("sentencepiece") == ("numpy", "sentencepiece", "tensorflow")
+    assert packages_of("text") == ("numpy", "tensorflow")
+    with_text = replace(MODEL, encoder={**TOKENS, "libraries": ["tensorflow_text"]})
+    assert with_text.packages == ("numpy", "tensorflow", "tensorflow-text", "tokenizers")
