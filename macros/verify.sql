@@ -10,9 +10,10 @@
     {% do pins.append(tf_embeddings._pin(name, 'verify')) %}
   {% endfor %}
 
+  {% set inventory = tf_embeddings._inventory(pins, 'verify') %}
   {% set problems = [] %}
   {% for pin in pins %}
-    {% set outcome = tf_embeddings._verify_pin(pin, tolerance) %}
+    {% set outcome = tf_embeddings._verify_pin(pin, tolerance, inventory) %}
     {% do print(outcome.line) %}
     {% if outcome.problem %}
       {% do problems.append(outcome.problem) %}

@@ -149,7 +149,15 @@ WRONG_PINS: dict[str, tuple[object, str]] = {
     ),
     "no_kind": (
         {**GOOD_PIN, "kind": ""},
-        "has kind ''; it must be the kind of an encoder, such as tokens",
+        "has kind ''; it must be text, tokens or sentencepiece",
+    ),
+    "unknown_kind": (
+        {**GOOD_PIN, "kind": "images"},
+        "has kind 'images'; it must be text, tokens or sentencepiece",
+    ),
+    "kinds": (
+        {**GOOD_PIN, "kind": ["tokens"]},
+        "has kind ['tokens']; it must be text, tokens or sentencepiece",
     ),
     "one_package": (
         {**GOOD_PIN, "packages": "numpy"},
@@ -255,6 +263,21 @@ def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -
             "model='minilm', or be left out for the default model.",
         ),
         (
+            "token_count(a_column)",
+            "token_count: text is empty; it must be a SQL expression in quotes, such as a column: "
+            "token_count(text='body', …).",
+        ),
+        (
+            "token_count('body', model='use')",
+            "token_count: model 'use' is not in var tf_embeddings_models (it has: minilm). Stage "
+            "it with scripts/stage_model.py and add its pin to dbt_project.yml.",
+        ),
+        (
+            "default__token_count('body', {})",
+            "token_count: tf_embeddings does not run on duckdb (it runs on: duckdb, snowflake). "
+            "Choose a target of that type with --target.",
+        ),
+        (
             "cosine_similarity('a', none)",
             "cosine_similarity: b is empty; it must be a SQL expression in quotes, such as a "
             "column: cosine_similarity(b='body', …).",
@@ -288,6 +311,57 @@ def test_a_wrong_argument(project: Project, call: str, says: str) -> None:
 
     assert not run.success
     assert says in run.output
+
+
+def test_a_model_of_strings_cannot_count_tokens(project: Project) -> None:
+    call = "{{ tf_embeddings.token_count('body') }}"
+    run = project.dbt("compile", "--inline", call, "--vars", json.dumps(pins(kind="text")))
+
+    assert not run.success
+    assert (
+        "token_count: model 'minilm' is of kind text: it takes whole texts, and cannot tell how "
+        "many tokens they have. Name a model of kind tokens or sentencepiece."
+    ) in run.output
+
+
+TENSORFLOW_TEXT_IS_MISSING = (
+    " needs the Python package tensorflow-text, which "
+    "snowflake.snowpark.anaconda_shared_repository does not have. Set var "
+    "tf_embeddings_artifact_repository to snowflake.snowpark.pypi_shared_repository."
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "subject"),
+    [
+        (
+            "snowflake___on_run_start(tf_embeddings._pins('embed'))",
+            "tf_embeddings: model 'minilm'",
+        ),
+        (
+            "_create_function(tf_embeddings._pin(), 'verify')",
+            "tf_embeddings: model 'minilm'",
+        ),
+        # Before it asks anything of the account, which this one would not answer.
+        (
+            "snowflake___staging_target(tf_embeddings._pin().packages, [])",
+            "stage_model: the model",
+        ),
+    ],
+)
+@pytest.mark.parametrize("package", ["tensorflow-text", "TensorFlow_Text==2.17.0"])
+def test_tensorflow_text_is_not_anacondas(
+    project: Project, package: str, call: str, subject: str
+) -> None:
+    settings = pins(packages=["numpy", "tensorflow", package])
+    settings["tf_embeddings_artifact_repository"] = "Snowflake.Snowpark.ANACONDA_SHARED_REPOSITORY"
+    run = project.dbt(
+        "compile", "--inline", f"{{{{ tf_embeddings.{call} }}}}", "--vars", json.dumps(settings)
+    )
+
+    assert not run.success
+    assert f"{subject}{TENSORFLOW_TEXT_IS_MISSING}" in run.output
+    assert run.sent("current_role") == []
 
 
 def test_wrong_settings_stop_the_run_before_its_first_node(project: Project) -> None:

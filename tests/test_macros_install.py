@@ -23,6 +23,8 @@ PUBLIC = {
     "test_embedding_is_finite",
     "test_embedding_is_not_zero",
     "test_embedding_is_unit_norm",
+    "test_text_is_not_truncated",
+    "token_count",
     "verify",
 }
 

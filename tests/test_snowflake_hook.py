@@ -36,8 +36,15 @@ USE = {
     "version": "v89abcdef0123",
     "build": "b456789abcdef",
     "dimensions": 512,
-    "kind": "text",
+    "kind": "sentencepiece",
     "packages": ["numpy", "sentencepiece", "tensorflow"],
+}
+MULTILINGUAL = {
+    "version": "vabcdef012345",
+    "build": "babcdef012345",
+    "dimensions": 512,
+    "kind": "text",
+    "packages": ["numpy", "tensorflow", "tensorflow-text"],
 }
 PINNED = {**MINILM, "packages": ["tensorflow==2.19.1", "numpy==2.1.3", "tokenizers"]}
 ANACONDA = "snowflake.snowpark.anaconda_shared_repository"
@@ -62,6 +69,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "client_side_encryption": {"stage_encryption": "SNOWFLAKE_FULL"},
     "pinned_packages": {"models": {"minilm": PINNED}},
     "other_repository": {"artifact_repository": "tools.python.our_packages"},
+    "tensorflow_text": {"models": {"multilingual": MULTILINGUAL}},
+    "tensorflow_text_other_repository": {
+        "models": {"multilingual": MULTILINGUAL},
+        "artifact_repository": "tools.python.our_packages",
+    },
     "small_batches": {"max_batch_size": 64},
     "another_schema": {"database": "ml", "schema": "models_of_text", "stage": "files"},
 }
@@ -163,6 +175,8 @@ def recorded(name: str, text: str) -> str:
     """Return the text of a fixture, writing it first if that is asked for."""
     file = FIXTURES / f"{name}.sql"
     if os.environ.get("RECORD_SNOWFLAKE_HOOK"):
+        # What is recorded is compared with itself.
+        assert not os.environ.get("CI"), "RECORD_SNOWFLAKE_HOOK is set in CI"
         FIXTURES.mkdir(parents=True, exist_ok=True)
         file.write_text(text + "\n" if text else "", encoding="utf-8")
     return file.read_text(encoding="utf-8").removesuffix("\n")
@@ -278,6 +292,10 @@ def test_packages_have_the_pins_versions_or_those_that_are_tested() -> None:
         "pandas==2.1.4",
         "tensorflow==2.17.0",
         "tokenizers==0.19.1",
+    ]
+    assert literals("tensorflow_text", "packages")[2:] == [
+        "tensorflow==2.21.0",
+        "tensorflow-text==2.21.1",
     ]
 
 
@@ -407,5 +425,12 @@ def test_the_versions_are_those_that_the_tests_run(
     versions = told(project, "versions", repository=repository)
     lock = locked(file, python="3.12")
 
-    assert {"numpy", "pandas", "tensorflow", "tokenizers"} <= set(versions)
+    tensorflow_text = {"tensorflow-text"} if file == "requirements-dev.lock" else set()
+    assert set(versions) == tensorflow_text | {
+        "numpy",
+        "pandas",
+        "sentencepiece",
+        "tensorflow",
+        "tokenizers",
+    }
     assert versions == {name: lock.get(name) for name in versions}

@@ -1,9 +1,9 @@
 {% macro _models_of_node(node) %}
   {#
-    The names of the models that a node embeds with: what embed left in its meta at parse time. It
-    leaves nothing where it is called only in a hook of the node, or inside is_incremental() or `if
-    execute`, which are false then: there the code is searched for the call, and for the names of
-    pinned models after it. DEFAULT stands for the default model.
+    The names of the models that a node uses: what embed and token_count left in its meta at parse
+    time. They leave nothing where they are called only in a hook of the node, or inside
+    is_incremental() or `if execute`, which are false then: there the code is searched for the call,
+    and for the names of pinned models after it. DEFAULT stands for the default model.
   #}
   {% set names = [] %}
   {% for key, value in node.get('config', {}).get('meta', {}).items() %}
@@ -19,7 +19,7 @@
   {% set hooks = config.get('pre-hook', []) + config.get('post-hook', []) %}
   {% set code = [node.get('raw_code') or ''] + hooks | map(attribute='sql') | list %}
   {% set code = modules.re.sub('(?s){#.*?#}', '', code | join('\n')) %}
-  {% set call = '(?s)tf_embeddings\\s*\\.\\s*embed\\s*\\(' %}
+  {% set call = '(?s)tf_embeddings\\s*\\.\\s*(embed|token_count)\\s*\\(' %}
   {% if not modules.re.search(call, code) %}
     {{ return([]) }}
   {% endif %}

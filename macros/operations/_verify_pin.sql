@@ -1,9 +1,10 @@
-{% macro _verify_pin(pin, tolerance) %}
+{% macro _verify_pin(pin, tolerance, inventory, grant=true) %}
   {#
     Has a staged artefact embed its golden texts where it is deployed. Returns a map of: report,
     what it said; line, the same to read; problem, a sentence where it is not as when it was built.
+    See _golden_report for the other arguments.
   #}
-  {% set report = fromjson(tf_embeddings._golden_report(pin)) %}
+  {% set report = fromjson(tf_embeddings._golden_report(pin, inventory, grant)) %}
   {% set difference = report.largest_difference %}
   {% set within = tf_embeddings._scientific(tolerance) %}
   {% set runs_on = "TensorFlow " ~ report.tensorflow ~ ", Python " ~ report.python ~ ", NumPy "

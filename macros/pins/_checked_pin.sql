@@ -24,7 +24,7 @@
     'version': version is string and fullmatch('v[0-9a-f]{12}', version),
     'build': build is string and fullmatch('b[0-9a-f]{12}', build),
     'dimensions': pin.dimensions is integer and 1 <= pin.dimensions <= 4096,
-    'kind': kind is string and fullmatch('[a-z][a-z0-9_]*', kind),
+    'kind': kind in ['text', 'tokens', 'sentencepiece'],
     'packages': tf_embeddings._is_list_of_strings(packages) and fullmatch(
       '([A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.+!]+)?,)*', packages | join(',') ~ ','
     ),
@@ -33,7 +33,7 @@
     'version': "'v' and 12 hex digits",
     'build': "'b' and 12 hex digits",
     'dimensions': 'a whole number from 1 to 4096',
-    'kind': 'the kind of an encoder, such as tokens',
+    'kind': 'text, tokens or sentencepiece',
     'packages': "a list of Python packages, such as [numpy, 'tensorflow==2.21.0']",
   } %}
   {% for part in fits if not fits[part] %}

@@ -3,7 +3,6 @@
     as_array turns the null inside an object, which is not SQL's, into a NULL.
     https://docs.snowflake.com/en/sql-reference/functions/as_array
   #}
-  {% do tf_embeddings._check_mark(pin) %}
   {{ return(
     'cast(as_array(get(' ~ tf_embeddings._outcome(text, pin) ~ ", 'embedding')) as "
     ~ tf_embeddings._vector_type(pin.dimensions) ~ ')'

@@ -5,9 +5,11 @@
     no function is created then.
   #}
   {% set pin = tf_embeddings._checked_pin(model, pin, 'verify') %}
-  {% set outcome = tf_embeddings._verify_pin(pin, tf_embeddings._tolerance(tolerance)) %}
+  {% set tolerance = tf_embeddings._tolerance(tolerance) %}
+  {% set inventory = tf_embeddings._inventory([pin], 'verify') %}
+  {% set outcome = tf_embeddings._verify_pin(pin, tolerance, inventory, grant=false) %}
   {% if not outcome.problem %}
-    {% do tf_embeddings._deploy(pin) %}
+    {% do tf_embeddings._deploy(pin, inventory) %}
   {% endif %}
   {% do log('tf_embeddings_answer ' ~ tojson(outcome, sort_keys=true), info=true) %}
 {% endmacro %}

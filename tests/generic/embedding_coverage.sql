@@ -4,7 +4,7 @@
   {%- if execute -%}
     {%- set text = tf_embeddings._sql_argument('embedding_coverage', 'text', text) -%}
     {%- set pin = tf_embeddings._pin(embedding_model, 'embedding_coverage') -%}
-    {%- set status = tf_embeddings._status(text, pin) -%}
+    {%- set status = tf_embeddings._status(text, pin, 'embedding_coverage') -%}
   {%- else -%}
     {%- do tf_embeddings._mark(embedding_model) -%}
   {%- endif -%}

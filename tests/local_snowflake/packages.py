@@ -43,8 +43,6 @@ ROLES = {
     ANACONDA: ("SNOWFLAKE", "ANACONDA_REPOSITORY_USER"),
 }
 ANACONDA_RUNTIMES = ("3.10", "3.11", "3.12", "3.13")
-# In the channel, but not needed here: the listing has it, a function cannot import it.
-ONLY_LISTED = {"sentencepiece": "0.1.99"}
 
 _SPECIFICATION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([A-Za-z0-9][A-Za-z0-9.+!]*))?")
 
@@ -183,7 +181,6 @@ def require_packages(
     if repository == ANACONDA and session.account.faults.is_set("anaconda_terms_missing"):
         raise compilation_error(ANACONDA_TERMS, 391529, "P0000")
     available = session.account.packages.environment(repository).packages
-    extra = ONLY_LISTED if repository == ANACONDA else {}
     seen: set[str] = set()
     for one in specifications:
         name, version = _split(one)
@@ -192,10 +189,9 @@ def require_packages(
             raise _cannot_create(one)
         seen.add(key)
         is_missing = session.account.faults.strikes(f"package_missing:{key}")
-        if is_missing or (key not in available and key not in extra):
+        if is_missing or key not in available:
             raise compilation_error(f"Package '{name}' is not supported.", 391531, "42601")
-        versions = {available[key].version} if key in available else set()
-        if version is not None and version not in versions | {extra.get(key)}:
+        if version not in (None, available[key].version):
             raise _cannot_create(one)
 
 
@@ -225,7 +221,6 @@ def list_packages(session: Session, tree: Expr) -> Expr:
 def _listing(session: Session) -> Rows:
     environment = session.account.packages.environment(ANACONDA)
     listed = {(name, package.version) for name, package in environment.packages.items()}
-    listed |= set(ONLY_LISTED.items())
     rows = [
         (name, version, "python", runtime)
         for name, version in sorted(listed)

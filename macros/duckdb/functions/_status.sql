@@ -1,4 +1,3 @@
-{% macro duckdb___status(text, pin) %}
-  {% do tf_embeddings._duckdb_plugin('embedding_coverage') %}
-  {{ return("struct_extract(" ~ tf_embeddings._outcome(text, pin) ~ ", 'status')") }}
+{% macro duckdb___status(text, pin, macro) %}
+  {{ return("struct_extract(" ~ tf_embeddings._outcome(text, pin, macro) ~ ", 'status')") }}
 {% endmacro %}

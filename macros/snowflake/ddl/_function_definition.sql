@@ -1,10 +1,12 @@
 {% macro _function_definition(pin, kind) %}
   {#
     All of a function's DDL but its name, in the order of clauses that Snowflake asks for. `embed`
-    answers texts; `verify` recomputes the artefact's golden vectors, with no arguments.
+    answers texts, with `tokens_only` without running the model; `verify` recomputes the artefact's
+    golden vectors, with no arguments.
     https://docs.snowflake.com/en/sql-reference/sql/create-function
   #}
   {% set settings = tf_embeddings._settings() %}
+  {% do tf_embeddings._require_packages(pin.packages, "tf_embeddings: model '" ~ pin.model ~ "'") %}
   {% set packages = "'" ~ tf_embeddings._packages(pin) | join("', '") ~ "'" %}
   {% set artefact = [
     "model='" ~ pin.model, "version='" ~ pin.version, "build='" ~ pin.build
@@ -14,7 +16,7 @@
     ~ ', build ' ~ pin.build %}
 
   {%- set sql -%}
-({{ 'text varchar' if kind == 'embed' }})
+({{ 'text varchar, tokens_only boolean' if kind == 'embed' }})
 returns object
 language python
 {%- if kind == 'embed' %}

@@ -12,7 +12,7 @@
     {% for kind in kinds %}
       {% do objects.append(
         'usage on function ' ~ tf_embeddings.snowflake___function_name(pin, kind)
-        ~ ('()' if kind == 'verify' else '(varchar)')
+        ~ ('()' if kind == 'verify' else '(varchar, boolean)')
       ) %}
     {% endfor %}
   {% endfor %}

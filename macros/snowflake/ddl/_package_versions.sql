@@ -9,6 +9,7 @@
     {{ return({
       'numpy': '1.26.4',
       'pandas': '2.1.4',
+      'sentencepiece': '0.1.99',
       'tensorflow': '2.17.0',
       'tokenizers': '0.19.1',
     }) }}
@@ -16,7 +17,9 @@
   {{ return({
     'numpy': '2.4.6',
     'pandas': '3.1.1',
+    'sentencepiece': '0.2.3',
     'tensorflow': '2.21.0',
+    'tensorflow-text': '2.21.1',
     'tokenizers': '0.23.3',
   }) }}
 {% endmacro %}

@@ -1,7 +1,7 @@
-{% macro snowflake___status(text, pin) %}
+{% macro snowflake___status(text, pin, macro) %}
   {# The function is strict: it is not called for a NULL, and gives no outcome for it. #}
-  {% do tf_embeddings._check_mark(pin) %}
   {{ return(
-    "coalesce(as_varchar(get(" ~ tf_embeddings._outcome(text, pin) ~ ", 'status')), 'null')"
+    "coalesce(as_varchar(get(" ~ tf_embeddings._outcome(text, pin, macro)
+    ~ ", 'status')), 'null')"
   ) }}
 {% endmacro %}

@@ -2,7 +2,7 @@
   {#
     The functions of the schema that are named and called as the package's are, as maps of: name,
     model, version, build; is_ours, whether their comment says so too; place, drop and age as
-    _inventory explains. An embedding function takes a text, a check function nothing, so a model
+    _inventory explains. An embedding function takes arguments, a check function none, so a model
     named verify_… is not taken for a check.
     https://docs.snowflake.com/en/sql-reference/sql/show-user-functions
   #}
@@ -11,15 +11,15 @@
   {% set functions = [] %}
   {% set show = "show user functions like 'tf_embeddings_%' in schema " ~ schema %}
   {% for row in tf_embeddings._rows(show) %}
-    {% set signature = row.arguments[row.name | length:].split(' RETURN')[0] %}
+    {% set signature = tf_embeddings._signature(row) %}
     {% set is_check = signature == '()' %}
     {% set match = modules.re.fullmatch(
       'TF_EMBEDDINGS_' ~ ('VERIFY_' if is_check else '') ~ built, row.name
     ) %}
-    {% if match and (is_check or modules.re.fullmatch('[(]VARCHAR([(][0-9]+[)])?[)]', signature)) %}
+    {% if match and signature in ['()', '(varchar, boolean)'] %}
       {% set comment = row.description | string %}
       {% set version = modules.re.search('version (v[0-9a-f]{12})', comment) %}
-      {% set call = schema ~ '.' ~ row.name | lower ~ ('()' if is_check else '(varchar)') %}
+      {% set call = schema ~ '.' ~ row.name | lower ~ signature %}
       {% do functions.append({
         'name': row.name | lower,
         'model': match.group(1) | lower,

@@ -1,4 +1,4 @@
-{% macro snowflake___golden_report(pin) %}
+{% macro snowflake___golden_report(pin, inventory, grant) %}
   {#
     A function that is there is called, so that a role that may use it need not create it. One that
     is not is created, whatever var tf_embeddings_manage says: this is asked for, not a hook.
@@ -6,7 +6,6 @@
     not use it.
   #}
   {% set function = tf_embeddings.snowflake___function_name(pin, 'verify') %}
-  {% set inventory = tf_embeddings._inventory([pin], 'verify') %}
   {% set names = inventory.functions | map(attribute='name') | list %}
   {% set is_created = function.split('.') | last in names %}
   {% set file = tf_embeddings._staged_file(pin, inventory.files) %}
@@ -23,9 +22,9 @@
   {% if not is_created %}
     {% do run_query(tf_embeddings._create_function(pin, 'verify')) %}
   {% endif %}
-  {% if not is_created or tf_embeddings._settings().manage %}
-    {% for grant in tf_embeddings._grants([pin], ['verify']) %}
-      {% do run_query(grant) %}
+  {% if grant and (not is_created or tf_embeddings._settings().manage) %}
+    {% for statement in tf_embeddings._grants([pin], ['verify']) %}
+      {% do run_query(statement) %}
     {% endfor %}
   {% endif %}
   {{ return(run_query('select ' ~ function ~ '()').rows[0][0]) }}

@@ -13,7 +13,7 @@
       "stage_model: " ~ place ~ " has " ~ size ~ " bytes instead of " ~ bytes ~ ", and function "
       ~ function.name ~ " runs it. Drop that function, which cannot work, and run this again: drop "
       ~ "function " ~ tf_embeddings._schema_name() ~ "." ~ function.name
-      ~ ("()" if 'verify' ~ suffix in function.name | lower else "(varchar)")
+      ~ tf_embeddings._signature(function)
     ) %}
   {% endfor %}
 {% endmacro %}

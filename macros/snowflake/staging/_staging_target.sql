@@ -1,5 +1,6 @@
 {% macro snowflake___staging_target(packages, left_out) %}
   {% set settings = tf_embeddings._settings() %}
+  {% do tf_embeddings._require_packages(packages, 'stage_model: the model') %}
   {% set role = tf_embeddings._staging_role() %}
   {# Also where another role manages: --verify creates the functions whatever that says. #}
   {% set warnings = tf_embeddings._staging_check_repository(role, left_out) %}
