@@ -15,13 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
-
-PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "sentencepiece": ("numpy", "sentencepiece", "tensorflow"),
-    "text": ("numpy", "tensorflow"),
-    "tokens": ("numpy", "tensorflow", "tokenizers"),
-}
-"""What each kind of model needs, whatever else it needs."""
+from tf_embeddings_staging.packages import packages_of
 
 
 @dataclass(frozen=True)
@@ -168,6 +162,8 @@ def read_catalogue(path: Path) -> Mapping[str, Entry]:
     return {str(name): _entry(path.name, name, value) for name, value in raw.items()}
 
 
+KINDS = ("sentencepiece", "text", "tokens")
+
 # What a value must be, in words and in code.
 Rule = tuple[str, Callable[[Any], bool]]
 
@@ -221,7 +217,7 @@ _LIST_OF_MAPS: Rule = (
 
 _ENTRY: Mapping[str, Rule] = {
     "about": _TEXT,
-    "kind": _one_of(*PACKAGES),
+    "kind": _one_of(*KINDS),
     "dimensions": _COUNT,
     "sources": (
         "a list of at least one source",
@@ -266,7 +262,7 @@ _SOURCES: Mapping[str, tuple[type[ModelSource], Mapping[str, Rule], tuple[str, .
 }
 
 _OPTIONS: Mapping[str, Rule] = {
-    "kind": _one_of(*PACKAGES),
+    "kind": _one_of(*KINDS),
     "signature": _TEXT,
     "output": _TEXT,
     "pooling": _one_of("mean", "cls", "max"),
@@ -370,7 +366,7 @@ def _entry(file: str, name: object, value: object) -> Entry:
         home=given.get("home"),
         licence=given.get("licence"),
         languages=tuple(given.get("languages", ())),
-        packages=tuple(sorted({*PACKAGES[kind], *given.get("packages", ())})),
+        packages=tuple(sorted({*packages_of(kind), *given.get("packages", ())})),
         options=Options(**{**options, "allow_ops": tuple(options.get("allow_ops", ()))}),
         digests=given.get("digests", {}),
         known=_known(f"{where}, known,", given["known"]) if "known" in given else None,
@@ -431,6 +427,3 @@ def _known(where: str, value: object) -> Known:
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401 - of YAML
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
-
-
-KnownCosines = Known  # until nobody imports it
