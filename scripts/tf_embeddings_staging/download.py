@@ -263,12 +263,8 @@ def _next(url: str, response: Response) -> str:
             f"the server gives no archive, but the folder '{location[:200]}' of Google's storage. "
             f"Copy that folder to this machine, and give it as SOURCE"
         )
-    try:
-        target = urljoin(url, location)
-        shown, scheme = address(target), urlsplit(target).scheme
-        _origin(target)
-    except ValueError:
-        raise DownloadError("the server redirects to an address that cannot be read") from None
+    target = urljoin(url, location)
+    shown, scheme = address(target), urlsplit(target).scheme
     if not location or scheme not in ("http", "https"):
         raise DownloadError(f"the server redirects to '{shown}', which is not http or https")
     if scheme == "http" and not is_plain(url):
@@ -346,6 +342,10 @@ def _errors_in_short() -> Iterator[None]:
         requests.exceptions.InvalidHeader,
     ) as error:
         raise DownloadError(_in_short(error)) from None
+    except ValueError:  # requests looks at a redirect too
+        raise DownloadError("the address cannot be read, or one that it redirects to") from None
+    except urllib3.exceptions.ProtocolError:  # of the body: requests wraps the others
+        raise _BrokenError("the connection broke off") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _BrokenError(_in_short(error)) from None
 
