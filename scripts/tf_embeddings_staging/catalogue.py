@@ -15,7 +15,14 @@ from ruamel.yaml.error import YAMLError
 
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
-from tf_embeddings_staging.packages import packages_of
+
+
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "sentencepiece": ("numpy", "sentencepiece", "tensorflow"),
+    "text": ("numpy", "tensorflow"),
+    "tokens": ("numpy", "tensorflow", "tokenizers"),
+}
+"""What each kind of model needs, whatever else it needs."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +169,6 @@ def read_catalogue(path: Path) -> Mapping[str, Entry]:
     return {str(name): _entry(path.name, name, value) for name, value in raw.items()}
 
 
-KINDS = ("sentencepiece", "text", "tokens")
-
 # What a value must be, in words and in code.
 Rule = tuple[str, Callable[[Any], bool]]
 
@@ -217,7 +222,7 @@ _LIST_OF_MAPS: Rule = (
 
 _ENTRY: Mapping[str, Rule] = {
     "about": _TEXT,
-    "kind": _one_of(*KINDS),
+    "kind": _one_of(*PACKAGES),
     "dimensions": _COUNT,
     "sources": (
         "a list of at least one source",
@@ -262,7 +267,7 @@ _SOURCES: Mapping[str, tuple[type[ModelSource], Mapping[str, Rule], tuple[str, .
 }
 
 _OPTIONS: Mapping[str, Rule] = {
-    "kind": _one_of(*KINDS),
+    "kind": _one_of(*PACKAGES),
     "signature": _TEXT,
     "output": _TEXT,
     "pooling": _one_of("mean", "cls", "max"),
@@ -366,7 +371,7 @@ def _entry(file: str, name: object, value: object) -> Entry:
         home=given.get("home"),
         licence=given.get("licence"),
         languages=tuple(given.get("languages", ())),
-        packages=tuple(sorted({*packages_of(kind), *given.get("packages", ())})),
+        packages=tuple(sorted({*PACKAGES[kind], *given.get("packages", ())})),
         options=Options(**{**options, "allow_ops": tuple(options.get("allow_ops", ()))}),
         digests=given.get("digests", {}),
         known=_known(f"{where}, known,", given["known"]) if "known" in given else None,
