@@ -58,12 +58,12 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
     """The real MiniLM, staged by the CLI's own code."""
     from tf_embeddings_staging.build import build
     from tf_embeddings_staging.cache import cache_folder
+    from tf_embeddings_staging.catalogue import catalogue
     from tf_embeddings_staging.progress import Report
-    from tf_embeddings_staging.sources import resolve
     from tf_embeddings_staging.stage import put
 
     report = Report()
-    built = build(resolve("minilm"), "minilm", cache_folder(), report)
+    built = build(catalogue()["minilm"], "minilm", cache_folder(), report)
     path = put(built, tmp_path_factory.mktemp("minilm_stage"), report)
     return makers.Artefact(path, built.model, built.version, built.build, built.dimensions)
 

@@ -13,6 +13,7 @@ from bert_folder import Folder, make_folder
 from tf_embeddings_staging.bert import read_weights
 from tf_embeddings_staging.encoder_folder import read_encoder_folder
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.options import Options
 
 TOLERANCE = 2e-5  # float32 against float64; the vectors' components are about 1
 
@@ -94,6 +95,78 @@ def test_the_older_layout_with_a_folder_for_the_transformer_is_read(folder: Fold
     modules[0]["path"] = "0_Transformer"
     bert_folder.write_json(folder.path / "modules.json", modules)
     assert read_encoder_folder(folder.path).weights == inner / "model.safetensors"
+
+
+def test_a_default_prompt_is_the_prefix_unless_another_is_said(folder: Folder) -> None:
+    prompts = {"query": "query: ", "passage": "passage: "}
+    folder.edit("config_sentence_transformers.json", prompts=prompts, default_prompt_name="passage")
+    encoder = read_encoder_folder(folder.path)
+    assert (encoder.prefix, encoder.prompts) == ("passage: ", {})
+    said = read_encoder_folder(folder.path, Options(prefix="query: "))
+    assert (said.prefix, said.prompts) == ("query: ", {})
+    assert read_encoder_folder(folder.path, Options(prefix="")).prefix == ""
+
+
+def test_prompts_without_a_default_are_left_to_choose_from(folder: Folder) -> None:
+    assert read_encoder_folder(folder.path).prompts == {}
+    prompts = {"query": "query: ", "document": ""}
+    folder.edit("config_sentence_transformers.json", prompts=prompts, default_prompt_name=None)
+    encoder = read_encoder_folder(folder.path)
+    assert (encoder.prefix, encoder.prompts) == ("", {"query": "query: "})
+    assert read_encoder_folder(folder.path, Options(prefix="")).prompts == {}
+
+
+def test_what_is_said_goes_before_what_the_folder_says(folder: Folder) -> None:
+    said = Options(pooling="mean", normalize=True, max_tokens=bert_folder.POSITIONS)
+    encoder = read_encoder_folder(folder.path, said)
+    assert (encoder.pooling, encoder.normalize) == ("mean", True)
+    assert encoder.max_tokens == bert_folder.POSITIONS
+    assert encoder.architecture()["pooling"] == "mean"
+
+
+def test_a_plain_bert_needs_its_pooling_said(folder: Folder) -> None:
+    for name in ("modules.json", "1_Pooling/config.json"):
+        (folder.path / name).unlink()
+    encoder = read_encoder_folder(folder.path, Options(pooling="mean"))
+    assert (encoder.pooling, encoder.normalize) == ("mean", False)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            Options(kind="text"),
+            "--kind text: 'encoder' is the folder of a BERT sentence encoder, whose kind is "
+            "tokens. Leave --kind out.",
+        ),
+        (
+            Options(output="pooler_output"),
+            "--output is for SavedModels, and 'encoder' is the folder of a BERT sentence encoder, "
+            "whose graph is made here. Leave --output out.",
+        ),
+        (
+            Options(pooling="max"),
+            "--pooling max: for the folder of a BERT sentence encoder, the converter knows cls and "
+            "mean.",
+        ),
+        (
+            Options(max_tokens=33),
+            "--max-tokens 33: this encoder takes from 3 to 32 tokens, for so many positions it "
+            "has.",
+        ),
+        (
+            Options(max_tokens=2),
+            "--max-tokens 2: this encoder takes from 3 to 32 tokens, for so many positions it has.",
+        ),
+    ],
+    ids=["kind", "output", "pooling", "above", "below"],
+)
+def test_options_that_do_not_fit_are_refused_in_one_sentence(
+    folder: Folder, options: Options, sentence: str
+) -> None:
+    with pytest.raises(StagingError) as error:
+        read_encoder_folder(folder.path, options)
+    assert str(error.value) == sentence
 
 
 REFUSED: list[tuple[Callable[[Folder], object], str]] = [
@@ -195,7 +268,7 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
         ],
         "the folder 'encoder' has neither modules.json nor 1_Pooling/config.json, so nothing says "
         "how the tokens' vectors become one. Save the encoder with Sentence Transformers, or "
-        "write 1_Pooling/config.json.",
+        "say --pooling mean or --pooling cls.",
     ),
     (
         lambda folder: folder.edit("sentence_bert_config.json", max_seq_length="many"),
@@ -210,13 +283,32 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
         "does not lower-case. Make them agree.",
     ),
     (
+        lambda folder: folder.edit("config_sentence_transformers.json", prompts=["query: "]),
+        "'config_sentence_transformers.json' has prompts that are not a map of names to texts.",
+    ),
+    (
         lambda folder: folder.edit(
-            "config_sentence_transformers.json",
-            prompts={"query": "query: "},
-            default_prompt_name="query",
+            "config_sentence_transformers.json", prompts={}, default_prompt_name="query"
         ),
-        "'config_sentence_transformers.json' puts 'query: ' before every text; the converter "
-        "knows encoders without a default prompt.",
+        "'config_sentence_transformers.json' says default_prompt_name 'query', which is not in "
+        "its prompts.",
+    ),
+    (
+        lambda folder: [
+            folder.edit(
+                "1_Pooling/config.json",
+                pooling_mode_cls_token=False,
+                pooling_mode_mean_tokens=True,
+                include_prompt=False,
+            ),
+            folder.edit(
+                "config_sentence_transformers.json",
+                prompts={"query": "query: "},
+                default_prompt_name="query",
+            ),
+        ],
+        "'1_Pooling/config.json' says include_prompt false: the tokens of the prompt 'query: ' "
+        "have no part in the mean. The converter knows encoders where they have.",
     ),
 ]
 

@@ -5,21 +5,28 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
-from tf_embeddings_staging import pin, snowflake_stage, stage
-from tf_embeddings_staging.build import Artefact, build, packages_of
+from tf_embeddings_staging import listing, pin, snowflake_stage, stage
+from tf_embeddings_staging.artefact import Artefact
+from tf_embeddings_staging.build import build, likely_packages, look
 from tf_embeddings_staging.cache import cache_folder
 from tf_embeddings_staging.catalogue import Entry, catalogue
 from tf_embeddings_staging.dbt_process import DbtOptions, run_macro
 from tf_embeddings_staging.errors import StagingError, missing_package
+from tf_embeddings_staging.options import Limits, Options
+from tf_embeddings_staging.packages import KINDS
 from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.sources import Built, Source, resolve
+from tf_embeddings_staging.sources import Built, Local, Source, resolve
 from tf_embeddings_staging.target import Target, find_target, project_folder
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DEBUG = "--debug"
+_POOLINGS = ("mean", "cls", "max")
 
 # A node of a standard warehouse has about 16 GB, which several worker processes share.
 # https://docs.snowflake.com/en/user-guide/warehouses-snowpark-optimized
@@ -30,42 +37,56 @@ class UsageError(StagingError):
     """The command line itself is wrong."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        said = re.sub(r"^argument ([^:]*): ", r"\1: ", message)
+        raise UsageError(f"{said.rstrip('.')}. --help shows what is allowed.")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Stage a model; return 0, 1 where something is wrong, 2 where the command line is."""
-    options = _parser().parse_args(arguments)
+    debug = _DEBUG in (sys.argv[1:] if arguments is None else arguments)
     try:
-        _stage(options, Report())
+        _run(_parser().parse_args(arguments), Report())
     except StagingError as error:
-        return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+        return _fail(error, 2 if isinstance(error, UsageError) else 1, debug=debug)
     except ModuleNotFoundError as error:
-        return _fail(str(missing_package((error.name or "").partition(".")[0])), 1)
+        return _fail(missing_package((error.name or "").partition(".")[0]), 1, debug=debug)
     except OSError as error:
         what = f"'{error.filename}': {error.strerror}" if error.filename else str(error)
-        return _fail(f"{what}.", 1)
+        return _fail(StagingError(f"{what}."), 1, debug=debug)
     except KeyboardInterrupt:
-        return _fail("interrupted. Run it again: what was fetched and built is kept.", 130)
+        stopped = StagingError("interrupted. Run it again: what was fetched and built is kept.")
+        return _fail(stopped, 130, debug=debug)
     return 0
 
 
-def _fail(sentence: str, code: int) -> int:
+def _fail(error: StagingError, code: int, *, debug: bool) -> int:
+    sentence = str(error)
+    if error.details and not debug and _DEBUG not in sentence:
+        sentence = f"{sentence.rstrip('.')}. {_DEBUG} shows more."
     print(f"stage_model: {sentence}", file=sys.stderr)
+    if error.details and debug:
+        print(f"\n{error.details}", file=sys.stderr)
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="stage_model",
-        description="Stage a text-embedding model for dbt: fetch, convert, probe, put, print its "
-        "pin. Safe to run again.",
-        epilog="Models of the catalogue: "
-        + "; ".join(f"{entry.name} ({entry.about})" for entry in catalogue().values()),
+        description="Stage a text-embedding model for dbt: fetch, inspect, convert, probe, put, "
+        "print its pin. Safe to run again.",
     )
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="a name of the catalogue, the folder of a SavedModel that takes strings, the folder "
-        "of a BERT sentence encoder, or an artefact that was made before (<model>-<build>.zip), "
-        "whose bytes are staged as they are",
+        nargs="?",
+        help="a name of the catalogue (see --list); a TF-Hub handle, a Kaggle model, or the "
+        "address of an archive; a SavedModel's folder, the folder of a BERT sentence encoder, an "
+        "archive of one (.tar.gz, .tgz, .tar, .zip), or a .keras file; or an artefact that was "
+        "made before (<model>-<build>.zip), whose bytes are staged as they are",
     )
     parser.add_argument(
         "--name", help="the model's name; a model of the catalogue and an artefact have one"
@@ -79,6 +100,23 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="then embed the artefact's golden texts in the warehouse and compare",
     )
+    parser.add_argument(
+        "--inspect",
+        action="store_true",
+        help="only look: show the model's signatures, inputs, outputs, ops and sizes, the kind "
+        "chosen and why. Stages nothing, and needs no dbt project",
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="show the catalogue; takes no SOURCE, no dbt project"
+    )
+    parser.add_argument(
+        "--catalogue", metavar="FILE", type=Path, help="a file with models of your own, too"
+    )
+    parser.add_argument(
+        _DEBUG, action="store_true", help="show all that TensorFlow said where something fails"
+    )
+    _add_model_flags(parser)
+    _add_limits(parser)
     dbt = parser.add_argument_group("dbt's own flags")
     dbt.add_argument("--project-dir", help="the folder of dbt_project.yml")
     dbt.add_argument("--profiles-dir", help="the folder of profiles.yml")
@@ -88,32 +126,206 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _stage(options: argparse.Namespace, report: Report) -> None:
-    if options.verify and options.dry_run:
-        raise UsageError("--verify needs the model on the stage, where --dry-run puts nothing.")
-    source = resolve(options.source)
-    name = _name(options.name, source)
-    folder = cache_folder()
-    project_file = project_folder(options.project_dir) / "dbt_project.yml"
-    dbt = DbtOptions(
-        options.project_dir, options.profiles_dir, options.profile, options.target, options.vars
+def _add_model_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "the model", "What inspection finds, and these override. Each is a part of the version."
     )
-    packages = pin.kept_packages(project_file, name, packages_of(source))
+    group.add_argument(
+        "--kind", type=_one_of(*KINDS), help=f"the kind of encoder: {', '.join(KINDS)}"
+    )
+    group.add_argument(
+        "--signature", help="the signature to call, or __call__ for the loaded object itself"
+    )
+    group.add_argument("--output", help="the output that holds the vectors: its key, or its index")
+    group.add_argument(
+        "--pooling",
+        type=_one_of(*_POOLINGS),
+        help=f"what makes one vector of one a token: {', '.join(_POOLINGS)}",
+    )
+    group.add_argument(
+        "--normalize",
+        action=argparse.BooleanOptionalAction,
+        help="scale vectors to length 1, or do not",
+    )
+    group.add_argument(
+        "--max-tokens",
+        metavar="N",
+        type=_whole_number,
+        help="truncate texts after so many tokens, special ones included",
+    )
+    group.add_argument(
+        "--truncate-dim",
+        metavar="N",
+        type=_whole_number,
+        help="keep the first N numbers of a vector (Matryoshka models)",
+    )
+    group.add_argument(
+        "--prefix", metavar="TEXT", help='put before each text, such as "query: " for E5'
+    )
+    group.add_argument(
+        "--preprocessor",
+        metavar="SOURCE",
+        help="a SavedModel that makes the model's inputs of texts",
+    )
+    group.add_argument(
+        "--allow-op",
+        metavar="OP",
+        dest="allow_ops",
+        action="append",
+        default=[],
+        help="let in this TensorFlow op, which reaches out of the graph; may be repeated",
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("limits")
+    usual = Limits()
+    group.add_argument(
+        "--sha256",
+        metavar="HEX",
+        type=_sha256,
+        help="the digest that the file behind SOURCE must have",
+    )
+    group.add_argument(
+        "--size-limit",
+        metavar="GIB",
+        type=_positive_number,
+        default=usual.download_bytes / 2**30,
+        help="most that a download may have, and what it unpacks to (%(default)g GiB)",
+    )
+    group.add_argument(
+        "--memory-limit",
+        metavar="GIB",
+        type=_positive_number,
+        help="most memory that a process which runs the model may take (90 %% of this machine's)",
+    )
+    group.add_argument(
+        "--time-limit",
+        metavar="MINUTES",
+        type=_positive_number,
+        default=usual.seconds / 60,
+        help="most time that such a process may take (%(default)g minutes)",
+    )
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text in allowed:
+            return text
+        raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(allowed)}")
+
+    return check
+
+
+def _whole_number(text: str) -> int:
+    if re.fullmatch("[0-9]{1,9}", text) and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+
+
+def _positive_number(text: str) -> float:
+    if re.fullmatch(r"[0-9]{0,9}(\.[0-9]*)?", text) and text != "." and float(text or 0) > 0:
+        return float(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+
+
+def _sha256(text: str) -> str:
+    if _SHA256.fullmatch(text.lower()):
+        return text.lower()
+    raise argparse.ArgumentTypeError(f"'{text}' is not a SHA-256, which has 64 hex digits")
+
+
+def _run(given: argparse.Namespace, report: Report) -> None:
+    _require_fitting(given)
+    entries = catalogue(given.catalogue)
+    if given.list:
+        print(listing.table(entries), end="")
+        return
+    source = resolve(given.source, entries)
+    options = Options(
+        **{
+            name: getattr(given, name)
+            for name in ("kind", "signature", "output", "pooling", "normalize", "max_tokens")
+        },
+        truncate_dim=given.truncate_dim,
+        prefix=given.prefix,
+        preprocessor=given.preprocessor,
+        allow_ops=tuple(given.allow_ops),
+    )
+    _require_no_options_for_an_artefact(given, source, options)
+    limits = Limits(
+        download_bytes=int(given.size_limit * 2**30),
+        memory_bytes=int(given.memory_limit * 2**30) if given.memory_limit else None,
+        seconds=given.time_limit * 60,
+    )
+    if given.inspect and not isinstance(source, Built):
+        found = look(source, cache_folder(), report, options, limits, given.sha256)
+        print(listing.report(found), end="")
+        return
+    _stage(given, source, options, limits, report)
+
+
+def _require_fitting(given: argparse.Namespace) -> None:
+    """Refuse flags that contradict each other.
+
+    Raises:
+        UsageError: naming them.
+    """
+    if given.list:
+        if given.source:
+            raise UsageError("--list shows the whole catalogue. Leave SOURCE out.")
+        return
+    if not given.source:
+        raise UsageError("SOURCE is missing: what to stage. --list shows the catalogue's models.")
+    if given.verify and given.dry_run:
+        raise UsageError("--verify needs the model on the stage, where --dry-run puts nothing.")
+    for flag in ("write", "dry_run", "verify"):
+        if given.inspect and getattr(given, flag):
+            name = f"--{flag.replace('_', '-')}"
+            raise UsageError(f"--inspect stages nothing, so {name} has no meaning. Leave it out.")
+
+
+def _require_no_options_for_an_artefact(
+    given: argparse.Namespace, source: Source, options: Options
+) -> None:
+    if not isinstance(source, Built):
+        return
+    flags = [*options.flags(), *(["--sha256"] if given.sha256 else [])]
+    if given.inspect:
+        flags = ["--inspect"]
+    if flags:
+        raise UsageError(
+            f"'{source.path.name}' is an artefact, which is staged as it is: {flags[0]} is for the "
+            f"model that it was made of. Leave {flags[0]} out."
+        )
+
+
+def _stage(
+    given: argparse.Namespace, source: Source, options: Options, limits: Limits, report: Report
+) -> None:
+    name = _name(given.name, source)
+    project_file = project_folder(given.project_dir) / "dbt_project.yml"
+    dbt = DbtOptions(given.project_dir, given.profiles_dir, given.profile, given.target, given.vars)
+    asked = pin.kept_packages(project_file, name, likely_packages(source, options))
     # Before the model, which may take minutes: dbt finds what is wrong with a project in seconds.
     report.say("Asking dbt for the stage ...")
-    target = find_target(dbt, packages)
-    for warning in target.warnings:
-        report.say(f"Warning: {warning}")
-    artefact = replace(build(source, name, folder, report), packages=packages)
+    target = find_target(dbt, asked)
+    _warn(target.warnings, report)
+    artefact = build(source, name, cache_folder(), report, options, limits, given.sha256)
+    packages = pin.kept_packages(project_file, name, artefact.packages)
+    if packages != asked and target.type == "snowflake":
+        report.say("Asking dbt for the packages that the model turned out to need ...")
+        target = find_target(dbt, packages)
+    artefact = replace(artefact, packages=packages)
     _warn_of_memory(artefact, target, report)
-    _put(artefact, target, dbt, options.dry_run, report)
+    _put(artefact, target, dbt, given.dry_run, report)
     print(pin.render(name, artefact.pin()), end="", flush=True)
-    if options.verify:
+    if given.verify:
         _verify(artefact, dbt, report)
 
-    if options.dry_run:
+    if given.dry_run:
         report.say("Dry run: nothing was put and nothing was written.")
-    elif not options.write:
+    elif not given.write:
         report.say(f"This is the pin of {name}: add it to {project_file}, or run with --write.")
     elif pin.write(project_file, name, artefact.pin()):
         report.say(f"The pin of {name} was written to {project_file}")
@@ -143,13 +355,23 @@ def _put(
         report.say(f"{artefact.model} is staged: {outcome.place}")
 
 
+def _warn(warnings: Sequence[str], report: Report) -> None:
+    for warning in warnings:
+        report.say(f"Warning: {warning}")
+
+
 def _warn_of_memory(artefact: Artefact, target: Target, report: Report) -> None:
     taken = artefact.memory_bytes
     if target.type == "snowflake" and taken is not None and taken > _MOST_MEMORY:
-        report.say(
-            f"Warning: embedding a batch took {taken / 2**30:.1f} GiB of memory here, and each of "
-            f"the several processes of a node takes as much. A standard warehouse has about 16 GB "
-            f"a node, whatever its size: use a Snowpark-optimized one."
+        _warn(
+            [
+                f"a process that embeds a full batch takes {taken / 2**30:.2f} GiB of memory "
+                f"(measured where {artefact.model} was built, with TensorFlow "
+                f"{artefact.tensorflow} on one thread), and each of the several processes of a "
+                f"node takes as much. A standard warehouse has about 16 GB a node, whatever its "
+                f"size: use a Snowpark-optimized one."
+            ],
+            report,
         )
 
 
@@ -171,7 +393,7 @@ def _name(given: str | None, source: Source) -> str:
     """Return the model's name.
 
     Raises:
-        UsageError: a folder was given without, an artefact with another, or it is no name.
+        UsageError: a source without a name was given none, an artefact another, or it is no name.
     """
     if isinstance(source, Built):
         if given in (None, source.model):
@@ -183,7 +405,8 @@ def _name(given: str | None, source: Source) -> str:
     if given is None:
         if isinstance(source, Entry):
             return source.name
-        raise UsageError(f"the model in '{Path(source.path).name}' needs a name: add --name NAME.")
+        what = source.path.name if isinstance(source, Local) else source.url
+        raise UsageError(f"the model in '{what}' needs a name: add --name NAME.")
     if _NAME.fullmatch(given):
         return given
     raise UsageError(

@@ -1,0 +1,98 @@
+"""What an artefact's bytes depend on: two builds with one recipe make the same file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tf_embeddings_staging import cache
+from tf_embeddings_staging.assemble import (
+    installed_version,
+    is_installed,
+    python_files,
+    runtime_folder,
+)
+from tf_embeddings_staging.catalogue import Entry
+from tf_embeddings_staging.encoder_folder import TOKENIZER, WEIGHTS, read_encoder_folder
+from tf_embeddings_staging.inspection.files import files_of
+from tf_embeddings_staging.prepare import Input
+
+# Packages whose version has a say in the graph, in the numbers or in what a manifest says.
+_PACKAGES = ("numpy", "safetensors", "sentencepiece", "tensorflow", "tokenizers")
+_OPTIONAL_PACKAGES = ("keras", "tensorflow-text")
+
+
+def recipe(name: str, given: Input, entry: Entry | None) -> dict[str, Any]:
+    """Return all that the artefact of a model depends on, ready for JSON.
+
+    Raises:
+        StagingError: a package is not installed, or an encoder's folder is no good.
+    """
+    return {
+        "name": name,
+        "model": _model(given),
+        "uri": given.fetched.uri,
+        "preprocessor": given.preprocessor
+        and {
+            "uri": given.preprocessor.uri,
+            "files": _digests(files_of(given.preprocessor.path)),
+        },
+        "entry": entry and asdict(entry),
+        "options": asdict(replace(given.options, preprocessor=None)),
+        "runtime": _digests(python_files(runtime_folder())),
+        "staging": _digests(python_files(Path(__file__).resolve().parent)),
+        "packages": {
+            **{package: installed_version(package) for package in _PACKAGES},
+            **{package: _version_or_none(package) for package in _OPTIONAL_PACKAGES},
+        },
+    }
+
+
+def _model(given: Input) -> dict[str, Any]:
+    path = given.fetched.path
+    if given.is_keras_file:
+        return {"keras": cache.sha256_of(path)}
+    if not given.is_encoder_folder:
+        return {"saved_model": _digests(files_of(path)), "beside": _digests(_beside(path))}
+    encoder = read_encoder_folder(path, given.options)
+    return {
+        "encoder": {
+            **encoder.architecture(),
+            "normalize": encoder.normalize,
+            "max_tokens": encoder.max_tokens,
+            "prefix": encoder.prefix,
+        },
+        "files": _digests({WEIGHTS: encoder.weights, TOKENIZER: encoder.tokenizer}),
+    }
+
+
+def _beside(path: Path) -> dict[str, Path]:
+    """Return the files outside a SavedModel from which the inspection may learn something."""
+    path = path.absolute()
+    folders = {".": path, "..": path.parent, "../..": path.parent.parent}
+    return {
+        f"{relative}/{name}": folder / name
+        for relative, folder in folders.items()
+        for name in _BESIDE
+        if (folder / name).is_file()
+    }
+
+
+_BESIDE = (
+    TOKENIZER,
+    "config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "tokenizer_config.json",
+    "1_Pooling/config.json",
+)
+
+
+def _digests(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: cache.sha256_of(path) for name, path in files.items()}
+
+
+def _version_or_none(package: str) -> str | None:
+    return installed_version(package) if is_installed(package) else None
