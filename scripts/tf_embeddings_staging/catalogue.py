@@ -16,7 +16,6 @@ from ruamel.yaml.error import YAMLError
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
 
-
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "sentencepiece": ("numpy", "sentencepiece", "tensorflow"),
     "text": ("numpy", "tensorflow"),
