@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from makers import CORPUS, Artefact, write_zip
+from makers import CORPUS, Artefact, write_artefact, write_zip
 from tf_embeddings_udf import (
     Embedder,
     Manifest,
@@ -31,6 +32,7 @@ from tf_embeddings_udf import (
 )
 from tf_embeddings_udf import artefact as artefact_module
 from tf_embeddings_udf.lock import locked
+from tf_embeddings_udf.manifest import FileEntry
 
 UDF_SRC = Path(__file__).parents[1] / "udf_src"
 
@@ -310,6 +312,7 @@ def test_a_lock_file_that_was_left_behind_is_no_lock(tiny: Artefact, tmp_path: P
 
 COUNT = """
 import sys; from pathlib import Path; from tf_embeddings_udf.lock import locked
+from tf_embeddings_udf.manifest import FileEntry
 lock, counter = map(Path, sys.argv[1:])
 for _ in range(300):
     with locked(lock) as is_alone:
@@ -400,3 +403,117 @@ def test_the_message_has_one_sentence_and_its_next_step(tmp_path: Path) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         unpack(tmp_path / "x.zip", tmp_path, model="tiny", build="b000000000000")
     assert re.fullmatch(r"tf_embeddings: [^\n]+\. Stage it with: python [^\n]+", str(error.value))
+
+
+# What two artefacts share.
+
+
+@pytest.fixture
+def prefixed(saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
+    """The small model under another name and with a prefix."""
+    folder, parameters = saved_tokens_model
+    return write_artefact(folder, parameters, tmp_path / "stage", model="query", prefix="query: ")
+
+
+def unpack_into(cache: Path, artefact: Artefact) -> Path:
+    return unpack(artefact.path, cache, model=artefact.model, build=artefact.build)
+
+
+def inodes(folder: Path) -> dict[str, int]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.stat().st_ino for path in files}
+
+
+def test_two_names_for_one_model_share_its_files(
+    tiny: Artefact, prefixed: Artefact, tmp_path: Path, tiny_embedder: Embedder
+) -> None:
+    one, other = (unpack_into(tmp_path / "cache", artefact) for artefact in (tiny, prefixed))
+    of_one, of_other = inodes(one), inodes(other)
+    assert of_one.keys() == of_other.keys()
+    assert {name for name in of_one if of_one[name] != of_other[name]} == {"manifest.json"}
+    assert_is_whole(one, tiny, tiny_embedder)
+    remove(
+        tiny.path.with_name("elsewhere.zip"),
+        tmp_path / "cache",
+        model=tiny.model,
+        version=tiny.version,
+        build=tiny.build,
+    )
+    assert not one.exists()
+    assert inodes(other) == of_other
+    expected = tiny_embedder.embed(["query: the fox"]).embeddings
+    came = load(other).embed(["the fox"]).embeddings
+    np.testing.assert_allclose(came, expected, rtol=0, atol=1e-6)
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(os.urandom(path.stat().st_size))
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def replace_by_a_link(path: Path) -> None:
+    path.symlink_to(path.rename(path.with_name("moved")))
+
+
+def replace_by_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "damage", [overwrite, truncate, replace_by_a_link, replace_by_a_folder, Path.unlink]
+)
+def test_a_damaged_file_is_not_shared(
+    tiny: Artefact, prefixed: Artefact, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    one = unpack_into(tmp_path, tiny)
+    damage(one / "model" / "saved_model.pb")
+    other = unpack_into(tmp_path, prefixed)
+    content = (other / "model" / "saved_model.pb").read_bytes()
+    expected = read_manifest(prefixed.path).files["model/saved_model.pb"].sha256
+    assert hashlib.sha256(content).hexdigest() == expected
+    assert inodes(one)["model/tokenizer.json"] == inodes(other)["model/tokenizer.json"]
+    assert sorted(os.listdir(tmp_path)) == sorted([one.name, other.name, "stage"])
+
+
+def test_an_artefact_that_is_removed_while_its_files_are_linked(
+    tiny: Artefact, prefixed: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = unpack_into(tmp_path, tiny)
+    actual = artefact_module._link
+    linked: list[bool] = []
+
+    def removing_after_the_first(path: Path, target: Path, expected: FileEntry) -> bool:
+        linked.append(actual(path, target, expected))
+        shutil.rmtree(one, ignore_errors=True)
+        return linked[-1]
+
+    monkeypatch.setattr(artefact_module, "_link", removing_after_the_first)
+    other = unpack_into(tmp_path, prefixed)
+    assert linked == [True] + [False] * (len(inodes(other)) - 2)
+    for name, entry in read_manifest(prefixed.path).files.items():
+        assert hashlib.sha256((other / name).read_bytes()).hexdigest() == entry.sha256
+
+
+def test_where_there_are_no_hard_links_files_are_copied(
+    tiny: Artefact, prefixed: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("this file system has none")
+
+    monkeypatch.setattr(os, "link", refuse)
+    one, other = (unpack_into(tmp_path, artefact) for artefact in (tiny, prefixed))
+    assert not set(inodes(one).values()) & set(inodes(other).values())
+    assert load(other).embed(["the fox"]).statuses.tolist() == ["ok"]
+
+
+def test_what_is_no_artefact_beside_them_is_passed_over(tiny: Artefact, tmp_path: Path) -> None:
+    """Snowflake's /tmp is everybody's."""
+    for name, content in [("a-v1-b1", "{"), ("b-v1-b1", '{"format": 1}'), ("c-v1-b1", None)]:
+        (tmp_path / name).mkdir()
+        if content:
+            (tmp_path / name / "manifest.json").write_text(content)
+    assert (unpack_into(tmp_path, tiny) / "manifest.json").is_file()

@@ -22,11 +22,7 @@ _STALE_AFTER_SECONDS = 24 * 60 * 60
 
 def build_of(path: Path) -> str:
     """Return the build of an artefact: 'b' and the first 12 hex digits of its bytes' SHA-256."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return "b" + digest.hexdigest()[:12]
+    return "b" + _sha256(path)[:12]
 
 
 def unpack(zip_path: Path, cache: Path, *, model: str, build: str) -> Path:
@@ -36,7 +32,8 @@ def unpack(zip_path: Path, cache: Path, *, model: str, build: str) -> Path:
     zip and of each file were checked, so it is whole whenever it exists: processes may race for
     it, and one that is killed leaves a private folder that nobody reads. One of them unpacks while
     the others wait, and if it dies another does. Where the folder is there already, only the sizes
-    of its files are looked at (a few ms).
+    of its files are looked at (a few ms). Files that another artefact in `cache` has as well are
+    hard links to the same content.
 
     Raises:
         TfEmbeddingsError: the artefact is missing, cut short, not what its name says, or holds
@@ -137,16 +134,48 @@ def _extract(zip_path: Path, folder: Path, manifest: Manifest) -> None:
             raise _unusable(zip_path, manifest.model, what)
         if any(stat.S_ISLNK(entry.external_attr >> 16) for entry in entries):
             raise _unusable(zip_path, manifest.model, "it holds a link")
+        unpacked = _unpacked_files(folder.parent)
         (folder / MANIFEST).write_bytes(archive.read(MANIFEST))
         for name, expected in manifest.files.items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
+            if any(_link(path, target, expected) for path in unpacked.get(expected, ())):
+                continue
             try:
                 is_as_listed = _copy(archive, name, target, expected)
             except zipfile.BadZipFile as error:
                 raise _unusable(zip_path, manifest.model, str(error)) from None
             if not is_as_listed:
                 raise _unusable(zip_path, manifest.model, f"'{name}' is not as its manifest says")
+
+
+def _unpacked_files(cache: Path) -> dict[FileEntry, list[Path]]:
+    """Return the files of the artefacts that are unpacked already, by what they must be."""
+    files: dict[FileEntry, list[Path]] = {}
+    for path in cache.glob(f"[!.]*-v*-b*/{MANIFEST}"):
+        with contextlib.suppress(TfEmbeddingsError, OSError):  # of another format, or removed
+            for name, entry in read_manifest(path.parent).files.items():
+                files.setdefault(entry, []).append(path.parent / name)
+    return files
+
+
+def _link(path: Path, target: Path, expected: FileEntry) -> bool:
+    """Share a file of another artefact; False where it is not what it must be, or cannot be shared.
+
+    One model under two prefixes is two artefacts: their weights need disk, or Snowflake's memory,
+    once. What is checked is what was linked, whatever happens to the other artefact meanwhile.
+    """
+    try:
+        os.link(path, target, follow_symlinks=False)
+    except (OSError, NotImplementedError):
+        return False
+    status = target.lstat()
+    # Another user could change it later.
+    is_own = stat.S_ISREG(status.st_mode) and status.st_uid == target.parent.stat().st_uid
+    if is_own and status.st_size == expected.bytes and _sha256(target) == expected.sha256:
+        return True
+    target.unlink()
+    return False
 
 
 def _copy(archive: zipfile.ZipFile, name: str, target: Path, expected: FileEntry) -> bool:
@@ -189,6 +218,14 @@ def _sweep(cache: Path) -> None:
         with contextlib.suppress(OSError):
             if leftover.stat().st_mtime < oldest:
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _missing(zip_path: Path, model: str) -> TfEmbeddingsError:
