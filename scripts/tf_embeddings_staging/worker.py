@@ -28,6 +28,7 @@ Task = Callable[[Mapping[str, Any]], dict[str, Any]]
 # imported when it is asked for: each needs other packages.
 TASKS: Mapping[str, str] = {
     "convert": "tf_embeddings_staging.bert_graph:convert_task",
+    "convert_keras": "tf_embeddings_staging.keras_file:convert_keras_task",
     "inspect": "tf_embeddings_staging.inspection:inspect_task",
     "probe": "tf_embeddings_staging.probe:probe_task",
     "tf_hub": "tf_embeddings_staging.tf_hub:tf_hub_task",

@@ -1,0 +1,255 @@
+"""Keras 3's .keras files: looked through before Keras touches them, then saved as a SavedModel.
+
+A .keras file is a zip of config.json, metadata.json, model.weights.h5 and assets/. Keras makes the
+objects that config.json names, so what it may name is a list here: layers and what belongs to them.
+Keras's own safe mode is on as well, but it has been got round, by functions of keras.utils that
+download and by vocabularies that are paths: CVE-2025-1550, CVE-2025-8747, CVE-2025-12058.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tf_embeddings_staging.errors import StagingError
+
+CONVERTER = 1
+"""What the export makes of the same file: raise it when the vectors become others."""
+
+_CONFIG = "config.json"
+_METADATA = "metadata.json"
+_WEIGHTS = "model.weights.h5"
+_ASSETS = "assets/"
+
+_CHUNK = 2**20
+_MOST_BYTES = 8 * 2**30
+_MOST_CONFIG = 64 * 2**20
+_MOST_FILES = 10_000
+# Keras stores the files as they are; deflated weights shrink by a tenth.
+_MOST_RATIO = 100
+_LEAST_BYTES = 64 * 2**20  # what is harmless, whatever its ratio
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+# Of `keras` and of `keras.src`.
+_MODULES = frozenset(
+    (
+        *("activations", "constraints", "dtype_policies", "initializers", "layers", "losses"),
+        *("metrics", "models", "ops", "optimizers", "quantizers", "random", "regularizers"),
+    )
+)
+_OF_KERAS = frozenset(("DTypePolicy", "Functional", "Model", "Sequential"))
+_VALUES = frozenset(
+    ("__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__")
+)
+# These run what is not in the file's graph: Python, pickled modules, other models.
+_REFUSED = frozenset(("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"))
+# A string in their place is a path, which Keras would read.
+_PATHS = ("idf_weights", "vocabulary")
+
+
+def content_digests(path: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file in a .keras file that has a say in the vectors, by name.
+
+    metadata.json holds the date, so it does not count.
+
+    Raises:
+        StagingError: it is no .keras file, or holds what none does.
+    """
+    with _opened(path) as archive:
+        return {
+            name: _sha256(archive, name)
+            for name in sorted(archive.namelist())
+            if name != _METADATA and not name.endswith("/")
+        }
+
+
+def check(path: Path) -> None:
+    """Look through a .keras file; nothing in it is run or unpacked.
+
+    Raises:
+        StagingError: it is no .keras file, is damaged, or holds what is not allowed.
+    """
+    with _opened(path) as archive:
+        try:
+            config = json.loads(archive.read(_CONFIG))
+        except (ValueError, RecursionError) as error:
+            raise _refused(path, f"its '{_CONFIG}' is not JSON ({error})") from None
+        if not isinstance(config, dict):
+            raise _refused(path, f"its '{_CONFIG}' is not a JSON object")
+        # What a model was trained with is not loaded.
+        for one in _objects({**config, "compile_config": None}):
+            if why := _objection(one):
+                raise _refused(path, why)
+
+
+def convert_keras_task(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the worker's task: export a checked .keras `file` to the SavedModel `target`."""
+    path, target = Path(request["file"]), Path(request["target"])
+    check(path)
+    _require_plain_weights(path)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
+
+    try:
+        model: Any = keras.saving.load_model(path, safe_mode=True, compile=False)
+    except (TypeError, ValueError, KeyError, OSError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise _refused(path, f"Keras {keras.__version__} cannot load it ({first[:300]})") from error
+    model.export(str(target), format="tf_saved_model", verbose=False)
+    return {}
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a .keras file whose names and sizes are what they must be."""
+    with path.open("rb") as file:
+        if file.read(len(_HDF5)) == _HDF5:
+            raise StagingError(
+                f"'{path.name}' is an HDF5 file, which Keras wrote before version 3. Load it with "
+                f"the Keras that wrote it, and save it as a SavedModel with model.export."
+            )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _require_names(path, archive)
+            _require_sizes(path, archive)
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        raise _refused(path, "it is cut short, or no .keras file at all") from None
+
+
+def _require_names(path: Path, archive: zipfile.ZipFile) -> None:
+    names = archive.namelist()
+    if len(names) > _MOST_FILES:
+        raise _refused(path, f"it holds {len(names)} files, more than {_MOST_FILES}")
+    if len(set(names)) < len(names):
+        raise _refused(path, "it holds a file twice")
+    for name in names:
+        parts = name.removesuffix("/").split("/")
+        is_asset = (
+            name.startswith(_ASSETS) and not {"", ".", ".."} & set(parts) and "\\" not in name
+        )
+        if not is_asset and name not in (_CONFIG, _METADATA, _WEIGHTS, _ASSETS):
+            raise _refused(path, f"it holds '{name}', which no .keras file has")
+    for name in (_CONFIG, _WEIGHTS):
+        if name not in names:
+            raise _refused(path, f"it lacks '{name}'")
+
+
+def _require_sizes(path: Path, archive: zipfile.ZipFile) -> None:
+    entries = archive.infolist()
+    if any(entry.flag_bits & 1 for entry in entries):
+        raise _refused(path, "it is encrypted")
+    total = sum(entry.file_size for entry in entries)
+    packed = path.stat().st_size
+    if total > _MOST_BYTES or (total > _LEAST_BYTES and total > _MOST_RATIO * packed):
+        raise _refused(path, f"its {packed:,} bytes would unpack to {total:,}")
+    if archive.getinfo(_CONFIG).file_size > _MOST_CONFIG:
+        raise _refused(path, f"its '{_CONFIG}' is larger than {_MOST_CONFIG / 2**20:.0f} MiB")
+
+
+def _sha256(archive: zipfile.ZipFile, name: str) -> str:
+    digest = hashlib.sha256()
+    with archive.open(name) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _objects(value: object) -> Iterator[Mapping[str, Any]]:
+    """Yield every JSON object in a value, in its order; without recursion, however deep."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield one
+            waiting += reversed(one.values())
+        elif isinstance(one, list):
+            waiting += reversed(one)
+
+
+def _objection(fields: Mapping[str, Any]) -> str | None:
+    """Return why an object of config.json is not allowed, or None."""
+    for name in _PATHS:
+        if isinstance(fields.get(name), str):
+            return (
+                f"its '{_CONFIG}' takes {name} from the file '{fields[name]}' of whoever saved it; "
+                f"adapt the layer, or give it the words themselves"
+            )
+    if "class_name" not in fields and "module" not in fields:
+        return None
+    module, class_name = fields.get("module"), fields.get("class_name")
+    if class_name in _REFUSED or class_name == "__lambda__":
+        return (
+            f"it has a {class_name}, which runs code that is not in the model's graph; write it "
+            f"with Keras's own layers and operations"
+        )
+    registered = fields.get("registered_name")
+    is_plain_name = registered in (None, class_name, fields.get("config"))
+    if is_plain_name and _is_kerass_own(module, class_name):
+        return None
+    named = f"{module}.{class_name}" if module else class_name
+    custom = f", registered as '{registered}'" if not is_plain_name else ""
+    return (
+        f"its '{_CONFIG}' names {named}{custom}; only Keras's own layers and operations are "
+        f"loaded. Save a custom model with model.export, and stage its folder"
+    )
+
+
+def _is_kerass_own(module: object, class_name: object) -> bool:
+    if module is None:
+        return class_name in _VALUES
+    if module == "builtins":
+        return class_name == "function"  # of Keras's activations, losses and the like, by name
+    if module == "keras":
+        return class_name in _OF_KERAS
+    parts = str(module).split(".")
+    within = parts[2:] if parts[:2] == ["keras", "src"] else parts[1:]
+    return parts[0] == "keras" and bool(within) and within[0] in _MODULES
+
+
+def _require_plain_weights(path: Path) -> None:
+    """Refuse weights that are elsewhere: HDF5 can link to any file."""
+    import h5py
+
+    with _opened(path) as archive, archive.open(_WEIGHTS) as file:
+        try:
+            with h5py.File(file, "r") as weights:
+                name = _elsewhere(weights)
+        except OSError as error:
+            raise _refused(path, f"its '{_WEIGHTS}' is no HDF5 file ({error})") from None
+    if name is not None:
+        raise _refused(path, f"its '{_WEIGHTS}' takes '{name}' from another file")
+
+
+def _elsewhere(weights: Any) -> str | None:  # noqa: ANN401 - h5py ships no types
+    """Return the name of a link, or of a data set whose numbers are in another file."""
+    import h5py
+
+    waiting, seen = [weights], set()
+    while waiting:
+        group = waiting.pop()
+        place = h5py.h5o.get_info(group.id).addr  # pyright: ignore[reportAttributeAccessIssue]
+        if place in seen:  # a group may hold itself
+            continue
+        seen.add(place)
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                return f"{group.name}/{name}"
+            one = group[name]
+            if isinstance(one, h5py.Group):
+                waiting.append(one)
+            elif one.external or one.is_virtual:
+                return str(one.name)
+    return None
+
+
+def _refused(path: Path, why: str) -> StagingError:
+    return StagingError(f"the Keras file '{path.name}' cannot be staged: {why}.")
