@@ -19,6 +19,7 @@ _HEADINGS = ("name", "dims", "kind", "languages", "licence", "needs", "verified"
 _MOST_LANGUAGES = 3
 _NARROW = 130
 _INDENT = "  "
+_FAST = "\u00a0"  # a space that no line breaks at
 
 
 def table(entries: Mapping[str, Entry], width: int | None = None) -> str:
@@ -136,16 +137,15 @@ def _graph(given: Mapping[str, Any], width: int) -> str:
     ops = given.get("ops") or {}
     files = given.get("files") or {}
     counts = ", ".join(
-        f"{op} {count}" for op, count in sorted(ops.items(), key=lambda one: (-one[1], one[0]))
+        f"{op}{_FAST}{count}"
+        for op, count in sorted(ops.items(), key=lambda one: (-one[1], one[0]))
     )
     sizes = {name: _size(size) for name, size in files.items()}
     sections = [
-        _section(
-            "signatures", "".join(_signature(given, one) for one in given.get("signatures", ()))
-        ),
+        _section("signatures", "".join(_signature(one) for one in given.get("signatures", ()))),
         _section(
             f"ops: {sum(ops.values())} of {len(ops)} sorts",
-            f"{_wrapped(counts, width, _INDENT)}\n" if ops else "",
+            f"{_wrapped(counts, width, _INDENT)}\n".replace(_FAST, " ") if ops else "",
         ),
         *(
             _section(title, _dangers(given.get(name) or (), width))
@@ -163,21 +163,13 @@ _DANGERS = {
 }
 
 
-def _signature(given: Mapping[str, Any], one: Mapping[str, Any]) -> str:
-    candidates = (given.get("output_candidates") or {}).get(one["name"], ())
+def _signature(one: Mapping[str, Any]) -> str:
     rows = [
-        *(("in", str(tensor["name"]), _tensor(tensor)) for tensor in one["inputs"]),
-        *(
-            (
-                "out",
-                str(tensor["name"]),
-                _tensor(tensor) + (" (vectors?)" if str(tensor["name"]) in candidates else ""),
-            )
-            for tensor in one["outputs"]
-        ),
+        (way, str(tensor["name"]), _tensor(tensor))
+        for way, tensors in (("in", one["inputs"]), ("out", one["outputs"]))
+        for tensor in tensors
     ]
-    lines = textwrap.indent(_aligned(rows), _INDENT * 2) if rows else ""
-    return f"{_INDENT}{one['name']}\n{lines}"
+    return f"{_INDENT}{one['name']}\n{textwrap.indent(_aligned(rows), _INDENT * 2)}"
 
 
 def _tensor(tensor: Mapping[str, Any]) -> str:
