@@ -186,19 +186,18 @@ def write_artefact(
     model: str = "tiny",
     with_runtime: bool = False,
     golden: Mapping[str, Any] | None = None,
+    preprocessor: Path | None = None,
     **overrides: object,
 ) -> Artefact:
     """Pack a saved model into a stage folder; `overrides` change fields of the manifest.
 
     With `with_runtime` the runtime is in the zip, as in every artefact that the CLI makes: a
     function of Snowflake imports it from there. `golden` is what golden.json holds; see
-    `golden_of`.
+    `golden_of`. `preprocessor` is the SavedModel that prepares the strings for the model.
     """
-    weights = {
-        f"model/{path.relative_to(model_folder).as_posix()}": path.read_bytes()
-        for path in sorted(model_folder.rglob("*"))
-        if path.is_file() and path.name != "fingerprint.pb"
-    }
+    weights = _files("model", model_folder)
+    if preprocessor:
+        weights |= _files("preprocessor", preprocessor)
     files = weights | (_runtime_files() if with_runtime else {})
     if golden is not None:
         files["golden.json"] = json.dumps(golden).encode()
@@ -233,6 +232,14 @@ def golden_of(embedder: Embedder, texts: Sequence[str]) -> dict[str, Any]:
         "texts": list(texts),
         "vectors": outcomes.embeddings.tolist(),
         "token_counts": counts,
+    }
+
+
+def _files(part: str, folder: Path) -> dict[str, bytes]:
+    return {
+        f"{part}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "fingerprint.pb"
     }
 
 
