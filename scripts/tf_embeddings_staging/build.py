@@ -10,6 +10,7 @@ from typing import Any
 from tf_embeddings_staging import assemble, cache, golden_vectors, known
 from tf_embeddings_staging.artefact import Artefact, build_in_name, read_artefact
 from tf_embeddings_staging.catalogue import Entry, Known
+from tf_embeddings_staging.encoder_folder import WEIGHTS
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetch import Fetched, materialise
 from tf_embeddings_staging.golden import TEXTS
@@ -115,12 +116,24 @@ def gather(
     if isinstance(source, Entry):
         of_entry = replace(source.options, kind=source.options.kind or source.kind)
         options, licence = of_entry.overridden_by(options), source.licence
+    fetched = materialise(source, folder, report, limits, sha256)
     return Input(
-        fetched=materialise(source, folder, report, limits, sha256),
+        fetched=replace(fetched, path=_saved_by_transformers(fetched.path) or fetched.path),
         preprocessor=_preprocessor(options.preprocessor, folder, report, limits),
         licence=licence,
         options=options,
     )
+
+
+def _saved_by_transformers(path: Path) -> Path | None:
+    """Return the SavedModel in a folder that transformers saved with `saved_model=True`.
+
+    https://huggingface.co/docs/transformers/v4.44.0/main_classes/model
+    """
+    inner = path / "saved_model" / "1"
+    has_weights = any(path.glob(f"{WEIGHTS}*"))
+    is_one = path.is_dir() and not is_saved_model(path) and is_saved_model(inner)
+    return inner if is_one and not has_weights else None
 
 
 def _preprocessor(text: str | None, folder: Path, report: Report, limits: Limits) -> Fetched | None:

@@ -14,11 +14,10 @@ from tf_embeddings_staging import listing, pin, snowflake_stage, stage
 from tf_embeddings_staging.artefact import Artefact
 from tf_embeddings_staging.build import build, likely_packages, look
 from tf_embeddings_staging.cache import cache_folder
-from tf_embeddings_staging.catalogue import Entry, catalogue
+from tf_embeddings_staging.catalogue import PACKAGES, Entry, catalogue
 from tf_embeddings_staging.dbt_process import DbtOptions, run_macro
 from tf_embeddings_staging.errors import StagingError, missing_package
 from tf_embeddings_staging.options import Limits, Options
-from tf_embeddings_staging.packages import KINDS
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built, Local, Source, resolve
 from tf_embeddings_staging.target import Target, find_target, project_folder
@@ -131,7 +130,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
         "the model", "What inspection finds, and these override. Each is a part of the version."
     )
     group.add_argument(
-        "--kind", type=_one_of(*KINDS), help=f"the kind of encoder: {', '.join(KINDS)}"
+        "--kind", type=_one_of(*PACKAGES), help=f"the kind of encoder: {', '.join(PACKAGES)}"
     )
     group.add_argument(
         "--signature", help="the signature to call, or __call__ for the loaded object itself"

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging import cache, process
+from tf_embeddings_staging import cache, keras_file, process
 from tf_embeddings_staging.encoder_folder import (
     TOKENIZER,
     WEIGHTS,

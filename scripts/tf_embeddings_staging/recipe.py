@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging import cache
+from tf_embeddings_staging import cache, keras_file
 from tf_embeddings_staging.assemble import (
     installed_version,
     is_installed,
@@ -53,7 +53,7 @@ def recipe(name: str, given: Input, entry: Entry | None) -> dict[str, Any]:
 def _model(given: Input) -> dict[str, Any]:
     path = given.fetched.path
     if given.is_keras_file:
-        return {"keras": cache.sha256_of(path)}
+        return {"keras": keras_file.content_digests(path)}
     if not given.is_encoder_folder:
         return {"saved_model": _digests(files_of(path)), "beside": _digests(_beside(path))}
     encoder = read_encoder_folder(path, given.options)
