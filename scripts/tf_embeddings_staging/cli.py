@@ -259,7 +259,9 @@ def _run(given: argparse.Namespace, report: Report) -> None:
     )
     if given.inspect and not isinstance(source, Built):
         found = look(source, cache_folder(), report, options, limits, given.sha256)
-        print(listing.report(found), end="")
+        print(listing.report(found), end="", flush=True)
+        if problem := found["report"].get("problem"):
+            raise StagingError(problem)
         return
     _stage(given, source, options, limits, report)
 

@@ -125,8 +125,6 @@ def _saved_model(given: Input, folder: Path, work: Path, report: Report, limits:
     extra = {name: Path(file) for name, file in found["extra_files"].items()}
     _copy({**files_of(path), **extra}, folder / MODEL)
     if given.is_keras_file:
-        from tf_embeddings_staging import keras_file
-
         # What Keras and TensorFlow make of the file is not always the same to the byte.
         digests = keras_file.content_digests(given.fetched.path)
         weights: Mapping[str, Any] = {"keras_converter": keras_file.CONVERTER, "files": digests}
