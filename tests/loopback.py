@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 ETAG = '"one"'
 
@@ -153,6 +153,21 @@ def says(status: int, body: bytes = b"", **headers: object) -> Answer:
 def redirects(location: str, status: int = 302) -> Answer:
     """Lead to another address."""
     return says(status, Location=location)
+
+
+def speaks_tf_hub(archive: str) -> Answer:
+    """Answer as TF-Hub does for a model; https://www.tensorflow.org/hub/hosting."""
+
+    def answer(handler: _Handler) -> None:
+        asked = parse_qs(urlsplit(handler.path).query).get("tf-hub-format")
+        if asked == ["compressed"]:
+            redirects(archive)(handler)
+        elif asked == ["uncompressed"]:
+            says(303, b"gs://tfhub-modules/model/uncompressed")(handler)
+        else:
+            says(200, b"<!doctype html><title>A model</title>")(handler)
+
+    return answer
 
 
 def is_silent_until(done: threading.Event) -> Answer:

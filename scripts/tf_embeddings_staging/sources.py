@@ -90,8 +90,8 @@ def remote(text: str) -> Remote:
     Raises:
         StagingError: nothing that can be staged.
     """
-    shown = f"SOURCE '{address(text)}'"
     parts = _split(text)
+    shown = f"SOURCE '{address(text)}'"
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
         raise StagingError(f"{shown} is no address of http or https. {_ALLOWED}")
     if parts.hostname in kaggle.HOSTS:

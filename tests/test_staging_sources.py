@@ -1,0 +1,196 @@
+"""What SOURCE may be, and what each wrong one is told."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import makers
+import pytest
+from tf_embeddings_staging.catalogue import catalogue
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.sources import Built, Local, Remote, resolve
+
+ALLOWED = (
+    "SOURCE may be a name of the catalogue (--list shows them), a TF-Hub handle "
+    "(https://tfhub.dev/<publisher>/<model>/<version>), a Kaggle model "
+    "(kaggle:<owner>/<model>/<framework>/<variation>/<version>), the address of a .tar.gz, .tgz, "
+    ".tar or .zip, such an archive on this machine, the folder of a SavedModel, the folder of a "
+    "BERT sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
+    ".keras file, or an artefact that was made before (<model>-<build>.zip)."
+)
+PAGE = "https://www.kaggle.com/models/google/nnlm/TensorFlow2/en-dim128/1"
+
+
+def refused(text: str | Path) -> str:
+    with pytest.raises(StagingError) as error:
+        resolve(str(text), catalogue())
+    return str(error.value)
+
+
+def test_a_name_of_the_catalogue_is_its_entry() -> None:
+    assert resolve("minilm", catalogue()) == catalogue()["minilm"]
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://tfhub.dev/google/universal-sentence-encoder/4", None),
+        ("https://tfhub.dev/google/sentence-t5/st5-base/1", None),
+        ("https://hub.example.com:8080/team/tickets/12", None),
+        ("http://127.0.0.1:8000/google/tiny/1", None),
+        (
+            "https://tfhub.dev/google/nnlm-en-dim128/2/?tf-hub-format=compressed#usage",
+            "https://tfhub.dev/google/nnlm-en-dim128/2",
+        ),
+    ],
+)
+def test_an_address_that_ends_with_a_version_is_a_tf_hub_handle(text: str, url: str | None) -> None:
+    assert resolve(text, {}) == Remote(url or text, "tf_hub")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PAGE,
+        f"{PAGE}/?select=model",
+        PAGE.replace("www.", ""),
+        "kaggle:google/nnlm/TensorFlow2/en-dim128/1",
+        "https://www.kaggle.com/models/google/nnlm/frameworks/TensorFlow2/variations/en-dim128/versions/1",
+    ],
+)
+def test_all_forms_of_a_kaggle_model_are_one(text: str) -> None:
+    assert resolve(text, {}) == Remote(PAGE, "kaggle")
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".tgz", ".tar", ".zip", ".ZIP"])
+def test_an_archive_is_one_here_and_behind_an_address(tmp_path: Path, ending: str) -> None:
+    url = f"https://models.example/tickets/1{ending}?token=a"
+    assert resolve(url, {}) == Remote(url, "archive")
+    path = tmp_path / f"model{ending}"
+    path.write_bytes(b"not looked into yet")
+    assert resolve(str(path), {}) == Local(path)
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "config.json", "modules.json"])
+def test_a_folder_of_a_model_is_local(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"not looked into yet")
+    assert resolve(str(tmp_path), {}) == Local(tmp_path)
+
+
+def test_a_keras_file_is_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tickets.keras").write_bytes(b"not looked into yet")
+    monkeypatch.chdir(tmp_path)
+    assert resolve("tickets.keras", {}) == Local(tmp_path / "tickets.keras")
+
+
+def test_an_artefact_is_built(tiny: makers.Artefact) -> None:
+    assert resolve(str(tiny.path), {}) == Built(tiny.path, tiny.model)
+
+
+def test_a_damaged_artefact_is_refused(tiny: makers.Artefact, tmp_path: Path) -> None:
+    path = tmp_path / tiny.path.name
+    path.write_bytes(tiny.path.read_bytes() + b"\0")
+    assert refused(path).startswith(f"SOURCE '{path}' is damaged: its bytes have the build b")
+
+
+def test_an_artefact_of_another_name_is_refused(tiny: makers.Artefact, tmp_path: Path) -> None:
+    path = tmp_path / f"other-{tiny.build}.zip"
+    shutil.copyfile(tiny.path, path)
+    assert refused(path) == (
+        f"SOURCE '{path}' holds the model '{tiny.model}', and its name says 'other'. Give it back "
+        f"the name '{tiny.path.name}'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ftp://models.example/a.tar.gz", "'ftp://models.example/a.tar.gz' is no address of http"),
+        ("gs://bucket/model/1", "'gs://bucket/model/1' is no address of http or https. "),
+        ("file:///etc/passwd", "'file:///etc/passwd' is no address of http or https. "),
+        ("https:///a.zip", "'https:///a.zip' is no address of http or https. "),
+        ("https://[::1/a.zip", "is an address that cannot be read. "),
+        ("https://models.example:port/a.zip", "is an address that cannot be read. "),
+        (
+            "https://user:secret@models.example/about?key=secret",
+            "'https://models.example/about?...",
+        ),
+        ("https://huggingface.co/intfloat/e5-small", "is neither a handle nor an archive. "),
+    ],
+)
+def test_an_address_of_nothing_is_told_what_is_allowed(text: str, said: str) -> None:
+    message = refused(text)
+    assert said in message
+    assert message.startswith("SOURCE ")
+    assert message.endswith(ALLOWED)
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    "text", ["https://tfhub.dev/google/universal-sentence-encoder", "https://tfhub.dev/google"]
+)
+def test_a_tf_hub_handle_without_a_version_is_asked_for_it(text: str) -> None:
+    assert refused(text) == (
+        f"SOURCE '{text}' is no TF-Hub handle with a version: it must be "
+        f"https://tfhub.dev/<publisher>/<model>/<version>, with a number at its end, for what "
+        f"stands behind a handle without one changes."
+    )
+
+
+def test_a_kaggle_model_without_a_version_is_asked_for_it() -> None:
+    assert refused("kaggle:google/nnlm/tensorFlow2/en-dim128") == (
+        "SOURCE 'kaggle:google/nnlm/tensorFlow2/en-dim128' names no version, and the newest one "
+        "changes under you. Add its number, as the model's page says it: "
+        "kaggle:google/nnlm/tensorFlow2/en-dim128/1, for example."
+    )
+
+
+@pytest.mark.parametrize("framework", ["tfLite", "pyTorch", "tfJs", "jax", "transformers"])
+def test_a_kaggle_model_of_another_framework_is_refused(framework: str) -> None:
+    assert refused(f"kaggle:google/nnlm/{framework}/en-dim128/1") == (
+        f"SOURCE 'kaggle:google/nnlm/{framework}/en-dim128/1' is made for '{framework}'. The "
+        f"framework must be TensorFlow1, TensorFlow2 or Keras: choose such a variation on the "
+        f"model's page."
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kaggle:",
+        "kaggle:google/nnlm",
+        "kaggle:google/../tensorFlow2/en-dim128/1",
+        "kaggle:google/nnlm/tensorFlow2/en-dim128/one",
+        "https://www.kaggle.com/models/google/nnlm",
+        "https://www.kaggle.com/datasets/google/nnlm/keras/a/1/2",
+    ],
+)
+def test_what_is_no_kaggle_model_is_told_how_one_looks(text: str) -> None:
+    assert refused(text) == (
+        f"SOURCE '{text}' is no model of Kaggle. It must be "
+        f"kaggle:<owner>/<model>/<framework>/<variation>/<version>, or the address "
+        f"https://www.kaggle.com/models/<owner>/<model>/<framework>/<variation>/<version>."
+    )
+
+
+def test_what_is_not_there_is_told_the_names_of_the_catalogue() -> None:
+    names = ", ".join(sorted(catalogue()))
+    assert refused("minilmm") == (
+        f"SOURCE 'minilmm' is no name of the catalogue ({names}), and there is no such file or "
+        f"folder. {ALLOWED}"
+    )
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    assert refused(tmp_path) == (
+        f"SOURCE '{tmp_path}' is a folder with neither saved_model.pb nor config.json. {ALLOWED}"
+    )
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.pkl", "model.onnx", "saved_model.pb"])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    assert refused(tmp_path / name) == (
+        f"SOURCE '{tmp_path / name}' is a file, and none that can be staged. {ALLOWED}"
+    )
