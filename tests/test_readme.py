@@ -15,6 +15,7 @@ import duckdb
 import pytest
 import yaml
 from snowflake_projects import LocalSnowflake, serve
+from tf_embeddings_staging.catalogue import catalogue
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -242,6 +243,24 @@ def test_every_public_macro_is_listed() -> None:
 def test_every_generic_test_is_listed() -> None:
     generic = {path.stem for path in (ROOT / "tests" / "generic").glob("*.sql")}
     assert set(names(first_cells(section("## Data tests")))) == generic
+
+
+def test_every_flag_of_the_script_is_listed() -> None:
+    text = section("## Staging models").partition("\n### The catalogue")[0]
+    lines = re.findall(r"^  -.*?(?=  |$)", call(ROOT, "python scripts/stage_model.py --help"), re.M)
+    flags = set(re.findall(r"--[\w-]+", " ".join(lines)))
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text)) == flags - {"--help"}
+
+
+def test_the_catalogue_is_listed_as_it_is() -> None:
+    row = r"^\| `(\w+)` \| (\d+) \| `(\w+)` \| .* \| (not )?checked \|$"
+    listed = [
+        (name, int(dimensions), kind, not unchecked)
+        for name, dimensions, kind, unchecked in re.findall(row, section("### The catalogue"), re.M)
+    ]
+    assert listed == [
+        (entry.name, entry.dimensions, entry.kind, entry.verified) for entry in catalogue().values()
+    ]
 
 
 def test_the_version_is_the_same_everywhere() -> None:
