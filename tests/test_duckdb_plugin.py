@@ -147,6 +147,37 @@ def test_what_becomes_of_a_text(
         assert outcome["is_truncated"] == is_truncated
 
 
+def test_tokens_are_counted_alone_where_the_second_argument_says_so(
+    db: duckdb.DuckDBPyConnection, tiny: Artefact, tiny_embedder: Embedder
+) -> None:
+    sql = (
+        f"select {tiny.function}(body, flag) from (values ('the fox', true), ('the fox', false), "
+        "('the fox', null), (null, true), (' ', true), (repeat('a b ', 30), true)) as t(body, flag)"
+    )
+    outcomes = [outcome for (outcome,) in db.execute(sql).fetchall()]
+    vectors = [outcome.pop("embedding") for outcome in outcomes]
+    assert [vector is None for vector in vectors] == [True, False, False, True, True, True]
+    expected = tiny_embedder.embed(["the fox"] * 2).embeddings
+    np.testing.assert_allclose(vectors[1:3], expected, rtol=0, atol=SAME)
+    assert [tuple(outcome.values()) for outcome in outcomes] == [
+        *[(4, False, "ok")] * 3,
+        (None, None, "null"),
+        (0, False, "blank"),
+        (62, True, "ok"),
+    ]
+
+
+def test_tokens_of_many_rows_are_counted_alone(
+    db: duckdb.DuckDBPyConnection, tiny: Artefact
+) -> None:
+    sql = (
+        f"select sum((r).token_count), count((r).embedding), count(*) from "
+        f"(select {tiny.function}(repeat('fox ', (1 + i % 3)::int), i % 2 = 0) as r "
+        "from range(3000) as t(i))"
+    )
+    assert db.execute(sql).fetchall() == [(4 * 3000, 1500, 3000)]
+
+
 def test_a_bad_row_is_null_beside_good_ones(strings: Artefact) -> None:
     with connect(strings.stage) as conn:
         rows = conn.execute(

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from conftest import load_artefact
 from hypothesis import given
 from hypothesis import strategies as st
 from makers import CORPUS, TOKENS_LIMIT, Artefact, write_artefact
-from tf_embeddings_udf import Embedder, TfEmbeddingsError
+from tf_embeddings_udf import Embedder, TfEmbeddingsError, read_manifest
 from tf_embeddings_udf.planner import batches
 
 SAME = 1e-6  # per component: the same text, whatever else is in the batch
@@ -142,25 +145,26 @@ def test_a_model_that_always_fails_says_so(strings: Artefact) -> None:
 # Normalising.
 
 
-@pytest.fixture(scope="module")
-def unit(strings: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
-    """The model of kind `text`, normalised."""
-    import zipfile
-
-    from tf_embeddings_udf import read_manifest
-
-    folder = tmp_path_factory.mktemp("unit")
-    with zipfile.ZipFile(strings.path) as archive:
+def repacked(artefact: Artefact, folder: Path, **overrides: Any) -> Embedder:  # noqa: ANN401
+    """The model of kind `text` with other fields in its manifest."""
+    with zipfile.ZipFile(artefact.path) as archive:
         archive.extractall(folder)
-    manifest = read_manifest(strings.path)
+    manifest = read_manifest(artefact.path)
     parameters = {
         "kind": "text",
-        "dimensions": 3,
+        "dimensions": manifest.dimensions,
         "max_tokens": None,
         "encoder": dict(manifest.encoder),
         "packages": ["numpy", "tensorflow"],
+        **overrides,
     }
     return load_artefact(write_artefact(folder / "model", parameters, folder / "stage"))
+
+
+@pytest.fixture(scope="module")
+def unit(strings: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    """The model of kind `text`, normalised."""
+    return repacked(strings, tmp_path_factory.mktemp("unit"))
 
 
 def test_lengths_are_one_even_where_a_square_overflows(unit: Embedder) -> None:
@@ -177,6 +181,122 @@ def test_a_zero_vector_is_an_error_never_nan(unit: Embedder) -> None:
 
 def test_without_normalize_the_model_has_the_last_word(strings_embedder: Embedder) -> None:
     assert vector(strings_embedder, "number: 2.5").tolist() == [11, 1, 2.5]
+
+
+# The prefix.
+
+
+def variant(saved: tuple[Path, dict[str, Any]], stage: Path, **overrides: Any) -> Embedder:  # noqa: ANN401
+    """The small model of kind `tokens` with other fields in its manifest."""
+    return load_artefact(write_artefact(*saved, stage, **overrides))
+
+
+def test_the_prefix_stands_before_each_text(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, tiny_embedder: Embedder
+) -> None:
+    """It takes part in the vector, in the count of tokens and in the limit."""
+    texts = [*CORPUS, "the lazy dog " * 4, "fox " * 13, "\U0001f600", "\n fox "]
+    came = variant(saved_tokens_model, tmp_path, prefix="query: ").embed(texts)
+    expected = tiny_embedder.embed([f"query: {text}" for text in texts])
+    np.testing.assert_allclose(came.embeddings, expected.embeddings, rtol=0, atol=SAME)
+    assert came.token_counts.tolist() == expected.token_counts.tolist()
+    assert came.is_truncated.tolist() == expected.is_truncated.tolist()
+    plain = tiny_embedder.embed(texts)
+    assert (came.token_counts > plain.token_counts).all()
+    assert came.is_truncated.sum() > plain.is_truncated.sum()
+
+
+def test_a_text_without_tokens_is_blank_behind_a_prefix_too(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    embedder = variant(saved_tokens_model, tmp_path, prefix="query: ")
+    outcomes = embedder.embed(["", " ", "\u200b", "\x00", None, "fox"])
+    assert outcomes.statuses.tolist() == [*["blank"] * 4, "null", "ok"]
+    assert outcomes.token_counts[:5].tolist() == [0] * 5
+    assert not outcomes.is_truncated.any()
+
+
+def test_a_prefix_for_a_model_that_takes_strings(strings: Artefact, tmp_path: Path) -> None:
+    embedder = repacked(strings, tmp_path, normalize=False, prefix="number: ")
+    outcomes = embedder.embed(["2.5", "x", " ", None, "\ud800"])
+    assert outcomes.statuses.tolist() == ["ok", "error", "blank", "null", "error"]
+    assert outcomes.embeddings[0].tolist() == [11, 1, 2.5]
+
+
+# Fewer dimensions than the model's.
+
+
+def test_the_first_numbers_are_kept_and_then_normalised(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, tiny_embedder: Embedder
+) -> None:
+    """As for Matryoshka models, https://arxiv.org/abs/2205.13147: first cut, then normalised."""
+    folder, parameters = saved_tokens_model
+    cut = {**parameters, "dimensions": 3}
+    embedder = variant((folder, cut), tmp_path, model_dimensions=8)
+    came = embedder.embed([*CORPUS, None])
+    assert came.embeddings.shape == (7, 3)
+    assert came.embeddings.flags.c_contiguous
+    first = tiny_embedder.embed(CORPUS).embeddings[:, :3].astype(np.float64)
+    expected = first / np.linalg.norm(first, axis=1, keepdims=True)
+    np.testing.assert_allclose(came.embeddings[:6], expected, rtol=0, atol=SAME)
+
+
+def test_without_normalising_the_first_numbers_are_the_models(
+    strings: Artefact, tmp_path: Path
+) -> None:
+    embedder = repacked(strings, tmp_path, dimensions=2, model_dimensions=3, normalize=False)
+    assert vector(embedder, "number: 2.5").tolist() == [11, 1]
+
+
+# Counting alone.
+
+
+def without_its_model(embedder: Embedder) -> Embedder:
+    """Make it fail where the model would run."""
+
+    def run(payloads: Sequence[Any]) -> np.ndarray:
+        raise TfEmbeddingsError(f"the model was run on {len(payloads)}")
+
+    embedder._planner._encoder.run = run
+    return embedder
+
+
+COUNTED = ["the fox", None, "", "a b " * 30, "\u200b", "the fox", *CORPUS]
+
+
+@pytest.mark.parametrize("prefix", ["", "query: "])
+def test_tokens_are_counted_without_running_the_model(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, prefix: str
+) -> None:
+    expected = variant(saved_tokens_model, tmp_path, prefix=prefix).embed(COUNTED)
+    embedder = without_its_model(variant(saved_tokens_model, tmp_path, prefix=prefix))
+    counted = embedder.count(COUNTED)
+    assert not counted.valid.any()
+    assert not counted.embeddings.any()
+    for field in ("statuses", "token_counts", "is_truncated", "counted"):
+        assert getattr(counted, field).tolist() == getattr(expected, field).tolist()
+    with pytest.raises(TfEmbeddingsError, match="the model was run"):
+        embedder.embed(COUNTED)
+
+
+def test_counting_where_the_kind_cannot(strings: Artefact) -> None:
+    counted = without_its_model(load_artefact(strings)).count(["a", "", None, "\ud800"])
+    assert counted.statuses.tolist() == ["ok", "blank", "null", "error"]
+    assert not counted.counted.any()
+
+
+@given(st.lists(st.tuples(st.sampled_from(COUNTED), st.booleans()), max_size=20))
+def test_a_column_may_mix_both(
+    tiny_embedder: Embedder, rows: list[tuple[str | None, bool]]
+) -> None:
+    texts, tokens_only = [text for text, _ in rows], [only for _, only in rows]
+    mixed = tiny_embedder.outcomes(texts, tokens_only)
+    embedded = tiny_embedder.embed(texts)
+    assert mixed.valid.tolist() == (embedded.valid & ~np.array(tokens_only, bool)).tolist()
+    expected = np.where(mixed.valid[:, None], embedded.embeddings, 0)
+    np.testing.assert_allclose(mixed.embeddings, expected, rtol=0, atol=SAME)
+    for field in ("statuses", "token_counts", "is_truncated", "counted"):
+        assert getattr(mixed, field).tolist() == getattr(embedded, field).tolist()
 
 
 # Batches.

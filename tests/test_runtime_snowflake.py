@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
+import encoder_makers
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import load_artefact
 from makers import CORPUS, Artefact, golden_of, write_artefact
 from tf_embeddings_udf import Embedder, TfEmbeddingsError, embedder, snowflake
 from tf_embeddings_udf.snowflake import embed_texts, verify_artefact
@@ -155,6 +157,43 @@ def test_a_bad_row_is_an_error_beside_good_ones(strings: Artefact, on_snowflake:
             (None, "blank"),
         ]
     ]
+
+
+@pytest.mark.parametrize(
+    "tokens_only",
+    [
+        [True, False, True, False, True],
+        pd.array([True, pd.NA, True, False, True], "boolean"),
+        np.array([True, False, np.True_, None, True], object),
+        np.array([1.0, np.nan, 1.0, 0.0, 1.0]),
+    ],
+)
+def test_a_batch_may_mix_what_is_embedded_and_what_is_counted(
+    tiny: Artefact, tiny_embedder: Embedder, on_snowflake: Path, tokens_only: Sequence[object]
+) -> None:
+    texts = ["the fox", "the fox", "a b " * 30, None, " "]
+    frame = frame_of(texts, object, tokens_only)
+    came = embed_texts(frame, **imported(tiny, on_snowflake)).tolist()
+    expected = tiny_embedder.embed(["the fox"]).embeddings[0]
+    np.testing.assert_allclose(came[1].pop("embedding"), expected, rtol=0, atol=SAME)
+    assert came[1] == {"token_count": 4, "is_truncated": False, "status": "ok"}
+    keys = ("embedding", "token_count", "is_truncated", "status")
+    others = [came[row] for row in (0, 2, 3, 4)]
+    assert [tuple(row[key] for key in keys) for row in others] == [
+        (None, 4, False, "ok"),
+        (None, 62, True, "ok"),
+        (None, None, None, "null"),
+        (None, 0, False, "blank"),
+    ]
+
+
+def test_what_is_no_boolean(tiny: Artefact, on_snowflake: Path) -> None:
+    of_tiny = imported(tiny, on_snowflake)
+    with pytest.raises(TfEmbeddingsError) as error:
+        embed_texts(frame_of(["fox", "dog"], tokens_only=[True, "no"]), **of_tiny)
+    assert str(error.value) == PINNED.format(**of_tiny) + (
+        "tokens_only of row 1 of the batch is a str, not a boolean. Cast it to BOOLEAN."
+    )
 
 
 def test_two_models_in_one_process(tiny: Artefact, strings: Artefact, on_snowflake: Path) -> None:
@@ -387,6 +426,48 @@ def test_the_small_model_runs_on_snowflakes_anaconda_channel(
     np.testing.assert_allclose(vectors, expected.embeddings, rtol=0, atol=SAME)
     assert came["verified"]["tensorflow"] == "2.17.0"
     assert came["verified"]["numpy"] == "1.26.4"
+    assert came["verified"]["largest_difference"] <= SAME
+
+
+def test_sentencepiece_and_a_tf1_module_run_on_snowflakes_anaconda_channel(
+    anaconda_python: Path, tmp_path: Path
+) -> None:
+    """Universal Sentence Encoder lite's format, on TensorFlow 2.17 and SentencePiece 0.1.99."""
+    made = encoder_makers.save_use_lite_module(tmp_path / "model")
+    parameters = {
+        "kind": "sentencepiece",
+        "dimensions": made.dimensions,
+        "max_tokens": None,
+        "encoder": {
+            "tags": [],
+            "signature": "default",
+            "values": "values",
+            "indices": "indices",
+            "dense_shape": "dense_shape",
+            "output": "default",
+            "sentencepiece": encoder_makers.USE_LITE_TOKENIZER,
+            "max_tokens": None,
+        },
+        "packages": ["numpy", "sentencepiece", "tensorflow"],
+        "normalize": False,
+    }
+    plain = write_artefact(made.path, parameters, tmp_path / "plain")
+    artefact = write_artefact(
+        made.path,
+        parameters,
+        tmp_path / "stage",
+        with_runtime=True,
+        golden=golden_of(load_artefact(plain), CORPUS),
+    )
+    code = VERSIONS + "assert sys.modules['sentencepiece'].__version__ == '0.1.99'\n"
+    texts = [*CORPUS, "the lazy dog " * 40, "你好 😀 42"]
+    came = run_beside(artefact, tmp_path, code, asked=texts, python=anaconda_python)
+    vectors = [row["embedding"] for row in came["rows"]]
+    np.testing.assert_allclose(vectors, made.direct(texts), rtol=0, atol=SAME)
+    assert made.tokens is not None
+    counts = [len(made.tokens(text)) for text in texts]
+    assert [row["token_count"] for row in came["rows"]] == counts
+    assert came["verified"]["tensorflow"] == "2.17.0"
     assert came["verified"]["largest_difference"] <= SAME
 
 

@@ -85,7 +85,7 @@ class Planner:
         """Plan for this encoder; the manifest gives the dimensions and whether to normalise."""
         self._encoder = encoder
         self._manifest = manifest
-        self._is_sound = False
+        self._sound: set[Callable[..., Any]] = set()
 
     def embed(self, texts: Sequence[str | None]) -> Outcomes:
         """Embed texts.
@@ -160,26 +160,32 @@ class Planner:
 
     def _prepare(self, texts: list[str]) -> list[Prepared | None]:
         """Tokenise, behind the prefix; None for a text that cannot be."""
-        prepared = self._isolating(self._encoder.prepare, texts)
+        prepared = self._tokenise(texts)
         if not self._manifest.prefix:
             return prepared
         # A text without tokens of its own is blank, whatever stands before it.
         with_tokens = [row for row, one in enumerate(prepared) if one is not None and one.cost]
         prefixed = [self._manifest.prefix + texts[row] for row in with_tokens]
-        whole = self._isolating(self._encoder.prepare, prefixed)
-        for row, one in zip(with_tokens, whole, strict=True):
+        for row, one in zip(with_tokens, self._tokenise(prefixed), strict=True):
             prepared[row] = one
         return prepared
+
+    def _tokenise(self, texts: list[str]) -> list[Prepared | None]:
+        return self._isolating(self._encoder.prepare, texts, lambda: _PROBE)
 
     def _run(self, prepared: list[Prepared]) -> np.ndarray:
         """Run the model: a row for each text, NaN where it gave no vector."""
         vectors = np.full((len(prepared), self._manifest.dimensions), np.nan, np.float32)
         for batch in batches([one.cost for one in prepared], self._encoder.budget):
-            results = self._isolating(self._vectors, [prepared[row].payload for row in batch])
+            payloads = [prepared[row].payload for row in batch]
+            results = self._isolating(self._vectors, payloads, self._easy_payload)
             for row, vector in zip(batch, results, strict=True):
                 if vector is not None:
                     vectors[row] = vector
         return vectors
+
+    def _easy_payload(self) -> Any:  # noqa: ANN401 - the encoder's own
+        return self._encoder.prepare([_PROBE])[0].payload
 
     def _vectors(self, payloads: Sequence[Any]) -> list[np.ndarray | None]:
         """Run one batch; None for a row that is not finite, or all zeros: it has no direction."""
@@ -201,11 +207,15 @@ class Planner:
         return [vector if good else None for vector, good in zip(vectors, is_good, strict=True)]
 
     def _isolating(
-        self, call: Callable[[list[Item]], Sequence[Result | None]], items: list[Item]
+        self,
+        call: Callable[[list[Item]], Sequence[Result | None]],
+        items: list[Item],
+        easy: Callable[[], Item],
     ) -> list[Result | None]:
         """Call with all items, and by halves again with those that have no result.
 
         A row that fails costs its neighbours time, never their result; None is left for it alone.
+        `easy` makes the item of an easy text.
         """
         if not items:
             return []
@@ -214,32 +224,35 @@ class Planner:
         except TfEmbeddingsError:
             raise
         except Exception as error:
-            self._raise_if_broken(error)
+            self._raise_if_broken(error, call, easy)
             results = [None] * len(items)
         failed = [row for row, result in enumerate(results) if result is None]
         if not failed or len(items) == 1:
             return results
         middle = len(failed) // 2 if len(failed) == len(items) else len(failed)
         for some in (failed[:middle], failed[middle:]):
-            again = self._isolating(call, [items[row] for row in some])
+            again = self._isolating(call, [items[row] for row in some], easy)
             for row, result in zip(some, again, strict=True):
                 results[row] = result
         return results
 
-    def _raise_if_broken(self, error: Exception) -> None:
+    def _raise_if_broken(
+        self, error: Exception, call: Callable[[list[Item]], object], easy: Callable[[], Item]
+    ) -> None:
         """Raise where not the texts are at fault but the model: it fails on an easy text too."""
-        if self._is_sound:
+        if call in self._sound:
             return
         try:
-            prepared = self._encoder.prepare([_PROBE])
-            self._encoder.run([one.payload for one in prepared])
+            call([easy()])
+        except TfEmbeddingsError:
+            raise
         except Exception:
             what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise TfEmbeddingsError(
                 f"tf_embeddings: model '{self._manifest.model}' fails on every text ({what}). "
                 f"Stage the model again with the TensorFlow that is installed here."
             ) from error
-        self._is_sound = True
+        self._sound.add(call)
 
 
 def batches(costs: Sequence[int], budget: int) -> Iterator[list[int]]:

@@ -51,7 +51,8 @@ class TextEncoder:
             return self._model(*inputs, **named).numpy()
         tensors = self._preprocessor.whole(*inputs, **named)
         if not isinstance(tensors, Mapping):
-            raise self._preprocessor.error(f"gave a {type(tensors).__name__}, not named tensors")
+            came = type(tensors).__name__
+            raise self._preprocessor.error(f"gave an output of type {came}, not named tensors")
         if not self._model.is_signature:
             return self._model(tensors).numpy()
         if missing := sorted(self._model.inputs.keys() - tensors.keys()):
