@@ -144,6 +144,15 @@ class Project:
                 run.statuses[node.unique_id] = str(one.status)
         return run
 
+    def show(self, sql: str) -> list[dict[str, Any]]:
+        """Return the rows of a query with macros; the names of their columns are in lower case."""
+        run = self.dbt("show", "--output", "json", "--limit", "-1", "--inline", sql)
+        if not run.success:
+            raise RuntimeError(run.errors)
+        [text] = [text for text in run.printed if '"show"' in text]
+        rows = json.loads(text)["show"]
+        return [{name.lower(): value for name, value in row.items()} for row in rows]
+
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Query the project's database."""
         with duckdb.connect(str(self.database), read_only=True) as connection:

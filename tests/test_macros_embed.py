@@ -176,7 +176,7 @@ def test_the_sql_is_one_call_of_the_function_of_the_pinned_build(
 
     compiled = project.folder / "target/compiled/a_project/models/embedded_by_macro.sql"
     assert (
-        f"struct_extract({tiny.function}(cast(body as varchar)), 'embedding')"
+        f"struct_extract({tiny.function}(cast(body as varchar), false), 'embedding')"
         in compiled.read_text()
     )
 

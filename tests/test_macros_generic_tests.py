@@ -240,13 +240,16 @@ def texts_passed_to(project: Project, artefact: Artefact, sql: str) -> list[str]
     embedder = load_artefact(artefact)
     asked: list[str] = []
 
-    def status(text: str) -> dict[str, str]:
+    def status(text: str, _: bool) -> dict[str, str]:
         asked.append(text)
         return {"status": str(embedder.embed([text]).statuses[0])}
 
     with duckdb.connect(str(project.database), read_only=True) as connection:
         connection.create_function(
-            artefact.function, status, ["VARCHAR"], connection.sqltype("STRUCT(status VARCHAR)")
+            artefact.function,
+            status,
+            ["VARCHAR", "BOOLEAN"],
+            connection.sqltype("STRUCT(status VARCHAR)"),
         )
         connection.execute(sql.replace(f'"{NAME}".', "")).fetchall()
     return asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -554,25 +555,26 @@ def create_sql_function(project: SnowflakeProject, signature: str, comment: str)
         "artifact_repository = snowflake.snowpark.pypi_shared_repository handler = 'f' as $$\n"
         "def f(*texts):\n    return {}\n$$"
     )
-    return signature.replace("text varchar", "varchar")
+    return re.sub(r"\w+ (varchar|number|boolean)", r"\1", signature)
 
 
 def test_drop_unused_leaves_alone_what_the_package_did_not_make(
     project: SnowflakeProject, lengths: Artefact, tampered: Artefact
 ) -> None:
     ours = "tf_embeddings: model m, version v0123456789ab, build b0123456789ab"
-    built = f"{OTHER_BUILD}_01234567"
+    built, arguments = f"{OTHER_BUILD}_01234567", "text varchar, tokens_only boolean"
     kept = [
-        create_sql_function(project, f"tf_embeddings_a_{built}(text varchar)", "a copy of mine"),
-        create_sql_function(project, "tf_embeddings_helper(text varchar)", ours),
+        create_sql_function(project, f"tf_embeddings_a_{built}({arguments})", "a copy of mine"),
+        create_sql_function(project, f"tf_embeddings_helper({arguments})", ours),
         create_sql_function(project, f"tf_embeddings_b_{built}(text varchar, k number)", ours),
-        create_sql_function(project, f"my_embeddings_c_{built}(text varchar)", ours),
+        create_sql_function(project, f"my_embeddings_c_{built}({arguments})", ours),
         create_sql_function(project, f"tf_embeddings_verify_d_{built}(text number)", ours),
+        create_sql_function(project, f"tf_embeddings_g_{built}(text varchar)", ours),
     ]
     gone = [
-        create_sql_function(project, f"tf_embeddings_e_{built}(text varchar)", ours),
+        create_sql_function(project, f"tf_embeddings_e_{built}({arguments})", ours),
         create_sql_function(project, f"tf_embeddings_verify_e_{built}()", ours),
-        create_sql_function(project, f"tf_embeddings_verify_f_{built}(text varchar)", ours),
+        create_sql_function(project, f"tf_embeddings_verify_f_{built}({arguments})", ours),
     ]
     mine = [
         "a/v0123456789ab/a-b0123456789ab.zip",  # its function is not the package's
@@ -587,9 +589,7 @@ def test_drop_unused_leaves_alone_what_the_package_did_not_make(
     run = operation(project, "drop_unused", drop=True, days=0)
 
     assert run.success, run.errors
-    left = [name.replace(", k number", ", number") for name in kept]
-    left = [name.replace("text number", "number") for name in left]
-    assert sorted(functions(project)) == sorted(left)
+    assert sorted(functions(project)) == sorted(kept)
     assert files(project) == sorted([place(lengths), *(f"models/{path}" for path in mine)])
     drops = [line for line in run.said if line.startswith("dropped: function")]
     assert len(drops) == len(gone)

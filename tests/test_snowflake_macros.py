@@ -177,7 +177,7 @@ def project(
 def created(run: Run, *, success: bool = True) -> list[str]:
     """Return the models whose functions the hook asked for."""
     assert run.success is success, run.errors
-    pattern = re.compile(r"tf_embeddings_([a-z]+)_b[0-9a-f]{12}_[0-9a-f]{8}\(text varchar\)")
+    pattern = re.compile(r"tf_embeddings_([a-z]+)_b[0-9a-f]{12}_[0-9a-f]{8}\(text varchar, ")
     return [
         match[1]
         for statement in run.sent("create function")
@@ -207,7 +207,7 @@ def test_the_sql_is_one_call_of_the_function_of_the_pinned_build(
     compiled = project.folder / "target/compiled/a_project/models/embedded_by_macro.sql"
     assert re.search(
         rf"cast\(as_array\(get\({project.name}\.tf_embeddings\.tf_embeddings_tiny_{tiny.build}_"
-        r"[0-9a-f]{8}\(cast\(body as varchar\)\), 'embedding'\)\) as vector\(float, 8\)\)",
+        r"[0-9a-f]{8}\(cast\(body as varchar\), false\), 'embedding'\)\) as vector\(float, 8\)\)",
         compiled.read_text(encoding="utf-8"),
     )
 
@@ -358,8 +358,8 @@ def test_a_call_that_parsing_cannot_see_asks_for_a_line(
     assert not run.success
     assert created(run, success=False) == []
     assert (
-        "embed: model.a_project.new_vectors embeds with model 'tiny' through a macro that calls "
-        "embed only where is_incremental() or execute is true, so the hook cannot see that it "
+        "embed: model.a_project.new_vectors uses model 'tiny' through a macro that calls embed "
+        "only where is_incremental() or execute is true, so the hook cannot see that it "
         "needs the function. Add this line to models/new_vectors.sql: "
         "{{ config(meta={'tf_embeddings_tiny': true}) }}"
     ) in run.output
@@ -386,7 +386,7 @@ def test_a_mark_of_another_model_is_no_mark(project: SnowflakeProject) -> None:
     (project.folder / "models/marked.sql").unlink()
 
     assert not run.success
-    assert "embed: model.a_project.marked embeds with model 'tiny'" in run.output
+    assert "embed: model.a_project.marked uses model 'tiny'" in run.output
 
 
 NAMES = {
