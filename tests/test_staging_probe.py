@@ -31,7 +31,9 @@ def inspected(made: Made) -> tuple[Path, inspection.Found]:
     """Return the folder of a model's graph, and what the inspection finds."""
     (graph,) = made.path.rglob("saved_model.pb")
     flags, values = made.options[::2], made.options[1::2]
-    said = {flag.removeprefix("--"): value for flag, value in zip(flags, values, strict=True)}
+    said: dict[str, Any] = {
+        flag.removeprefix("--"): value for flag, value in zip(flags, values, strict=True)
+    }
     return graph.parent, inspection.find(graph.parent, Options(**said))
 
 
