@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import encoder_makers
 import makers
 import pytest
 import yaml
@@ -26,7 +27,7 @@ from tf_embeddings_staging.build import Artefact, build
 from tf_embeddings_staging.process import python_environment
 from tf_embeddings_staging.progress import Bar, Report
 from tf_embeddings_staging.redaction import without_secrets
-from tf_embeddings_staging.sources import Folder
+from tf_embeddings_staging.sources import Local
 from tf_embeddings_staging.upload_progress import ChunkListener, Upload
 
 ANACONDA = "snowflake.snowpark.anaconda_shared_repository"
@@ -56,7 +57,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     folder = tmp_path_factory.mktemp("source") / "model"
     cache = tmp_path_factory.mktemp("cache")
     makers.save_text_model(folder)
-    return Source(folder, cache, build(Folder(folder), "strings", cache, Report()))
+    return Source(folder, cache, build(Local(folder), "strings", cache, Report()))
 
 
 @pytest.fixture
@@ -270,7 +271,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Source:
     folder = tmp_path_factory.mktemp("large") / "model"
     cache = tmp_path_factory.mktemp("large_cache")
     makers.save_text_model(folder, ballast=tf.Variable(tf.random.uniform([24 * 2**20])))
-    return Source(folder, cache, build(Folder(folder), "strings", cache, Report()))
+    return Source(folder, cache, build(Local(folder), "strings", cache, Report()))
 
 
 @pytest.mark.parametrize("children", ["killed too", "left alone"])
@@ -518,18 +519,43 @@ def test_verify_and_dry_run_exclude_each_other(project: SnowflakeProject, source
 def test_a_model_too_large_for_a_standard_warehouse_comes_with_a_warning(
     project: SnowflakeProject, source: Source, tmp_path: Path
 ) -> None:
-    measured = source.artefact.path.with_suffix(".json")
-    before = measured.read_text()
-    assert 2e8 < json.loads(before)["memory_bytes"] < 2**31
-    measured.write_text(json.dumps({"memory_bytes": 3 * 2**30}))
-    done = stage(project, source, "--dry-run")
-    measured.write_text(before)
+    taken = source.artefact.memory_bytes
+    assert taken
+    assert taken % 2**28 == 0
+    assert 2e8 < taken < 2**31
+    assert "Warning" not in stage(project, source, "--dry-run").stderr
+
+    parameters = makers.save_text_model(tmp_path / "large")
+    large = makers.write_artefact(
+        tmp_path / "large", parameters, tmp_path, model="large", memory_bytes=3 * 2**30
+    )
     assert (
-        "Warning: embedding a batch took 3.0 GiB of memory here, and each of the several processes "
+        "Warning: a process that embeds a full batch takes 3.00 GiB of memory (measured where "
+        "large was built, with TensorFlow 2.21.0 on one thread), and each of the several processes "
         "of a node takes as much. A standard warehouse has about 16 GB a node, whatever its size: "
         "use a Snowpark-optimized one.\n"
-    ) in done.stderr
-    assert "Warning" not in stage(project, source, "--dry-run").stderr
+    ) in stage_model(project, large.path, "--dry-run").stderr
+
+
+def test_packages_that_only_the_graph_tells_are_asked_for_before_anything_is_put(
+    project: SnowflakeProject, tmp_path: Path
+) -> None:
+    """Whether a model needs TensorFlow Text is known when it has been looked through."""
+    made = encoder_makers.save_text_ops_model(tmp_path / "model")
+    arguments = (made.path, "--name", "ops")
+    cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
+    set_vars(project, artifact_repository=ANACONDA)
+    assert sentence(stage_model(project, *arguments, **cache)) == (
+        f"the model needs the Python package tensorflow-text, which {ANACONDA} does not have. Set "
+        f"var tf_embeddings_artifact_repository to {PYPI}."
+    )
+    assert "tf_embeddings" not in [name.lower() for name in schemas(project)]
+
+    set_vars(project, artifact_repository=PYPI)
+    done = stage_model(project, *arguments, **cache)
+    assert done.returncode == 0, done.stderr
+    assert "Asking dbt for the packages that the model turned out to need ...\n" in done.stderr
+    assert "packages: [numpy, tensorflow, tensorflow-text]\n" in done.stdout
 
 
 @pytest.mark.parametrize(

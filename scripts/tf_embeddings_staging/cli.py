@@ -19,6 +19,7 @@ from tf_embeddings_staging.dbt_process import DbtOptions, run_macro
 from tf_embeddings_staging.errors import StagingError, missing_package
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
+from tf_embeddings_staging.redaction import address
 from tf_embeddings_staging.sources import Built, Local, Source, resolve
 from tf_embeddings_staging.target import Target, find_target, project_folder
 
@@ -63,10 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: StagingError, code: int, *, debug: bool) -> int:
-    sentence = str(error)
-    if error.details and not debug and _DEBUG not in sentence:
-        sentence = f"{sentence.rstrip('.')}. {_DEBUG} shows more."
-    print(f"stage_model: {sentence}", file=sys.stderr)
+    print(f"stage_model: {error}", file=sys.stderr)
     if error.details and debug:
         print(f"\n{error.details}", file=sys.stderr)
     return code
@@ -406,7 +404,7 @@ def _name(given: str | None, source: Source) -> str:
     if given is None:
         if isinstance(source, Entry):
             return source.name
-        what = source.path.name if isinstance(source, Local) else source.url
+        what = source.path.name if isinstance(source, Local) else address(source.url)
         raise UsageError(f"the model in '{what}' needs a name: add --name NAME.")
     if _NAME.fullmatch(given):
         return given
