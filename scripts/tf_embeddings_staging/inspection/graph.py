@@ -91,7 +91,7 @@ class Model:
         tags: what `tf.saved_model.load` is told to find it.
         all_tags: those of every graph in the file.
         is_object: whether TensorFlow loads it as objects (TF2), or imports its graph (TF1).
-        signatures: by name; what takes no tensors and `__call__` are not among them.
+        signatures: by name, in its order.
         calls: the ways in which the loaded object can be called.
     """
 
@@ -105,8 +105,7 @@ class Model:
 
     def callables(self) -> Iterator[Signature]:
         """Yield all that can be called, by name."""
-        for name in sorted(self.signatures):
-            yield self.signatures[name]
+        yield from self.signatures.values()
         yield from self.calls
 
 
@@ -124,8 +123,8 @@ def read(folder: Path) -> Model:
     # As tf.saved_model.load decides it.
     is_object = len(graphs) == 1 and meta.HasField("object_graph_def")
     signatures = {
-        name: _signature(name, definition)
-        for name, definition in meta.signature_def.items()
+        name: _signature(name, meta.signature_def[name])
+        for name in sorted(meta.signature_def)
         if not name.startswith("__")
     }
     return Model(

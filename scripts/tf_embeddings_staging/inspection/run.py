@@ -140,7 +140,8 @@ def _dimensions(vectors: Tensor, encoder: Mapping[str, Any]) -> int:
         return shape[-1]
     named = f"'{encoder['output']}'" if encoder["output"] is not None else "of vectors"
     wanted = "[1, tokens, dimensions]" if pooling else "[1, dimensions]"
-    hint = ". Say --pooling mean, cls or max" if len(shape) == 3 and pooling is None else ""
+    is_poolable = "pooling" in encoder and pooling is None and len(shape) == 3
     raise StagingError(
-        f"the output {named} has the shape {shape} for one text; it must be {wanted}{hint}."
+        f"the output {named} has the shape {shape} for one text; it must be {wanted}."
+        f"{' Say --pooling mean, cls or max.' if is_poolable else ''}"
     )

@@ -1,0 +1,606 @@
+"""What a SavedModel is, is found by looking; where more than one thing could be meant, it asks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import encoder_makers
+import makers
+import numpy as np
+import pytest
+import tf_embeddings_udf
+from encoder_makers import Made
+from graph_makers import TEXTS, Tensor, edited, lengths, save, save_text
+from tf_embeddings_staging.build import build
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection import examine, find, inspect_task, survey
+from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.progress import Report
+from tf_embeddings_staging.sources import Local
+
+IDS = ([None, None], "int32", "input_ids")
+MASK = ([None, None], "int32", "attention_mask")
+
+
+def vectors(texts: Tensor) -> dict[str, Tensor]:
+    return {"vector": lengths(texts)}
+
+
+def refusal(folder: Path, options: Options | None = None, preprocessor: Path | None = None) -> str:
+    with pytest.raises(StagingError) as error:
+        find(folder, options or Options(), preprocessor)
+    return str(error.value)
+
+
+# --- each format that there is
+
+
+def text(signature: str, name: str | None, output: str | None, **others: object) -> dict[str, Any]:
+    return {
+        "tags": ["serve"],
+        "signature": signature,
+        "input": name,
+        "rank": 1,
+        "output": output,
+        "preprocessor": None,
+        "libraries": [],
+        **others,
+    }
+
+
+FORMATS: list[tuple[Callable[[Path], Made], dict[str, Any]]] = [
+    (encoder_makers.save_callable_text, text("__call__", None, None)),
+    (encoder_makers.save_callable_dict, text("__call__", None, "vector")),
+    (encoder_makers.save_list_output, text("__call__", None, "1")),
+    (encoder_makers.save_signature_default_text, text("default", "sentences", "output_0")),
+    (encoder_makers.save_serving_default_text, text("serving_default", "sentences", "output_0")),
+    (encoder_makers.save_rank2_text, text("serving_default", "sentences", "output_0", rank=2)),
+    (encoder_makers.save_dict_output_text, text("serving_default", "sentences", "vector")),
+    (encoder_makers.save_tf1_text_module, text("default", "default", "default", tags=[])),
+    (encoder_makers.save_keras_export, text("serving_default", "texts", "output_0", rank=2)),
+    (
+        encoder_makers.save_text_ops_model,
+        text("serving_default", "inputs", "outputs", libraries=["tensorflow_text"]),
+    ),
+    (
+        encoder_makers.save_use_lite_module,
+        {
+            "tags": [],
+            "signature": "default",
+            "values": "values",
+            "indices": "indices",
+            "dense_shape": "dense_shape",
+            "sentencepiece": "assets/universal_encoder_8k_spm.model",
+            "max_tokens": None,
+            "output": "default",
+            "libraries": [],
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("save_format", "encoder"), FORMATS, ids=lambda one: str(one)[10:45])
+def test_what_a_model_takes_and_gives_is_found(
+    tmp_path: Path, save_format: Callable[[Path], Made], encoder: dict[str, Any]
+) -> None:
+    made = save_format(tmp_path / "m")
+    found = find(made.path, Options())
+    assert found.kind == made.kind
+    assert found.encoder == encoder
+    assert found.model_dimensions == made.dimensions
+    assert found.max_tokens is None
+    assert found.libraries == made.libraries
+
+
+# --- strings
+
+
+def test_the_serving_signature_is_found(tmp_path: Path) -> None:
+    folder = save(tmp_path / "m", {"serving_default": vectors, "other": vectors}, TEXTS)
+    found = find(folder, Options())
+    assert found.encoder == text("serving_default", "texts", "vector")
+    assert found.why == (
+        "the signature 'serving_default' takes strings, texts (string [?]), and of what it gives "
+        "vector (float32 [?, 2]) is the one that can hold the vectors."
+    )
+
+
+def test_another_signature_may_be_asked_for(tmp_path: Path) -> None:
+    folder = save(tmp_path / "m", {"serving_default": vectors, "other": vectors}, TEXTS)
+    assert find(folder, Options(signature="other")).encoder["signature"] == "other"
+    assert refusal(folder, Options(signature="query")) == (
+        "--signature query: the SavedModel has no such signature (it has: other, serving_default)."
+    )
+
+
+def test_the_only_signature_is_found_whatever_its_name(tmp_path: Path) -> None:
+    folder = save(tmp_path / "m", {"embed": vectors}, ([None, 1], "string", "column"))
+    assert find(folder, Options()).encoder == text("embed", "column", "vector", rank=2)
+
+
+def test_scores_and_token_vectors_beside_the_vectors_are_no_candidates(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def outputs(texts: Tensor) -> dict[str, Tensor]:
+        two = lengths(texts)
+        return {
+            "vector": two,
+            "tokens": two[:, None],
+            "score": two[:, 0],
+            "id": tf.cast(two, "int32"),
+        }
+
+    folder = save(tmp_path / "m", {"serving_default": outputs}, TEXTS)
+    assert find(folder, Options()).encoder["output"] == "vector"
+
+
+def test_two_outputs_of_vectors_are_listed(tmp_path: Path) -> None:
+    def outputs(texts: Tensor) -> dict[str, Tensor]:
+        return {"a": lengths(texts), "b": lengths(texts, 3)}
+
+    folder = save(tmp_path / "m", {"serving_default": outputs}, TEXTS)
+    gives = "the signature 'serving_default' gives a (float32 [?, 2]), b (float32 [?, 3])"
+    assert refusal(folder) == (
+        f"{gives}; more than one may hold the vectors. Say which one with --output (a, b)."
+    )
+    assert find(folder, Options(output="b")).model_dimensions == 3
+    assert refusal(folder, Options(output="c")) == (
+        f"--output c: {gives}; the output of vectors must be one of those of floats, "
+        "[n, dimensions]."
+    )
+
+
+def test_a_model_that_gives_no_vectors_is_refused(tmp_path: Path) -> None:
+    folder = save(
+        tmp_path / "m", {"serving_default": lambda texts: {"score": lengths(texts)[:, 0]}}, TEXTS
+    )
+    assert refusal(folder) == (
+        "the signature 'serving_default' gives score (float32 [?]); it must give a tensor of "
+        "floats [n, dimensions]."
+    )
+
+
+def test_an_output_that_turns_out_to_be_no_vector_is_refused(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def of_unknown_shape(texts: Tensor) -> Tensor:
+        shape = tf.where(tf.size(texts) > 100, [1, 1, 2], [1, 2, 1])
+        return tf.reshape(tf.zeros([2]), shape[: 2 + tf.size(texts[:1])])
+
+    folder = save_text(tmp_path / "m", of_unknown_shape)
+    assert "vector (float32, of unknown shape)" in examine(folder, Options()).why
+    assert refusal(folder) == (
+        "the output 'vector' has the shape [1, 2, 1] for one text; it must be [1, dimensions]."
+    )
+
+
+def test_inputs_that_are_no_strings_are_listed(tmp_path: Path) -> None:
+    def outputs(ids: Tensor, texts: Tensor) -> dict[str, Tensor]:
+        return {"vector": lengths(texts) + ids}
+
+    folder = save(
+        tmp_path / "m", {"serving_default": outputs}, ([None, 1], "float32", "ids"), TEXTS
+    )
+    assert refusal(folder) == (
+        "the signature 'serving_default' takes ids (float32 [?, 1]), texts (string [?]); it must "
+        "take one tensor of strings, [n] or [n, 1]; or ids of SentencePiece as values, indices, "
+        "dense_shape; or token ids [n, tokens], and perhaps a mask and type ids, as whole numbers."
+    )
+
+
+def test_a_kind_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    folder = save_text(tmp_path / "m", lengths)
+    assert refusal(folder, Options(kind="sentencepiece")) == (
+        "the signature 'serving_default' takes texts (string [?]); it must take ids of "
+        "SentencePiece as values, indices, dense_shape."
+    )
+    assert refusal(folder, Options(kind="image")) == (
+        "--kind image: there is no such kind; the kinds are sentencepiece, text, tokens."
+    )
+
+
+def test_options_for_tokens_are_refused_of_a_model_of_strings(tmp_path: Path) -> None:
+    folder = save_text(tmp_path / "m", lengths)
+    assert refusal(folder, Options(max_tokens=16)) == (
+        "--max-tokens is for models that take token ids, and this one is of kind text: what "
+        "happens to its tokens is in its graph. Leave --max-tokens out."
+    )
+    assert refusal(folder, Options(pooling="last")) == (
+        "--pooling last: there is no such pooling; it may be mean, cls, max."
+    )
+
+
+def test_signatures_without_a_default_are_listed(tmp_path: Path) -> None:
+    folder = save(tmp_path / "m", {"query": vectors, "passage": vectors}, TEXTS)
+    assert refusal(folder) == (
+        "the SavedModel has several signatures, and none is called 'serving_default' or 'default': "
+        "passage: texts (string [?]); query: texts (string [?]). Say which one embeds with "
+        "--signature."
+    )
+
+
+def test_a_model_that_cannot_be_called_is_refused(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    tf.saved_model.save(tf.Module(), str(tmp_path / "m"))
+    assert refusal(tmp_path / "m") == (
+        "the SavedModel has neither signatures nor a function '__call__'. Save it with a signature "
+        "that embeds, for example with Keras 3's model.export."
+    )
+
+
+def test_the_object_itself_may_be_asked_for(tmp_path: Path) -> None:
+    encoder_makers.save_text_ops_model(tmp_path / "m")
+    found = find(tmp_path / "m", Options(signature="__call__"))
+    assert found.encoder == text("__call__", None, "outputs", libraries=["tensorflow_text"])
+
+
+# --- SentencePiece
+
+
+def test_the_sentencepiece_model_must_be_the_only_one(tmp_path: Path) -> None:
+    encoder_makers.save_use_lite_module(tmp_path / "m")
+    own = tmp_path / "m/assets/universal_encoder_8k_spm.model"
+    shutil.copyfile(own, own.with_name("another.model"))
+    must = (
+        "the model takes the ids of SentencePiece, so 'assets' must hold exactly one SentencePiece "
+        "model; "
+    )
+    assert refusal(tmp_path / "m") == (
+        f"{must}it has several (assets/another.model, assets/universal_encoder_8k_spm.model)."
+    )
+    own.with_name("another.model").unlink()
+    own.write_bytes(b"no model")
+    assert refusal(tmp_path / "m") == (
+        f"{must}none is there (it has: assets/universal_encoder_8k_spm.model)."
+    )
+
+
+def test_a_limit_of_pieces_is_kept(tmp_path: Path) -> None:
+    encoder_makers.save_use_lite_module(tmp_path / "m")
+    found = find(tmp_path / "m", Options(max_tokens=7))
+    assert (found.max_tokens, found.encoder["max_tokens"]) == (7, 7)
+
+
+# --- token ids
+
+
+def states(input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    import tensorflow as tf
+
+    of_tokens = tf.cast(tf.stack([input_ids, attention_mask, input_ids], 2), tf.float32)
+    return {"states": of_tokens, "pooled": of_tokens[:, 0]}
+
+
+def save_of_tokens(
+    folder: Path, function: Callable[..., dict[str, Tensor]] = states, tokens: int | None = None
+) -> Path:
+    """Save a model of token ids with its tokenizer."""
+    inputs = [([None, tokens], dtype, name) for _, dtype, name in (IDS, MASK)]
+    save(folder, {"serving_default": function}, *inputs)
+    makers.save_tokenizer(folder / "tokenizer.json")
+    return folder
+
+
+def write(path: Path, **fields: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(fields))
+
+
+def test_a_model_of_transformers_is_found_with_what_lies_beside_it(tmp_path: Path) -> None:
+    made = encoder_makers.save_transformers_saved_model(tmp_path / "m")
+    found = find(made.path / "saved_model/1", Options(output="last_hidden_state", pooling="mean"))
+    assert found.encoder == {
+        "tags": ["serve"],
+        "signature": "serving_default",
+        "input_ids": "input_ids",
+        "attention_mask": "attention_mask",
+        "token_type_ids": "token_type_ids",
+        "output": "last_hidden_state",
+        "tokenizer": "tokenizer.json",
+        "max_tokens": made.max_tokens,
+        "pooling": "mean",
+        "libraries": [],
+    }
+    assert (found.kind, found.model_dimensions) == ("tokens", made.dimensions)
+    assert found.extra_files == {"tokenizer.json": str(made.path / "tokenizer.json")}
+    assert found.normalize is False
+
+
+def test_vectors_of_tokens_beside_those_of_texts_are_asked_for(tmp_path: Path) -> None:
+    """BERT's pooler_output is seldom what its users mean; nobody would notice the difference."""
+    folder = save_of_tokens(tmp_path / "m")
+    assert refusal(folder, Options(max_tokens=16)) == (
+        "the signature 'serving_default' gives pooled (float32 [?, 3]), states (float32 [?, ?, "
+        "3]), and nothing says how the tokens' vectors become one. Say --output states with "
+        "--pooling mean, cls or max, or --output pooled for one vector a text."
+    )
+    found = find(folder, Options(max_tokens=16, output="pooled"))
+    assert (found.encoder["pooling"], found.model_dimensions) == (None, 3)
+    assert find(folder, Options(max_tokens=16, pooling="max")).encoder["output"] == "states"
+    assert refusal(folder, Options(max_tokens=16, output="pooled", pooling="max")) == (
+        "--pooling max: the output pooled (float32 [?, 3]) holds one vector a text, so there is "
+        "nothing to pool. Leave --pooling out."
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "pooling"),
+    [
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, "mean"),
+        ({"pooling_mode_cls_token": True}, "cls"),
+        ({"pooling_mode": "max"}, "max"),
+    ],
+)
+def test_the_pooling_of_sentence_transformers_is_found(
+    tmp_path: Path, fields: dict[str, object], pooling: str
+) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    write(folder / "1_Pooling/config.json", **fields)
+    (folder / "2_Normalize").mkdir()
+    findings = examine(folder, Options(max_tokens=16))
+    assert (findings.encoder["output"], findings.encoder["pooling"]) == ("states", pooling)
+    assert findings.normalize is True
+
+
+def test_a_pooling_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    write(folder / "1_Pooling/config.json", pooling_mode_lasttoken=True)
+    assert refusal(folder) == (
+        "'1_Pooling/config.json' asks for the pooling lasttoken; it may be mean, cls, max. Say "
+        "which one with --pooling."
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "config", "tokens", "found"),
+    [
+        (12, None, None, 12),
+        (10**30, {"max_position_embeddings": 32}, None, 32),
+        (None, {"max_position_embeddings": 32}, None, 32),
+        (64, {"max_position_embeddings": 32}, None, 32),
+        (None, {"max_position_embeddings": 34, "model_type": "roberta"}, None, 32),
+        (None, None, 24, 24),
+        (64, None, 24, 24),
+    ],
+)
+def test_the_limit_of_tokens_is_found(
+    tmp_path: Path,
+    limit: int | None,
+    config: dict[str, object] | None,
+    tokens: int | None,
+    found: int,
+) -> None:
+    folder = save_of_tokens(tmp_path / "m", tokens=tokens)
+    if limit is not None:
+        write(folder / "tokenizer_config.json", model_max_length=limit)
+    if config is not None:
+        write(folder / "config.json", **config)
+    inspected = find(folder, Options(output="pooled"))
+    assert (inspected.max_tokens, inspected.encoder["max_tokens"]) == (found, found)
+
+
+def test_a_limit_that_nothing_says_is_asked_for(tmp_path: Path) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    assert refusal(folder, Options(output="pooled")) == (
+        "nothing says after how many tokens the model truncates: neither tokenizer_config.json nor "
+        "config.json beside it, nor its signature. Say so with --max-tokens."
+    )
+
+
+def test_a_limit_beyond_the_models_is_refused(tmp_path: Path) -> None:
+    folder = save_of_tokens(tmp_path / "m", tokens=24)
+    assert refusal(folder, Options(output="pooled", max_tokens=25)) == (
+        "--max-tokens 25: this model takes from 3 to 24 tokens."
+    )
+    assert examine(folder, Options(output="pooled", max_tokens=24)).max_tokens == 24
+
+
+def test_token_ids_without_a_tokenizer_are_refused(tmp_path: Path) -> None:
+    folder = save(tmp_path / "m/model", {"serving_default": states}, IDS, MASK)
+    assert refusal(folder) == (
+        "the signature 'serving_default' takes token ids (attention_mask (int32 [?, ?]), input_ids "
+        "(int32 [?, ?])), and there is no 'tokenizer.json' in the SavedModel's folder, in its "
+        "'assets' or beside the folder. Put it there, or name the SavedModel that makes token ids "
+        "of texts with --preprocessor SOURCE."
+    )
+
+
+# --- a preprocessor, and the encoder behind it
+
+
+def test_an_encoder_is_found_behind_its_preprocessor(tmp_path: Path) -> None:
+    made = encoder_makers.save_preprocessor_pair(tmp_path / "m")
+    preprocessor = tmp_path / "m/preprocessor"
+    found = find(made.path, Options(output="pooled_output"), preprocessor)
+    before = {"tags": ["serve"], "signature": "serving_default", "input": "sentences", "rank": 1}
+    assert found.encoder == text(
+        "serving_default",
+        None,
+        "pooled_output",
+        preprocessor={**before, "output": None},
+        libraries=["tensorflow_text"],
+    )
+    assert (found.kind, found.model_dimensions) == ("text", made.dimensions)
+    assert found.report["preprocessor"]["ops"]
+
+
+def test_an_encoder_without_its_preprocessor_asks_for_it(tmp_path: Path) -> None:
+    made = encoder_makers.save_preprocessor_pair(tmp_path / "m")
+    assert refusal(made.path).endswith(
+        ", as encoders do that come with a preprocessor. Name its SavedModel with --preprocessor "
+        "SOURCE."
+    )
+
+
+def test_a_preprocessor_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    made = encoder_makers.save_preprocessor_pair(tmp_path / "m")
+    other = save_text(tmp_path / "other", lengths)
+    assert "the preprocessor does not give what the encoder takes" in refusal(
+        made.path, Options(), other
+    )
+    assert refusal(other, Options(), made.path).startswith(
+        "the preprocessor has nothing that takes one tensor of strings, [n] or [n, 1] (it has: "
+    )
+
+
+def test_a_preprocessor_that_reaches_out_is_refused(tmp_path: Path) -> None:
+    made = encoder_makers.save_preprocessor_pair(tmp_path / "m")
+    preprocessor = tmp_path / "m/preprocessor"
+    with edited(preprocessor) as model:
+        model.meta_graphs[0].graph_def.node.add(name="read", op="ReadFile")
+    assert "ReadFile (at 'read')" in refusal(made.path, Options(), preprocessor)
+
+
+# --- the file itself
+
+
+def test_a_graph_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    graph = save_text(tmp_path / "m", lengths) / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes()[:-7])
+    assert refusal(tmp_path / "m") == "'saved_model.pb' is no SavedModel, or cut short."
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").touch()
+    assert refusal(tmp_path) == (
+        "'saved_model.pb' is no SavedModel, or cut short: it holds no graph."
+    )
+
+
+def test_a_file_that_is_larger_than_tensorflow_reads_is_refused_before_it_is_read(
+    tmp_path: Path,
+) -> None:
+    with (tmp_path / "saved_model.pb").open("wb") as file:
+        file.truncate(3 * 2**30)
+    assert refusal(tmp_path) == (
+        "'saved_model.pb' has 3.0 GiB; TensorFlow reads at most 2 GiB. Save the model with its "
+        "weights as variables, not as constants of the graph."
+    )
+
+
+def test_of_several_graphs_the_one_to_serve_is_taken(tmp_path: Path) -> None:
+    made = encoder_makers.save_tf1_text_module(tmp_path / "m")
+    with edited(made.path) as model:
+        training = model.meta_graphs.add()
+        training.CopyFrom(model.meta_graphs[0])
+        training.meta_info_def.tags.append("train")
+    found = find(made.path, Options())
+    assert (found.encoder["tags"], found.report["tags"]) == ([], [[], ["train"]])
+
+    with edited(made.path) as model:
+        model.meta_graphs[0].meta_info_def.tags.append("gpu")
+    assert refusal(made.path) == (
+        "the SavedModel holds 2 graphs (tags: gpu, train), and neither one with the tag 'serve' "
+        "alone nor one without tags. Save it with one graph, tagged 'serve'."
+    )
+
+
+# --- the report
+
+
+def test_the_report_shows_what_there_is(tmp_path: Path) -> None:
+    def outputs(texts: Tensor) -> dict[str, Tensor]:
+        return {"a": lengths(texts), "b": lengths(texts, 3)}
+
+    folder = save(tmp_path / "m", {"serving_default": outputs}, TEXTS)
+    report = survey(folder, Options())
+    json.dumps(report)
+    assert report["tags"] == [["serve"]]
+    assert report["signatures"] == [
+        {
+            "name": "serving_default",
+            "inputs": [{"name": "texts", "dtype": "string", "shape": [None]}],
+            "outputs": [
+                {"name": "a", "dtype": "float32", "shape": [None, 2]},
+                {"name": "b", "dtype": "float32", "shape": [None, 3]},
+            ],
+        }
+    ]
+    assert report["output_candidates"] == {
+        "serving_default": ["a (float32 [?, 2])", "b (float32 [?, 3])"]
+    }
+    assert report["ops"]["StringLength"] == 2
+    assert report["files"]["saved_model.pb"] == (folder / "saved_model.pb").stat().st_size
+    assert report["kind"] is None
+    assert report["problem"].endswith("Say which one with --output (a, b).")
+
+    report = survey(folder, Options(output="a"))
+    assert (report["kind"], report["signature"], report["output"]) == (
+        *("text", "serving_default"),
+        "a",
+    )
+    assert report["problem"] is None
+    assert report["why"] == examine(folder, Options(output="a")).why
+
+
+def test_the_report_of_a_dangerous_graph_is_shown_too(tmp_path: Path) -> None:
+    folder = save_text(tmp_path / "m", lengths)
+    with edited(folder) as model:
+        model.meta_graphs[0].graph_def.node.add(name="read", op="ReadFile")
+    report = survey(folder, Options())
+    assert report["refused_ops"] == [{"op": "ReadFile", "where": "at 'read'", "why": ""}]
+    assert "ReadFile" in report["problem"]
+
+
+def test_the_task_answers_in_json(tmp_path: Path) -> None:
+    folder = save_text(tmp_path / "m", lengths)
+    options = {**vars(Options()), "allow_ops": []}
+    request = {"folder": str(folder), "options": options, "preprocessor": None}
+    answer = json.loads(json.dumps(inspect_task(request)))
+    assert (answer["kind"], answer["model_dimensions"]) == ("text", 2)
+    assert answer["report"] == inspect_task({**request, "survey": True})["report"]
+
+
+# --- and on to the artefact
+
+
+def test_the_version_is_of_the_model_and_not_of_its_name_or_its_fingerprint(
+    tmp_path: Path,
+) -> None:
+    folder = save_text(tmp_path / "m", lengths)
+    first = build(Local(folder), "one", tmp_path / "cache", Report())
+    (folder / "fingerprint.pb").write_bytes(b"another")
+    (folder / ".DS_Store").write_bytes(b"")
+    second = build(Local(folder), "two", tmp_path / "cache", Report())
+
+    assert (first.version, first.dimensions, first.kind) == (second.version, 2, "text")
+    assert first.build != second.build
+    unpacked = tf_embeddings_udf.unpack(
+        second.path, tmp_path / "unpacked", model="two", build=second.build
+    )
+    outcomes = tf_embeddings_udf.load(unpacked).embed(["abc", None])
+    np.testing.assert_array_equal(outcomes.embeddings[0], [3, 4])
+    assert outcomes.statuses.tolist() == ["ok", "null"]
+
+
+def test_a_model_that_gives_a_text_another_vector_each_time_is_refused(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def noisy(texts: Tensor) -> Tensor:
+        two = lengths(texts)
+        return two + tf.random.uniform(tf.shape(two))
+
+    folder = save_text(tmp_path / "m", noisy)
+    with pytest.raises(
+        StagingError,
+        match=r"^the model gives a text another vector alone than among others \(they differ by "
+        r"\S+ in a component\)\. Save it for inference, without dropout and batch statistics\.$",
+    ):
+        build(Local(folder), "noisy", tmp_path / "cache", Report())
+    assert not list((tmp_path / "cache").rglob("*.zip"))
+    assert not list((tmp_path / "cache/work").iterdir())
+
+
+def test_a_model_that_gives_zeros_is_refused(tmp_path: Path) -> None:
+    folder = save_text(tmp_path / "m", lambda texts: lengths(texts) * 0)
+    with pytest.raises(StagingError) as error:
+        build(Local(folder), "zeros", tmp_path / "cache", Report())
+    assert str(error.value) == (
+        "the model gives no vector for 'elephant' and 14 other texts: what comes out is not "
+        "finite or all zeros, or the model fails."
+    )
