@@ -1,41 +1,497 @@
-"""Fetching from a hub: a real HTTP server on loopback serves the real files, well or badly."""
+"""From SOURCE to a model's files: real servers on loopback give real models, well and badly."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
-import http.server
+import hashlib
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+import encoder_makers
+import loopback
 import makers
 import pytest
-from tf_embeddings_staging import fetch as fetching
+from loopback import Answer, Server, gives, redirects, says, speaks_tf_hub
+from tf_embeddings_staging import python_package
 from tf_embeddings_staging.build import build
-from tf_embeddings_staging.cache import cache_folder
-from tf_embeddings_staging.catalogue import Entry, HuggingFace, PythonPackage, catalogue
+from tf_embeddings_staging.cache import cache_folder, sha256_of
+from tf_embeddings_staging.catalogue import Entry, HuggingFace, PythonPackage, TfHub, catalogue
+from tf_embeddings_staging.download import Patience
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.fetch import fetch
+from tf_embeddings_staging.fetch import Fetched, materialise
+from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.progress import Report
+from tf_embeddings_staging.sources import Local, Remote, resolve
 
 ENTRY = catalogue()["minilm"]
 PACKAGE, HUB = ENTRY.sources
 NO_SUCH_PACKAGE = PythonPackage("tf-embeddings-no-such-package==0.0.1", "0" * 64, "model")
+KAGGLE = "https://www.kaggle.com/models/google/nnlm/TensorFlow2/en-dim128/1"
+KAGGLE_DOWNLOAD = "/api/v1/models/google/nnlm/TensorFlow2/en-dim128/1/download"
 
-# No proxy of the machine's between a test and its own server.
-pytestmark = pytest.mark.usefixtures("no_proxy")
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy and no account of the machine's, and a cache of TF-Hub's of the test's own."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "KAGGLE_USERNAME", "KAGGLE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub"))
 
 
 @pytest.fixture
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def server() -> Iterator[Server]:
+    with loopback.serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small SavedModel of TF-Hub's kind."""
+    return encoder_makers.save_callable_text(tmp_path_factory.mktemp("tf_hub") / "model").path
+
+
+@pytest.fixture(scope="session")
+def archive(model: Path) -> bytes:
+    """What TF-Hub gives for it: a .tar.gz with the model on top."""
+    path = model.with_name("model.tar.gz")
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(model, ".")
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def other_archive(model: Path) -> bytes:
+    """The same model, packed anew: other bytes."""
+    path = model.with_name("model.zip")
+    with zipfile.ZipFile(path, "w") as packed:
+        for file in sorted(model.rglob("*")):
+            packed.write(file, f"model/{file.relative_to(model)}")
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("hostile") / "archive"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("saved_model.pb"))
+        tar.addfile(tarfile.TarInfo("../../evil"))
+    return path.read_bytes()
+
+
+def fetch(source: str | Path | Entry | Remote, folder: Path, sha256: str | None = None) -> Fetched:
+    """Fetch a source with the cache `folder`; nothing is waited for."""
+    found = resolve(str(source), {}) if isinstance(source, str | Path) else source
+    assert isinstance(found, Entry | Local | Remote)
+    patience = Patience(waits=(0,), timeout=(5, 5), pause=lambda _: None)
+    return materialise(found, folder, Report(), Limits(), sha256, patience=patience)
+
+
+def refused(source: str | Path | Entry | Remote, folder: Path, sha256: str | None = None) -> str:
+    with pytest.raises(StagingError) as error:
+        fetch(source, folder, sha256)
+    return str(error.value)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Return a folder's files, without those that are hidden."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def pins_in(folder: Path) -> list[Path]:
+    return sorted((folder / "pins").glob("*"))
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the files in a cache, but for the digests of first use."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "pins"]
+
+
+# TF-Hub.
+
+
+def run_tensorflow_hub(handle: str) -> Path:
+    """Resolve a handle with tensorflow_hub alone."""
+    code = "import sys, tensorflow_hub; print(tensorflow_hub.resolve(sys.argv[1]))"
+    command = [sys.executable, "-W", "ignore", "-c", code, handle]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return Path(done.stdout.splitlines()[-1])
+
+
+def at_tf_hub(server: Server, *archives: Answer) -> str:
+    """Serve archives as TF-Hub does; return the handle."""
+    server.at("/storage/tiny.tar.gz", *archives)
+    return server.at("/google/tiny/1", speaks_tf_hub("/storage/tiny.tar.gz?token=secret"))
+
+
+def test_a_tf_hub_module_is_where_tensorflow_hub_looks_for_it(
+    server: Server, archive: bytes, model: Path, tmp_path: Path
+) -> None:
+    handle = at_tf_hub(server, gives(archive, most=1000), gives(archive))
+    fetched = fetch(handle, tmp_path / "cache")
+    assert fetched.uri == handle
+    assert fetched.path.parent == tmp_path / "hub"
+    assert files_of(fetched.path) == files_of(model)
+    assert [asked.path for asked in server.asked[:2]] == [
+        "/google/tiny/1?tf-hub-format=compressed",
+        "/storage/tiny.tar.gz?token=secret",
+    ]
+    server.answers.clear()
+    server.asked.clear()
+    assert run_tensorflow_hub(handle) == fetched.path
+    assert fetch(handle, tmp_path / "cache", pinned_digest(tmp_path / "cache")) == fetched
+    assert server.asked == []
+    assert leftovers(tmp_path / "cache") == []
+    assert "secret" not in pins_in(tmp_path / "cache")[0].read_text()
+
+
+def pinned_digest(folder: Path) -> str:
+    (pin,) = pins_in(folder)
+    return json.loads(pin.read_bytes())["sha256"]
+
+
+def test_what_tensorflow_hub_downloaded_is_used_as_it_is(
+    server: Server, archive: bytes, model: Path, tmp_path: Path
+) -> None:
+    handle = at_tf_hub(server, gives(archive))
+    path = run_tensorflow_hub(handle)
+    server.asked.clear()
+    assert fetch(handle, tmp_path / "cache") == Fetched(path, handle)
+    assert files_of(path) == files_of(model)
+    assert server.asked == []
+    assert refused(handle, tmp_path / "cache", "a" * 64) == (
+        f"'{handle}' is in TF-Hub's cache already, and not from an archive with the SHA-256 "
+        f"{'a' * 64}. Delete '{path}' to download it anew, or leave --sha256 out."
+    )
+
+
+def test_a_module_that_changed_under_its_handle_is_refused(
+    server: Server, archive: bytes, tmp_path: Path
+) -> None:
+    handle = at_tf_hub(server, gives(archive), gives(archive + b"changed"))
+    before = fetch(handle, tmp_path / "cache")
+    shutil.rmtree(before.path)
+    (pin,) = pins_in(tmp_path / "cache")
+    digest = pinned_digest(tmp_path / "cache")
+    assert re.fullmatch(
+        rf"'{handle}' has the SHA-256 [0-9a-f]{{64}}, and had {digest} when it was downloaded "
+        rf"first\. Ask its maker whether it was changed; if so, delete '{pin}' and run this "
+        rf"again\.",
+        refused(handle, tmp_path / "cache"),
+    )
+    assert not before.path.exists()
+    assert leftovers(tmp_path / "cache") == []
+
+
+def test_a_hostile_module_never_reaches_the_cache(
+    server: Server, hostile: bytes, tmp_path: Path
+) -> None:
+    handle = at_tf_hub(server, gives(hostile))
+    assert refused(handle, tmp_path / "cache") == (
+        f"the archive '{handle}' holds '../../evil', which leads out of it. Pack the model's "
+        f"folder anew, with plain names."
+    )
+    assert list((tmp_path / "hub").iterdir()) == []
+    assert leftovers(tmp_path / "cache") == []
+    assert not list(tmp_path.rglob("evil"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (
+            [says(404)],
+            "the server says '404 Not Found'. Look it up with a browser: is the address right, and "
+            "the version?",
+        ),
+        (
+            [says(303, b"gs://tfhub-modules/google/tiny/1/uncompressed")],
+            "the server gives no archive, but the folder "
+            "'gs://tfhub-modules/google/tiny/1/uncompressed' of Google's storage. Copy that folder "
+            "to this machine, and give it as SOURCE. Check the network and the proxy (HTTPS_PROXY, "
+            "NO_PROXY), and run this again.",
+        ),
+    ],
+    ids=["no such module", "uncompressed"],
+)
+def test_a_module_that_does_not_come_is_one_sentence(
+    server: Server, tmp_path: Path, answers: Sequence[Answer], said: str
+) -> None:
+    handle = server.at("/google/tiny/1", *answers)
+    assert refused(handle, tmp_path) == f"SOURCE '{handle}' did not come: {said}"
+
+
+def test_a_module_comes_through_a_proxy_over_plain_http_if_its_digest_is_given(
+    server: Server, archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_tf_hub(server, gives(archive))
+    handle = "http://user:secret@hub.test/google/tiny/1"
+    shown = "http://hub.test/google/tiny/1"
+    digest = sha256_of(write(tmp_path / "archive", archive))
+    with loopback.proxy(server.address) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address)
+        assert refused(handle, tmp_path / "cache") == (
+            f"SOURCE '{shown}' is plain http, where anyone on the way can change what comes. Use "
+            f"https, or say what must come with --sha256 HEX."
+        )
+        assert proxy.asked == []
+        fetched = fetch(handle, tmp_path / "cache", digest)
+    assert fetched.uri == shown
+    assert not [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and b"user:secret" in path.read_bytes()
+    ]
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def test_a_cache_of_tf_hub_that_is_elsewhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFHUB_CACHE_DIR", "gs://bucket/modules")
+    assert refused("https://tfhub.dev/google/tiny/1", tmp_path) == (
+        "TFHUB_CACHE_DIR must be a folder on this machine, for TF-Hub's modules."
+    )
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives files to another user"
+)
+def test_another_users_module_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without TFHUB_CACHE_DIR, TF-Hub's cache is a folder that every user of a machine can fill."""
+    monkeypatch.delenv("TFHUB_CACHE_DIR")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    handle = "https://tfhub.dev/google/tiny/1"
+    path = tmp_path / "tfhub_modules" / hashlib.sha1(handle.encode()).hexdigest()
+    path.mkdir(parents=True)
+    (path / "saved_model.pb").write_bytes(b"evil")
+    os.chown(path, 4321, 4321)
+    assert refused(handle, tmp_path / "cache") == (
+        f"'{path}', in TF-Hub's cache for all users, is another user's. Set TFHUB_CACHE_DIR to a "
+        f"folder of your own, and run this again."
+    )
+
+
+# Kaggle.
+
+
+@pytest.fixture
+def kaggle(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setenv("KAGGLE_API_ENDPOINT", f"{server.address}/")
+    return server
+
+
+def test_a_kaggle_model_comes_from_where_its_api_leads(
+    kaggle: Server,
+    archive: bytes,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KAGGLE_USERNAME", "user")
+    monkeypatch.setenv("KAGGLE_KEY", "key")
+    with loopback.serve(host="localhost") as storage:
+        storage.at("/bundle/archive.tar.gz", gives(archive, most=1000), gives(archive))
+        kaggle.at(KAGGLE_DOWNLOAD, redirects(f"{storage.address}/bundle/archive.tar.gz?sig=secret"))
+        fetched = fetch("kaggle:google/nnlm/TensorFlow2/en-dim128/1", tmp_path)
+    assert fetched.uri == KAGGLE
+    assert files_of(fetched.path) == files_of(model)
+    assert kaggle.asked[0].headers["Authorization"] == "Basic dXNlcjprZXk="
+    assert "Authorization" not in storage.asked[0].headers
+    kaggle.asked.clear()
+    assert fetch(KAGGLE, tmp_path) == fetched
+    assert kaggle.asked == []
+
+
+def test_a_kaggle_model_is_asked_for_without_an_account_too(
+    kaggle: Server, archive: bytes, tmp_path: Path
+) -> None:
+    kaggle.at(KAGGLE_DOWNLOAD, gives(archive))
+    fetch(KAGGLE, tmp_path)
+    assert "Authorization" not in kaggle.asked[0].headers
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_kaggle_model_with_terms_asks_for_an_account(
+    kaggle: Server, tmp_path: Path, status: int
+) -> None:
+    kaggle.at(KAGGLE_DOWNLOAD, says(status))
+    assert re.fullmatch(
+        rf"SOURCE '{KAGGLE}' did not come: the server says '{status} \w+'\. Accept the model's "
+        rf"terms on its page, and set KAGGLE_USERNAME and KAGGLE_KEY to those of your account\.",
+        refused(KAGGLE, tmp_path),
+    )
+
+
+# Archives behind an address.
+
+
+def test_an_archive_is_downloaded_once(
+    server: Server, other_archive: bytes, model: Path, tmp_path: Path
+) -> None:
+    url = server.at(
+        "/models/Tickets%20v1.zip", gives(other_archive, most=1000), gives(other_archive)
+    )
+    secret = f"{url.replace('://', '://user:secret@')}?token=secret"
+    fetched = fetch(secret, tmp_path)
+    assert fetched.uri == f"{url}?..."
+    assert re.fullmatch(r"tickets-v1-zip-[0-9a-f]{12}", fetched.path.parent.name)
+    assert fetched.path.name == "model"
+    assert files_of(fetched.path) == files_of(model)
+    server.asked.clear()
+    assert fetch(secret, tmp_path) == fetched
+    assert server.asked == []
+    assert b"secret" not in pins_in(tmp_path)[0].read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["change", "delete", "add"])
+def test_a_damaged_copy_of_an_archive_is_downloaded_again(
+    server: Server, archive: bytes, model: Path, tmp_path: Path, damage: str
+) -> None:
+    url = server.at("/tickets.tar.gz", gives(archive))
+    path = fetch(url, tmp_path).path
+    if damage == "change":
+        (path / "saved_model.pb").write_bytes(b"evil")
+    elif damage == "delete":
+        (path / "variables" / "variables.index").unlink()
+    else:
+        (path / "assets").mkdir(exist_ok=True)
+        (path / "assets" / "evil").write_bytes(b"evil")
+    assert fetch(url, tmp_path).path == path
+    assert files_of(path) == files_of(model)
+    assert len(server.asked) == 2
+
+
+def test_an_archive_of_another_digest_than_given_is_refused(
+    server: Server, archive: bytes, tmp_path: Path
+) -> None:
+    url = server.at("/tickets.tar.gz", gives(archive))
+    digest = sha256_of(write(tmp_path / "archive", archive))
+    assert refused(url, tmp_path / "cache", "a" * 64) == (
+        f"what '{url}' gave has the SHA-256 {digest}, and --sha256 says {'a' * 64}. Compare with "
+        f"what its maker publishes; do not use it if that differs."
+    )
+    assert not (tmp_path / "cache" / "pins").exists()
+    assert leftovers(tmp_path / "cache") == []
+
+
+def test_an_archive_that_changed_is_refused(
+    server: Server, archive: bytes, other_archive: bytes, tmp_path: Path
+) -> None:
+    url = server.at("/tickets.tar.gz", gives(archive), gives(other_archive))
+    digest = sha256_of(write(tmp_path / "a", archive))
+    other = sha256_of(write(tmp_path / "b", other_archive))
+    path = fetch(url, tmp_path / "cache", digest).path
+    assert refused(url, tmp_path / "cache", other).startswith(
+        f"'{url}' has the SHA-256 {other}, and had {digest} when it was downloaded first. "
+    )
+    shutil.rmtree(path)
+    assert refused(url, tmp_path / "cache").startswith(f"'{url}' has the SHA-256 {other}, and had")
+    assert leftovers(tmp_path / "cache") == []
+
+
+def test_a_pin_that_is_damaged_is_named(server: Server, archive: bytes, tmp_path: Path) -> None:
+    url = server.at("/tickets.tar.gz", gives(archive))
+    fetch(url, tmp_path)
+    (pin,) = pins_in(tmp_path)
+    pin.write_text("{")
+    assert refused(url, tmp_path) == f"'{pin}' holds no SHA-256. Delete it, and run this again."
+
+
+def test_an_archive_that_is_a_page_is_one_sentence(server: Server, tmp_path: Path) -> None:
+    url = server.at("/tickets.tar.gz", says(200, b"<!doctype html><title>Sign in"))
+    assert refused(url, tmp_path) == (
+        f"the archive '{url}' is no .tar.gz, .tar or .zip: it begins with "
+        f"b'<!doctype html><title>Sign in'. Is that a page of a web site, or a file that was cut?"
+    )
+
+
+def test_the_size_limit_is_of_the_download_and_of_what_it_unpacks_to(
+    server: Server, archive: bytes, tmp_path: Path
+) -> None:
+    url = server.at("/tickets.tar.gz", gives(archive))
+    source = Remote(url, "archive")
+    for most, said in [
+        (len(archive) - 1, "did not come: it has .* bytes, and the limit is .*--size-limit GIB."),
+        (len(archive), "unpacks to more than the limit of .* GiB. .*--size-limit GIB.*"),
+    ]:
+        with pytest.raises(StagingError, match=said):
+            materialise(source, tmp_path, Report(), Limits(download_bytes=most))
+
+
+def test_an_address_that_nobody_serves_is_one_sentence(tmp_path: Path) -> None:
+    assert re.fullmatch(
+        r"SOURCE 'http://127\.0\.0\.1:9/tickets\.tar\.gz' did not come: .*Connection refused, "
+        r"2 times\. Check the network and the proxy \(HTTPS_PROXY, NO_PROXY\), and run this "
+        r"again\.",
+        refused("http://127.0.0.1:9/tickets.tar.gz", tmp_path),
+    )
+
+
+# On this machine.
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".zip"])
+def test_an_archive_on_this_machine_is_unpacked_once(
+    archive: bytes, other_archive: bytes, model: Path, tmp_path: Path, ending: str
+) -> None:
+    content = archive if ending == ".tar.gz" else other_archive
+    path = write(tmp_path / f"tickets{ending}", content)
+    fetched = fetch(path, tmp_path / "cache")
+    assert fetched.uri == f"archive:tickets{ending}"
+    assert files_of(fetched.path) == files_of(model)
+    unpacked = fetched.path.stat()
+    assert fetch(path, tmp_path / "cache", sha256_of(path)) == fetched
+    assert fetched.path.stat() == unpacked
+    assert refused(path, tmp_path / "cache", "a" * 64).startswith(
+        f"SOURCE 'tickets{ending}' has the SHA-256 {sha256_of(path)}, and --sha256 says aaaaaa"
+    )
+
+
+def test_a_hostile_archive_on_this_machine_leaves_nothing(hostile: bytes, tmp_path: Path) -> None:
+    path = write(tmp_path / "tickets.tar.gz", hostile)
+    assert refused(path, tmp_path / "cache").startswith(
+        "the archive 'tickets.tar.gz' holds '../../evil', which leads out of it. "
+    )
+    assert leftovers(tmp_path / "cache") == []
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_a_folder_is_taken_as_it_is(model: Path, tmp_path: Path) -> None:
+    assert fetch(model, tmp_path) == Fetched(model, "folder:model")
+    assert refused(model, tmp_path, "a" * 64) == (
+        "--sha256 is of one file, and SOURCE 'model' is a folder. Leave --sha256 out."
+    )
+
+
+def test_a_keras_file_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = write(tmp_path / "tickets.keras", b"whatever it holds")
+    assert fetch(path, tmp_path, sha256_of(path)) == Fetched(path, "file:tickets.keras")
+    assert refused(path, tmp_path, "a" * 64).startswith("SOURCE 'tickets.keras' has the SHA-256 ")
+
+
+# Models of the catalogue.
+
+
+def entry_of(*sources: PythonPackage | HuggingFace | TfHub, **fields: object) -> Entry:
+    return dataclasses.replace(ENTRY, sources=sources, **fields)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture
@@ -45,88 +501,31 @@ def model_folder(minilm: makers.Artefact) -> Path:
     return folder
 
 
-class Hub(http.server.SimpleHTTPRequestHandler):
-    """The hub's addresses over a folder; `damage` is the name of a file that does not come well."""
-
-    damage: str | None = None
-    how: Any = None
-
-    def translate_path(self, path: str) -> str:
-        prefix = "/sentence-transformers/all-MiniLM-L6-v2/resolve/main"
-        return super().translate_path(path.removeprefix(prefix))
-
-    def do_GET(self) -> None:
-        if self.damage and self.path.endswith(self.damage):
-            self.how(Path(self.translate_path(self.path)).read_bytes())
-        else:
-            super().do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Silence."""
-
-    def drop(self, content: bytes) -> None:
-        """Promise all, send half, hang up."""
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: len(content) // 2])
-        self.close_connection = True
-
-    def corrupt(self, content: bytes) -> None:
-        """Send as many bytes, one of them wrong."""
-        wrong = content[:-1] + bytes([content[-1] ^ 1])
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(wrong)))
-        self.end_headers()
-        self.wfile.write(wrong)
-
-    def refuse(self, content: bytes) -> None:
-        """Say that something broke."""
-        self.send_error(503)
+@pytest.fixture
+def hub(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setenv("HF_ENDPOINT", server.address.replace("://", "://user:secret@"))
+    return server
 
 
-@contextlib.contextmanager
-def hub(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    damage: str | None = None,
-    how: Callable[[Hub, bytes], None] = Hub.drop,
-) -> Iterator[str]:
-    """Serve a model's folder, and make that the hub."""
-    handler = type("DamagedHub", (Hub,), {"damage": damage, "how": how})
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(handler, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("HF_ENDPOINT", address)
-    try:
-        yield address
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def entry_of(*sources: PythonPackage | HuggingFace) -> Entry:
-    return dataclasses.replace(ENTRY, sources=sources)
+def at_hub(hub: Server, folder: Path, **answers: Answer) -> None:
+    """Serve the files of a model, or these answers instead: `tokenizer` for tokenizer.json."""
+    assert isinstance(HUB, HuggingFace)
+    for name in HUB.files:
+        answer = answers.get(Path(name).stem) or gives((folder / name).read_bytes())
+        hub.at(f"/sentence-transformers/all-MiniLM-L6-v2/resolve/main/{name}", answer)
 
 
 def test_the_hub_gives_the_same_version_and_the_same_bytes(
-    minilm: makers.Artefact,
-    model_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    hub: Server, minilm: makers.Artefact, model_folder: Path, tmp_path: Path
 ) -> None:
-    with hub(model_folder, monkeypatch):
-        built = build(entry_of(HUB), "minilm", tmp_path, Report())
+    at_hub(hub, model_folder)
+    built = build(entry_of(HUB), "minilm", tmp_path, Report())
     assert built.version == minilm.version
     assert built.path.read_bytes() == minilm.path.read_bytes()
 
 
 def test_a_package_that_does_not_come_is_followed_by_the_hub(
+    hub: Server,
     model_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -134,53 +533,57 @@ def test_a_package_that_does_not_come_is_followed_by_the_hub(
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with hub(model_folder, monkeypatch) as address:
-        folder = fetch(entry_of(NO_SUCH_PACKAGE, HUB), tmp_path, Report())
-    assert (folder / "modules.json").is_file()
+    at_hub(hub, model_folder)
+    fetched = fetch(entry_of(NO_SUCH_PACKAGE, HUB), tmp_path)
+    assert (fetched.path / "modules.json").is_file()
+    assert fetched.uri == ENTRY.home
+    said = capsys.readouterr().err
     assert (
         "Python package tf-embeddings-no-such-package==0.0.1: pip says 'No matching distribution "
         "found for tf-embeddings-no-such-package==0.0.1'. Trying Hugging Face hub "
-        f"{address}/sentence-transformers/all-MiniLM-L6-v2.\n"
-    ) in capsys.readouterr().err
+        f"{hub.address}/sentence-transformers/all-MiniLM-L6-v2.\n"
+    ) in said
+    assert "secret" not in said
 
 
 def test_an_environment_without_pip_uses_the_one_that_python_brings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "pip", None)  # what cannot be imported
-    command = fetching._pip()
+    command = python_package._pip()
     assert command[1] != "-m"
     done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("pip ")
 
 
 @pytest.mark.parametrize(
-    ("how", "reason"),
+    ("answer", "reason"),
     [
-        (Hub.drop, r"'tokenizer\.json' did not come \(.*\)"),
-        (Hub.refuse, r"'tokenizer\.json' did not come \(503 Server Error: Service Unavailable.*\)"),
-        (Hub.corrupt, r"'tokenizer\.json' has the SHA-256 [0-9a-f]{64}, not be50c3628f2bf5bb.*"),
+        (
+            gives(b"half of what is promised", most=12, etag=None),
+            r"'tokenizer\.json' did not come \(the connection broke off, 2 times\)",
+        ),
+        (
+            says(503),
+            r"'tokenizer\.json' did not come "
+            r"\(the server says '503 Service Unavailable', 2 times\)",
+        ),
+        (
+            gives(b"other bytes"),
+            r"'tokenizer\.json' has the SHA-256 [0-9a-f]{64}, not be50c3628f2b.*",
+        ),
     ],
     ids=["hangs up", "503", "wrong bytes"],
 )
 def test_a_hub_that_gives_no_whole_model_is_one_sentence_and_leaves_nothing(
-    model_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    how: Callable[[Hub, bytes], None],
-    reason: str,
+    hub: Server, model_folder: Path, tmp_path: Path, answer: Answer, reason: str
 ) -> None:
-    with (
-        hub(model_folder, monkeypatch, damage="tokenizer.json", how=how) as address,
-        pytest.raises(StagingError) as error,
-    ):
-        fetch(entry_of(HUB), tmp_path, Report())
-    address = re.escape(address)
+    at_hub(hub, model_folder, tokenizer=answer)
     assert re.fullmatch(
-        rf"no source of 'minilm' gave the model\. Hugging Face hub {address}/sentence-transformers/"
-        rf"all-MiniLM-L6-v2: {reason}\. Check the network, pip's configuration \(pip config "
-        rf"list\) and HF_ENDPOINT, and run this again\.",
-        str(error.value),
+        rf"no source of 'minilm' gave the model\. Hugging Face hub {re.escape(hub.address)}/"
+        rf"sentence-transformers/all-MiniLM-L6-v2: {reason}\. Check the network, pip's "
+        rf"configuration \(pip config list\) and HF_ENDPOINT, and run this again\.",
+        refused(entry_of(HUB), tmp_path),
     )
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -189,18 +592,18 @@ def test_a_hub_that_nobody_serves_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(StagingError, match=r"'modules\.json' did not come \(.*Connection refused"):
-        fetch(entry_of(HUB), tmp_path, Report())
+    said = refused(entry_of(HUB), tmp_path)
+    assert re.search(r"'modules\.json' did not come \(.*Connection refused, 2 times\)", said)
 
 
 def test_a_damaged_copy_in_the_cache_is_fetched_again(
-    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Server, model_folder: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "sources" / model_folder.name
     shutil.copytree(model_folder, copy)
     (copy / "tokenizer.json").write_bytes(b"{}")
-    with hub(model_folder, monkeypatch):
-        assert fetch(entry_of(HUB), tmp_path, Report()) == copy
+    at_hub(hub, model_folder)
+    assert fetch(entry_of(HUB), tmp_path).path == copy
     assert (copy / "tokenizer.json").read_bytes() == (model_folder / "tokenizer.json").read_bytes()
     assert not list((tmp_path / "work").iterdir())
 
@@ -211,4 +614,40 @@ def test_a_whole_copy_in_the_cache_needs_no_source(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     shutil.copytree(model_folder, tmp_path / "sources" / model_folder.name)
-    assert fetch(ENTRY, tmp_path, Report()) == tmp_path / "sources" / model_folder.name
+    assert fetch(ENTRY, tmp_path).path == tmp_path / "sources" / model_folder.name
+
+
+def test_the_files_of_an_entry_without_digests_are_pinned_at_first_use(
+    hub: Server, tmp_path: Path
+) -> None:
+    repository = HuggingFace("team/tickets", ("config.json", "model.safetensors"))
+    hub.at("/team/tickets/resolve/main/config.json", gives(b"{}"))
+    weights = hub.at("/team/tickets/resolve/main/model.safetensors", gives(b"1"), gives(b"2"))
+    entry = entry_of(repository, digests={}, home=None)
+    fetched = fetch(entry, tmp_path)
+    assert fetched.uri == "catalogue:minilm"
+    assert fetch(entry, tmp_path) == fetched
+    assert len(hub.asked) == 2
+    shutil.rmtree(fetched.path)
+    assert refused(entry, tmp_path).startswith(f"'{weights}' has the SHA-256 ")
+    assert not fetched.path.exists()
+
+
+def test_an_entry_may_be_a_tf_hub_handle(server: Server, archive: bytes, tmp_path: Path) -> None:
+    handle = at_tf_hub(server, gives(archive))
+    entry = entry_of(TfHub(handle), digests={}, home="https://models.example/tiny")
+    fetched = fetch(entry, tmp_path / "cache")
+    assert fetched.uri == "https://models.example/tiny"
+    assert fetched.path.parent == tmp_path / "hub"
+    wrong = dataclasses.replace(entry, digests={"saved_model.pb": "a" * 64})
+    assert re.search(
+        rf"TF-Hub handle {handle}: 'saved_model\.pb' has the SHA-256 [0-9a-f]{{64}}, not aaaa",
+        refused(wrong, tmp_path / "cache"),
+    )
+
+
+def test_a_model_of_the_catalogue_takes_no_digest(tmp_path: Path) -> None:
+    assert refused(ENTRY, tmp_path, "a" * 64) == (
+        "--sha256 is for an archive, and 'minilm' is a model of the catalogue, which knows its own "
+        "digests. Leave --sha256 out."
+    )
