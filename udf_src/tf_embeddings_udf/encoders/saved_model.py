@@ -110,14 +110,19 @@ class Function:
         self._object = self._load(manifest, folder, part)
         name = self._text("signature")
         self._call = self._object if name == CALL else self._signature(name)
-        self._inputs = self._input_types()
+        self._inputs = self._input_specs()
 
     def input_named_by(self, parameter: str) -> tuple[str, Any]:
         """Return the name and the TensorFlow type of the input that an encoder parameter names."""
         name = self._text(parameter)
         if name not in self._inputs:
             raise self._lacks("input", name, self._inputs)
-        return name, self._inputs[name]
+        return name, self._inputs[name].dtype
+
+    def fixed_length(self, name: str) -> int | None:
+        """Return how long the rows of an input must be, None if they may have any length."""
+        shape = self._inputs[name].shape
+        return shape[1] if shape.rank == 2 else None
 
     def parameter(self, name: str) -> Any:  # noqa: ANN401 - as JSON gives it
         """Return what the manifest says of this function; None where it says nothing."""
@@ -125,7 +130,7 @@ class Function:
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        """The TensorFlow type of each input; empty where a called object does not tell."""
+        """The TensorSpec of each input; empty where a called object does not tell."""
         return self._inputs
 
     @property
@@ -225,16 +230,15 @@ class Function:
             raise self._lacks("output", output, signature.structured_outputs)
         return signature
 
-    def _input_types(self) -> Mapping[str, Any]:
+    def _input_specs(self) -> Mapping[str, Any]:
         if self.is_signature:
-            named = self._call.structured_input_signature[1]
-            return {name: spec.dtype for name, spec in named.items()}
+            return self._call.structured_input_signature[1]
         if not callable(self._object):
             has = ", ".join(sorted(self._object.signatures))
             raise self.error(f"cannot be called itself (it has the signatures: {has})")
         functions = getattr(self._object.__call__, "concrete_functions", [])
         return {
-            name: parameter.type_constraint.dtype
+            name: parameter.type_constraint
             for function in functions
             for name, parameter in function.function_type.parameters.items()
             if hasattr(parameter.type_constraint, "dtype")

@@ -43,6 +43,7 @@ class TokensEncoder:
         self._ids = self._model.input_named_by("input_ids")
         self._mask = self._optional_input("attention_mask")
         self._segments = self._optional_input("token_type_ids")
+        self._length = self._model.fixed_length(self._ids[0])
         self._pooling = self._model.parameter("pooling")
         if self._pooling not in (None, *_POOLINGS):
             raise self._model.says("pooling", f"null, {', '.join(_POOLINGS)}")
@@ -70,7 +71,7 @@ class TokensEncoder:
         ]
 
     def run(self, payloads: Sequence[Any]) -> np.ndarray:
-        """Run the model on rows that are padded to the longest, and pool what it gives."""
+        """Run the model on padded rows, and pool what it gives."""
         if self._mask is not None:
             return self._run(payloads)
         # It cannot tell padding from text, so only rows of one length go together.
@@ -80,7 +81,8 @@ class TokensEncoder:
         return np.concatenate(vectors)[np.argsort(np.concatenate(together))]
 
     def _run(self, payloads: Sequence[Any]) -> np.ndarray:
-        shape = (len(payloads), max(payload.shape[1] for payload in payloads))
+        longest = self._length or max(payload.shape[1] for payload in payloads)
+        shape = (len(payloads), longest)
         ids, ids_type = self._ids
         mask, mask_type = self._mask or ("", self._model.tf.int32)
         inputs = {
