@@ -578,6 +578,27 @@ def test_the_version_is_of_the_model_and_not_of_its_name_or_its_fingerprint(
     assert outcomes.statuses.tolist() == ["ok", "null"]
 
 
+def test_a_model_of_rows_of_one_length_gets_them(tmp_path: Path) -> None:
+    def first_ids(input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        import tensorflow as tf
+
+        return {"vector": tf.cast(tf.concat([input_ids, attention_mask], 1), tf.float32)}
+
+    folder = save_of_tokens(tmp_path / "m", first_ids, tokens=6)
+    built = build(Local(folder), "six", tmp_path / "cache", Report())
+    unpacked = tf_embeddings_udf.unpack(
+        built.path, tmp_path / "unpacked", model="six", build=built.build
+    )
+    outcomes = tf_embeddings_udf.load(unpacked).embed(["fox", "fox fox fox fox fox"])
+    fox = outcomes.embeddings[0][1]
+    cls, sep = 2, 3
+    assert outcomes.embeddings.tolist() == [
+        [cls, fox, sep, 0, 0, 0, 1, 1, 1, 0, 0, 0],
+        [cls, fox, fox, fox, fox, sep, 1, 1, 1, 1, 1, 1],
+    ]
+    assert outcomes.is_truncated.tolist() == [False, True]
+
+
 def test_a_model_that_gives_a_text_another_vector_each_time_is_refused(tmp_path: Path) -> None:
     import tensorflow as tf
 
