@@ -72,7 +72,7 @@ class TokensEncoder:
 
     def run(self, payloads: Sequence[Any]) -> np.ndarray:
         """Run the model on padded rows, and pool what it gives."""
-        if True:
+        if self._mask is not None:
             return self._run(payloads)
         # It cannot tell padding from text, so only rows of one length go together.
         lengths = np.array([payload.shape[1] for payload in payloads])
