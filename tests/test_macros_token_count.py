@@ -47,6 +47,10 @@ FILES = {
     "models/long_texts.sql": (
         f"select id from {{{{ ref('measured') }}}} where tokens > {TOKENS_LIMIT}"
     ),
+    "models/pieces.sql": (
+        "select {{ tf_embeddings.token_count('body', model='pieces') }} as pieces"
+        " from {{ ref('texts') }}"
+    ),
     "models/counted.sql": """
         {{ config(materialized='incremental') }}
         select id, {{ tf_embeddings.token_count('body') }} as tokens from {{ ref('texts') }}
@@ -143,7 +147,7 @@ def project(
     project.configure(vars={"tf_embeddings_models": pins, "tf_embeddings_default_model": "tiny"})
     run = project.dbt("run")
     assert run.success, run.errors
-    assert asked_for(run) == {"tiny", "asked"}
+    assert asked_for(run) == {"tiny", "asked", "pieces"}
     return project
 
 
