@@ -124,6 +124,23 @@ def goes_on_with(content: bytes, *, etag: str, start: int | None = None) -> Answ
     return answer
 
 
+def gives_at_most(content: bytes, most: int) -> Answer:
+    """Give ranges of this many bytes at most, as a server may; RFC 9110, 15.3.7."""
+
+    def answer(handler: _Handler) -> None:
+        asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
+        if not asked:
+            gives(content, most=most)(handler)
+            return
+        start = int(asked[1])
+        piece = content[start : start + most]
+        said = f"bytes {start}-{start + len(piece) - 1}/{len(content)}"
+        handler.begin(206, {"Content-Length": len(piece), "ETag": ETAG, "Content-Range": said})
+        _send(handler, piece, None)
+
+    return answer
+
+
 def gives_pieces(*pieces: bytes, ends: bool = True) -> Answer:
     """Give a file whose length nobody knows before, in chunks; RFC 9112, 7.1."""
 

@@ -12,7 +12,16 @@ from pathlib import Path
 
 import loopback
 import pytest
-from loopback import Server, gives, gives_pieces, goes_on_with, ignores_ranges, redirects, says
+from loopback import (
+    Server,
+    gives,
+    gives_at_most,
+    gives_pieces,
+    goes_on_with,
+    ignores_ranges,
+    redirects,
+    says,
+)
 from rich.console import Console
 from tf_embeddings_staging.download import DownloadError, Patience, Wanted, download
 from tf_embeddings_staging.progress import Report
@@ -108,6 +117,14 @@ def test_what_broke_off_is_resumed(
     assert server.asked[1].headers["If-Range"] == loopback.ETAG
     assert paused == [1]
     assert f"Fetching the file: {BROKEN}. Trying again in 1 s." in capsys.readouterr().err
+
+
+def test_a_server_that_gives_small_ranges_is_asked_for_the_next(
+    server: Server, tmp_path: Path
+) -> None:
+    url = server.at("/file", gives_at_most(FILE, CHUNK))
+    assert fetch(url, tmp_path, waits=(0,)) == FILE
+    assert server.ranges() == [None, *(f"bytes={count * CHUNK}-" for count in (1, 2, 3))]
 
 
 def test_a_file_of_unknown_length_that_breaks_off_is_begun_anew(

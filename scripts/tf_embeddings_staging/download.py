@@ -103,6 +103,8 @@ def download(
         report.bar(wanted.label) as bar,
         requests.Session() as session,
     ):
+        # Redirects are followed here, by `_get`; requests would read their bodies, however large.
+        session.get_redirect_target = lambda resp: None
         part = _Part(private, bar)
         _try_often(session, wanted, part, report, patience)
         os.replace(part.file, target)
@@ -313,7 +315,7 @@ def _begin(response: Response, part: _Part, most: int) -> int | None:
         if not said or int(said[1]) != part.size or etag not in (None, part.validator):
             part.start(None)
             raise _BrokenError("the server cannot go on with the file that it began")
-        end = int(said[2]) + 1
+        end = int(said[2]) + 1 if said[3] == "*" else int(said[3])
     if end is not None:
         if end > most:
             raise _too_large(f"{end:,}", most)
@@ -342,7 +344,7 @@ def _errors_in_short() -> Iterator[None]:
         requests.exceptions.InvalidHeader,
     ) as error:
         raise DownloadError(_in_short(error)) from None
-    except ValueError:  # requests looks at a redirect too
+    except ValueError:
         raise DownloadError("the address cannot be read, or one that it redirects to") from None
     except urllib3.exceptions.ProtocolError:  # of the body: requests wraps the others
         raise _BrokenError("the connection broke off") from None
