@@ -206,6 +206,27 @@ def test_a_model_without_a_mask_never_sees_padding(tmp_path: Path) -> None:
     np.testing.assert_allclose(embedder.embed(TEXTS).embeddings, expected, rtol=0, atol=SAME)
 
 
+def test_rows_of_one_length_cost_that_length(tmp_path: Path) -> None:
+    """Else a batch of short texts would be as large as one of many long ones."""
+    made = encoder_makers.save_preprocessor_pair(tmp_path / "pair")
+    save_tokenizer(made.path / "tokenizer.json")
+    encoder = {
+        "signature": "serving_default",
+        "input_ids": "input_word_ids",
+        "attention_mask": "input_mask",
+        "token_type_ids": "input_type_ids",
+        "output": "pooled_output",
+        "tokenizer": "tokenizer.json",
+        "max_tokens": encoder_makers.SEQUENCE,
+    }
+    of_tokens = Made(made.path, "tokens", made.direct)
+    embedder = load_artefact(staged(of_tokens, encoder, tmp_path / "stage"))
+    prepared = embedder._planner._encoder.prepare(["fox", "the lazy dog " * 9])
+    assert [one.cost for one in prepared] == [encoder_makers.SEQUENCE] * 2
+    vectors = embedder.embed(CORPUS[:3]).embeddings
+    np.testing.assert_allclose(vectors, made.direct(CORPUS[:3]), rtol=0, atol=SAME)
+
+
 # sentencepiece
 
 

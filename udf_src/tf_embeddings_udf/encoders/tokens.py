@@ -135,7 +135,7 @@ class TokensEncoder:
             encoding.truncate(self._max_tokens - self._special, direction=self._direction)
         whole = self._tokenizer.post_process(encoding)
         payload = np.array([whole.ids, whole.type_ids], np.int32)
-        return Prepared(payload, payload.shape[1], count, is_truncated)
+        return Prepared(payload, self._length or payload.shape[1], count, is_truncated)
 
 
 def load(manifest: Manifest, folder: Path, threads: int) -> TokensEncoder:
