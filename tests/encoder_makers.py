@@ -372,7 +372,9 @@ def save_text_ops_model(folder: Path) -> Made:
     class Model(tf.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.tokenizer = tensorflow_text.SentencepieceTokenizer(train_sentencepiece(220))
+            self.tokenizer = tensorflow_text.SentencepieceTokenizer(
+                train_sentencepiece(220), add_bos=True, add_eos=True
+            )
             self.table = tf.Variable(_table(220, seed=51))
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])

@@ -13,14 +13,11 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import urlsplit
+from typing import Any
 
 import bert_folder
 import encoder_makers
@@ -30,6 +27,7 @@ import yaml
 from conftest import load_artefact
 from dbt_projects import Project, Run, make_project
 from encoder_makers import Direct, Made, bert_tokens, truncated
+from loopback import Server, gives, serve, speaks_tf_hub
 from makers import CORPUS, Artefact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from test_staging_cli import stage_model
@@ -81,7 +79,7 @@ class Case:
     Attributes:
         save: makes the model.
         source: how it comes to the CLI: a folder or file as it is, an archive of it, the URL of
-            one, or a handle that TF-Hub's protocol answers.
+            one, or a handle that TF-Hub's protocol, or Kaggle's, answers.
         options: flags beside those that the model needs.
         change: what the flags change of what a direct call gives.
     """
@@ -173,7 +171,7 @@ CASES: dict[str, Case] = {
     "serving_default": Case(encoder_makers.save_serving_default_text),
     "rank2": Case(encoder_makers.save_rank2_text, ".tar.gz"),
     "dict_output": Case(encoder_makers.save_dict_output_text, "URL"),
-    "callable_dict": Case(encoder_makers.save_callable_dict),
+    "callable_dict": Case(encoder_makers.save_callable_dict, "Kaggle"),
     "list_output": Case(encoder_makers.save_list_output),
     "two_vectors": Case(encoder_makers.save_two_vectors_text),
     "tf1_text_module": Case(encoder_makers.save_tf1_text_module, "handle"),
@@ -275,42 +273,13 @@ class Staged:
         )
 
 
-class Hub(ThreadingHTTPServer):
-    """A server that gives files by path; a SavedModel's handle with TF-Hub's query too."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.files: dict[str, bytes] = {}
-
-    def add(self, path: str, content: bytes) -> str:
-        """Serve a file, and return its URL."""
-        self.files[path] = content
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        content = cast("Hub", self.server).files.get(urlsplit(self.path).path)
-        self.send_response(404 if content is None else 200)
-        self.send_header("Content-Length", str(len(content or b"")))
-        self.end_headers()
-        self.wfile.write(content or b"")
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
-def hub() -> Iterator[Hub]:
-    with Hub() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+def server() -> Iterator[Server]:
+    with serve() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
-def source_of(path: Path, how: str, folder: Path, hub: Hub) -> str:
+def source_of(path: Path, how: str, folder: Path, server: Server) -> str:
     """Bring a model into the form in which the CLI gets it."""
     if how == "as it is":
         return str(path)
@@ -319,9 +288,13 @@ def source_of(path: Path, how: str, folder: Path, hub: Hub) -> str:
     archive = shutil.make_archive(str(folder / "archive"), "gztar", path)
     if how == ".tar.gz":
         return archive
-    content = Path(archive).read_bytes()
-    name = folder.name
-    return hub.add(f"/files/{name}.tar.gz" if how == "URL" else f"/google/{name}/1", content)
+    content = gives(Path(archive).read_bytes())
+    if how == "Kaggle":
+        model = f"google/{folder.name}/TensorFlow2/small/1"
+        server.at(f"/api/v1/models/{model}/download", content)
+        return f"kaggle:{model}"
+    url = server.at(f"/files/{folder.name}.tar.gz", content)
+    return url if how == "URL" else server.at(f"/google/{folder.name}/1", speaks_tf_hub(url))
 
 
 @dataclass(frozen=True)
@@ -357,19 +330,20 @@ class Embedded:
 
 
 @pytest.fixture(scope="module")
-def staged(tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Staged:
+def staged(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Staged:
     folder = tmp_path_factory.mktemp("models")
     project = make_project(tmp_path_factory.mktemp("duckdb") / "project")
     environment = {
         "TF_EMBEDDINGS_CACHE": str(tmp_path_factory.mktemp("cache")),
         "TFHUB_CACHE_DIR": str(tmp_path_factory.mktemp("tfhub")),
+        "KAGGLE_API_ENDPOINT": server.address,
     }
     models: dict[str, Made] = {}
     calls: dict[str, subprocess.CompletedProcess[str]] = {}
     for name, case in CASES.items():
         made = case.save(folder / name / "model")
         models[name] = case.change(made)
-        source = source_of(made.path, case.source, folder / name, hub)
+        source = source_of(made.path, case.source, folder / name, server)
         options = [*made.options, *case.options]
         calls[name] = stage_model(
             project, source, "--name", name, "--write", *options, **environment
