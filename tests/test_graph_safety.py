@@ -499,6 +499,10 @@ def test_a_model_with_ops_of_tensorflow_text_says_so(tmp_path: Path) -> None:
     findings = examine(tmp_path / "m", Options())
     assert findings.libraries == ("tensorflow_text",)
     assert findings.encoder["libraries"] == ["tensorflow_text"]
+    assert findings.why.endswith(
+        " Its graph has ops of TensorFlow Text, which Snowflake has from PyPI alone: set the var "
+        "tf_embeddings_artifact_repository to snowflake.snowpark.pypi_shared_repository there."
+    )
     assert not findings.report["unknown_ops"]
 
 

@@ -7,7 +7,7 @@ are called in the worker process alone; `is_saved_model` and `files_of` import n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,11 @@ from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.files import files_of, is_saved_model
 from tf_embeddings_staging.inspection.findings import Findings, Found
 from tf_embeddings_staging.options import Options
+
+_NEEDS_TEXT = (
+    "Its graph has ops of TensorFlow Text, which Snowflake has from PyPI alone: set the var "
+    "tf_embeddings_artifact_repository to snowflake.snowpark.pypi_shared_repository there."
+)
 
 __all__ = [
     "Findings",
@@ -105,6 +110,8 @@ def _look(
         report["problem"] = str(error)
         return report, None
     libraries = {*ops.libraries, *(ops_before.libraries if ops_before else ())}
+    if libraries:
+        choice = replace(choice, why=f"{choice.why} {_NEEDS_TEXT}")
     report |= chosen(choice)
     return report, Findings(
         kind=choice.kind,
