@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,8 @@ TOLERANCE = 1e-5
 Table = dict[int, np.ndarray | None]
 
 
-@pytest.fixture(scope="module")
-def vectors() -> dict[str, Table]:
-    """Queries and a corpus with ties, NULL vectors, a zero vector and one that is not a number."""
+def made_vectors(queries: int, corpus: int) -> dict[str, Table]:
+    """Return queries from id 1 and a corpus from 100, with ties, NULL vectors and zeros."""
     random = np.random.default_rng(20)
 
     def table(first: int, rows: int) -> Table:
@@ -26,15 +24,22 @@ def vectors() -> dict[str, Table]:
             first + row: random.normal(size=DIMENSIONS).astype(np.float32) for row in range(rows)
         }
 
-    queries, corpus = table(1, 20), table(100, 200)
-    queries[7] = None
-    queries[8] = np.zeros(DIMENSIONS, np.float32)
-    for row in (101, 150, 299):
-        corpus[row] = queries[1]
-    corpus[102] = None
-    corpus[103] = np.zeros(DIMENSIONS, np.float32)
-    corpus[104] = np.full(DIMENSIONS, np.nan, np.float32)
-    return {"queries": queries, "corpus": corpus}
+    vectors = {"queries": table(1, queries), "corpus": table(100, corpus)}
+    vectors["queries"][7] = None
+    vectors["queries"][8] = np.zeros(DIMENSIONS, np.float32)
+    for row in (101, 120, 100 + corpus - 1):
+        vectors["corpus"][row] = vectors["queries"][1]
+    vectors["corpus"][102] = None
+    vectors["corpus"][103] = np.zeros(DIMENSIONS, np.float32)
+    return vectors
+
+
+@pytest.fixture(scope="module")
+def vectors() -> dict[str, Table]:
+    """The vectors, and one that is not a number."""
+    vectors = made_vectors(queries=20, corpus=200)
+    vectors["corpus"][104] = np.full(DIMENSIONS, np.nan, np.float32)
+    return vectors
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +50,6 @@ def project(vectors: dict[str, Table], tmp_path_factory: pytest.TempPathFactory)
         project.execute(f"create table {name} (id integer, embedding float[{DIMENSIONS}])")
         project.insert(name, [(id_, vector) for id_, vector in rows.items()])
     return project
-
-
-def show(project: Project, sql: str) -> list[dict[str, Any]]:
-    """Return the rows of a query with macros."""
-    run = project.dbt("show", "--output", "json", "--limit", "-1", "--inline", sql)
-    assert run.success, run.errors
-    [text] = [text for text in run.printed if '"show"' in text]
-    return json.loads(text)["show"]
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -85,7 +82,7 @@ def as_tuples(rows: list[dict[str, Any]]) -> list[tuple[object, object, object]]
 
 def search(project: Project, arguments: str) -> list[dict[str, Any]]:
     sql = f"select * from ({{{{ tf_embeddings.nearest_neighbors({arguments}) }}}}) as found"
-    return show(project, f"{sql} order by query_id, neighbor_rank")
+    return project.show(f"{sql} order by query_id, neighbor_rank")
 
 
 @pytest.mark.parametrize("k", [1, 5, 1000])
@@ -108,7 +105,7 @@ def test_ten_neighbors_are_found_if_no_number_is_given(project: Project) -> None
 def test_equal_vectors_are_ordered_by_id(project: Project) -> None:
     rows = search(project, "'queries', 'corpus', 'id', 'id', k=3")
 
-    assert as_tuples(rows)[:3] == [(1, 1, 101), (1, 2, 150), (1, 3, 299)]
+    assert as_tuples(rows)[:3] == [(1, 1, 101), (1, 2, 120), (1, 3, 299)]
 
 
 def test_a_row_without_direction_neither_has_neighbors_nor_is_one(project: Project) -> None:
@@ -125,8 +122,7 @@ def test_the_same_search_twice_gives_the_same_rows(project: Project) -> None:
 
 
 def test_columns_may_have_any_name_and_relations_any_shape(project: Project) -> None:
-    rows = show(
-        project,
+    rows = project.show(
         """
         with corpus_as_cte as (select 'n' || id as key, embedding as vector from corpus)
 
@@ -176,8 +172,7 @@ def test_an_empty_corpus_has_no_neighbors(project: Project) -> None:
 
 
 def test_arithmetic_is_that_of_numpy(project: Project, vectors: dict[str, Table]) -> None:
-    [row] = show(
-        project,
+    [row] = project.show(
         """
         select
           {{ tf_embeddings.cosine_similarity('a.embedding', 'b.embedding') }} as cosine,

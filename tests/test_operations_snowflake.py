@@ -295,6 +295,18 @@ def test_a_role_that_is_granted_can_run_status_and_verify(
     assert changes(status) == changes(verify) == []
 
 
+def test_what_the_staging_cli_asks_looks_once_and_grants_once(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    set_vars(project, lengths, grants=["public"])
+    run = operation(project, "_verify_staged", model="lengths", pin=lengths.pin())
+
+    assert run.success, run.errors
+    assert len(run.sent("show user functions")) == 1
+    grants = run.sent("grant usage") + run.sent("grant read")
+    assert len(grants) == len(set(grants)) == 4
+
+
 def test_what_the_staging_cli_asks_creates_no_function_that_differs(
     project: SnowflakeProject, tampered: Artefact
 ) -> None:

@@ -9,11 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dbt_projects import Project
 from makers import Artefact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from test_macros_generic_tests import call_of, properties
-from test_macros_vectors import DIMENSIONS, TOLERANCE, Table, as_tuples, cosine, neighbors, show
+from test_macros_vectors import (
+    DIMENSIONS,
+    TOLERANCE,
+    Table,
+    as_tuples,
+    cosine,
+    made_vectors,
+    neighbors,
+    search,
+)
 
 # One vector of each kind, as Snowflake writes an ARRAY.
 VECTORS = {
@@ -34,22 +42,7 @@ TABLE = " union all ".join(
 
 @pytest.fixture(scope="module")
 def vectors() -> dict[str, Table]:
-    """Queries and a corpus with ties, NULL vectors and zeros."""
-    random = np.random.default_rng(20)
-
-    def table(first: int, rows: int) -> Table:
-        return {
-            first + row: random.normal(size=DIMENSIONS).astype(np.float32) for row in range(rows)
-        }
-
-    queries, corpus = table(1, 8), table(100, 40)
-    queries[7] = None
-    queries[8] = np.zeros(DIMENSIONS, np.float32)
-    for row in (101, 120, 139):
-        corpus[row] = queries[1]
-    corpus[102] = None
-    corpus[103] = np.zeros(DIMENSIONS, np.float32)
-    return {"queries": queries, "corpus": corpus}
+    return made_vectors(queries=8, corpus=40)
 
 
 @pytest.fixture(scope="module")
@@ -81,16 +74,6 @@ def literal(vector: np.ndarray | None) -> str:
     return "null" if vector is None else str([float(component) for component in vector])
 
 
-def lower(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows with the names of their columns as they were written."""
-    return [{name.lower(): value for name, value in row.items()} for row in rows]
-
-
-def search(project: Project, arguments: str) -> list[dict[str, Any]]:
-    sql = f"select * from ({{{{ tf_embeddings.nearest_neighbors({arguments}) }}}}) as found"
-    return lower(show(project, f"{sql} order by query_id, neighbor_rank"))
-
-
 @pytest.mark.parametrize("k", [1, 5, 1000])
 def test_neighbors_are_those_of_numpy(
     project: SnowflakeProject, vectors: dict[str, Table], k: int
@@ -120,26 +103,23 @@ def test_a_row_without_direction_neither_has_neighbors_nor_is_one(
 
 
 def test_columns_may_have_any_name_and_relations_any_shape(project: SnowflakeProject) -> None:
-    rows = lower(
-        show(
-            project,
-            """
-            with corpus_as_cte as (select 'n' || id as key, embedding as vector from dev.corpus)
+    rows = project.show(
+        """
+        with corpus_as_cte as (select 'n' || id as key, embedding as vector from dev.corpus)
 
-            select * from (
-              {{ tf_embeddings.nearest_neighbors(
-                queries='select id as question, embedding as q from dev.queries where id < 3',
-                corpus='corpus_as_cte',
-                query_id='question',
-                corpus_id='key',
-                k=1,
-                query_embedding='q',
-                corpus_embedding='vector',
-              ) }}
-            ) as found
-            order by query_id
-            """,
-        )
+        select * from (
+          {{ tf_embeddings.nearest_neighbors(
+            queries='select id as question, embedding as q from dev.queries where id < 3',
+            corpus='corpus_as_cte',
+            query_id='question',
+            corpus_id='key',
+            k=1,
+            query_embedding='q',
+            corpus_embedding='vector',
+          ) }}
+        ) as found
+        order by query_id
+        """
     )
 
     assert as_tuples(rows)[0] == (1, 1, "n101")
@@ -172,19 +152,16 @@ def test_an_empty_corpus_has_no_neighbors(project: SnowflakeProject) -> None:
 
 
 def test_arithmetic_is_that_of_numpy(project: SnowflakeProject, vectors: dict[str, Table]) -> None:
-    [row] = lower(
-        show(
-            project,
-            """
-            select
-              {{ tf_embeddings.cosine_similarity('a.embedding', 'b.embedding') }} as cosine,
-              {{ tf_embeddings.inner_product('a.embedding', 'b.embedding') }} as product,
-              {{ tf_embeddings.l2_distance('a.embedding', 'b.embedding') }} as distance,
-              {{ tf_embeddings.cosine_similarity('a.embedding', 'c.embedding') }} is null as is_null
-            from dev.queries as a, dev.corpus as b, dev.corpus as c
-            where a.id = 2 and b.id = 110 and c.id = 102
-            """,
-        )
+    [row] = project.show(
+        """
+        select
+          {{ tf_embeddings.cosine_similarity('a.embedding', 'b.embedding') }} as cosine,
+          {{ tf_embeddings.inner_product('a.embedding', 'b.embedding') }} as product,
+          {{ tf_embeddings.l2_distance('a.embedding', 'b.embedding') }} as distance,
+          {{ tf_embeddings.cosine_similarity('a.embedding', 'c.embedding') }} is null as is_null
+        from dev.queries as a, dev.corpus as b, dev.corpus as c
+        where a.id = 2 and b.id = 110 and c.id = 102
+        """
     )
     a, b = vectors["queries"][2], vectors["corpus"][110]
 
