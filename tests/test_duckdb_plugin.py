@@ -752,8 +752,11 @@ def test_an_operation_runs_once_for_each_row_and_not_for_null(staged: Artefact) 
 # Through dbt.
 
 
-def test_dbt_embeds_with_the_plugin(staged: Artefact, tmp_path: Path) -> None:
+def test_dbt_embeds_with_the_plugin(
+    staged: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The profile of the README: module_paths and a stage relative to the current folder."""
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     project = tmp_path / "project"
     (project / "models").mkdir(parents=True)
     (project / "dbt_project.yml").write_text("{name: p, version: 1.0.0, profile: p}\n")

@@ -65,7 +65,7 @@ def test_the_same_numbers_come_out_of_sql(minilm: Artefact, oracle: dict[str, An
         conn.execute("create table texts as select unnest($1) as text", [oracle["texts"]])
         rows = conn.execute(
             f"select r.embedding, r.token_count, r.is_truncated, r.status from "
-            f"(select text, {minilm.function}(text) as r from texts)"
+            f"(select text, {minilm.function}(text, false) as r from texts)"
         ).fetchall()
     np.testing.assert_allclose(
         np.array([row[0] for row in rows]), oracle["vectors"], rtol=0, atol=ORACLE_TOLERANCE
@@ -94,7 +94,7 @@ def test_what_becomes_of_a_text_in_sql(
     minilm: Artefact, text: str | None, status: str, token_count: int | None
 ) -> None:
     with connect(minilm.stage) as conn:
-        row = conn.execute(f"select {minilm.function}($1)", [text]).fetchall()[0][0]
+        row = conn.execute(f"select {minilm.function}($1, false)", [text]).fetchall()[0][0]
     assert row["status"] == status
     assert (row["embedding"] is not None) == (status == "ok")
     if status == "ok":
