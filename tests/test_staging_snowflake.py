@@ -23,7 +23,8 @@ from dbt_projects import make_project
 from rich.console import Console
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
 from test_staging_cli import SCRIPT, stage_model
-from tf_embeddings_staging.build import Artefact, build
+from tf_embeddings_staging.artefact import Artefact
+from tf_embeddings_staging.build import build
 from tf_embeddings_staging.process import python_environment
 from tf_embeddings_staging.progress import Bar, Report
 from tf_embeddings_staging.redaction import without_secrets

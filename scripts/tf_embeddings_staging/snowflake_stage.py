@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tf_embeddings_staging.build import Artefact
+from tf_embeddings_staging.artefact import Artefact
 from tf_embeddings_staging.dbt_process import DbtOptions, run_macro
 from tf_embeddings_staging.stage import Outcome
 
