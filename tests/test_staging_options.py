@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from tf_embeddings_staging.model import Model
@@ -46,8 +47,8 @@ def test_what_is_said_later_overrides_and_nothing_else_does() -> None:
 
 def test_options_are_called_what_the_command_line_calls_them() -> None:
     assert Options().flags() == []
-    every = Options(**{field.name: ("x",) for field in fields(Options)})
-    assert every.flags() == [
+    every: dict[str, Any] = {field.name: ("x",) for field in fields(Options)}
+    assert Options(**every).flags() == [
         "--kind",
         "--signature",
         "--output",
@@ -91,7 +92,7 @@ def test_the_version_is_the_digest_that_it_was_before_there_were_options() -> No
     ],
     ids=str,
 )
-def test_whatever_changes_the_vectors_changes_the_version(other: dict[str, object]) -> None:
+def test_whatever_changes_the_vectors_changes_the_version(other: dict[str, Any]) -> None:
     assert replace(MODEL, **other).version() != MODEL.version()
 
 
