@@ -56,11 +56,11 @@ def keras_model(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
 @pytest.fixture(scope="session")
 def minilm(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
     """The real MiniLM, staged by the CLI's own code."""
-    from tf_embeddings_staging.build import build
+    from tf_embeddings_staging.building.build import build
     from tf_embeddings_staging.cache import cache_folder
     from tf_embeddings_staging.catalogue import catalogue
     from tf_embeddings_staging.progress import Report
-    from tf_embeddings_staging.stage import put
+    from tf_embeddings_staging.warehouse.stage import put
 
     report = Report()
     built = build(catalogue()["minilm"], "minilm", cache_folder(), report)

@@ -17,7 +17,7 @@ import makers
 import numpy as np
 import pytest
 from snowflake_projects import LocalSnowflake
-from tf_embeddings_staging import pin
+from tf_embeddings_staging.warehouse import pin
 
 ROOT = Path(__file__).parents[1]
 DBT = Path(sys.executable).with_name("dbt")

@@ -15,7 +15,7 @@ import pytest
 import tf_embeddings_udf
 from encoder_makers import Made
 from graph_makers import TEXTS, Tensor, edited, lengths, save, save_text
-from tf_embeddings_staging.build import build
+from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection import examine, find, inspect_task, survey
 from tf_embeddings_staging.options import Options

@@ -16,7 +16,8 @@ import encoder_makers
 import makers
 import numpy as np
 import pytest
-from tf_embeddings_staging import keras_file, process
+from tf_embeddings_staging import process
+from tf_embeddings_staging.conversion import keras_file
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection import find
 from tf_embeddings_staging.options import Options

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tf_embeddings_staging.archive import Bounds, find_root, unpack
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.fetching.archive import Bounds, find_root, unpack
 
 BOUNDS = Bounds(most_bytes=200 * 2**20, most_files=1000)
 MODEL = {

@@ -17,7 +17,7 @@ import pytest
 import tf_embeddings_udf
 from dbt_projects import Project, make_project
 from test_staging_cli import SCRIPT, stage_model
-from tf_embeddings_staging.artefact import Artefact, read_artefact
+from tf_embeddings_staging.building.artefact import Artefact, read_artefact
 from tf_embeddings_udf import Embedder, Manifest, read_manifest
 
 TEXTS = ["the quick brown fox", "how do i reset my password", "one two three four five six seven"]

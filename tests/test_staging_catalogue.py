@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from tf_embeddings_staging.building.golden_texts import TEXTS
 from tf_embeddings_staging.catalogue import (
     HuggingFace,
     Known,
@@ -21,7 +22,6 @@ from tf_embeddings_staging.catalogue import (
     read_catalogue,
 )
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.golden import TEXTS
 from tf_embeddings_staging.options import Options
 
 OWN = Path(read_catalogue.__code__.co_filename).with_name("catalogue.yml")

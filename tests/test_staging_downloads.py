@@ -23,7 +23,7 @@ from loopback import (
     says,
 )
 from rich.console import Console
-from tf_embeddings_staging.download import DownloadError, Patience, Wanted, download
+from tf_embeddings_staging.fetching.download import DownloadError, Patience, Wanted, download
 from tf_embeddings_staging.progress import Report
 
 CHUNK = 1 << 16

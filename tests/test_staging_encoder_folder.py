@@ -10,8 +10,8 @@ import bert_folder
 import numpy as np
 import pytest
 from bert_folder import Folder, make_folder
-from tf_embeddings_staging.bert import read_weights
-from tf_embeddings_staging.encoder_folder import read_encoder_folder
+from tf_embeddings_staging.conversion.bert import read_weights
+from tf_embeddings_staging.conversion.encoder_folder import read_encoder_folder
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
 
@@ -35,7 +35,7 @@ def test_a_converted_encoder_gives_what_bert_is_on_paper(
     tmp_path: Path, pooling: str, activation: str, dtype: str, prefix: str
 ) -> None:
     import tensorflow as tf
-    from tf_embeddings_staging import bert_graph
+    from tf_embeddings_staging.conversion import bert_graph
 
     made = make_folder(
         tmp_path / "encoder", pooling=pooling, activation=activation, dtype=dtype, prefix=prefix

@@ -20,13 +20,13 @@ import loopback
 import makers
 import pytest
 from loopback import Answer, Server, gives, redirects, says, speaks_tf_hub
-from tf_embeddings_staging import python_package
-from tf_embeddings_staging.build import build
+from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.cache import cache_folder, sha256_of
 from tf_embeddings_staging.catalogue import Entry, HuggingFace, PythonPackage, TfHub, catalogue
-from tf_embeddings_staging.download import Patience
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.fetch import Fetched, materialise
+from tf_embeddings_staging.fetching import python_package
+from tf_embeddings_staging.fetching.download import Patience
+from tf_embeddings_staging.fetching.fetch import Fetched, materialise
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local, Remote, resolve

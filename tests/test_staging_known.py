@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
+from tf_embeddings_staging.building.known import check, texts
 from tf_embeddings_staging.catalogue import (
     Known,
     KnownOrdering,
@@ -17,7 +18,6 @@ from tf_embeddings_staging.catalogue import (
     catalogue,
 )
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.known import check, texts
 
 PUBLISHED = json.loads((Path(__file__).parent / "published" / "use_lite_2.json").read_bytes())
 WRONG = "The weights, the conversion or the options are not those of the published model."

@@ -13,8 +13,8 @@ import makers
 import numpy as np
 import pytest
 import tf_embeddings_udf
-from tf_embeddings_staging import build as building
-from tf_embeddings_staging.build import build
+from tf_embeddings_staging.building import build as building
+from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.cache import cache_folder
 from tf_embeddings_staging.catalogue import catalogue
 from tf_embeddings_staging.options import Options
@@ -101,7 +101,7 @@ def test_another_process_with_an_empty_cache_builds_the_same_bytes(
     (tmp_path / "sources" / source.name).symlink_to(source)
     code = (
         "from pathlib import Path\n"
-        "from tf_embeddings_staging.build import build\n"
+        "from tf_embeddings_staging.building.build import build\n"
         "from tf_embeddings_staging.catalogue import catalogue\n"
         "from tf_embeddings_staging.progress import Report\n"
         f"print(build(catalogue()['minilm'], 'minilm', Path({str(tmp_path)!r}), Report()).path)\n"

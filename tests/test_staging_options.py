@@ -8,9 +8,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from tf_embeddings_staging.model import Model
+from tf_embeddings_staging.building.model import Model
+from tf_embeddings_staging.building.packages import packages_of
 from tf_embeddings_staging.options import Options
-from tf_embeddings_staging.packages import packages_of
 
 TOKENS = {
     "signature": "serving_default",

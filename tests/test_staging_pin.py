@@ -10,8 +10,8 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tf_embeddings_staging import pin as pins
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.warehouse import pin as pins
 
 PIN = {
     "version": "v98eb59103c31",

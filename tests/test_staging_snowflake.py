@@ -23,13 +23,13 @@ from dbt_projects import make_project
 from rich.console import Console
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
 from test_staging_cli import SCRIPT, stage_model
-from tf_embeddings_staging.artefact import Artefact
-from tf_embeddings_staging.build import build
+from tf_embeddings_staging.building.artefact import Artefact
+from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.process import python_environment
 from tf_embeddings_staging.progress import Bar, Report
 from tf_embeddings_staging.redaction import without_secrets
 from tf_embeddings_staging.sources import Local
-from tf_embeddings_staging.upload_progress import ChunkListener, Upload
+from tf_embeddings_staging.warehouse.upload_progress import ChunkListener, Upload
 
 ANACONDA = "snowflake.snowpark.anaconda_shared_repository"
 PYPI = "snowflake.snowpark.pypi_shared_repository"
@@ -682,7 +682,8 @@ def test_the_answer_of_dbt_holds_no_presigned_address(tmp_path: Path) -> None:
     )
     answer = tmp_path / "answer.json"
     given = json.dumps({"text": AZURE})
-    ask = [sys.executable, "-m", "tf_embeddings_staging.ask_dbt", answer, "run-operation", "fail"]
+    module = "tf_embeddings_staging.warehouse.ask_dbt"
+    ask = [sys.executable, "-m", module, answer, "run-operation", "fail"]
     subprocess.run(
         [*ask, "--args", given], cwd=project.folder, env=python_environment(), check=True
     )

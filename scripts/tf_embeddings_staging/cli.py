@@ -10,18 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from tf_embeddings_staging import listing, pin, snowflake_stage, stage
-from tf_embeddings_staging.artefact import Artefact
-from tf_embeddings_staging.build import build, likely_packages, look
+from tf_embeddings_staging import listing
+from tf_embeddings_staging.building.artefact import Artefact
+from tf_embeddings_staging.building.build import build, likely_packages, look
 from tf_embeddings_staging.cache import cache_folder
 from tf_embeddings_staging.catalogue import PACKAGES, Entry, catalogue
-from tf_embeddings_staging.dbt_process import DbtOptions, run_macro
 from tf_embeddings_staging.errors import StagingError, missing_package
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.redaction import address
 from tf_embeddings_staging.sources import Built, Local, Source, resolve
-from tf_embeddings_staging.target import Target, find_target, project_folder
+from tf_embeddings_staging.warehouse import pin, snowflake_stage, stage
+from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_macro
+from tf_embeddings_staging.warehouse.target import Target, find_target, project_folder
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

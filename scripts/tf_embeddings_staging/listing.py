@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tf_embeddings_staging.building.packages import packages_of
 from tf_embeddings_staging.catalogue import Entry
-from tf_embeddings_staging.packages import packages_of
 
 _HEADINGS = ("name", "dims", "kind", "languages", "licence", "needs", "verified", "about")
 _MOST_LANGUAGES = 3

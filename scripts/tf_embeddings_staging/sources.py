@@ -11,10 +11,12 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from tf_embeddings_udf import TfEmbeddingsError, read_manifest
 
-from tf_embeddings_staging import cache, encoder_folder, kaggle
-from tf_embeddings_staging.archive import is_archive_name
+from tf_embeddings_staging import cache
 from tf_embeddings_staging.catalogue import Entry
+from tf_embeddings_staging.conversion import encoder_folder
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.fetching import kaggle
+from tf_embeddings_staging.fetching.archive import is_archive_name
 from tf_embeddings_staging.inspection.files import is_saved_model
 from tf_embeddings_staging.redaction import address
 

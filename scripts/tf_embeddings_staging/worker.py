@@ -27,11 +27,11 @@ Task = Callable[[Mapping[str, Any]], dict[str, Any]]
 # A task is a function from what was asked to what is answered, both ready for JSON. Its module is
 # imported when it is asked for: each needs other packages.
 TASKS: Mapping[str, str] = {
-    "convert": "tf_embeddings_staging.bert_graph:convert_task",
-    "convert_keras": "tf_embeddings_staging.keras_file:convert_keras_task",
+    "convert": "tf_embeddings_staging.conversion.bert_graph:convert_task",
+    "convert_keras": "tf_embeddings_staging.conversion.keras_file:convert_keras_task",
     "inspect": "tf_embeddings_staging.inspection:inspect_task",
-    "probe": "tf_embeddings_staging.probe:probe_task",
-    "tf_hub": "tf_embeddings_staging.tf_hub:tf_hub_task",
+    "probe": "tf_embeddings_staging.building.probe:probe_task",
+    "tf_hub": "tf_embeddings_staging.fetching.tf_hub:tf_hub_task",
 }
 
 

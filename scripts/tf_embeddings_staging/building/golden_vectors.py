@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tf_embeddings_staging import process
+from tf_embeddings_staging.building.golden_texts import ALONE, TEXTS
+from tf_embeddings_staging.building.known import quoted
+from tf_embeddings_staging.building.model import Model
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.golden import ALONE, TEXTS
-from tf_embeddings_staging.known import quoted
-from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.progress import Report
 

@@ -7,19 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging import assemble, cache, golden_vectors, known
-from tf_embeddings_staging.artefact import Artefact, build_in_name, read_artefact
+from tf_embeddings_staging import cache
+from tf_embeddings_staging.building import assemble, golden_vectors, known
+from tf_embeddings_staging.building.artefact import Artefact, build_in_name, read_artefact
+from tf_embeddings_staging.building.golden_texts import TEXTS
+from tf_embeddings_staging.building.packages import packages_of
+from tf_embeddings_staging.building.prepare import MODEL, Input, inspect, prepare
+from tf_embeddings_staging.building.recipe import recipe
 from tf_embeddings_staging.catalogue import Entry, Known
-from tf_embeddings_staging.encoder_folder import WEIGHTS
+from tf_embeddings_staging.conversion.encoder_folder import WEIGHTS
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.fetch import Fetched, materialise
-from tf_embeddings_staging.golden import TEXTS
+from tf_embeddings_staging.fetching.fetch import Fetched, materialise
 from tf_embeddings_staging.inspection.files import is_saved_model
 from tf_embeddings_staging.options import Limits, Options
-from tf_embeddings_staging.packages import packages_of
-from tf_embeddings_staging.prepare import MODEL, Input, inspect, prepare
 from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.recipe import recipe
 from tf_embeddings_staging.sources import Built, Local, Remote, Source, resolve
 
 

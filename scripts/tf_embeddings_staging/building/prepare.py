@@ -8,17 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging import cache, keras_file, process
-from tf_embeddings_staging.encoder_folder import (
+from tf_embeddings_staging import cache, process
+from tf_embeddings_staging.building.model import Model
+from tf_embeddings_staging.conversion import keras_file
+from tf_embeddings_staging.conversion.encoder_folder import (
     TOKENIZER,
     WEIGHTS,
     EncoderFolder,
     read_encoder_folder,
 )
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.fetch import Fetched
+from tf_embeddings_staging.fetching.fetch import Fetched
 from tf_embeddings_staging.inspection.files import files_of, is_saved_model
-from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 

@@ -118,7 +118,8 @@ def _run_dbt(command: list[str]) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "answer.json"
-        ask = [sys.executable, "-P", "-m", "tf_embeddings_staging.ask_dbt", str(file), *command]
+        module = "tf_embeddings_staging.warehouse.ask_dbt"
+        ask = [sys.executable, "-P", "-m", module, str(file), *command]
         code = subprocess.run(ask, stdout=2, env=python_environment(), check=False).returncode
         if file.is_file():
             return json.loads(file.read_bytes())

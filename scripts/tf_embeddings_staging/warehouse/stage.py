@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.artefact import Artefact
+from tf_embeddings_staging.building.artefact import Artefact
 from tf_embeddings_staging.progress import Report
 
 

@@ -13,9 +13,9 @@ import tf_embeddings_udf
 from tf_embeddings_udf import CONTRACT, FORMAT
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.artefact import MANIFEST
+from tf_embeddings_staging.building.artefact import MANIFEST
+from tf_embeddings_staging.building.model import Model
 from tf_embeddings_staging.errors import StagingError, missing_package
-from tf_embeddings_staging.model import Model
 
 GOLDEN = "golden.json"
 RUNTIME = "tf_embeddings_udf"

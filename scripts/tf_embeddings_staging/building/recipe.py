@@ -7,17 +7,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging import cache, keras_file
-from tf_embeddings_staging.assemble import (
+from tf_embeddings_staging import cache
+from tf_embeddings_staging.building.assemble import (
     installed_version,
     is_installed,
     python_files,
     runtime_folder,
 )
+from tf_embeddings_staging.building.prepare import Input
 from tf_embeddings_staging.catalogue import Entry
-from tf_embeddings_staging.encoder_folder import TOKENIZER, WEIGHTS, read_encoder_folder
+from tf_embeddings_staging.conversion import keras_file
+from tf_embeddings_staging.conversion.encoder_folder import TOKENIZER, WEIGHTS, read_encoder_folder
 from tf_embeddings_staging.inspection.files import files_of
-from tf_embeddings_staging.prepare import Input
 
 # Packages whose version has a say in the graph, in the numbers or in what a manifest says.
 _PACKAGES = ("numpy", "safetensors", "sentencepiece", "tensorflow", "tokenizers")
@@ -42,7 +43,7 @@ def recipe(name: str, given: Input, entry: Entry | None) -> dict[str, Any]:
         "entry": entry and asdict(entry),
         "options": asdict(replace(given.options, preprocessor=None)),
         "runtime": _digests(python_files(runtime_folder())),
-        "staging": _digests(python_files(Path(__file__).resolve().parent)),
+        "staging": _digests(python_files(Path(__file__).resolve().parents[1])),
         "packages": {
             **{package: installed_version(package) for package in _PACKAGES},
             **{package: _version_or_none(package) for package in _OPTIONAL_PACKAGES},

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tf_embeddings_staging.artefact import Artefact
-from tf_embeddings_staging.dbt_process import DbtOptions, run_macro
-from tf_embeddings_staging.stage import Outcome
+from tf_embeddings_staging.building.artefact import Artefact
+from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_macro
+from tf_embeddings_staging.warehouse.stage import Outcome
 
 # PUT reads * ? [ ] as patterns, and its quotes and backslashes are those of SQL.
 _PLAIN = re.compile(r"[\w .:/+,=@-]+")

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from tf_embeddings_staging import encoder_folder
 from tf_embeddings_staging.cache import CHUNK
+from tf_embeddings_staging.conversion import encoder_folder
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.files import is_saved_model
 

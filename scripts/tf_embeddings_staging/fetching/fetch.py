@@ -9,10 +9,12 @@ from itertools import zip_longest
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tf_embeddings_staging import cache, kaggle, pins, tf_hub
-from tf_embeddings_staging.archive import Bounds, find_root, unpack
+from tf_embeddings_staging import cache
 from tf_embeddings_staging.catalogue import Entry, HuggingFace, PythonPackage, TfHub
-from tf_embeddings_staging.download import (
+from tf_embeddings_staging.errors import SourceError, StagingError
+from tf_embeddings_staging.fetching import first_use, kaggle, tf_hub
+from tf_embeddings_staging.fetching.archive import Bounds, find_root, unpack
+from tf_embeddings_staging.fetching.download import (
     DownloadError,
     Patience,
     Wanted,
@@ -20,12 +22,11 @@ from tf_embeddings_staging.download import (
     is_loopback,
     is_plain,
 )
-from tf_embeddings_staging.errors import SourceError, StagingError
-from tf_embeddings_staging.hugging_face import from_hugging_face, hub_of
-from tf_embeddings_staging.kept import is_as_listed, require_digests, write_list
+from tf_embeddings_staging.fetching.hugging_face import from_hugging_face, hub_of
+from tf_embeddings_staging.fetching.kept import is_as_listed, require_digests, write_list
+from tf_embeddings_staging.fetching.python_package import from_python_package
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.python_package import from_python_package
 from tf_embeddings_staging.redaction import address
 from tf_embeddings_staging.sources import Local, Remote, remote
 
@@ -141,7 +142,7 @@ def _tf_hub_module(url: str, sha256: str | None, errand: _Errand) -> Path:
                     f"Download it, and give the archive as SOURCE."
                 )
             path = tf_hub.keep(handle, unpacked, work, errand.limits)
-        elif sha256 and pins.pinned(errand.folder, _without_user(url)) != sha256:
+        elif sha256 and first_use.pinned(errand.folder, _without_user(url)) != sha256:
             raise StagingError(
                 f"'{shown}' is in TF-Hub's cache already, and not from an archive with the SHA-256 "
                 f"{sha256}. Delete '{path}' to download it anew, or leave --sha256 out."
@@ -166,7 +167,7 @@ def _kept_archive(
         errand: the rest.
     """
     shown = address(source)
-    before = pins.pinned(errand.folder, _without_user(source))
+    before = first_use.pinned(errand.folder, _without_user(source))
     if before and sha256 in (None, before):
         place = _place(errand, source, before)
         if is_as_listed(place):
@@ -187,7 +188,7 @@ def _download(
 ) -> str:
     """Download an archive; return its SHA-256, which is what the user or the first use says."""
     source = _without_user(source)
-    is_known = sha256 or pins.pinned(errand.folder, source)
+    is_known = sha256 or first_use.pinned(errand.folder, source)
     if is_plain(url) and not is_loopback(url) and not is_known:
         raise StagingError(
             f"SOURCE '{address(source)}' is plain http, where anyone on the way can change what "
@@ -197,7 +198,7 @@ def _download(
     download(wanted, target, errand.folder, errand.report, errand.patience)
     came = cache.sha256_of(target)
     _require_sha256(f"what '{address(source)}' gave", came, sha256)
-    pins.pin(errand.folder, source, came)
+    first_use.pin(errand.folder, source, came)
     return came
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_embeddings_staging.building.golden_texts import TEXTS
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.golden import TEXTS
 from tf_embeddings_staging.sentences import in_one_sentence
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 from tf_embeddings_udf import CONTRACT
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.packages import packages_of
+from tf_embeddings_staging.building.packages import packages_of
 
 # What an encoder is unless its parameters say otherwise. A default is no part of the version, for
 # it says nothing that was not so before there was a choice.

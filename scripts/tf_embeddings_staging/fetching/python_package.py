@@ -16,7 +16,7 @@ from typing import IO
 from tf_embeddings_staging import cache
 from tf_embeddings_staging.catalogue import PythonPackage
 from tf_embeddings_staging.errors import SourceError
-from tf_embeddings_staging.kept import require_digest
+from tf_embeddings_staging.fetching.kept import require_digest
 from tf_embeddings_staging.progress import Bar, Report
 from tf_embeddings_staging.redaction import without_secrets
 

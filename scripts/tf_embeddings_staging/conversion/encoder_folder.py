@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging.bert import CONVERTER, POOLINGS, BertConfig, read_config
+from tf_embeddings_staging.conversion.bert import CONVERTER, POOLINGS, BertConfig, read_config
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
 

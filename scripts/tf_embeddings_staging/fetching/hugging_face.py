@@ -9,11 +9,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tf_embeddings_staging import cache, pins
+from tf_embeddings_staging import cache
 from tf_embeddings_staging.catalogue import HuggingFace
-from tf_embeddings_staging.download import DownloadError, Patience, Wanted, download
 from tf_embeddings_staging.errors import SourceError
-from tf_embeddings_staging.kept import require_digest
+from tf_embeddings_staging.fetching import first_use
+from tf_embeddings_staging.fetching.download import DownloadError, Patience, Wanted, download
+from tf_embeddings_staging.fetching.kept import require_digest
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.redaction import address
 
@@ -56,7 +57,7 @@ def from_hugging_face(
         if name in digests:
             require_digest(path, digests[name])
         elif not digests:
-            pins.pin(folder, url, cache.sha256_of(path))
+            first_use.pin(folder, url, cache.sha256_of(path))
 
 
 def hub_of(source: HuggingFace) -> str:

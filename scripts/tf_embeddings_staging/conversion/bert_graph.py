@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_embeddings_staging.bert import BertConfig, read_weights
+from tf_embeddings_staging.conversion.bert import BertConfig, read_weights
 
 _ACTIVATIONS = {
     "gelu": lambda x: tf.nn.gelu(x, approximate=False),

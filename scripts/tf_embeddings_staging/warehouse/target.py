@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging.dbt_process import DbtOptions, MacroError, run_macro
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, MacroError, run_macro
 
 _PROJECT_FILE = "dbt_project.yml"
 _TYPES = ("duckdb", "snowflake")

@@ -1,6 +1,6 @@
 """The process that runs dbt.
 
-    python -m tf_embeddings_staging.ask_dbt answer.json run-operation MACRO [dbt's flags]
+    python -m tf_embeddings_staging.warehouse.ask_dbt answer.json run-operation MACRO [dbt's flags]
 
 It is a process of its own because dbt-duckdb keeps the database open, and locked, for as long as
 the process lives, and the building of a model may take minutes.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_embeddings_staging.redaction import without_secrets
-from tf_embeddings_staging.upload_progress import Upload
+from tf_embeddings_staging.warehouse.upload_progress import Upload
 
 
 def main(answer: Path, command: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""Building an artefact: from a fetched model to one zip that is probed."""

@@ -1,0 +1,1 @@
+"""Making a SavedModel of a model in another format."""

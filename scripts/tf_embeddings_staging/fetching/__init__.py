@@ -1,0 +1,1 @@
+"""Getting what SOURCE names onto this machine: downloads, hubs, archives."""
