@@ -34,7 +34,8 @@ snowflake-shell: $(DEV_ENV)  ## Serve a local Snowflake until Ctrl-C, and print 
 	$(BIN)/python tests/local_snowflake serve --profile
 
 test: $(DEV_ENV) $(ANACONDA_ENV)  ## Run every test
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+		--no-loadscope-reorder --durations=25
 
 lint: $(DEV_ENV)  ## Check style and types of Python and SQL
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import makers
 import pytest
 from tf_embeddings_udf import Embedder, load, unpack
+from tf_embeddings_udf.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 # What is fetched and built is kept in the repository, for the processes of the tests too.
 os.environ.setdefault("TF_EMBEDDINGS_CACHE", str(Path(__file__).parents[1] / ".cache" / "staging"))
+
+
+# The files that take minutes: who came to one of them last would keep the others waiting.
+_LONG = ("demo_project", "every_encoder", "readme", "staging_snowflake", "operations_snowflake")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in _LONG)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +73,9 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
     from tf_embeddings_staging.warehouse.stage import put
 
     report = Report()
-    built = build(catalogue()["minilm"], "minilm", cache_folder(), report)
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with locked(cache_folder() / ".minilm.lock"):  # one process of the tests builds it
+        built = build(catalogue()["minilm"], "minilm", cache_folder(), report)
     path = put(built, tmp_path_factory.mktemp("minilm_stage"), report)
     return makers.Artefact(path, built.model, built.version, built.build, built.dimensions)
 
