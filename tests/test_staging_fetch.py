@@ -18,8 +18,11 @@ from pathlib import Path
 import encoder_makers
 import loopback
 import makers
+import numpy as np
 import pytest
 from loopback import Answer, Server, gives, redirects, says, speaks_tf_hub
+from safetensors.numpy import save
+from tf_embeddings_staging import inspection
 from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.cache import cache_folder, sha256_of
 from tf_embeddings_staging.catalogue import Entry, HuggingFace, PythonPackage, TfHub, catalogue
@@ -34,6 +37,7 @@ from tf_embeddings_staging.sources import Local, Remote, resolve
 ENTRY = catalogue()["minilm"]
 PACKAGE, HUB = ENTRY.sources
 NO_SUCH_PACKAGE = PythonPackage("tf-embeddings-no-such-package==0.0.1", "0" * 64, "model")
+PAGE = b"<!doctype html><title>Sign in"
 KAGGLE = "https://www.kaggle.com/models/google/nnlm/TensorFlow2/en-dim128/1"
 KAGGLE_DOWNLOAD = "/api/v1/models/google/nnlm/TensorFlow2/en-dim128/1/download"
 
@@ -169,7 +173,7 @@ def test_what_tensorflow_hub_downloaded_is_used_as_it_is(
     handle = at_tf_hub(server, gives(archive))
     path = run_tensorflow_hub(handle)
     server.asked.clear()
-    assert fetch(handle, tmp_path / "cache") == Fetched(path, handle)
+    assert fetch(handle, tmp_path / "cache") == Fetched(path, handle, root=path)
     assert files_of(path) == files_of(model)
     assert server.asked == []
     assert refused(handle, tmp_path / "cache", "a" * 64) == (
@@ -194,6 +198,38 @@ def test_a_module_that_changed_under_its_handle_is_refused(
     )
     assert not before.path.exists()
     assert leftovers(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize("downloaded_by", ["staging", "tensorflow_hub"])
+def test_a_module_that_changed_in_tf_hubs_cache_is_refused(
+    server: Server, archive: bytes, tmp_path: Path, downloaded_by: str
+) -> None:
+    handle = at_tf_hub(server, gives(archive))
+    if downloaded_by == "tensorflow_hub":
+        run_tensorflow_hub(handle)
+    path = fetch(handle, tmp_path / "cache").path
+    (path / ".DS_Store").write_bytes(b"as a Mac leaves it")
+    fetch(handle, tmp_path / "cache")
+    (path / "tokenizer.json").write_bytes(b"evil")
+    (pin,) = pins_in(tmp_path / "cache")
+    assert re.fullmatch(
+        rf"the files of '{handle}' in TF-Hub's cache, '{path}', are not those of its first use "
+        rf"\(digest [0-9a-f]{{64}}, then [0-9a-f]{{64}}\)\. Delete that folder to download it anew; "
+        rf"or, if you changed them yourself, delete '{pin}'\.",
+        refused(handle, tmp_path / "cache"),
+    )
+    shutil.rmtree(path)
+    assert fetch(handle, tmp_path / "cache").path == path
+    assert not (path / "tokenizer.json").exists()
+
+
+def test_a_tf_hub_module_that_is_a_page_is_not_pinned(
+    server: Server, archive: bytes, tmp_path: Path
+) -> None:
+    handle = at_tf_hub(server, says(200, PAGE), gives(archive))
+    assert "Is that a page of a web site" in refused(handle, tmp_path / "cache")
+    assert pins_in(tmp_path / "cache") == []
+    assert fetch(handle, tmp_path / "cache").path.parent == tmp_path / "hub"
 
 
 def test_a_hostile_module_never_reaches_the_cache(
@@ -415,12 +451,37 @@ def test_a_pin_that_is_damaged_is_named(server: Server, archive: bytes, tmp_path
     assert refused(url, tmp_path) == f"'{pin}' holds no SHA-256. Delete it, and run this again."
 
 
-def test_an_archive_that_is_a_page_is_one_sentence(server: Server, tmp_path: Path) -> None:
-    url = server.at("/tickets.tar.gz", says(200, b"<!doctype html><title>Sign in"))
+def test_an_archive_that_is_a_page_is_one_sentence_and_the_next_answer_is_taken(
+    server: Server, archive: bytes, model: Path, tmp_path: Path
+) -> None:
+    url = server.at("/tickets.tar.gz", says(200, PAGE), gives(archive))
     assert refused(url, tmp_path) == (
         f"the archive '{url}' is no .tar.gz, .tar or .zip: it begins with "
         f"b'<!doctype html><title>Sign in'. Is that a page of a web site, or a file that was cut?"
     )
+    assert pins_in(tmp_path) == []
+    assert files_of(fetch(url, tmp_path).path) == files_of(model)
+    assert len(pins_in(tmp_path)) == 1
+
+
+def test_an_archive_that_a_mac_packed_is_unpacked(model: Path, tmp_path: Path) -> None:
+    """Finder adds __MACOSX, and tar a file ._NAME to each: what macOS knows of a file."""
+    of_finder, of_tar = tmp_path / "finder.zip", tmp_path / "tar.tgz"
+    apple_double = write(tmp_path / "apple_double", b"\0\5\x16\7")
+    with zipfile.ZipFile(of_finder, "w") as packed, tarfile.open(of_tar, "w:gz") as tar:
+        tar.add(apple_double, "._model")
+        for file in sorted(path for path in model.rglob("*") if path.is_file()):
+            name = file.relative_to(model)
+            packed.write(file, f"model/{name}")
+            packed.write(apple_double, f"__MACOSX/model/{name.with_name(f'._{name.name}')}")
+            tar.add(apple_double, f"model/{name.with_name(f'._{name.name}')}")
+            tar.add(file, f"model/{name}")
+        packed.write(apple_double, "model/.DS_Store")
+        packed.write(apple_double, "__MACOSX/._model")
+    for path in (of_finder, of_tar):
+        fetched = fetch(path, tmp_path / "cache").path
+        assert fetched.name == "model"
+        assert inspection.files_of(fetched).keys() == inspection.files_of(model).keys()
 
 
 def test_the_size_limit_is_of_the_download_and_of_what_it_unpacks_to(
@@ -622,7 +683,8 @@ def test_the_files_of_an_entry_without_digests_are_pinned_at_first_use(
 ) -> None:
     repository = HuggingFace("team/tickets", ("config.json", "model.safetensors"))
     hub.at("/team/tickets/resolve/main/config.json", gives(b"{}"))
-    weights = hub.at("/team/tickets/resolve/main/model.safetensors", gives(b"1"), gives(b"2"))
+    one, other = (save({"weight": np.full(1, value)}) for value in (1.0, 2.0))
+    weights = hub.at("/team/tickets/resolve/main/model.safetensors", gives(one), gives(other))
     entry = entry_of(repository, digests={}, home=None)
     fetched = fetch(entry, tmp_path)
     assert fetched.uri == "catalogue:minilm"
@@ -631,6 +693,19 @@ def test_the_files_of_an_entry_without_digests_are_pinned_at_first_use(
     shutil.rmtree(fetched.path)
     assert refused(entry, tmp_path).startswith(f"'{weights}' has the SHA-256 ")
     assert not fetched.path.exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_page_that_came_for_a_file_is_not_pinned(hub: Server, tmp_path: Path, name: str) -> None:
+    files = {"config.json": b"{}", "model.safetensors": save({"weight": np.ones(1)})}
+    for file, content in files.items():
+        page = [says(200, PAGE)] if file == name else []
+        hub.at(f"/team/tickets/resolve/main/{file}", *page, gives(content))
+    entry = entry_of(HuggingFace("team/tickets", tuple(files)), digests={}, home=None)
+    assert f"/team/tickets: '{name}' came, and cannot be read (" in refused(entry, tmp_path)
+    assert pins_in(tmp_path) == []
+    assert files_of(fetch(entry, tmp_path).path) == files
+    assert len(pins_in(tmp_path)) == 2
 
 
 def test_an_entry_may_be_a_tf_hub_handle(server: Server, archive: bytes, tmp_path: Path) -> None:

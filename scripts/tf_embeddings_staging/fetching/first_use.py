@@ -16,6 +16,7 @@ from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.redaction import address
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_FIELDS = ("sha256", "files")  # of an archive or a file; of all files of a module
 
 
 def pinned(cache: Path, source: str) -> str | None:
@@ -24,34 +25,70 @@ def pinned(cache: Path, source: str) -> str | None:
     Raises:
         StagingError: the file that says so is damaged.
     """
-    file = _file(cache, source)
-    try:
-        digest = json.loads(file.read_bytes())["sha256"]
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError):
-        digest = ""
-    if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
-        raise StagingError(f"'{file}' holds no SHA-256. Delete it, and run this again.")
-    return digest
+    return _read(_file(cache, source)).get("sha256")
+
+
+def require_same(cache: Path, source: str, sha256: str) -> None:
+    """Require a handle or an address to have given what it gave first, if it did before.
+
+    Raises:
+        StagingError: it gave something else.
+    """
+    before = pinned(cache, source)
+    if before not in (None, sha256):
+        raise StagingError(
+            f"'{address(source)}' has the SHA-256 {sha256}, and had {before} when it was "
+            f"downloaded first. Ask its maker whether it was changed; if so, delete "
+            f"'{_file(cache, source)}' and run this again."
+        )
 
 
 def pin(cache: Path, source: str, sha256: str) -> None:
-    """Keep the digest of what a handle or an address gave, or compare it with the one kept.
+    """Keep the digest of what a handle or an address gave, once it was found to be a model.
 
     Raises:
         StagingError: it gave something else before.
     """
-    before = pinned(cache, source)
-    file = _file(cache, source)
-    if before is None:
-        _write(file, {"source": address(source), "sha256": sha256})
-    elif before != sha256:
+    require_same(cache, source, sha256)
+    _keep(cache, source, "sha256", sha256)
+
+
+def pin_files(cache: Path, handle: str, folder: Path, files: str) -> None:
+    """Keep the digest of a module's files in TF-Hub's cache, or compare it with the one kept.
+
+    Raises:
+        StagingError: they were others when the module was used first.
+    """
+    before = _read(_file(cache, handle)).get("files")
+    if before not in (None, files):
         raise StagingError(
-            f"'{address(source)}' has the SHA-256 {sha256}, and had {before} when it was "
-            f"downloaded first. Ask its maker whether it was changed; if so, delete '{file}' and "
-            f"run this again."
+            f"the files of '{address(handle)}' in TF-Hub's cache, '{folder}', are not those of "
+            f"its first use (digest {files}, then {before}). Delete that folder to download it "
+            f"anew; or, if you changed them yourself, delete '{_file(cache, handle)}'."
         )
+    _keep(cache, handle, "files", files)
+
+
+def _keep(cache: Path, source: str, field: str, digest: str) -> None:
+    file = _file(cache, source)
+    before = _read(file)
+    if field not in before:
+        _write(file, {**before, "source": address(source), field: digest})
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        fields = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError):
+        fields = None
+    digests = (
+        [fields[name] for name in _FIELDS if name in fields] if isinstance(fields, dict) else []
+    )
+    if digests and all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in digests):
+        return fields
+    raise StagingError(f"'{file}' holds no SHA-256. Delete it, and run this again.")
 
 
 def _file(cache: Path, source: str) -> Path:

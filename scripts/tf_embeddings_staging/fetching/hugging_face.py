@@ -5,6 +5,7 @@ https://huggingface.co/docs/hub/models-downloading
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,22 +30,27 @@ def from_hugging_face(
     report: Report,
     most_bytes: int,
     patience: Patience,
-) -> None:
+) -> dict[str, str]:
     """Download the files of a repository.
 
     Args:
         source: the repository, and which of its files.
-        digests: their SHA-256, as far as they are known; if none is, each is pinned at first use.
+        digests: their SHA-256, as far as they are known; if none is, each must be as it was at
+            first use.
         target: the folder to make.
         folder: the cache.
         report: tells the user.
         most_bytes: how large a file may be.
         patience: how often it is tried.
 
+    Returns:
+        The SHA-256 to pin, by address, once the folder is known to be a model's.
+
     Raises:
-        SourceError: a file did not come, or another than the digests say.
+        SourceError: a file did not come, or cannot be read, or is another than the digests say.
         StagingError: a file is another than the one that came at first.
     """
+    to_pin: dict[str, str] = {}
     for name in source.files:
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +63,24 @@ def from_hugging_face(
         if name in digests:
             require_digest(path, digests[name])
         elif not digests:
-            first_use.pin(folder, url, cache.sha256_of(path))
+            to_pin[url] = cache.sha256_of(path)
+            first_use.require_same(folder, url, to_pin[url])
+            _require_readable(path)
+    return to_pin
+
+
+def _require_readable(path: Path) -> None:
+    """Refuse what is no file of its format: a page to sign in, for example."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.suffix == ".json":
+            json.loads(path.read_bytes())
+        elif path.suffix == ".safetensors":
+            with safe_open(str(path), "np"):
+                pass
+    except (ValueError, RecursionError, SafetensorError) as error:
+        raise SourceError(f"'{path.name}' came, and cannot be read ({error})") from None
 
 
 def hub_of(source: HuggingFace) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tf_embeddings_staging import cache
 from tf_embeddings_staging.errors import SourceError
+from tf_embeddings_staging.inspection.files import is_hidden
 
 _LIST = ".files.json"
 
@@ -46,6 +47,12 @@ def require_digest(path: Path, expected: str) -> None:
     """
     if (came := cache.sha256_of(path)) != expected:
         raise SourceError(f"'{path.name}' has the SHA-256 {came}, not {expected}")
+
+
+def digest_of_files(folder: Path) -> str:
+    """Return one SHA-256 of all of a folder's files, but for hidden ones such as .DS_Store."""
+    listed = {name: digest for name, digest in _digests(folder).items() if not is_hidden(name)}
+    return cache.digest_of(listed)
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -21,4 +21,10 @@ def files_of(folder: Path) -> dict[str, Path]:
     paths = [folder / GRAPH]
     for name in _FOLDERS:
         paths += [path for path in (folder / name).rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path for path in sorted(paths)}
+    named = {path.relative_to(folder).as_posix(): path for path in sorted(paths)}
+    return {name: path for name, path in named.items() if not is_hidden(name)}
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a path has a part that starts with a dot: .DS_Store, a Mac's ._ files."""
+    return any(part.startswith(".") for part in name.split("/"))
