@@ -183,7 +183,10 @@ CASES: dict[str, Case] = {
     "preprocessor_pair": Case(encoder_makers.save_preprocessor_pair),
     "text_ops": Case(encoder_makers.save_text_ops_model),
     "bert_folder": Case(save_bert_folder),
-    # Options that belong to the model.
+}
+
+# Options that belong to a model; its function runs them in Python, whatever the engine.
+OPTIONS: dict[str, Case] = {
     "cut_and_normalized": Case(
         encoder_makers.save_callable_text,
         options=("--truncate-dim", "5", "--normalize"),
@@ -205,17 +208,23 @@ CASES: dict[str, Case] = {
         change=with_limit_and_prefix(12, PREFIX),
     ),
 }
-COUNTING = [
-    name
-    for name, case in CASES.items()
-    if case.save.__name__
-    in (
-        "save_use_lite_module",
-        "save_transformers_saved_model",
-        "save_transformers_with_pooler",
-        "save_bert_folder",
-    )
+COUNTING = {
+    "use_lite",
+    "transformers",
+    "transformers_pooler",
+    "bert_folder",
+    "few_tokens",
+    "few_pieces_with_prefix",
+}
+
+ON_ENGINES = [("duckdb", name) for name in CASES | OPTIONS] + [
+    ("snowflake", name) for name in CASES
 ]
+on_engines = pytest.mark.parametrize(("engine", "name"), ON_ENGINES)
+counting_on_engines = pytest.mark.parametrize(
+    ("engine", "name"), [(engine, name) for engine, name in ON_ENGINES if name in COUNTING]
+)
+
 
 MODEL = """
 with outcomes as (
@@ -258,6 +267,10 @@ class Staged:
     def pins(self) -> dict[str, Any]:
         content = yaml.safe_load((self.project.folder / "dbt_project.yml").read_text())
         return content["vars"]["tf_embeddings_models"]
+
+    def names_on(self, engine: str) -> list[str]:
+        """Return the models that are staged, and embed on an engine."""
+        return [name for on, name in ON_ENGINES if on == engine and name in self.pins]
 
     def artefact(self, name: str) -> Artefact:
         pin = self.pins[name]
@@ -340,7 +353,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Staged:
     }
     models: dict[str, Made] = {}
     calls: dict[str, subprocess.CompletedProcess[str]] = {}
-    for name, case in CASES.items():
+    for name, case in (CASES | OPTIONS).items():
         made = case.save(folder / name / "model")
         models[name] = case.change(made)
         source = source_of(made.path, case.source, folder / name, server)
@@ -351,34 +364,45 @@ def staged(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Staged:
     return Staged(project, models, calls)
 
 
-@pytest.fixture(scope="module", params=["duckdb", "snowflake"])
-def embedded(
-    request: pytest.FixtureRequest, staged: Staged, tmp_path_factory: pytest.TempPathFactory
+@pytest.fixture(scope="module")
+def on_duckdb(staged: Staged) -> Embedded:
+    project = staged.project
+    project.execute("create table texts (id integer, body varchar)")
+    project.insert("texts", enumerate(TEXTS))
+    return embed(project, "duckdb", staged)
+
+
+@pytest.fixture(scope="module")
+def on_snowflake(
+    staged: Staged, local_snowflake: LocalSnowflake, tmp_path_factory: pytest.TempPathFactory
 ) -> Embedded:
-    rows = [(number, text) for number, text in enumerate(TEXTS)]
-    if request.param == "duckdb":
-        project = staged.project
-        project.execute("create table texts (id integer, body varchar)")
-        project.insert("texts", rows)
-    else:
-        server: LocalSnowflake = request.getfixturevalue("local_snowflake")
-        artefacts = [staged.artefact(name) for name in staged.pins]
-        folder = tmp_path_factory.mktemp("snowflake") / "project"
-        project = make_snowflake_project(folder, server, artefacts=artefacts)
-        project.execute("create schema if not exists dev")
-        project.execute("create table dev.texts (id integer, body varchar)")
-        with server.connect(database=project.name, schema="dev") as connection:
-            connection.cursor().executemany("insert into texts values (%s, %s)", rows)
-    for name in staged.pins:
-        project.write(
-            f"models/by_{name}.sql",
-            MODEL.replace("NAME", name).replace("COUNTS", str(name in COUNTING)),
-        )
-    project.write_yaml("models/properties.yml", properties(staged))
+    folder = tmp_path_factory.mktemp("snowflake") / "project"
+    artefacts = [staged.artefact(name) for name in staged.names_on("snowflake")]
+    project = make_snowflake_project(folder, local_snowflake, artefacts=artefacts)
+    project.execute("create schema dev")
+    project.execute("create table dev.texts (id integer, body varchar)")
+    with local_snowflake.connect(database=project.name, schema="dev") as connection:
+        rows = list(enumerate(TEXTS))
+        connection.cursor().executemany("insert into texts values (%s, %s)", rows)
+    return embed(project, "snowflake", staged)
+
+
+@pytest.fixture
+def embedded(engine: str, request: pytest.FixtureRequest) -> Embedded:
+    return request.getfixturevalue(f"on_{engine}")
+
+
+def embed(project: Project, engine: str, staged: Staged) -> Embedded:
+    """Embed the table of texts with every model, and test it, in one run of dbt."""
+    names = staged.names_on(engine)
+    for name in names:
+        model = MODEL.replace("NAME", name).replace("COUNTS", str(name in COUNTING))
+        project.write(f"models/by_{name}.sql", model)
+    project.write_yaml("models/properties.yml", properties(names))
     return Embedded(project.dbt("build"), project)
 
 
-@pytest.mark.parametrize("name", CASES)
+@on_engines
 def test_vectors_are_those_that_the_model_itself_gives(
     name: str, staged: Staged, embedded: Embedded
 ) -> None:
@@ -396,7 +420,7 @@ def test_vectors_are_those_that_the_model_itself_gives(
     assert differences.max() < TOLERANCE, TEXTS[with_vector[int(differences.argmax())]]
 
 
-@pytest.mark.parametrize("name", CASES)
+@on_engines
 def test_the_outcome_tells_what_became_of_a_text(
     name: str, staged: Staged, embedded: Embedded
 ) -> None:
@@ -409,14 +433,14 @@ def test_the_outcome_tells_what_became_of_a_text(
             assert row.status == ("ok" if has_vector(made, text) else "blank"), text
 
 
-@pytest.mark.parametrize("name", COUNTING)
+@counting_on_engines
 def test_tokens_are_counted_in_sql(name: str, staged: Staged, embedded: Embedded) -> None:
     rows = embedded.query(f"select tokens from {{schema}}by_{name} order by id")
     expected = [counted(staged.models[name], text)[0] for text in TEXTS]
     assert [tokens for (tokens,) in rows] == expected
 
 
-@pytest.mark.parametrize("name", COUNTING)
+@counting_on_engines
 def test_a_data_test_finds_the_texts_that_are_truncated(
     name: str, staged: Staged, embedded: Embedded
 ) -> None:
@@ -437,7 +461,7 @@ def test_a_model_with_its_tokenizer_inside_cannot_count(staged: Staged, tmp_path
     assert "token_count: model 'tickets'" in run.output
 
 
-def properties(staged: Staged) -> dict[str, Any]:
+def properties(names: Sequence[str]) -> dict[str, Any]:
     """Return the table of texts as a source, with one data test for each model that counts."""
     tests = [
         {
@@ -447,8 +471,8 @@ def properties(staged: Staged) -> dict[str, Any]:
                 "config": {"severity": "warn", "store_failures": True},
             }
         }
-        for name in COUNTING
-        if name in staged.pins
+        for name in names
+        if name in COUNTING
     ]
     columns = [{"name": "body", "data_tests": tests}]
     table = {"name": "texts", "columns": columns}
