@@ -15,14 +15,16 @@ import pytest
 import tf_embeddings_udf
 from encoder_makers import Made
 from graph_makers import TEXTS, Tensor, edited, lengths, save, save_text
-from tf_embeddings_staging.building.build import build
+from tf_embeddings_staging.building.build import build, look
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.fetching.fetch import materialise
 from tf_embeddings_staging.inspection import examine, find, inspect_task, survey
-from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local
 
 IDS = ([None, None], "int32", "input_ids")
+PROMPTS = "config_sentence_transformers.json"
 MASK = ([None, None], "int32", "attention_mask")
 
 
@@ -334,6 +336,8 @@ def test_vectors_of_tokens_beside_those_of_texts_are_asked_for(tmp_path: Path) -
         ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, "mean"),
         ({"pooling_mode_cls_token": True}, "cls"),
         ({"pooling_mode": "max"}, "max"),
+        ({"pooling_mode": ["mean"]}, "mean"),
+        ({"pooling_mode": "mean_tokens"}, "mean"),
     ],
 )
 def test_the_pooling_of_sentence_transformers_is_found(
@@ -354,6 +358,81 @@ def test_a_pooling_that_nobody_knows_is_refused(tmp_path: Path) -> None:
         "'1_Pooling/config.json' asks for the pooling lasttoken; it may be mean, cls, max. Say "
         "which one with --pooling."
     )
+    said = examine(folder, Options(max_tokens=16, pooling="cls"))
+    assert (said.encoder["pooling"], said.encoder["output"]) == ("cls", "states")
+
+
+def test_a_pooling_before_a_layer_that_the_model_does_not_have_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    write(folder / "1_Pooling/config.json", pooling_mode_mean_tokens=True)
+    modules = [{"type": f"st.{kind}", "path": ""} for kind in ("Transformer", "Pooling", "Dense")]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    assert "nothing says how the tokens' vectors become one" in refusal(folder)
+
+
+def test_a_default_prompt_is_the_prefix_unless_another_is_said(tmp_path: Path) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    write(folder / "1_Pooling/config.json", pooling_mode_mean_tokens=True)
+    prompts = {"query": "query: ", "passage": "passage: "}
+    write(folder / PROMPTS, prompts=prompts, default_prompt_name="passage")
+    found = examine(folder, Options(max_tokens=16))
+    assert (found.prefix, found.prompts) == ("passage: ", {})
+    assert found.report["encoder"] == {"prefix": "'passage: '"}
+    assert examine(folder, Options(max_tokens=16, prefix="query: ")).prefix == "query: "
+    assert examine(folder, Options(max_tokens=16, prefix="")).prefix == ""
+    built = build(Local(folder), "five", tmp_path / "cache", Report(), Options(max_tokens=16))
+    assert tf_embeddings_udf.read_manifest(built.path).prefix == "passage: "
+
+    write(folder / PROMPTS, prompts=prompts)
+    found = examine(folder, Options(max_tokens=16))
+    assert (found.prefix, found.prompts, found.report["prompts"]) == ("", prompts, prompts)
+
+
+def test_a_mean_that_leaves_the_prompt_out_is_refused(tmp_path: Path) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    write(folder / "1_Pooling/config.json", pooling_mode="mean", include_prompt=False)
+    assert examine(folder, Options(max_tokens=16)).encoder["pooling"] == "mean"
+    assert refusal(folder, Options(max_tokens=16, prefix="query: ")) == (
+        "'1_Pooling/config.json' says include_prompt false: the tokens of the prompt 'query: ' "
+        "have no part in the mean. The runtime knows encoders where they have."
+    )
+
+
+def test_a_tokenizer_that_does_not_lower_case_where_the_encoder_does_is_refused(
+    tmp_path: Path,
+) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    write(folder / "tokenizer.json", **{**tokenizer, "normalizer": {"type": "NFC"}})
+    write(folder / "sentence_bert_config.json", do_lower_case=True, max_seq_length=16)
+    assert refusal(folder) == (
+        "'sentence_bert_config.json' says do_lower_case true, and the normalizer in "
+        "'tokenizer.json' does not lower-case. Make them agree."
+    )
+
+
+def test_what_lies_above_a_model_that_was_fetched_is_no_part_of_it(tmp_path: Path) -> None:
+    """In TF-Hub's usual cache that is a folder to which every user of a machine can write."""
+    folder = save_of_tokens(tmp_path / "m")
+    (folder / "tokenizer.json").rename(tmp_path / "tokenizer.json")
+    options = Options(output="pooled", max_tokens=16)
+    assert examine(folder, options).extra_files == {
+        "tokenizer.json": str(tmp_path / "tokenizer.json")
+    }
+    with pytest.raises(StagingError, match=r"there is no 'tokenizer\.json'"):
+        examine(folder, options, root=folder)
+    assert examine(folder, options, root=tmp_path).kind == "tokens"
+
+    shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    limits, cache = Limits(), tmp_path / "cache"
+    archive = Local(tmp_path / "packed.zip")
+    fetched = materialise(archive, cache, Report(), limits)
+    shutil.copyfile(tmp_path / "tokenizer.json", fetched.path.parent / "tokenizer.json")
+    looked = look(archive, cache, Report(), options, limits, None)
+    assert looked.keys() == {"report"}
+    assert "there is no 'tokenizer.json'" in looked["report"]["problem"]
 
 
 @pytest.mark.parametrize(
@@ -500,6 +579,47 @@ def test_of_several_graphs_the_one_to_serve_is_taken(tmp_path: Path) -> None:
     )
 
 
+def test_tags_that_occur_twice_are_refused_for_tensorflow_would_load_another_graph(
+    tmp_path: Path,
+) -> None:
+    def read_a_file(texts: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        return lengths(tf.fill(tf.shape(texts), tf.io.read_file("/etc/hostname")))
+
+    folder = save_text(tmp_path / "m", lengths)
+    evil = save_text(tmp_path / "evil", read_a_file)
+    with edited(folder) as model, edited(evil) as other:
+        clean = model.meta_graphs[0]
+        graphs = [other.meta_graphs[0], clean]
+        graphs[0].meta_info_def.tags[:] = ["serve", "serve"]
+        merged = [type(clean).FromString(graph.SerializeToString()) for graph in graphs]
+        del model.meta_graphs[:]
+        model.meta_graphs.extend(merged)
+    assert refusal(folder) == (
+        "the SavedModel holds 2 graphs (tags: serve + serve, serve): a tag or a set of tags occurs "
+        "twice, so it does not say which graph is meant. Save it with one graph, tagged 'serve'."
+    )
+    with edited(folder) as model:
+        del model.meta_graphs[0].meta_info_def.tags[1:]
+    assert "(tags: serve, serve): a tag or a set of tags occurs twice" in refusal(folder)
+    with edited(folder) as model:
+        model.meta_graphs[0].meta_info_def.tags[:] = ["train"]
+    assert "or reach the network: ReadFile" in refusal(folder)
+
+
+def test_a_function_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    folder = save_text(tmp_path / "m", lengths)
+    with edited(folder) as model:
+        library = model.meta_graphs[0].graph_def.library
+        name = library.function[0].signature.name
+        library.function.append(library.function[0])
+    assert refusal(folder) == (
+        f"the SavedModel holds the function '{name}' twice, which TensorFlow never writes. Save it "
+        "again with TensorFlow."
+    )
+
+
 # --- the report
 
 
@@ -547,13 +667,25 @@ def test_the_report_of_a_dangerous_graph_is_shown_too(tmp_path: Path) -> None:
     assert "ReadFile" in report["problem"]
 
 
-def test_the_task_answers_in_json(tmp_path: Path) -> None:
+@pytest.mark.parametrize("survey", [False, True])
+def test_the_task_answers_in_json(tmp_path: Path, survey: bool) -> None:
     folder = save_text(tmp_path / "m", lengths)
     options = {**vars(Options()), "allow_ops": []}
-    request = {"folder": str(folder), "options": options, "preprocessor": None}
+    request = {"folder": str(folder), "options": options, "preprocessor": None, "survey": survey}
     answer = json.loads(json.dumps(inspect_task(request)))
     assert (answer["kind"], answer["model_dimensions"]) == ("text", 2)
-    assert answer["report"] == inspect_task({**request, "survey": True})["report"]
+    assert answer["report"]["problem"] is None
+
+
+def test_the_task_says_what_is_wrong_or_shows_it(tmp_path: Path) -> None:
+    folder = save(tmp_path / "m", {"query": vectors, "passage": vectors}, TEXTS)
+    options = {**vars(Options()), "allow_ops": []}
+    request = {"folder": str(folder), "options": options, "preprocessor": None}
+    shown = inspect_task({**request, "survey": True})
+    assert shown == {"report": survey(folder, Options())}
+    with pytest.raises(StagingError) as error:
+        inspect_task(request)
+    assert str(error.value) == shown["report"]["problem"]
 
 
 # --- and on to the artefact
@@ -566,6 +698,7 @@ def test_the_version_is_of_the_model_and_not_of_its_name_or_its_fingerprint(
     first = build(Local(folder), "one", tmp_path / "cache", Report())
     (folder / "fingerprint.pb").write_bytes(b"another")
     (folder / ".DS_Store").write_bytes(b"")
+    (folder / "variables/._variables.index").write_bytes(b"as a Mac leaves it")
     second = build(Local(folder), "two", tmp_path / "cache", Report())
 
     assert (first.version, first.dimensions, first.kind) == (second.version, 2, "text")

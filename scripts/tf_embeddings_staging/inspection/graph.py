@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,21 +88,26 @@ class Model:
     """One graph of a SavedModel.
 
     Attributes:
+        root: the folder that came with it, above which no file belongs to it; None where it is on
+            the user's own disk, and files beside it may.
         meta: the MetaGraphDef message.
         tags: what `tf.saved_model.load` is told to find it.
         all_tags: those of every graph in the file.
         is_object: whether TensorFlow loads it as objects (TF2), or imports its graph (TF1).
         signatures: by name, in its order.
         calls: the ways in which the loaded object can be called.
+        others: the file's other graphs, which are not loaded.
     """
 
     folder: Path
+    root: Path | None
     meta: Message
     tags: tuple[str, ...]
     all_tags: tuple[tuple[str, ...], ...]
     is_object: bool
     signatures: Mapping[str, Signature]
     calls: tuple[Signature, ...]
+    others: tuple[Model, ...] = ()
 
     def callables(self) -> Iterator[Signature]:
         """Yield all that can be called, by name."""
@@ -109,19 +115,27 @@ class Model:
         yield from self.calls
 
 
-def read(folder: Path) -> Model:
+def read(folder: Path, root: Path | None = None) -> Model:
     """Read the graph of a SavedModel: the one tagged 'serve', or without tags, if it has several.
 
     Raises:
         StagingError: the file is damaged or too large, or nothing says which graph to take.
     """
-    message = _parse(folder / GRAPH)
-    graphs = message.meta_graphs
-    tags = [tuple(sorted(graph.meta_info_def.tags)) for graph in graphs]
+    graphs = _parse(folder / GRAPH).meta_graphs
+    _require_distinct_tags([list(graph.meta_info_def.tags) for graph in graphs])
+    for graph in graphs:
+        _require_distinct_functions(graph)
+    tags = tuple(tuple(sorted(graph.meta_info_def.tags)) for graph in graphs)
     chosen = _choose(tags)
-    meta = graphs[chosen]
+    models = [_model(folder, root, graph, tags) for graph in graphs]
+    return replace(models.pop(chosen), others=tuple(models))
+
+
+def _model(
+    folder: Path, root: Path | None, meta: Message, all_tags: tuple[tuple[str, ...], ...]
+) -> Model:
     # As tf.saved_model.load decides it.
-    is_object = len(graphs) == 1 and meta.HasField("object_graph_def")
+    is_object = len(all_tags) == 1 and meta.HasField("object_graph_def")
     signatures = {
         name: _signature(name, meta.signature_def[name])
         for name in sorted(meta.signature_def)
@@ -129,9 +143,10 @@ def read(folder: Path) -> Model:
     }
     return Model(
         folder=folder,
+        root=root,
         meta=meta,
-        tags=tags[chosen],
-        all_tags=tuple(tags),
+        tags=tuple(sorted(meta.meta_info_def.tags)),
+        all_tags=all_tags,
         is_object=is_object,
         signatures=signatures,
         calls=tuple(_calls(meta.object_graph_def)) if is_object else (),
@@ -158,15 +173,43 @@ def _parse(path: Path) -> Message:
     return message
 
 
+def _require_distinct_tags(tags: Sequence[Sequence[str]]) -> None:
+    """Refuse tags by which another graph may be loaded than the one that was looked at.
+
+    TensorFlow takes the first graph whose set of tags is the one wanted:
+    https://github.com/tensorflow/tensorflow/blob/v2.17.0/tensorflow/python/saved_model/loader_impl.py
+    """
+    sets = [frozenset(some) for some in tags]
+    if len(set(sets)) == len(sets) and all(len(set(some)) == len(some) for some in tags):
+        return
+    raise StagingError(
+        f"the SavedModel holds {_counted(tags)}: a tag or a set of tags occurs twice, so it does "
+        f"not say which graph is meant. Save it with one graph, tagged 'serve'."
+    )
+
+
+def _require_distinct_functions(meta: Message) -> None:
+    names = Counter(function.signature.name for function in meta.graph_def.library.function)
+    if twice := sorted(name for name, count in names.items() if count > 1):
+        raise StagingError(
+            f"the SavedModel holds the function '{twice[0]}' twice, which TensorFlow never writes. "
+            f"Save it again with TensorFlow."
+        )
+
+
+def _counted(tags: Sequence[Sequence[str]]) -> str:
+    listed = ", ".join(" + ".join(some) or "none" for some in tags)
+    return f"{len(tags)} {'graph' if len(tags) == 1 else 'graphs'} (tags: {listed})"
+
+
 def _choose(tags: Sequence[tuple[str, ...]]) -> int:
     if len(tags) == 1:
         return 0
     for wanted in (tuple(_SERVE), ()):
         if tags.count(wanted) == 1:
             return tags.index(wanted)
-    listed = ", ".join(" + ".join(some) or "none" for some in tags)
     raise StagingError(
-        f"the SavedModel holds {len(tags)} graphs (tags: {listed}), and neither one with the tag "
+        f"the SavedModel holds {_counted(tags)}, and neither one with the tag "
         f"'serve' alone nor one without tags. Save it with one graph, tagged 'serve'."
     )
 

@@ -76,15 +76,16 @@ class Ops:
 
 
 def examine_ops(model: Model, allow_ops: Collection[str] = ()) -> Ops:
-    """Look at each node of a graph and of its functions."""
-    scan = _Scan(model)
-    dangers = list(scan.dangers())
-    needs_text = any(map(_is_text_op, scan.counts))
+    """Look at each node of a model's graph and of its functions, and of the file's other graphs."""
+    scans = [_Scan(one) for one in (model, *model.others)]
+    counts = sum((scan.counts for scan in scans), Counter[str]())
+    dangers = [danger for scan in scans for danger in scan.dangers()]
+    needs_text = any(map(_is_text_op, counts))
     return Ops(
-        counts=dict(sorted(scan.counts.items())),
+        counts=dict(sorted(counts.items())),
         refused=tuple(danger for danger in dangers if danger.op not in allow_ops),
         allowed=tuple(danger for danger in dangers if danger.op in allow_ops),
-        unknown=tuple(scan.unknown()),
+        unknown=tuple(danger for scan in scans for danger in scan.unknown()),
         libraries=(op_lists.TEXT_LIBRARY,) if needs_text else (),
     )
 
@@ -129,7 +130,8 @@ def require_assets(model: Model) -> None:
     Raises:
         StagingError: naming the asset.
     """
-    for asset in _assets(model.meta):
+    metas = [one.meta for one in (model, *model.others)]
+    for asset in (asset for meta in metas for asset in _assets(meta)):
         path = PurePosixPath(asset.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in asset.filename:
             raise StagingError(
