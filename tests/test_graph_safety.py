@@ -64,7 +64,7 @@ def refused_everywhere() -> frozenset[str]:
     meta = meta_graph_pb2.MetaGraphDef()  # pyright: ignore[reportAttributeAccessIssue]
     for op in registry():
         meta.graph_def.node.add(name=op, op=op)
-    model = Model(Path(), meta, (), ((),), False, {}, ())
+    model = Model(Path(), None, meta, (), ((),), False, {}, ())
     return frozenset(danger.op for danger in safety.examine_ops(model).refused)
 
 
