@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -35,6 +36,11 @@ from test_staging_cli import stage_model
 TOLERANCE = 1e-6
 
 USE_LITE = json.loads(Path(__file__).with_name("published").joinpath("use_lite_2.json").read_text())
+
+# absl's and C++'s lines, Python's warnings, and the logger of TensorFlow.
+CHATTER = re.compile(
+    r"^(?:[IWE]\d{4} .*|.*(?:WARNING|Warning: |tensorflow:|absl).*)$", re.MULTILINE
+)
 
 # What has no tokens has no vector, whatever the model.
 BLANKS = ["", "   ", "\n\t \r\n", "\u00a0\u3000"]
@@ -450,6 +456,11 @@ def test_a_data_test_finds_the_texts_that_are_truncated(
     assert embedded.run.status(f"truncated_by_{name}") == ("warn" if expected else "pass")
     found = embedded.query(f"select id from {{audit}}.truncated_by_{name} order by id")
     assert [number for (number,) in found] == expected
+
+
+def test_staging_shows_nothing_that_tensorflow_logs(staged: Staged) -> None:
+    for done in staged.calls.values():
+        assert not CHATTER.findall(done.stderr)
 
 
 def test_a_model_with_its_tokenizer_inside_cannot_count(staged: Staged, tmp_path: Path) -> None:
