@@ -512,13 +512,12 @@ def test_where_tensorflow_text_is_missing_a_sentence_says_how_to_install_it(
     import tensorflow as tf
 
     encoder_makers.save_text_ops_model(tmp_path / "m")
-    for name in [name for name in sys.modules if name.startswith("tensorflow_text")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "path", [one for one in sys.path if "site-packages" not in one])
+    monkeypatch.setitem(sys.modules, "tensorflow_text", None)  # what cannot be imported
     release = ".".join(tf.__version__.split(".")[:2])
     assert refusal(tmp_path / "m") == (
-        "the graph has ops of TensorFlow Text (SentencepieceOp, SentencepieceTokenizeOp), which is "
-        f"not installed. Install it with: pip install 'tensorflow-text=={release}.*'"
+        "the graph has ops of TensorFlow Text (SentencepieceOp, SentencepieceTokenizeOp): the "
+        f"Python package 'tensorflow_text' is not installed. Install it with: pip install "
+        f"'tensorflow-text=={release}.*'"
     )
 
 

@@ -225,6 +225,19 @@ def test_signatures_without_a_default_are_listed(tmp_path: Path) -> None:
     )
 
 
+def test_a_default_signature_that_does_not_fit_names_those_that_do(tmp_path: Path) -> None:
+    folder = save(tmp_path / "m", {"query": vectors, "passage": vectors}, TEXTS)
+    with edited(folder) as model:
+        signatures = model.meta_graphs[0].signature_def
+        signatures["serving_default"].CopyFrom(signatures["query"])
+        signatures["serving_default"].inputs["texts"].dtype = 1  # float32
+    assert refusal(folder).endswith(
+        " Others do (passage: texts (string [?]); query: texts (string [?])): say which one embeds "
+        "with --signature."
+    )
+    assert "Say which one embeds with --signature." in refusal(folder, Options(kind="text"))
+
+
 def test_a_model_that_cannot_be_called_is_refused(tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -514,6 +527,28 @@ def test_an_encoder_without_its_preprocessor_asks_for_it(tmp_path: Path) -> None
         ", as encoders do that come with a preprocessor. Name its SavedModel with --preprocessor "
         "SOURCE."
     )
+
+
+def test_of_two_signatures_behind_a_preprocessor_none_is_guessed(tmp_path: Path) -> None:
+    preprocessor = save(
+        tmp_path / "p",
+        {"serving_default": lambda texts: {"lengths": lengths(texts)}},
+        TEXTS,
+    )
+    both: dict[str, Callable[..., dict[str, Tensor]]] = {
+        "passage": lambda lengths: {"vector": lengths + 1},
+        "query": lambda lengths: {"vector": lengths},
+    }
+    taken = ([None, 2], "float32", "lengths")
+    folder = save(tmp_path / "m", both, taken)
+    assert refusal(folder, Options(), preprocessor) == (
+        "several signatures fit, and none is called 'serving_default' or 'default': passage: "
+        "lengths (float32 [?, 2]); query: lengths (float32 [?, 2]). Say which one of the encoder "
+        "embeds with --signature."
+    )
+    assert find(folder, Options(signature="query"), preprocessor).encoder["signature"] == "query"
+    preferred = save(tmp_path / "n", {**both, "default": both["query"]}, taken)
+    assert find(preferred, Options(), preprocessor).encoder["signature"] == "default"
 
 
 def test_a_preprocessor_that_does_not_fit_is_refused(tmp_path: Path) -> None:

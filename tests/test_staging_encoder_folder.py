@@ -203,8 +203,7 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
         lambda folder: folder.edit(
             "1_Pooling/config.json", pooling_mode_cls_token=False, pooling_mode_max_tokens=True
         ),
-        "'1_Pooling/config.json' asks for the pooling max_tokens; the converter knows cls and "
-        "mean.",
+        "'1_Pooling/config.json' asks for the pooling max; the converter knows cls and mean.",
     ),
     (
         lambda folder: folder.edit("1_Pooling/config.json", pooling_mode_mean_tokens=True),
@@ -308,7 +307,7 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
             ),
         ],
         "'1_Pooling/config.json' says include_prompt false: the tokens of the prompt 'query: ' "
-        "have no part in the mean. The converter knows encoders where they have.",
+        "have no part in the mean. The runtime knows encoders where they have.",
     ),
 ]
 

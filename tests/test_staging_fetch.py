@@ -214,8 +214,8 @@ def test_a_module_that_changed_in_tf_hubs_cache_is_refused(
     (pin,) = pins_in(tmp_path / "cache")
     assert re.fullmatch(
         rf"the files of '{handle}' in TF-Hub's cache, '{path}', are not those of its first use "
-        rf"\(digest [0-9a-f]{{64}}, then [0-9a-f]{{64}}\)\. Delete that folder to download it anew; "
-        rf"or, if you changed them yourself, delete '{pin}'\.",
+        rf"\(digest [0-9a-f]{{64}}, then [0-9a-f]{{64}}\)\. Delete that folder to download it "
+        rf"anew; or, if you changed them yourself, delete '{pin}'\.",
         refused(handle, tmp_path / "cache"),
     )
     shutil.rmtree(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tf_embeddings_staging import process
+from tf_embeddings_staging import memory, process
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.process import run
@@ -108,6 +109,18 @@ def test_a_task_that_hangs_is_stopped(tmp_path: Path) -> None:
     assert ended(pid_in(tmp_path / "pid"))
 
 
+def test_a_task_that_prints_for_ever_is_stopped_and_its_last_words_are_kept(
+    tmp_path: Path,
+) -> None:
+    error = error_of("worker_tasks:print_for_ever", tmp_path)
+    assert str(error) == (
+        "the task 'worker_tasks:print_for_ever' wrote more than 64 MiB of messages, so it was "
+        "stopped. Save the model without ops that print, such as tf.print."
+    )
+    assert "the same again\nthe same again" in (error.details or "")
+    assert len(error.details or "") <= 200_000
+
+
 def test_a_crash_is_one_sentence_and_where_it_was_is_kept(tmp_path: Path) -> None:
     error = error_of("worker_tasks:segfault", tmp_path)
     assert str(error) == (
@@ -160,6 +173,14 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
         "dbt_packages/tf_embeddings/requirements.txt"
     )
     assert "import_missing" in (error.details or "")
+
+
+def test_tensorflow_text_is_asked_for_in_the_release_of_tensorflow(tmp_path: Path) -> None:
+    release = ".".join(importlib.metadata.version("tensorflow").split(".")[:2])
+    assert str(error_of("worker_tasks:import_text", tmp_path)) == (
+        "the Python package 'tensorflow_text' is not installed. Install it with: pip install "
+        f"'tensorflow-text=={release}.*'"
+    )
 
 
 def test_an_error_of_tensorflow_is_one_sentence_and_the_long_text_is_kept(tmp_path: Path) -> None:
@@ -218,6 +239,45 @@ def test_what_tensorflow_puts_around_a_sentence_is_left_out(message: str, senten
 
 def test_an_error_without_a_message_is_its_type() -> None:
     assert in_one_sentence(MemoryError()) == "MemoryError."
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("536870912\n", 2**29),
+        ("max\n", None),
+        ("9223372036854771712\n", 9223372036854771712),
+        ("-1\n", None),
+        ("0\n", None),
+        ("", None),
+    ],
+    ids=["bytes", "v2 without", "v1 without", "negative", "none at all", "empty"],
+)
+def test_the_memory_limit_of_a_cgroup_is_read(text: str, limit: int | None) -> None:
+    assert memory.limit_in(text) == limit
+
+
+def test_the_memory_limits_of_a_process_are_its_cgroups_and_those_around_it() -> None:
+    assert files_of_limits("0::/system.slice/docker-1.scope\n") == [
+        "system.slice/docker-1.scope/memory.max",
+        "system.slice/memory.max",
+        "memory.max",
+    ]
+    assert files_of_limits("0::/\n") == ["memory.max"]
+    assert files_of_limits("0::/../../other\n") == ["memory.max"]
+    assert files_of_limits("12:cpu,cpuacct:/a\n5:memory:/docker/1\n1:name=systemd:/b\n") == [
+        "memory/docker/1/memory.limit_in_bytes",
+        "memory/docker/memory.limit_in_bytes",
+        "memory/memory.limit_in_bytes",
+    ]
+
+
+def files_of_limits(membership: str) -> list[str]:
+    return [str(path) for path in memory.limit_files(membership, Path())]
+
+
+def test_a_machine_has_memory_and_never_more_than_it_has() -> None:
+    assert 0 < memory.machine_memory() <= psutil.virtual_memory().total
 
 
 def test_the_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:

@@ -45,6 +45,16 @@ def eat_in_a_child(request: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def print_for_ever(_: Mapping[str, Any]) -> dict[str, Any]:
+    while True:
+        os.write(1, b"the same again\n" * 70_000)
+
+
+def import_text(_: Mapping[str, Any]) -> dict[str, Any]:
+    """Import TensorFlow Text where it is not installed."""
+    raise ModuleNotFoundError(name="tensorflow_text")
+
+
 def segfault(_: Mapping[str, Any]) -> dict[str, Any]:
     ctypes.string_at(0)
     return {}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
+
 PIP_COMMAND = "pip install -r dbt_packages/tf_embeddings/requirements.txt"
 
-# What requirements.txt leaves out, for few models need it: the name to import, and to install.
-_OPTIONAL = {"tensorflow_text": "tensorflow-text"}
+# Few models need it, so requirements.txt leaves it out.
+_TEXT = "tensorflow_text"
+_TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-macos")
 
 
 class StagingError(Exception):
@@ -27,7 +31,16 @@ class SourceError(Exception):
 
 def missing_package(package: str) -> StagingError:
     """Return the error for a Python package that is not installed."""
-    command = f"pip install {_OPTIONAL[package]}" if package in _OPTIONAL else PIP_COMMAND
+    command = _install_text() if package == _TEXT else PIP_COMMAND
     return StagingError(
         f"the Python package '{package}' is not installed. Install it with: {command}"
     )
+
+
+def _install_text() -> str:
+    """Return how to install TensorFlow Text: without a release, pip may change TensorFlow's."""
+    for name in _TENSORFLOWS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            release = ".".join(importlib.metadata.version(name).split(".")[:2])
+            return f"pip install 'tensorflow-text=={release}.*'"
+    return "pip install tensorflow-text"

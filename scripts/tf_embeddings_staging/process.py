@@ -16,12 +16,14 @@ from typing import Any
 import psutil
 
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.memory import machine_memory
 from tf_embeddings_staging.options import Limits
 
 _SCRIPTS = Path(__file__).resolve().parent.parent
 _SHARE_OF_MEMORY = 0.9
 _POLL_SECONDS = 0.05
-_MOST_LOG = 200_000
+_MOST_LOG = 64 * 2**20  # bytes that a process may write
+_MOST_SAID = 200_000  # bytes of them that are shown
 
 _WHAT = {
     "convert": "the conversion into a SavedModel",
@@ -62,7 +64,7 @@ def run(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment()
         )
         try:
-            excess = _watch(process, limits or Limits())
+            excess = _watch(process, told, limits or Limits())
         finally:
             _end(process)
     if excess:
@@ -97,9 +99,9 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _watch(process: subprocess.Popen[bytes], limits: Limits) -> str | None:
+def _watch(process: subprocess.Popen[bytes], log: Path, limits: Limits) -> str | None:
     """Wait for the end of a process, or until it goes beyond a limit; return how, if it does."""
-    most_memory = limits.memory_bytes or int(psutil.virtual_memory().total * _SHARE_OF_MEMORY)
+    most_memory = limits.memory_bytes or int(machine_memory() * _SHARE_OF_MEMORY)
     deadline = time.monotonic() + limits.seconds
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -110,6 +112,11 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> str | None:
                 f"took {taken / 2**30:.2f} GiB of memory, more than the limit of "
                 f"{most_memory / 2**30:.2f} GiB, so it was stopped. Raise the limit with "
                 f"--memory-limit GIB, or choose a smaller model."
+            )
+        if log.stat().st_size > _MOST_LOG:
+            return (
+                f"wrote more than {_MOST_LOG >> 20} MiB of messages, so it was stopped. Save the "
+                f"model without ops that print, such as tf.print."
             )
         if time.monotonic() > deadline:
             return (
@@ -167,4 +174,6 @@ def _ending(code: int) -> str:
 
 def _said(log: Path) -> str:
     """Return the end of what a process wrote."""
-    return log.read_text(encoding="utf-8", errors="replace")[-_MOST_LOG:].strip()
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _MOST_SAID))
+        return file.read().decode(errors="replace").strip()

@@ -83,10 +83,7 @@ def inspect(given: Input, work: Path, report: Report, limits: Limits) -> dict[st
     if given.is_encoder_folder:
         return _encoder_findings(given)
     path = _as_saved_model(given, work, report, limits)
-    surveyed = _ask(given, path, work, limits, survey=True)
-    if surveyed["report"]["problem"]:
-        return surveyed
-    return _inspect(given, path, work, report, limits)
+    return _inspect(given, path, work, report, limits, survey=True)
 
 
 def _as_saved_model(given: Input, work: Path, report: Report, limits: Limits) -> Path:
@@ -101,26 +98,25 @@ def _as_saved_model(given: Input, work: Path, report: Report, limits: Limits) ->
 
 
 def _inspect(
-    given: Input, path: Path, work: Path, report: Report, limits: Limits
+    given: Input, path: Path, work: Path, report: Report, limits: Limits, *, survey: bool
 ) -> dict[str, Any]:
-    with report.step("Inspecting the SavedModel"):
-        return _ask(given, path, work, limits, survey=False)
-
-
-def _ask(given: Input, path: Path, work: Path, limits: Limits, *, survey: bool) -> dict[str, Any]:
+    """Have a SavedModel inspected; see `inspection.inspect_task` for `survey`."""
     request = {
         "folder": str(path),
+        "root": str(given.fetched.root) if given.fetched.root else None,
         "options": asdict(given.options),
         "preprocessor": str(given.preprocessor.path) if given.preprocessor else None,
         "survey": survey,
     }
-    return process.run("inspect", request, work, limits)
+    with report.step("Inspecting the SavedModel"):
+        return process.run("inspect", request, work, limits)
 
 
 def _saved_model(given: Input, folder: Path, work: Path, report: Report, limits: Limits) -> Model:
     """Copy a SavedModel that has been inspected."""
     path = _as_saved_model(given, work, report, limits)
-    found = _inspect(given, path, work, report, limits)
+    found = _inspect(given, path, work, report, limits, survey=False)
+    _tell_of_prompts(found["prompts"], report)
     options = given.options
     dimensions = _kept(options.truncate_dim, found["model_dimensions"])
     extra = {name: Path(file) for name, file in found["extra_files"].items()}
@@ -145,7 +141,7 @@ def _saved_model(given: Input, folder: Path, work: Path, report: Report, limits:
         dimensions=dimensions,
         normalize=found["normalize"] if options.normalize is None else options.normalize,
         max_tokens=found["max_tokens"],
-        prefix=options.prefix or "",
+        prefix=found["prefix"],
         weights=weights,
         source=source,
         licence=given.licence,
@@ -156,7 +152,7 @@ def _encoder_model(given: Input, folder: Path, work: Path, report: Report, limit
     """Convert the folder of a BERT sentence encoder."""
     encoder = read_encoder_folder(given.fetched.path, given.options)
     dimensions = _kept(given.options.truncate_dim, encoder.config.hidden_size)
-    _tell_of_prompts(encoder, report)
+    _tell_of_prompts(encoder.prompts, report)
     target = folder / MODEL
     request = {
         "config": asdict(encoder.config),
@@ -230,10 +226,10 @@ def _encoder_findings(given: Input) -> dict[str, Any]:
     }
 
 
-def _tell_of_prompts(encoder: EncoderFolder, report: Report) -> None:
-    if not encoder.prompts:
+def _tell_of_prompts(prompts: Mapping[str, str], report: Report) -> None:
+    if not prompts:
         return
-    named = ", ".join(f"{name} ({text!r})" for name, text in encoder.prompts.items())
+    named = ", ".join(f"{name} ({text!r})" for name, text in prompts.items())
     report.say(
         f"Note: this encoder has prompts, and none is its default: {named}. No prefix is put "
         f"before a text; --prefix TEXT chooses one. Stage the model under two names for two."

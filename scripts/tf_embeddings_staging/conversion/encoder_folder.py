@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +9,16 @@ from typing import Any
 
 from tf_embeddings_staging.conversion.bert import CONVERTER, POOLINGS, BertConfig, read_config
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection import sentence_files
+from tf_embeddings_staging.inspection.sentence_files import (
+    FEWEST_TOKENS,
+    TOKENIZER,
+    read_object,
+    read_optional,
+)
 from tf_embeddings_staging.options import Options
 
 WEIGHTS = "model.safetensors"
-TOKENIZER = "tokenizer.json"
-
-# The module that reads texts, the one that makes one vector of many, the one that scales it.
-_MODULES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
-
-
-# [CLS], [SEP], and a token between them.
-_FEWEST_TOKENS = 3
 
 
 @dataclass(frozen=True)
@@ -66,15 +64,17 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     _require_options_apply(folder, options)
     transformer, pooling, normalize = _modules(folder, options.pooling)
     label = f"'{_within(folder, transformer / 'config.json')}'"
-    config = read_config(_read_object(transformer / "config.json"), label)
-    mode = options.pooling or _pooling_mode(
-        _read_object(pooling / "config.json"), _within(folder, pooling)
+    config = read_config(read_object(transformer / "config.json"), label)
+    pooled = pooling / "config.json"
+    pooled_label = str(_within(folder, pooled))
+    mode = options.pooling or sentence_files.pooling_of(
+        read_object(pooled), pooled_label, POOLINGS, f"the converter knows {_listed(POOLINGS)}."
     )
     tokenizer = _required(transformer / TOKENIZER, "the converter needs the fast tokenizer")
-    _require_casing_agrees(transformer, tokenizer)
-    default, prompts = _prompts(folder)
+    sentence_files.require_casing_agrees(transformer, tokenizer)
+    default, prompts = sentence_files.prompts_of(folder)
     prefix = default if options.prefix is None else options.prefix
-    _require_prefix_is_pooled(folder, pooling, mode, prefix)
+    sentence_files.require_prefix_is_pooled(read_optional(pooled), pooled_label, mode, prefix)
     return EncoderFolder(
         weights=_weights(transformer),
         tokenizer=tokenizer,
@@ -115,133 +115,41 @@ def _require_options_apply(folder: Path, options: Options) -> None:
 
 def _modules(folder: Path, chosen_pooling: str | None) -> tuple[Path, Path, bool]:
     """Return the folders of the transformer and the pooling, and whether vectors are scaled."""
-    if not (folder / "modules.json").is_file():
-        pooling = folder / "1_Pooling"
+    modules = sentence_files.modules(folder)
+    if modules is None:
+        pooling = folder / sentence_files.POOLING
         if not (pooling / "config.json").is_file() and chosen_pooling is None:
             raise StagingError(
                 f"the folder '{folder.name}' has neither modules.json nor 1_Pooling/config.json, "
                 f"so nothing says how the tokens' vectors become one. Save the encoder with "
                 f"Sentence Transformers, or say --pooling mean or --pooling cls."
             )
-        return folder, pooling, (folder / "2_Normalize").is_dir()
-    modules = _read_json(folder / "modules.json")
-    if not isinstance(modules, list) or not all(
-        isinstance(module, dict)
-        and isinstance(module.get("type"), str)
-        and isinstance(module.get("path"), str)
-        for module in modules
-    ):
-        raise StagingError("'modules.json' is not a list of modules with a type and a path.")
-    kinds = [module["type"].rpartition(".")[2] for module in modules]
-    if kinds not in _MODULES:
+        return folder, pooling, (folder / sentence_files.NORMALIZE).is_dir()
+    kinds = [kind for kind, _ in modules]
+    if kinds not in sentence_files.PIPELINES:
         raise StagingError(
             f"'modules.json' asks for {' + '.join(kinds) or 'nothing'}; the converter knows "
-            f"{' and '.join(' + '.join(kinds) for kinds in _MODULES)}."
+            f"{_listed([' + '.join(kinds) for kinds in sentence_files.PIPELINES])}."
         )
-    paths = [_inside(folder, module["path"]) for module in modules]
+    paths = [folder / path for _, path in modules]
     return paths[0], paths[1], len(kinds) == 3
 
 
-def _inside(folder: Path, path: str) -> Path:
-    if Path(path).is_absolute() or ".." in Path(path).parts:
-        raise StagingError(f"'modules.json' has the path '{path}', which leaves the folder.")
-    return folder / path
-
-
-def _pooling_mode(fields: Mapping[str, Any], label: Path) -> str:
-    """Return `mean` or `cls`, from the flags of old or the one field of today."""
-    modes = [
-        name.removeprefix("pooling_mode_")
-        for name, value in fields.items()
-        if name.startswith("pooling_mode_") and value is True
-    ]
-    if "pooling_mode" in fields:
-        mode = fields["pooling_mode"]
-        modes = [str(one) for one in mode] if isinstance(mode, list) else [str(mode)]
-    modes = [{"cls_token": "cls", "mean_tokens": "mean"}.get(mode, mode) for mode in modes]
-    if len(modes) == 1 and modes[0] in POOLINGS:
-        return modes[0]
-    raise StagingError(
-        f"'{label}/config.json' asks for the pooling {' + '.join(modes) or 'of no kind'}; the "
-        f"converter knows {' and '.join(POOLINGS)}."
-    )
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def _chosen_limit(transformer: Path, config: BertConfig, chosen: int | None) -> int:
-    """Return the limit that a user chose, or the folder's."""
+    """Return the limit that a user chose, or the folder's, never more than there are positions."""
     if chosen is None:
-        return _max_tokens(transformer, config)
-    if _FEWEST_TOKENS <= chosen <= config.max_position_embeddings:
+        limit = sentence_files.limit_of(transformer) or config.max_position_embeddings
+        return min(limit, config.max_position_embeddings)
+    if FEWEST_TOKENS <= chosen <= config.max_position_embeddings:
         return chosen
     raise StagingError(
-        f"--max-tokens {chosen}: this encoder takes from {_FEWEST_TOKENS} to "
+        f"--max-tokens {chosen}: this encoder takes from {FEWEST_TOKENS} to "
         f"{config.max_position_embeddings} tokens, for so many positions it has."
     )
-
-
-def _max_tokens(transformer: Path, config: BertConfig) -> int:
-    """Return the limit as Sentence Transformers finds it, never more than there are positions."""
-    settings = _read_optional(transformer / "sentence_bert_config.json")
-    limit = settings.get("max_seq_length")
-    if limit is None:
-        limit = _read_optional(transformer / "tokenizer_config.json").get("model_max_length")
-    if limit is None:
-        return config.max_position_embeddings
-    # A tokenizer without a limit says 1e30.
-    if not isinstance(limit, int | float) or isinstance(limit, bool) or limit < _FEWEST_TOKENS:
-        raise StagingError(
-            f"the encoder's limit of tokens is {limit!r}; it must be a whole number of at "
-            f"least {_FEWEST_TOKENS}."
-        )
-    return int(min(limit, config.max_position_embeddings))
-
-
-def _require_casing_agrees(transformer: Path, tokenizer: Path) -> None:
-    """Refuse a folder that lower-cases texts somewhere else than in tokenizer.json."""
-    lowers = _lowers(_read_object(tokenizer).get("normalizer"))
-    for name in ("sentence_bert_config.json", "tokenizer_config.json"):
-        if _read_optional(transformer / name).get("do_lower_case") is True and not lowers:
-            raise StagingError(
-                f"'{name}' says do_lower_case true, and the normalizer in '{TOKENIZER}' does not "
-                f"lower-case. Make them agree."
-            )
-
-
-def _lowers(normalizer: object) -> bool:
-    if not isinstance(normalizer, dict):
-        return False
-    if normalizer.get("type") == "Sequence":
-        return any(_lowers(part) for part in normalizer.get("normalizers", []))
-    return normalizer.get("type") == "Lowercase" or normalizer.get("lowercase") is True
-
-
-def _prompts(folder: Path) -> tuple[str, dict[str, str]]:
-    """Return the default prompt, "" if there is none, and the named ones.
-
-    https://sbert.net/docs/sentence_transformer/usage/usage.html#prompt-templates
-    """
-    label = "config_sentence_transformers.json"
-    settings = _read_optional(folder / label)
-    prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
-    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
-        raise StagingError(f"'{label}' has prompts that are not a map of names to texts.")
-    if name is not None and name not in prompts:
-        raise StagingError(
-            f"'{label}' says default_prompt_name {name!r}, which is not in its prompts."
-        )
-    named = {name: text for name, text in prompts.items() if text}
-    return named.get(name, ""), named
-
-
-def _require_prefix_is_pooled(folder: Path, pooling: Path, mode: str, prefix: str) -> None:
-    """Refuse an encoder whose mean leaves out the tokens of the prompt: this one's takes all."""
-    settings = _read_optional(pooling / "config.json")
-    if prefix and mode == "mean" and settings.get("include_prompt") is False:
-        raise StagingError(
-            f"'{_within(folder, pooling / 'config.json')}' says include_prompt false: the tokens "
-            f"of the prompt {prefix!r} have no part in the mean. The converter knows encoders "
-            f"where they have."
-        )
 
 
 def _weights(transformer: Path) -> Path:
@@ -265,26 +173,3 @@ def _required(path: Path, why: str) -> Path:
 
 def _within(folder: Path, path: Path) -> Path:
     return path.relative_to(folder)
-
-
-def _read_optional(path: Path) -> Mapping[str, Any]:
-    return _read_object(path) if path.is_file() else {}
-
-
-def _read_object(path: Path) -> Mapping[str, Any]:
-    fields = _read_json(path)
-    if isinstance(fields, dict):
-        return fields
-    raise StagingError(f"'{path.name}' is not a JSON object.")
-
-
-def _read_json(path: Path) -> Mapping[str, Any] | Sequence[Any]:
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise StagingError(
-            f"the folder '{path.parent.name}' has no '{path.name}', so it is no whole sentence "
-            f"encoder."
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise StagingError(f"'{path.name}' is not JSON ({error}).") from None

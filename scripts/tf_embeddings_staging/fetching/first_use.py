@@ -83,11 +83,10 @@ def _read(file: Path) -> dict[str, str]:
         return {}
     except (ValueError, RecursionError):
         fields = None
-    digests = (
-        [fields[name] for name in _FIELDS if name in fields] if isinstance(fields, dict) else []
-    )
-    if digests and all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in digests):
-        return fields
+    if isinstance(fields, dict):
+        digests = [fields[name] for name in _FIELDS if name in fields]
+        if digests and all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in digests):
+            return fields
     raise StagingError(f"'{file}' holds no SHA-256. Delete it, and run this again.")
 
 

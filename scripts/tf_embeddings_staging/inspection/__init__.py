@@ -33,67 +33,81 @@ __all__ = [
 ]
 
 
-def survey(path: Path, options: Options, preprocessor: Path | None = None) -> dict[str, Any]:
+def survey(
+    path: Path, options: Options, preprocessor: Path | None = None, root: Path | None = None
+) -> dict[str, Any]:
     """Return the report of a SavedModel, see `report.report_of`; `problem` says what is wrong.
 
     Raises:
         StagingError: it cannot be read.
     """
-    report, _ = _look(path, options, preprocessor)
+    report, _ = _look(path, options, preprocessor, root)
     return report
 
 
-def examine(path: Path, options: Options, preprocessor: Path | None = None) -> Findings:
+def examine(
+    path: Path, options: Options, preprocessor: Path | None = None, root: Path | None = None
+) -> Findings:
     """Find out what a SavedModel is, and refuse one whose graph reaches out. Nothing of it runs.
 
     Args:
         path: the SavedModel's folder.
         options: what the user says of the model.
         preprocessor: the SavedModel's folder that makes its inputs of texts.
+        root: the folder that came with it, if it was fetched or unpacked: nothing above counts.
 
     Raises:
         StagingError: it is damaged, dangerous, or does not embed texts; or the user must choose.
     """
-    report, findings = _look(path, options, preprocessor)
+    report, findings = _look(path, options, preprocessor, root)
     if findings is None:
         raise StagingError(report["problem"])
     return findings
 
 
-def find(path: Path, options: Options, preprocessor: Path | None = None) -> Found:
+def find(
+    path: Path, options: Options, preprocessor: Path | None = None, root: Path | None = None
+) -> Found:
     """Find out what a SavedModel is, and run it for one text: see `examine`.
 
     Raises:
         StagingError: as `examine` does; or what comes out is no vector.
     """
+    return _run(path, examine(path, options, preprocessor, root), preprocessor)
+
+
+def _run(path: Path, findings: Findings, preprocessor: Path | None) -> Found:
     from tf_embeddings_staging.inspection.run import dimensions_of
 
-    findings = examine(path, options, preprocessor)
     dimensions = dimensions_of(path, findings, preprocessor)
     return Found(**vars(findings), model_dimensions=dimensions)
 
 
 def inspect_task(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Do the worker's task: {folder, options, preprocessor} -> a `Found`.
+    """Do the worker's task: {folder, root, options, preprocessor} -> a `Found`.
 
-    With `survey` true nothing of the model runs, and the answer is {"report": …}.
+    With `survey` true the answer to a model that is refused is {"report": …}; none of it ran.
     """
     folder = Path(request["folder"])
     preprocessor = Path(request["preprocessor"]) if request.get("preprocessor") else None
     options = Options(**{**request["options"], "allow_ops": tuple(request["options"]["allow_ops"])})
+    root = Path(request["root"]) if request.get("root") else None
+    report, findings = _look(folder, options, preprocessor, root)
+    if findings:
+        return asdict(_run(folder, findings, preprocessor))
     if request.get("survey"):
-        return {"report": survey(folder, options, preprocessor)}
-    return asdict(find(folder, options, preprocessor))
+        return {"report": report}
+    raise StagingError(report["problem"])
 
 
 def _look(
-    path: Path, options: Options, preprocessor: Path | None
+    path: Path, options: Options, preprocessor: Path | None, root: Path | None
 ) -> tuple[dict[str, Any], Findings | None]:
     """Return the report, and the findings unless the report has a problem."""
     from tf_embeddings_staging.inspection import graph, kinds, safety
     from tf_embeddings_staging.inspection.report import chosen, report_of
 
-    model = graph.read(path)
+    model = graph.read(path, root)
     ops = safety.examine_ops(model, options.allow_ops)
     report = report_of(model, ops)
     before = graph.read(preprocessor) if preprocessor else None
@@ -118,6 +132,8 @@ def _look(
         encoder={**choice.encoder, "libraries": sorted(libraries)},
         max_tokens=choice.max_tokens,
         normalize=choice.normalize,
+        prefix=options.prefix or choice.prefix,
+        prompts=choice.prompts,
         libraries=tuple(sorted(libraries)),
         why=choice.why,
         extra_files=choice.extra_files,

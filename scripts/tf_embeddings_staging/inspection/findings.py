@@ -17,6 +17,8 @@ class Findings:
         max_tokens: the tokens after which the model truncates; None where nobody can tell.
         normalize: whether the folder says that vectors are scaled to length 1 (a module
             `Normalize` of Sentence Transformers beside it).
+        prefix: what is put before each text: what the user says, or a default prompt beside it.
+        prompts: the prompts beside it, if none is the default and the user says nothing.
         libraries: the Python modules that must be imported before the model is loaded.
         why: one sentence: what made it this kind, this signature and this output.
         extra_files: files from outside the SavedModel that belong into it: name there -> path.
@@ -27,6 +29,8 @@ class Findings:
     encoder: Mapping[str, Any]
     max_tokens: int | None
     normalize: bool
+    prefix: str
+    prompts: Mapping[str, str]
     libraries: tuple[str, ...]
     why: str
     extra_files: Mapping[str, str]

@@ -1,42 +1,38 @@
-"""The files beside a SavedModel that say how to use it: tokenizer, pooling, limits."""
+"""The files beside a SavedModel that say how to use it: tokenizer, pooling, limits, prompts."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection import sentence_files
 from tf_embeddings_staging.inspection.files import ASSETS
+from tf_embeddings_staging.inspection.sentence_files import TOKENIZER, read_optional
+from tf_embeddings_staging.options import Options
 
-TOKENIZER = "tokenizer.json"
 POOLINGS = ("mean", "cls", "max")
 
 _SAVED_BY_TRANSFORMERS = "saved_model"  # <folder>/saved_model/1
-_POOLING = "1_Pooling/config.json"
-_OF_FLAG = {
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-}
+_POOLING = f"{sentence_files.POOLING}/config.json"
 # Positions of RoBERTa and those after it start behind the padding's.
 _POSITIONS_BEHIND_PADDING = ("camembert", "longformer", "mpnet", "roberta", "xlm-roberta")
-# A tokenizer without a limit says 1e30.
-_NO_LIMIT = 1_000_000
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What lies beside a SavedModel of token ids.
+    """What lies beside a SavedModel of token ids, and what a user says instead.
 
     Attributes:
         tokenizer: its tokenizer.json.
-        pooling: how one vector is made of one a token, if a file says so.
+        pooling: how one vector is made of one a token, if anything says so.
         normalize: whether a file says that vectors are scaled to length 1.
         limit: the tokens after which the model truncates, if a file says so.
         positions: the most tokens that it could take, if a file says so.
+        prefix: what is put before each text; "" if nothing is.
+        prompts: the prefixes that a file names, if one of them is to be chosen.
+        pooled: the config.json of the module Pooling.
     """
 
     tokenizer: Path
@@ -44,26 +40,60 @@ class Neighbours:
     normalize: bool
     limit: int | None
     positions: int | None
+    prefix: str
+    prompts: Mapping[str, str]
+    pooled: Mapping[str, Any]
+
+    def require_prefix_is_pooled(self, pooling: str | None) -> None:
+        """Refuse a pooling that leaves the prefix's tokens out, where there is a prefix.
+
+        Raises:
+            StagingError: it does.
+        """
+        sentence_files.require_prefix_is_pooled(self.pooled, _POOLING, pooling, self.prefix)
 
 
-def find_neighbours(folder: Path) -> Neighbours | None:
+def find_neighbours(
+    folder: Path, root: Path | None = None, options: Options | None = None
+) -> Neighbours | None:
     """Return what lies beside a SavedModel, None if there is no tokenizer.
 
+    Args:
+        folder: the SavedModel's.
+        root: the folder that came with it, see `graph.Model`.
+        options: what the user says of the model.
+
     Raises:
-        StagingError: a file is not JSON, or asks for a pooling that nobody knows.
+        StagingError: a file cannot be read, or asks for what nobody knows.
     """
-    for place in _places(folder):
+    for place in places(folder, root):
         if (place / TOKENIZER).is_file():
-            settings = folder if place.parent == folder else place
-            config = _read(settings / "config.json")
-            return Neighbours(
-                tokenizer=place / TOKENIZER,
-                pooling=_pooling(settings),
-                normalize=_normalizes(settings),
-                limit=_limit(settings),
-                positions=_positions(config),
+            return _read(
+                place, folder if place.parent == folder.absolute() else place, options or Options()
             )
     return None
+
+
+def _read(place: Path, settings: Path, options: Options) -> Neighbours:
+    sentence_files.require_casing_agrees(settings, place / TOKENIZER)
+    modules = sentence_files.modules(settings)
+    kinds = None if modules is None else [kind for kind, _ in modules]
+    pooled = read_optional(settings / _POOLING)
+    default, prompts = sentence_files.prompts_of(settings)
+    return Neighbours(
+        tokenizer=place / TOKENIZER,
+        pooling=options.pooling or _pooling(pooled, kinds),
+        normalize=(
+            (settings / sentence_files.NORMALIZE).is_dir()
+            if kinds is None
+            else "Normalize" in kinds
+        ),
+        limit=sentence_files.limit_of(settings),
+        positions=_positions(read_optional(settings / "config.json")),
+        prefix=default if options.prefix is None else options.prefix,
+        prompts={} if default or options.prefix is not None else prompts,
+        pooled=pooled,
+    )
 
 
 def places_named() -> str:
@@ -71,50 +101,24 @@ def places_named() -> str:
     return f"in the SavedModel's folder, in its '{ASSETS}' or beside the folder"
 
 
-def _places(folder: Path) -> Iterator[Path]:
+def places(folder: Path, root: Path | None) -> Iterator[Path]:
+    """Yield the folders in which a tokenizer is looked for."""
     folder = folder.absolute()
-    yield from (folder, folder / ASSETS, folder / "assets.extra", folder.parent)
+    yield from (folder, folder / ASSETS, folder / "assets.extra")
+    above = [folder.parent]
     if folder.parent.name == _SAVED_BY_TRANSFORMERS:
-        yield folder.parent.parent
+        above.append(folder.parent.parent)
+    for place in above:
+        if root is None or place.is_relative_to(root.absolute()):
+            yield place
 
 
-def _pooling(settings: Path) -> str | None:
-    fields = _read(settings / _POOLING)
-    if not fields:
+def _pooling(fields: Mapping[str, Any], kinds: list[str] | None) -> str | None:
+    """Return the pooling that a file says, if it is all that happens to the tokens' vectors."""
+    if not fields or kinds not in (None, *sentence_files.PIPELINES):
         return None
-    modes = [name for flag, name in _OF_FLAG.items() if fields.get(flag) is True]
-    others = [
-        name.removeprefix("pooling_mode_")
-        for name, value in fields.items()
-        if name.startswith("pooling_mode_") and value is True and name not in _OF_FLAG
-    ]
-    if isinstance(fields.get("pooling_mode"), str):
-        modes = [fields["pooling_mode"]]
-    if len(modes) == 1 and not others and modes[0] in POOLINGS:
-        return modes[0]
-    raise StagingError(
-        f"'{_POOLING}' asks for the pooling {' + '.join([*modes, *others]) or 'of no kind'}; it "
-        f"may be {', '.join(POOLINGS)}. Say which one with --pooling."
-    )
-
-
-def _normalizes(settings: Path) -> bool:
-    modules = _read_any(settings / "modules.json")
-    if isinstance(modules, list):
-        kinds = [str(one.get("type")) for one in modules if isinstance(one, dict)]
-        return any(kind.endswith(".Normalize") for kind in kinds)
-    return (settings / "2_Normalize").is_dir()
-
-
-def _limit(settings: Path) -> int | None:
-    for name, field in (
-        ("sentence_bert_config.json", "max_seq_length"),
-        ("tokenizer_config.json", "model_max_length"),
-    ):
-        value = _read(settings / name).get(field)
-        if isinstance(value, int | float) and 1 <= value < _NO_LIMIT:
-            return int(value)
-    return None
+    allowed = f"it may be {', '.join(POOLINGS)}. Say which one with --pooling."
+    return sentence_files.pooling_of(fields, _POOLING, POOLINGS, allowed)
 
 
 def _positions(config: Mapping[str, Any]) -> int | None:
@@ -125,17 +129,3 @@ def _positions(config: Mapping[str, Any]) -> int | None:
         return positions
     padding = config.get("pad_token_id")
     return positions - 1 - (padding if isinstance(padding, int) else 1)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    fields = _read_any(path)
-    return fields if isinstance(fields, dict) else {}
-
-
-def _read_any(path: Path) -> object:
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise StagingError(f"'{path.name}' beside the SavedModel is not JSON ({error}).") from None

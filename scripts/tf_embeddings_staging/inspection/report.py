@@ -51,6 +51,8 @@ def chosen(choice: Choice) -> Mapping[str, Any]:
         "signature": choice.signature.name,
         "output": choice.output.name,
         "why": choice.why,
+        "encoder": {"prefix": repr(choice.prefix)} if choice.prefix else {},
+        "prompts": dict(choice.prompts),
     }
 
 

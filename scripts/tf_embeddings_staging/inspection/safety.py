@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.errors import StagingError, missing_package
 from tf_embeddings_staging.inspection import op_lists
 from tf_embeddings_staging.inspection.files import ASSETS
 from tf_embeddings_staging.inspection.graph import Model
@@ -111,11 +111,10 @@ def require_safe(ops: Ops) -> None:
             f"{flags}{' …' if len(names) > _MOST_NAMED else ''}"
         )
     if op_lists.TEXT_LIBRARY in ops.libraries and not is_installed(op_lists.TEXT_LIBRARY):
-        release = ".".join(_tensorflow_version().split(".")[:2])
         named = ", ".join(sorted(filter(_is_text_op, ops.counts))[:_MOST_NAMED])
         raise StagingError(
-            f"the graph has ops of TensorFlow Text ({named}), which is not installed. Install it "
-            f"with: pip install 'tensorflow-text=={release}.*'"
+            f"the graph has ops of TensorFlow Text ({named}): "
+            f"{missing_package(op_lists.TEXT_LIBRARY)}"
         )
 
 

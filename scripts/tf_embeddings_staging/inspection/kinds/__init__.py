@@ -6,14 +6,19 @@ manifest's `encoder`, and `TAKES` says in words what it takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.graph import Model, Signature
 from tf_embeddings_staging.inspection.kinds import sentencepiece, text, tokens
-from tf_embeddings_staging.inspection.kinds.choice import Choice, candidates, listed
-from tf_embeddings_staging.inspection.kinds.signatures import choose_signature
+from tf_embeddings_staging.inspection.kinds.choice import (
+    Choice,
+    candidates,
+    listed,
+    listed_signatures,
+)
+from tf_embeddings_staging.inspection.kinds.signatures import choose_signature, ordered
 from tf_embeddings_staging.inspection.neighbours import POOLINGS
 from tf_embeddings_staging.options import Options
 
@@ -56,7 +61,16 @@ def choose(model: Model, options: Options, preprocessor: Model | None = None) ->
     allowed = "; or ".join(kind.takes for kind in kinds.values())
     raise StagingError(
         f"{signature.label} takes {listed(signature.inputs)}; it must take {allowed}."
+        f"{_others(model, kinds.values())}"
     )
+
+
+def _others(model: Model, kinds: Iterable[_Kind]) -> str:
+    """Return which signatures would fit, as a sentence that follows one."""
+    fitting = [one for one in ordered(model) if any(kind.fits(one) for kind in kinds)]
+    if not fitting:
+        return ""
+    return f" Others do ({listed_signatures(fitting)}): say which one embeds with --signature."
 
 
 def _require_options(options: Options) -> None:

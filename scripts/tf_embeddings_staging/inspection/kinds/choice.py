@@ -28,6 +28,8 @@ class Choice:
     why: str
     max_tokens: int | None = None
     normalize: bool = False
+    prefix: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict)
     extra_files: Mapping[str, str] = field(default_factory=dict)
 
 

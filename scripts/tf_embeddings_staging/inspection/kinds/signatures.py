@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.graph import CALL, Model, Signature
@@ -48,6 +48,25 @@ def named_signature(model: Model, name: str, fits: Callable[[Signature], bool]) 
     )
 
 
+def only_or_preferred(fitting: Sequence[Signature], otherwise: str) -> Signature:
+    """Return the one of a usual name, or the only one; `__call__` if there is no other.
+
+    Raises:
+        StagingError: there are several; `otherwise` ends the message.
+    """
+    named = [one for one in fitting if one.name != CALL]
+    among = {one.name: one for one in reversed(named or fitting)}
+    for name in _PREFERRED:
+        if name in among:
+            return among[name]
+    if len(among) == 1:
+        return next(iter(among.values()))
+    raise StagingError(
+        f"several signatures fit, and none is called {' or '.join(map(repr, _PREFERRED))}: "
+        f"{listed_signatures(reversed(among.values()))}. {otherwise}"
+    )
+
+
 def ordered(model: Model) -> list[Signature]:
     """Return what can be called, the usual names first."""
     names = [name for name in _PREFERRED if name in model.signatures]
@@ -62,4 +81,9 @@ def _choose_call(model: Model, fits: Callable[[Signature], bool]) -> Signature:
             "signature that embeds, for example with Keras 3's model.export."
         )
     fitting = [one for one in model.calls if fits(one)]
+    if len({one.inputs[0].is_text for one in fitting}) > 1:
+        raise StagingError(
+            f"the function '{CALL}' can be called in several ways ({listed_signatures(fitting)}). "
+            f"Say which kind of model is meant with --kind."
+        )
     return fitting[0] if fitting else model.calls[0]

@@ -13,7 +13,11 @@ from tf_embeddings_staging.inspection.kinds.choice import (
     require_no_tokens,
     why_output,
 )
-from tf_embeddings_staging.inspection.kinds.signatures import named_signature, ordered
+from tf_embeddings_staging.inspection.kinds.signatures import (
+    named_signature,
+    only_or_preferred,
+    ordered,
+)
 from tf_embeddings_staging.options import Options
 
 TAKES = "one tensor of strings, [n] or [n, 1]"
@@ -78,7 +82,13 @@ def choose_behind(model: Model, options: Options, preprocessor: Model) -> Choice
             f"{listed_signatures(texts, outputs=True)}, and the encoder takes "
             f"{listed_signatures(second)}."
         )
-    before, signature = pairs[0]
+    signature = only_or_preferred(
+        [after for _, after in pairs], "Say which one of the encoder embeds with --signature."
+    )
+    before = only_or_preferred(
+        [before for before, after in pairs if after == signature],
+        "Save the preprocessor with one of them alone.",
+    )
     output = choose_output(signature, options)
     encoder = {
         "tags": list(model.tags),

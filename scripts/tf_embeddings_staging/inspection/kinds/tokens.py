@@ -16,11 +16,11 @@ from tf_embeddings_staging.inspection.kinds.choice import (
     named_output,
     why_output,
 )
-from tf_embeddings_staging.inspection.neighbours import TOKENIZER, Neighbours
+from tf_embeddings_staging.inspection.neighbours import Neighbours
+from tf_embeddings_staging.inspection.sentence_files import FEWEST_TOKENS, TOKENIZER
 from tf_embeddings_staging.options import Options
 
 _OF_PREPROCESSOR = frozenset(("input_word_ids", "input_mask", "input_type_ids"))
-_FEWEST_TOKENS = 3  # [CLS], [SEP], and one between them
 
 TAKES = "token ids [n, tokens], and perhaps a mask and type ids, as whole numbers"
 
@@ -52,11 +52,12 @@ def _is_of_segments(name: str) -> bool:
 
 def choose(model: Model, signature: Signature, options: Options) -> Choice:
     """Find the tokenizer and its limit, the output, and how it is pooled."""
-    beside = neighbours.find_neighbours(model.folder)
+    beside = neighbours.find_neighbours(model.folder, model.root, options)
     if beside is None:
         raise StagingError(_lacks_tokenizer(signature))
     ids, mask, types = _roles(signature) or ("", None, None)
     output, pooling = _choose_pooled(signature, options, beside)
+    beside.require_prefix_is_pooled(pooling)
     max_tokens = _max_tokens(signature, options, beside)
     encoder = {
         "tags": list(model.tags),
@@ -82,6 +83,8 @@ def choose(model: Model, signature: Signature, options: Options) -> Choice:
         why=why,
         max_tokens=max_tokens,
         normalize=beside.normalize,
+        prefix=beside.prefix,
+        prompts=beside.prompts,
         extra_files={TOKENIZER: str(beside.tokenizer)},
     )
 
@@ -104,7 +107,7 @@ def _choose_pooled(
     signature: Signature, options: Options, beside: Neighbours
 ) -> tuple[Tensor, str | None]:
     """Choose the output, and how one vector is made of one a token."""
-    pooling = options.pooling or beside.pooling
+    pooling = beside.pooling
     if options.output is not None:
         output = named_output(signature, options.output)
         if output.shape is None:
@@ -141,9 +144,9 @@ def _max_tokens(signature: Signature, options: Options, beside: Neighbours) -> i
     bounds = [*fixed, *([beside.positions] if beside.positions else [])]
     most = min(bounds, default=None)
     chosen = options.max_tokens
-    if chosen is not None and not _FEWEST_TOKENS <= chosen <= (most or chosen):
+    if chosen is not None and not FEWEST_TOKENS <= chosen <= (most or chosen):
         raise StagingError(
-            f"--max-tokens {chosen}: this model takes from {_FEWEST_TOKENS} "
+            f"--max-tokens {chosen}: this model takes from {FEWEST_TOKENS} "
             f"{f'to {most}' if most else 'on'} tokens."
         )
     wanted = chosen or beside.limit or most
