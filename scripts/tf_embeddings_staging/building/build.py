@@ -11,10 +11,11 @@ from tf_embeddings_staging import cache
 from tf_embeddings_staging.building import assemble, golden_vectors, known
 from tf_embeddings_staging.building.artefact import Artefact, build_in_name, read_artefact
 from tf_embeddings_staging.building.golden_texts import TEXTS
-from tf_embeddings_staging.building.packages import packages_of
+from tf_embeddings_staging.building.model import packages_of
+from tf_embeddings_staging.building.own_copy import own_copy
 from tf_embeddings_staging.building.prepare import MODEL, Input, inspect, prepare
 from tf_embeddings_staging.building.recipe import recipe
-from tf_embeddings_staging.catalogue import Entry, Known
+from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion.encoder_folder import WEIGHTS
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import Fetched, materialise
@@ -54,18 +55,26 @@ def build(
     options, limits = options or Options(), limits or Limits()
     given = gather(source, folder, report, options, limits, sha256)
     entry = source if isinstance(source, Entry) else None
-    target = folder / "artefacts" / cache.digest_of(recipe(name, given, entry))[:32]
+    wanted = recipe(name, given, entry)
+    target = folder / "artefacts" / cache.digest_of(wanted)[:32]
     if built := _cached(target, name):
         report.say(f"{name}: built before, taken from {built}")
         return read_artefact(built)
     with cache.work_folder(folder) as work:
         unpacked, artefact = work / "artefact", work / "artefact.zip"
-        model = prepare(given, unpacked, work, report, limits)
+        kept = own_copy(given, work / "source")
+        if recipe(name, kept, entry) != wanted:
+            raise StagingError(
+                f"the files of '{given.fetched.path.name}' changed while they were copied. Run "
+                f"this again when nothing writes to them."
+            )
+        model = prepare(kept, unpacked, work, report, limits)
+        known.check_dimensions(entry, given.options, model.dimensions)
         assemble.add_runtime(unpacked)
         assemble.require_size(unpacked)
         # The runtime reads the manifest before it loads the model; the golden vectors come after.
         assemble.write_manifest(model, name, unpacked, None)
-        published = _published(entry, options, report)
+        published = known.of_entry(entry, given.options, report)
         others = known.texts(published)
         with report.step(f"Probing {name}: {len(TEXTS)} texts through the artefact's own runtime"):
             recorded = golden_vectors.record(model, unpacked, others, work, report, limits)
@@ -75,9 +84,7 @@ def build(
         assemble.write_manifest(model, name, unpacked, recorded.memory_bytes)
         with report.step(f"Writing the artefact of {name}"):
             assemble.write_zip(unpacked, artefact)
-        place = target / f"{name}-b{cache.sha256_of(artefact)[:12]}.zip"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(artefact, place)
+        place = _keep(artefact, target, name)
     report.say(f"The artefact is {place}")
     return read_artefact(place)
 
@@ -97,7 +104,7 @@ def look(
     """
     given = gather(source, folder, report, options, limits, sha256)
     with cache.work_folder(folder) as work:
-        return inspect(given, work, report, limits)
+        return inspect(own_copy(given, work / "source"), work, report, limits)
 
 
 def gather(
@@ -164,17 +171,17 @@ def likely_packages(source: Source, options: Options) -> tuple[str, ...]:
     return packages_of(options.kind or ("tokens" if is_encoder else "text"))
 
 
-def _published(entry: Entry | None, options: Options, report: Report) -> Known | None:
-    """Return what is published of a model, if it is staged as it was published."""
-    if entry is None or entry.known is None:
-        return None
-    if flags := options.flags():
-        report.say(
-            f"Not checked against what is published of {entry.name}: that is of the model without "
-            f"{flags[0]}."
-        )
-        return None
-    return entry.known
+def _keep(artefact: Path, folder: Path, name: str) -> Path:
+    """Move an artefact to where `_cached` finds it; return that of another run that was faster.
+
+    The memory that two probes measure may be a step apart, and one recipe is one artefact.
+    """
+    whole = artefact.with_name("whole")
+    whole.mkdir()
+    file = f"{name}-b{cache.sha256_of(artefact)[:12]}.zip"
+    os.replace(artefact, whole / file)
+    cache.move_folder(whole, folder, lambda kept: _cached(kept, name) is not None)
+    return _cached(folder, name) or folder / file
 
 
 def _cached(folder: Path, name: str) -> Path | None:

@@ -18,7 +18,9 @@ from tf_embeddings_staging.building.prepare import Input
 from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion import keras_file
 from tf_embeddings_staging.conversion.encoder_folder import TOKENIZER, WEIGHTS, read_encoder_folder
-from tf_embeddings_staging.inspection.files import files_of
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection.files import files_of, require_text
+from tf_embeddings_staging.inspection.neighbours import find_neighbours
 
 # Packages whose version has a say in the graph, in the numbers or in what a manifest says.
 _PACKAGES = ("numpy", "safetensors", "sentencepiece", "tensorflow", "tokenizers")
@@ -29,8 +31,9 @@ def recipe(name: str, given: Input, entry: Entry | None) -> dict[str, Any]:
     """Return all that the artefact of a model depends on, ready for JSON.
 
     Raises:
-        StagingError: a package is not installed, or an encoder's folder is no good.
+        StagingError: a package is not installed, an encoder's folder is no good, or a name no text.
     """
+    require_text(given.fetched.uri)
     return {
         "name": name,
         "model": _model(given),
@@ -56,7 +59,7 @@ def _model(given: Input) -> dict[str, Any]:
     if given.is_keras_file:
         return {"keras": keras_file.content_digests(path)}
     if not given.is_encoder_folder:
-        return {"saved_model": _digests(files_of(path)), "beside": _digests(_beside(path))}
+        return {"saved_model": _digests(files_of(path)), "beside": _beside(given)}
     encoder = read_encoder_folder(path, given.options)
     return {
         "encoder": {
@@ -69,26 +72,15 @@ def _model(given: Input) -> dict[str, Any]:
     }
 
 
-def _beside(path: Path) -> dict[str, Path]:
-    """Return the files outside a SavedModel from which the inspection may learn something."""
-    path = path.absolute()
-    folders = {".": path, "..": path.parent, "../..": path.parent.parent}
-    return {
-        f"{relative}/{name}": folder / name
-        for relative, folder in folders.items()
-        for name in _BESIDE
-        if (folder / name).is_file()
-    }
-
-
-_BESIDE = (
-    TOKENIZER,
-    "config.json",
-    "modules.json",
-    "sentence_bert_config.json",
-    "tokenizer_config.json",
-    "1_Pooling/config.json",
-)
+def _beside(given: Input) -> dict[str, Any] | str | None:
+    """Return what the inspection may learn from the files outside a SavedModel."""
+    try:
+        found = find_neighbours(given.fetched.path, given.fetched.root, given.options)
+    except StagingError as error:  # The inspection says so, if it asks.
+        return str(error)
+    if found is None:
+        return None
+    return {**asdict(found), "tokenizer": cache.sha256_of(found.tokenizer), "settings": None}
 
 
 def _digests(files: Mapping[str, Path]) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tf_embeddings_staging.errors import StagingError
+
 GRAPH = "saved_model.pb"
 ASSETS = "assets"
 
@@ -17,12 +19,54 @@ def is_saved_model(folder: Path) -> bool:
 
 
 def files_of(folder: Path) -> dict[str, Path]:
-    """Return the files of a SavedModel that count, by their path in it."""
+    """Return the files of a SavedModel that count, by their path in it.
+
+    Raises:
+        StagingError: one is a link that leaves the folder, or has a name that is no text.
+    """
     paths = [folder / GRAPH]
     for name in _FOLDERS:
         paths += [path for path in (folder / name).rglob("*") if path.is_file()]
     named = {path.relative_to(folder).as_posix(): path for path in sorted(paths)}
-    return {name: path for name, path in named.items() if not is_hidden(name)}
+    shown = {name: path for name, path in named.items() if not is_hidden(name)}
+    for name, path in shown.items():
+        require_text(name)
+        require_inside(path, folder)
+    return shown
+
+
+def require_text(name: str) -> None:
+    """Refuse the name of a file that is no UTF-8: no manifest could hold it.
+
+    Raises:
+        StagingError: it is not.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        said = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise StagingError(f"the file name '{said}' is no UTF-8. Rename the file.") from None
+
+
+def require_inside(path: Path, folder: Path) -> None:
+    """Refuse a link to what is outside of a model's folder.
+
+    Hugging Face's cache is let in: it keeps the files of `snapshots/<revision>` in `blobs`.
+    https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+
+    Raises:
+        StagingError: it leads out.
+    """
+    base, led = folder.resolve(), path.resolve()
+    if led.is_relative_to(base):
+        return
+    snapshots = [one for one in (base, *base.parents) if one.parent.name == "snapshots"]
+    if any(led.parent == one.parents[1] / "blobs" for one in snapshots):
+        return
+    raise StagingError(
+        f"'{path.relative_to(folder).as_posix()}' is a link that leaves the model's folder. Put "
+        f"the file itself there."
+    )
 
 
 def is_hidden(name: str) -> bool:
