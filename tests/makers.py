@@ -288,3 +288,11 @@ def _text_parameters(name: str, output: str, rank: int, *, dimensions: int) -> d
         "encoder": {"signature": "serving_default", "input": name, "rank": rank, "output": output},
         "packages": ["numpy", "tensorflow"],
     }
+
+
+def content_of(artefact: Path) -> dict[str, Any]:
+    """Return what is in an artefact, by name, without the memory that its probe measured."""
+    with zipfile.ZipFile(artefact) as archive:
+        files: dict[str, Any] = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(files.pop("manifest.json"))
+    return {**files, "manifest.json": {**manifest, "memory_bytes": None}}

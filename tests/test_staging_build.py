@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +21,29 @@ import numpy as np
 import pytest
 import tf_embeddings_udf
 from dbt_projects import Project, make_project
-from test_staging_cli import SCRIPT, stage_model
+from encoder_makers import Made
+from loopback import gives, serve, speaks_tf_hub
+from test_staging_cli import SCRIPT, SOURCE_MAY_BE, stage_model
+from tf_embeddings_staging import cli
 from tf_embeddings_staging.building.artefact import Artefact, read_artefact
+from tf_embeddings_staging.building.build import build, gather, look
+from tf_embeddings_staging.building.recipe import recipe
+from tf_embeddings_staging.catalogue import (
+    Entry,
+    Known,
+    KnownTokens,
+    KnownVector,
+    TfHub,
+    catalogue,
+)
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.options import Limits, Options
+from tf_embeddings_staging.progress import Report
+from tf_embeddings_staging.sources import Local, Source
 from tf_embeddings_udf import Embedder, Manifest, read_manifest
 
 TEXTS = ["the quick brown fox", "how do i reset my password", "one two three four five six seven"]
 TOLERANCE = 1e-6
-BERT_TOLERANCE = 2e-5  # float32 against float64; the vectors' components are about 1
 
 
 @pytest.fixture(scope="module")
@@ -52,158 +73,292 @@ def loaded(artefact: Artefact, cache: Path) -> Embedder:
     return tf_embeddings_udf.load(folder)
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def test_the_options_of_a_model_of_strings(project: Project, cache: Path, tmp_path: Path) -> None:
-    made = encoder_makers.save_two_vectors_text(tmp_path / "model", "left")
-    plain = built(project, cache, made.path, "--name", "plain", "--output", "left")
-    manifest = read_manifest(plain.path)
-    assert (manifest.prefix, manifest.normalize, manifest.max_tokens) == ("", False, None)
-    assert (manifest.dimensions, manifest.model_dimensions) == (8, 8)
-    came = loaded(plain, cache).embed(TEXTS).embeddings
+def test_the_options_of_a_model_of_tokens(cache: Path, tmp_path: Path) -> None:
+    made = encoder_makers.save_transformers_saved_model(tmp_path / "model", pooling="max")
+    options = Options(output="last_hidden_state", pooling="max")
+    artefact = build(Local(made.path), "pooled", cache, Report(), options)
+    came = loaded(artefact, cache).embed(TEXTS).embeddings
     assert np.abs(came - made.direct(TEXTS)).max() < TOLERANCE
 
-    options = ("--truncate-dim", "5", "--normalize", "--prefix", "query: ")
-    other = built(project, cache, made.path, "--name", "other", "--output", "left", *options)
-    manifest = read_manifest(other.path)
-    assert (manifest.prefix, manifest.normalize) == ("query: ", True)
-    assert (manifest.dimensions, manifest.model_dimensions) == (5, 8)
-    assert other.dimensions == other.pin()["dimensions"] == 5
-    assert other.version != plain.version
-    expected = unit(made.direct([f"query: {text}" for text in TEXTS])[:, :5])
-    assert np.abs(loaded(other, cache).embed(TEXTS).embeddings - expected).max() < TOLERANCE
 
-    right = built(project, cache, made.path, "--name", "right", "--output", "right")
-    assert right.version not in (plain.version, other.version)
+def test_an_output_is_named_by_its_index(cache: Path, tmp_path: Path) -> None:
+    made = encoder_makers.save_list_output(tmp_path / "model")
+    found = look(Local(made.path), cache, Report(), Options(output="1"), Limits(), None)
+    assert (found["encoder"]["output"], found["model_dimensions"]) == ("1", made.dimensions)
 
 
-def test_the_options_of_a_model_of_tokens(project: Project, cache: Path, tmp_path: Path) -> None:
-    made = encoder_makers.save_transformers_saved_model(tmp_path / "model", pooling="max")
-    artefact = built(
-        project, cache, made.path, "--name", "pooled", *made.options, "--max-tokens", "6"
-    )
-    manifest = read_manifest(artefact.path)
-    assert (manifest.max_tokens, manifest.encoder["max_tokens"]) == (6, 6)
-    assert (manifest.encoder["pooling"], manifest.encoder["output"]) == ("max", "last_hidden_state")
-    assert "model/tokenizer.json" in manifest.files
-
-    assert made.tokens and made.direct_of_ids
-    ids = [made.tokens(text) for text in TEXTS]
-    expected = [made.direct_of_ids(encoder_makers.truncated(one, 6))[0] for one in ids]
-    outcomes = loaded(artefact, cache).embed(TEXTS)
-    assert np.abs(outcomes.embeddings - np.array(expected)).max() < TOLERANCE
-    assert outcomes.token_counts.tolist() == [len(one) for one in ids]
-    assert outcomes.is_truncated.tolist() == [len(one) > 6 for one in ids]
-
-
-def test_the_options_of_an_encoders_folder(project: Project, cache: Path, tmp_path: Path) -> None:
-    folder = bert_folder.make_folder(tmp_path / "encoder", pooling="cls", normalize=True)
-    prompts = {"query": "how ", "passage": "what "}
-    folder.edit("config_sentence_transformers.json", prompts=prompts, default_prompt_name="query")
-    first = read_manifest(built(project, cache, folder.path, "--name", "first").path)
-    assert (first.prefix, first.normalize, first.max_tokens) == ("how ", True, 20)
-
-    options = ("--prefix", "", "--no-normalize", "--pooling", "mean", "--max-tokens", "32")
-    artefact = built(project, cache, folder.path, "--name", "mine", *options)
-    manifest = read_manifest(artefact.path)
-    assert (manifest.prefix, manifest.normalize, manifest.max_tokens) == ("", False, 32)
-    assert artefact.version != first.version
-
-    mean = bert_folder.Folder(folder.path, folder.tensors, "mean", folder.activation)
-    tokens = encoder_makers.bert_tokens(folder.path)
-    expected = []
-    for text in TEXTS:
-        ids = np.array([tokens(text)])
-        expected.append(bert_folder.embed_in_numpy(mean, ids, np.ones_like(ids))[0])
-    came = loaded(artefact, cache).embed(TEXTS).embeddings
-    assert np.abs(came - np.array(expected)).max() < BERT_TOLERANCE
-
-
-def test_prompts_without_a_default_are_told(project: Project, cache: Path, tmp_path: Path) -> None:
+def test_prompts_without_a_default_are_told(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = bert_folder.make_folder(tmp_path / "encoder")
     prompts = {"query": "query: ", "passage": "passage: "}
     folder.edit("config_sentence_transformers.json", prompts=prompts)
-    arguments = [folder.path, "--name", "mine", "--dry-run"]
-    done = stage_model(project, *arguments, TF_EMBEDDINGS_CACHE=str(cache))
-    assert (
+    with pytest.raises(StagingError, match="did not end within"):
+        build(Local(folder.path), "mine", cache, Report(), limits=Limits(seconds=0.01))
+    assert capsys.readouterr().err.startswith(
         "Note: this encoder has prompts, and none is its default: query ('query: '), passage "
         "('passage: '). No prefix is put before a text; --prefix TEXT chooses one. Stage the model "
         "under two names for two.\n"
-    ) in done.stderr
+    )
 
 
-SAVED: list[tuple[str, Callable[[Path], encoder_makers.Made]]] = [
-    ("text", encoder_makers.save_keras_file),
-    ("sentencepiece", encoder_makers.save_use_lite_module),
-    ("text", encoder_makers.save_preprocessor_pair),
-]
-
-
-@pytest.mark.parametrize(("kind", "save"), SAVED, ids=["keras", "use_lite", "pair"])
-def test_two_builds_in_two_processes_give_the_same_bytes(
-    project: Project,
-    tmp_path: Path,
-    kind: str,
-    save: Callable[[Path], encoder_makers.Made],
-) -> None:
-    made = save(tmp_path / "model")
+def test_two_builds_in_two_processes_give_the_same_bytes(project: Project, tmp_path: Path) -> None:
+    made = encoder_makers.save_use_lite_module(tmp_path / "model")
     one, other = (
-        built(project, tmp_path / cache, made.path, "--name", "m", *made.options)
-        for cache in ("one", "other")
+        built(project, tmp_path / cache, made.path, "--name", "m") for cache in ("one", "other")
     )
     assert one.path != other.path
-    assert one.path.read_bytes() == other.path.read_bytes()
-    assert one.kind == kind
+    assert makers.content_of(one.path) == makers.content_of(other.path)
+    assert (one.version, one.kind) == (other.version, made.kind)
     manifest = read_manifest(one.path)
     assert manifest.memory_bytes
     assert manifest.memory_bytes % 2**28 == 0
     assert no_path_of(tmp_path, manifest)
-    came = loaded(one, tmp_path).embed(TEXTS).embeddings
-    assert np.abs(came - made.direct(TEXTS)).max() < TOLERANCE
+
+
+def test_two_builds_of_a_keras_file_are_of_one_version(tmp_path: Path) -> None:
+    """What TensorFlow writes of it is not always the same to the byte."""
+    made = encoder_makers.save_keras_file(tmp_path / "model")
+    one, other = (
+        build(Local(made.path), "m", tmp_path / cache, Report()) for cache in ("one", "other")
+    )
+    assert one.path != other.path
+    assert (one.version, one.kind) == (other.version, made.kind)
+    assert no_path_of(tmp_path, read_manifest(one.path))
 
 
 def no_path_of(folder: Path, manifest: Manifest) -> bool:
     return str(folder) not in repr(manifest)
 
 
-def test_a_preprocessor_is_a_part_of_the_version(
-    project: Project, cache: Path, tmp_path: Path
-) -> None:
+def test_a_preprocessor_is_a_part_of_the_version(cache: Path, tmp_path: Path) -> None:
     made = encoder_makers.save_preprocessor_pair(tmp_path / "model")
-    first = built(project, cache, made.path, "--name", "pair", *made.options)
+    preprocessor = tmp_path / "model/preprocessor"
+    options = Options(preprocessor=str(preprocessor), output="pooled_output")
+    first = build(Local(made.path), "pair", cache, Report(), options)
     manifest = read_manifest(first.path)
     assert manifest.packages == ("numpy", "tensorflow", "tensorflow-text")
     assert manifest.encoder["libraries"] == ["tensorflow_text"]
     assert manifest.source["preprocessor"]["uri"] == "folder:preprocessor"
     assert "preprocessor/saved_model.pb" in manifest.files
 
-    vocabulary = tmp_path / "model/preprocessor/assets/vocab.txt"
+    vocabulary = preprocessor / "assets/vocab.txt"
     words = vocabulary.read_text().splitlines()
     vocabulary.write_text("\n".join([*words[:-2], words[-1], words[-2]]) + "\n")
-    assert (
-        built(project, cache, made.path, "--name", "pair", *made.options).version != first.version
-    )
+    assert build(Local(made.path), "pair", cache, Report(), options).version != first.version
+
+
+def recipe_of(path: Path, options: Options | None = None) -> dict[str, Any]:
+    """What the artefact of a model on this machine depends on."""
+    nowhere = path.parent / "cache"
+    given = gather(Local(path), nowhere, Report(), options or Options(), Limits(), None)
+    return recipe("mine", given, None)
 
 
 def test_what_is_built_is_kept_until_its_files_or_options_change(
-    project: Project, cache: Path, tmp_path: Path
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "model"
     makers.save_text_model(folder)
-    arguments = [folder, "--name", "kept", "--dry-run"]
-    environment = {"TF_EMBEDDINGS_CACHE": str(cache)}
-    assert "Probing" in stage_model(project, *arguments, **environment).stderr
+    first = build(Local(folder), "kept", cache, Report())
+    assert "Probing" in capsys.readouterr().err
+    before = recipe_of(folder)
     (folder / "fingerprint.pb").write_bytes(b"another")
     (folder / ".DS_Store").write_bytes(b"")
-    again = stage_model(project, *arguments, **environment)
-    assert "kept: built before, taken from " in again.stderr
-    assert "Probing" not in again.stderr
-    assert "Probing" in stage_model(project, *arguments, "--prefix", "a ", **environment).stderr
+    assert build(Local(folder), "kept", cache, Report()) == first
+    assert capsys.readouterr().err == f"kept: built before, taken from {first.path}\n"
+
+    assert recipe_of(folder, Options(prefix="a ")) != before
     (folder / "assets").mkdir(exist_ok=True)
     (folder / "assets/words.txt").write_text("new")
-    assert "Probing" in stage_model(project, *arguments, **environment).stderr
+    assert recipe_of(folder) != before
+
+
+def test_what_lies_beside_a_model_of_tokens_is_a_part_of_what_is_kept(tmp_path: Path) -> None:
+    """The inspection learns from a folder's name whether vectors are normalised."""
+    path = encoder_makers.save_transformers_saved_model(tmp_path / "model").path
+    recipes = [recipe_of(path)]
+    for change in (
+        lambda: (path / "README.md").write_text("of no meaning"),
+        lambda: (path / "2_Normalize").mkdir(),
+        lambda: (path / "1_Pooling").mkdir(),
+        lambda: (path / "1_Pooling/config.json").write_text('{"pooling_mode": "cls"}'),
+        lambda: (path / "1_Pooling/config.json").write_text('{"pooling_mode": "sum"}'),
+        lambda: (path / "tokenizer_config.json").write_text('{"model_max_length": 5}'),
+        lambda: (path / "config.json").write_text('{"max_position_embeddings": 7}'),
+        lambda: (path / "tokenizer.json").write_text("{}"),
+    ):
+        change()
+        recipes.append(recipe_of(path))
+    changed = [one != before for before, one in pairwise(recipes)]
+    assert changed == [False, True, False, True, True, False, False, False]
+
+
+@pytest.fixture(scope="module")
+def use_lite(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return encoder_makers.save_use_lite_module(tmp_path_factory.mktemp("hub") / "model")
+
+
+@pytest.fixture
+def entry(
+    use_lite: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Entry]]:
+    """A model of the catalogue whose handle answers, and of which something is known."""
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub"))
+    archive = shutil.make_archive(str(tmp_path / "archive"), "gztar", use_lite.path)
+    with serve() as server:
+        url = server.at("/files/small.tar.gz", gives(Path(archive).read_bytes()))
+        handle = server.at("/us/small/1", speaks_tf_hub(url))
+
+        def made(known: Known, **fields: Any) -> Entry:  # noqa: ANN401
+            entry = replace(
+                catalogue()["use_lite"],
+                sources=(TfHub(handle),),
+                dimensions=use_lite.dimensions,
+                known=known,
+            )
+            return replace(entry, **fields)
+
+        yield made
+
+
+KNOWN_TEXT = "the quick brown fox"
+WRONG = "The weights, the conversion or the options are not those of the published model."
+
+
+def published(made: Made, *, wrong: str) -> Known:
+    """What a model gives, as if it were published; one number of it is another."""
+    assert made.tokens
+    vector, ids = made.direct([KNOWN_TEXT])[0][:3].tolist(), made.tokens(KNOWN_TEXT)
+    if wrong == "vector":
+        vector[1] += 1e-4
+    if wrong == "ids":
+        ids = [*ids[:-1], ids[-1] + 1]
+    return Known(
+        vectors=(KnownVector(KNOWN_TEXT, tuple(vector), 1e-5, "a card"),),
+        token_ids=(KnownTokens(KNOWN_TEXT, tuple(ids), "a README"),),
+    )
+
+
+def refusal_of(source: Source, cache: Path, options: Options | None = None) -> str:
+    """What is said of a model that is not staged, of which nothing is kept."""
+    with pytest.raises(StagingError) as error:
+        build(source, "small", cache, Report(), options)
+    assert not list(cache.rglob("small-b*.zip"))
+    assert not list((cache / "work").iterdir())
+    return str(error.value)
+
+
+def test_a_model_that_gives_what_is_published_is_staged(
+    entry: Callable[..., Entry], use_lite: Made, tmp_path: Path
+) -> None:
+    known = published(use_lite, wrong="nothing")
+    assert build(entry(known), "small", tmp_path / "cache", Report()).path.is_file()
+
+
+def test_a_model_that_gives_another_vector_than_is_published_is_refused(
+    entry: Callable[..., Entry], use_lite: Made, tmp_path: Path
+) -> None:
+    """Even where the user says which kind it is."""
+    source = entry(published(use_lite, wrong="vector"))
+    said = refusal_of(source, tmp_path / "cache", Options(kind="sentencepiece"))
+    assert re.fullmatch(
+        r"the vector of 'the quick brown fox' starts with \[.*, \.\.\.\], and is published as "
+        rf"\[.*, \.\.\.\] \(a card; tolerance 1e-05\)\. {WRONG}",
+        said,
+    )
+
+
+def test_a_model_that_makes_other_tokens_than_are_published_is_refused(
+    entry: Callable[..., Entry], use_lite: Made, tmp_path: Path
+) -> None:
+    known = published(use_lite, wrong="ids")
+    assert use_lite.tokens
+    assert refusal_of(entry(known), tmp_path / "cache") == (
+        f"the token ids of 'the quick brown fox' come out as {use_lite.tokens(KNOWN_TEXT)}, and "
+        f"are published as {list(known.token_ids[0].ids)} (a README). {WRONG}"
+    )
+
+
+def test_a_model_of_another_length_than_the_catalogue_says_is_refused(
+    entry: Callable[..., Entry], use_lite: Made, tmp_path: Path
+) -> None:
+    source = entry(published(use_lite, wrong="nothing"), dimensions=512)
+    assert refusal_of(source, tmp_path / "cache").startswith(
+        "the vectors of use_lite have 8 numbers, and its entry in the catalogue says dimensions: "
+        "512. "
+    )
+
+
+def on_a_circle(lengths: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+    """Vectors of length 1, of [length, 1]."""
+    import tensorflow as tf
+
+    return tf.concat([tf.sin(lengths[:, :1]), tf.cos(lengths[:, :1])], 1)
+
+
+def test_long_vectors_may_differ_by_more_in_other_batches(cache: Path, tmp_path: Path) -> None:
+    """By 1e-6 of their length for each text beside them, as sums in another order do."""
+    import tensorflow as tf
+
+    def vectors(lengths: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+        neighbours = tf.cast(tf.shape(lengths)[0], tf.float32)
+        return 50 * on_a_circle(lengths) * (1 + 1e-6 * neighbours)
+
+    folder = save_lengths(tmp_path / "model", vectors)
+    built_one = build(Local(folder), "long", cache, Report())
+    embedder = loaded(built_one, cache)
+    alone, among = embedder.embed(["a"]).embeddings, embedder.embed(list("abcdefgh")).embeddings
+    assert np.abs(alone - among[:1]).max() > 1e-5
+
+
+def test_statistics_of_a_batch_are_refused_however_short_the_vectors(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def vectors(lengths: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+        circle = on_a_circle(lengths)
+        return 1e-5 * (circle - 0.1 * tf.reduce_mean(circle, 0))
+
+    folder = save_lengths(tmp_path / "model", vectors)
+    assert refusal_of(Local(folder), tmp_path / "cache").endswith(
+        "Save it for inference, without dropout and batch statistics."
+    )
+
+
+def save_letters(folder: Path, letters: str) -> Path:
+    """Save a model of tokens whose tokenizer knows these letters alone, and has no [UNK]."""
+    from tokenizers import Tokenizer, models
+
+    makers.save_tokens_model(folder)
+    vocabulary = {letter: number for number, letter in enumerate(letters)}
+    Tokenizer(models.BPE(vocab=vocabulary, merges=[])).save(str(folder / "tokenizer.json"))
+    return folder
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def test_a_golden_text_without_tokens_is_left_out(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_letters(tmp_path / "model", f"{LETTERS} .")
+    artefact = build(Local(folder), "letters", cache, Report(), Options(max_tokens=64))
+    assert (
+        "Left out of the golden vectors, for the model gives them none: '明日は海へ行きます。', "
+        "'我们明天去海边。'\n"
+    ) in capsys.readouterr().err
+    with zipfile.ZipFile(artefact.path) as archive:
+        golden = json.loads(archive.read("golden.json"))
+    assert len(golden["texts"]) == len(golden["vectors"]) == 13
+    assert min(golden["token_counts"]) > 0
+
+
+def test_a_tokenizer_that_knows_too_little_is_refused(tmp_path: Path) -> None:
+    folder = save_letters(tmp_path / "model", LETTERS)
+    assert refusal_of(Local(folder), tmp_path / "cache", Options(max_tokens=64)) == (
+        "the tokenizer has no tokens for 'Завтра мы поедем к морю.' and 8 other texts, and the "
+        "model gives a text without tokens no vector. Is it this model's own tokenizer?"
+    )
 
 
 def save_lengths(folder: Path, change: Callable[[Any], Any]) -> Path:
@@ -229,50 +384,22 @@ def refusal(project: Project, cache: Path, *arguments: str | Path) -> str:
     return done.stderr.partition("stage_model: ")[2]
 
 
-def test_a_model_that_gives_zeros_is_refused(project: Project, cache: Path, tmp_path: Path) -> None:
-    folder = save_lengths(tmp_path / "model", lambda vectors: vectors * 0)
-    assert refusal(project, cache, folder, "--name", "zeros") == (
-        "the model gives no vector for 'elephant' and 14 other texts: what comes out is not finite "
-        "or all zeros, or the model fails.\n"
-    )
-
-
-def test_a_model_that_gives_a_text_another_vector_each_time_is_refused(
-    project: Project, cache: Path, tmp_path: Path
-) -> None:
-    import tensorflow as tf
-
-    folder = save_lengths(
-        tmp_path / "model", lambda vectors: vectors + tf.random.uniform(tf.shape(vectors))
-    )
-    assert re.fullmatch(
-        r"the model gives a text another vector alone than among others \(they differ by \S+ in a "
-        r"component\)\. Save it for inference, without dropout and batch statistics\.\n",
-        refusal(project, cache, folder, "--name", "noisy"),
-    )
-
-
-def test_numbers_that_do_not_fit_are_refused(project: Project, cache: Path, tmp_path: Path) -> None:
-    folder = save_lengths(tmp_path / "model", lambda vectors: vectors)
-    named = (folder, "--name", "lengths")
-    assert refusal(project, cache, *named, "--truncate-dim", "2") == (
+def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    source, cache = Local(save_lengths(tmp_path / "model", on_a_circle)), tmp_path / "cache"
+    assert refusal_of(source, cache, Options(truncate_dim=2)) == (
         "--truncate-dim 2 keeps the first numbers of a vector, and this model gives 2. Say fewer, "
-        "or leave it out.\n"
+        "or leave it out."
     )
-    assert refusal(project, cache, *named, "--max-tokens", "128") == (
+    assert refusal_of(source, cache, Options(max_tokens=128)) == (
         "--max-tokens is for models that take token ids, and this one is of kind text: what "
-        "happens to its tokens is in its graph. Leave --max-tokens out.\n"
+        "happens to its tokens is in its graph. Leave --max-tokens out."
     )
-    assert refusal(project, cache, *named, "--preprocessor", tmp_path) == (
+    with pytest.raises(StagingError) as error:
+        build(source, "small", cache, Report(), Options(preprocessor=str(tmp_path)))
+    assert str(error.value) == (
         f"SOURCE '{tmp_path}' is a folder with neither saved_model.pb nor config.json. "
-        + _allowed()
+        f"{SOURCE_MAY_BE}"
     )
-
-
-def _allowed() -> str:
-    from test_staging_cli import SOURCE_MAY_BE
-
-    return f"{SOURCE_MAY_BE}\n"
 
 
 def test_what_tensorflow_said_is_shown_with_debug_alone(
@@ -294,7 +421,7 @@ def test_what_tensorflow_said_is_shown_with_debug_alone(
     assert "Traceback (most recent call last):\n" in debugged
 
 
-def test_a_process_that_takes_too_long_is_stopped(
+def test_the_limits_of_the_command_line_are_kept(
     project: Project, cache: Path, tmp_path: Path
 ) -> None:
     folder = save_lengths(tmp_path / "model", lambda vectors: vectors)
@@ -345,11 +472,12 @@ def test_an_encoders_folder_is_inspected_too(tmp_path: Path) -> None:
     assert "max tokens  7\n" in shown.stdout
 
 
-def test_an_artefact_takes_no_options(project: Project, strings: makers.Artefact) -> None:
-    for flags in (["--prefix", "query: "], ["--sha256", "0" * 64], ["--inspect"]):
-        done = stage_model(project, strings.path, *flags)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == (
-            f"stage_model: '{strings.path.name}' is an artefact, which is staged as it is: "
-            f"{flags[0]} is for the model that it was made of. Leave {flags[0]} out.\n"
-        )
+@pytest.mark.parametrize("flags", [["--prefix", "query: "], ["--sha256", "0" * 64], ["--inspect"]])
+def test_an_artefact_takes_no_options(
+    strings: makers.Artefact, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([str(strings.path), *flags]) == 2
+    assert capsys.readouterr().err == (
+        f"stage_model: '{strings.path.name}' is an artefact, which is staged as it is: "
+        f"{flags[0]} is for the model that it was made of. Leave {flags[0]} out.\n"
+    )

@@ -102,6 +102,14 @@ def test_only_what_was_run_on_real_weights_is_called_verified() -> None:
     assert [name for name, entry in catalogue().items() if entry.verified] == ["minilm"]
 
 
+@pytest.mark.parametrize("name", catalogue())
+def test_a_closest_pair_is_of_weights_that_were_run(name: str) -> None:
+    """A good model may find two other texts of the groups closest, and could not be staged."""
+    entry = catalogue()[name]
+    ordering = entry.known and entry.known.ordering
+    assert entry.verified or not (ordering and ordering.closest)
+
+
 def test_two_names_for_the_two_prefixes_of_e5_are_one_model() -> None:
     query, passage = catalogue()["e5_small_query"], catalogue()["e5_small_passage"]
     assert query.sources == passage.sources

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import bert_folder
 import makers
-import numpy as np
 import pytest
 import tf_embeddings_udf
 import yaml
 from dbt_projects import Project, make_project
+from loopback import gives, is_silent_until, serve
+from tf_embeddings_staging import cli
 from tf_embeddings_staging.catalogue import catalogue
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.sources import resolve
@@ -176,52 +179,6 @@ def test_the_flags_of_dbt_name_the_project_from_anywhere(
     assert staged_files(project)[0].name.startswith("other-b")
 
 
-def test_a_folder_of_ones_own_goes_through_cli_and_sql(
-    project: Project, encoder: bert_folder.Folder
-) -> None:
-    done = stage_model(project, encoder.path, "--name", "mine", "--write")
-    assert done.returncode == 0, done.stderr
-    project.write(
-        "models/vectors.sql",
-        "{{ config(materialized='table') }}\n"
-        "select {{ tf_embeddings.embed('body', model='mine') }} as embedding "
-        "from (values ('how do i reset my password')) as texts (body)",
-    )
-    run = project.dbt("build")
-    assert run.success, run.output
-
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(encoder.path / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    ids = np.array([tokenizer.encode("how do i reset my password").ids])
-    expected = bert_folder.embed_in_numpy(encoder, ids, np.ones_like(ids))
-    ((came,),) = project.rows("select embedding from vectors")
-    assert np.abs(np.array(came) - expected[0]).max() < 2e-5
-
-
-def test_a_keras_model_goes_through_cli_and_sql(project: Project, tmp_path: Path) -> None:
-    import tensorflow as tf
-
-    makers.save_keras_model(tmp_path / "keras")
-    done = stage_model(project, tmp_path / "keras", "--name", "tickets", "--write")
-    assert done.returncode == 0, done.stderr
-    project.write(
-        "models/vectors.sql",
-        "{{ config(materialized='table') }}\n"
-        "select {{ tf_embeddings.embed('body') }} as embedding "
-        "from (values ('the quick brown fox')) as texts (body)",
-    )
-    run = project.dbt("build")
-    assert run.success, run.output
-
-    call = tf.saved_model.load(str(tmp_path / "keras")).signatures["serving_default"]
-    expected = call(texts=tf.constant([["the quick brown fox"]]))["output_0"].numpy()[0]
-    ((came,),) = project.rows("select embedding from vectors")
-    assert np.abs(np.array(came) - expected).max() < 1e-6
-
-
 def test_killed_at_any_moment_the_next_run_ends_well(
     project: Project, encoder: bert_folder.Folder, tmp_path: Path
 ) -> None:
@@ -263,19 +220,25 @@ def test_killed_while_it_copies_the_next_run_copies_again(
 
 
 def test_killed_while_it_fetches_the_next_run_fetches_again(
-    project: Project, minilm: makers.Artefact, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
     cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
-    process = start(project, "minilm", "--dry-run", **cache)
-    assert process.stderr
-    assert any(line.startswith("Fetching") for line in process.stderr)
-    process.kill()
-    process.communicate()
-    assert not (tmp_path / "cache" / "sources").exists()
+    makers.save_text_model(tmp_path / "model")
+    archive = Path(shutil.make_archive(str(tmp_path / "model"), "gztar", tmp_path / "model"))
+    done = threading.Event()
+    with serve() as server:
+        url = server.at("/model.tar.gz", is_silent_until(done), gives(archive.read_bytes()))
+        process = start(project, url, "--name", "strings", "--dry-run", **cache)
+        assert process.stderr
+        assert any(line.startswith("Fetching") for line in process.stderr)
+        process.kill()
+        process.communicate()
+        done.set()
+        assert not (tmp_path / "cache" / "sources").exists()
 
-    done = stage_model(project, "minilm", "--dry-run", **cache)
-    assert done.returncode == 0, done.stderr
-    assert f"build: {minilm.build}\n" in done.stdout
+        run = stage_model(project, url, "--name", "strings", "--dry-run", **cache)
+    assert run.returncode == 0, run.stderr
+    assert "kind: text\n" in run.stdout
 
 
 def test_two_at_once_end_well_with_the_same_pin(
@@ -296,7 +259,7 @@ def test_two_at_once_end_well_with_the_same_pin(
     assert tf_embeddings_udf.build_of(artefact) == pin["build"]
 
 
-@pytest.mark.parametrize(
+wrong = pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
         (
@@ -405,18 +368,39 @@ def test_two_at_once_end_well_with_the_same_pin(
         ),
     ],
 )
+
+
+@wrong
 def test_what_is_wrong_is_one_sentence(
-    unchanged: Project, arguments: list[str], code: int, sentence: str
+    arguments: list[str],
+    code: int,
+    sentence: str,
+    unchanged: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(unchanged.folder)
+    assert cli.main(arguments) == code
+    out, err = capfd.readouterr()
+    said = err.removeprefix("Asking dbt for the stage ...\n")
+    assert (out, said) == ("", f"stage_model: {sentence}\n")
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 2), (["use_tiny"], 1)])
+def test_the_script_ends_with_the_same_code(
+    unchanged: Project, arguments: list[str], code: int
 ) -> None:
     done = stage_model(unchanged, *arguments)
-    said = done.stderr.removeprefix("Asking dbt for the stage ...\n")
-    assert (done.returncode, done.stdout, said) == (code, "", f"stage_model: {sentence}\n")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("stage_model: SOURCE ")
+    assert done.stderr.count("\n") == 1
 
 
-def test_a_folder_needs_a_name(unchanged: Project, encoder: bert_folder.Folder) -> None:
-    done = stage_model(unchanged, encoder.path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+def test_a_folder_needs_a_name(
+    encoder: bert_folder.Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([str(encoder.path)]) == 2
+    assert capsys.readouterr().err == (
         "stage_model: the model in 'my_encoder' needs a name: add --name NAME.\n"
     )
 
@@ -444,10 +428,11 @@ def test_an_artefact_that_was_made_before_is_staged_as_it_is(
     assert f"strings is staged already: {place}\n" in from_the_stage.stderr
 
 
-def test_an_artefact_keeps_its_name(unchanged: Project, strings: makers.Artefact) -> None:
-    done = stage_model(unchanged, strings.path, "--name", "other")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+def test_an_artefact_keeps_its_name(
+    strings: makers.Artefact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([str(strings.path), "--name", "other"]) == 2
+    assert capsys.readouterr().err == (
         "stage_model: --name 'other' is another name than the artefact's, which is 'strings' for "
         "ever. Leave --name out.\n"
     )

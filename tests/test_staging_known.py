@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sentencepiece
-from tf_embeddings_staging.building.known import check, texts
+from tf_embeddings_staging.building.known import check, check_dimensions, of_entry, texts
 from tf_embeddings_staging.catalogue import (
     Known,
     KnownOrdering,
@@ -18,6 +20,8 @@ from tf_embeddings_staging.catalogue import (
     catalogue,
 )
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.progress import Report
 
 PUBLISHED = json.loads((Path(__file__).parent / "published" / "use_lite_2.json").read_bytes())
 WRONG = "The weights, the conversion or the options are not those of the published model."
@@ -43,6 +47,58 @@ GROUPED = {"east": at(0), "south-east": at(-30), "west": at(180), "north-west": 
 def test_nothing_known_is_nothing_to_check() -> None:
     assert texts(None) == []
     check(None, {})
+
+
+E5 = catalogue()["e5_small_query"]
+
+
+def test_a_model_without_an_entry_or_with_nothing_known_is_not_checked() -> None:
+    assert of_entry(None, Options(), Report()) is None
+    assert of_entry(dataclasses.replace(E5, known=None), E5.options, Report()) is None
+
+
+@pytest.mark.parametrize("said", [{}, {"kind": "tokens"}, {"allow_ops": ("ReadFile",)}])
+def test_a_model_as_it_was_published_is_checked(
+    said: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The entry's own options, and those that change no vector."""
+    assert of_entry(E5, dataclasses.replace(E5.options, **said), Report()) is E5.known
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "flag"),
+    [
+        ({"normalize": True}, "--normalize"),
+        ({"truncate_dim": 64}, "--truncate-dim"),
+        ({"prefix": "passage: "}, "--prefix"),
+        ({"pooling": "cls"}, "--pooling"),
+        ({"output": "states"}, "--output"),
+        ({"signature": "other"}, "--signature"),
+        ({"max_tokens": 8}, "--max-tokens"),
+        ({"preprocessor": "https://tfhub.dev/us/other/1"}, "--preprocessor"),
+    ],
+)
+def test_a_model_with_other_vectors_is_not_checked_and_the_user_is_told(
+    said: dict[str, Any], flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert of_entry(E5, dataclasses.replace(E5.options, **said), Report()) is None
+    assert capsys.readouterr().err == (
+        "Not checked against what is published of e5_small_query: that is of the model without "
+        f"{flag}.\n"
+    )
+
+
+def test_the_vectors_have_the_length_that_the_catalogue_says() -> None:
+    check_dimensions(None, Options(), 8)
+    check_dimensions(E5, E5.options, 384)
+    check_dimensions(E5, dataclasses.replace(E5.options, truncate_dim=64), 64)
+    with pytest.raises(StagingError) as error:
+        check_dimensions(E5, dataclasses.replace(E5.options, max_tokens=8), 512)
+    assert str(error.value) == (
+        "the vectors of e5_small_query have 512 numbers, and its entry in the catalogue says "
+        "dimensions: 384. The entry is wrong, or its source gives another model."
+    )
 
 
 def test_the_texts_are_those_of_every_check_but_the_tokens() -> None:

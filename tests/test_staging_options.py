@@ -8,8 +8,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from tf_embeddings_staging.building.model import Model
-from tf_embeddings_staging.building.packages import packages_of
+from tf_embeddings_staging.building.model import Model, packages_of
 from tf_embeddings_staging.options import Options
 
 TOKENS = {
@@ -43,6 +42,13 @@ def test_what_is_said_later_overrides_and_nothing_else_does() -> None:
         kind="text", normalize=False, prefix="", max_tokens=7, allow_ops=("ReadFile",)
     )
     assert entry.overridden_by(Options()) == entry
+
+
+def test_what_is_said_twice_is_nothing_new() -> None:
+    entry = Options(normalize=True, prefix="query: ", allow_ops=("ReadFile",))
+    assert entry.unlike(entry) == Options()
+    said = Options(normalize=False, prefix="query: ", truncate_dim=64)
+    assert entry.overridden_by(said).unlike(entry) == Options(normalize=False, truncate_dim=64)
 
 
 def test_options_are_called_what_the_command_line_calls_them() -> None:

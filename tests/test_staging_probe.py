@@ -14,7 +14,7 @@ import tf_embeddings_udf
 from encoder_makers import Made
 from tf_embeddings_staging import inspection
 from tf_embeddings_staging.building.golden_texts import TEXTS
-from tf_embeddings_staging.building.packages import packages_of
+from tf_embeddings_staging.building.model import packages_of
 from tf_embeddings_staging.building.probe import full_batch, rounded_up
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options

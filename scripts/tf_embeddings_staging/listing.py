@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tf_embeddings_staging.building.packages import packages_of
+from tf_embeddings_staging.building.model import packages_of
 from tf_embeddings_staging.catalogue import Entry
 
 _HEADINGS = ("name", "dims", "kind", "languages", "licence", "needs", "verified", "about")

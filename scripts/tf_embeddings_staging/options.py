@@ -38,6 +38,11 @@ class Options:
         said = {field.name: getattr(other, field.name) for field in fields(other)}
         return replace(self, **{name: value for name, value in said.items() if _says(value)})
 
+    def unlike(self, other: Options) -> Options:
+        """Return what these options say and the other ones do not."""
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Options(**{name: said[name] for name in said if said[name] != getattr(other, name)})
+
     def flags(self) -> list[str]:
         """Return the command line's flags for what these options say, without their values."""
         names = [field.name for field in fields(self) if _says(getattr(self, field.name))]

@@ -6,15 +6,61 @@ import math
 import operator
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
 
-from tf_embeddings_staging.catalogue import Known, KnownOrdering, KnownTokens, KnownVector
+from tf_embeddings_staging.catalogue import Entry, Known, KnownOrdering, KnownTokens, KnownVector
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.progress import Report
 
 Vectors = Mapping[str, Sequence[float]]
 
 _WRONG = "The weights, the conversion or the options are not those of the published model."
+
+# With these a model may have vectors of another length than its catalogue's entry says.
+_OF_LENGTH = {"--truncate-dim", "--output", "--signature"}
+
+
+def of_entry(entry: Entry | None, options: Options, report: Report) -> Known | None:
+    """Return what is published of a model, if it is staged as it was published.
+
+    Args:
+        entry: the model's entry of the catalogue; None: it has none.
+        options: what the entry and the user say of the model.
+        report: tells the user why nothing is checked.
+    """
+    if entry is None or entry.known is None:
+        return None
+    if flags := _changes(entry, options):
+        report.say(
+            f"Not checked against what is published of {entry.name}: that is of the model without "
+            f"{flags[0]}."
+        )
+        return None
+    return entry.known
+
+
+def check_dimensions(entry: Entry | None, options: Options, dimensions: int) -> None:
+    """Require the length of a model's vectors that the catalogue says.
+
+    Raises:
+        StagingError: it is another one, and no option says so.
+    """
+    if entry is None or dimensions == entry.dimensions:
+        return
+    if not _OF_LENGTH & {*_changes(entry, options)}:
+        raise StagingError(
+            f"the vectors of {entry.name} have {dimensions} numbers, and its entry in the "
+            f"catalogue says dimensions: {entry.dimensions}. The entry is wrong, or its source "
+            f"gives another model."
+        )
+
+
+def _changes(entry: Entry, options: Options) -> list[str]:
+    """Return the flags that change the vectors: not which kind it is, nor what it may do."""
+    return replace(options.unlike(entry.options), kind=None, allow_ops=()).flags()
 
 
 def texts(known: Known | None) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tf_embeddings_udf import CONTRACT
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.building.packages import packages_of
+from tf_embeddings_staging.catalogue import PACKAGES
 
 # What an encoder is unless its parameters say otherwise. A default is no part of the version, for
 # it says nothing that was not so before there was a choice.
@@ -19,6 +19,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "pooling": None,
     "preprocessor": None,
 }
+_OF_LIBRARY = {"tensorflow_text": "tensorflow-text"}
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,8 @@ class Model:
         if self.model_dimensions != self.dimensions:
             meaning["model_dimensions"] = self.model_dimensions
         return "v" + cache.digest_of(meaning)[:12]
+
+
+def packages_of(kind: str, libraries: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the packages of a kind of encoder and of the modules that its graph needs, by name."""
+    return tuple(sorted([*PACKAGES[kind], *(_OF_LIBRARY[library] for library in libraries)]))

@@ -23,7 +23,7 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
     """Embed texts with an unpacked artefact, by the artefact's own runtime.
 
     One thread: what comes out does not depend on how busy the machine is. Then a whole batch of
-    long texts, for the memory alone: nothing that a column may hold takes more.
+    long texts, for the memory alone: see `full_batch`.
     """
     folder = Path(request["folder"])
     sys.path.insert(0, str(folder))
@@ -76,7 +76,9 @@ def _staging_error(error: Exception) -> StagingError:
 def full_batch(encoder: Encoder, max_tokens: int | None) -> list[str]:
     """Return texts that fill one batch of the planner, each as long as the model sees.
 
-    Where a model has no limit that anybody knows, they are as long as the longest golden text.
+    Where the model has a limit, nothing that a column may hold takes more memory. Where nobody
+    knows of one, the texts are as long as the longest golden text, and longer ones take more: with
+    the square of their length in a Transformer.
     """
     text = max(TEXTS, key=len)
     (prepared,) = encoder.prepare([text])
