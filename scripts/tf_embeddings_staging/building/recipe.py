@@ -80,7 +80,7 @@ def _beside(given: Input) -> dict[str, Any] | str | None:
         return str(error)
     if found is None:
         return None
-    return {**asdict(found), "tokenizer": cache.sha256_of(found.tokenizer), "settings": None}
+    return {**asdict(found), "tokenizer": cache.sha256_of(found.tokenizer)}
 
 
 def _digests(files: Mapping[str, Path]) -> dict[str, str]:
