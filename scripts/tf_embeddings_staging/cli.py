@@ -290,7 +290,7 @@ def _require_no_options_for_an_artefact(
 ) -> None:
     if not isinstance(source, Built):
         return
-    flags = [*options.flags(), *(["--sha256"] if given.sha256 else [])]
+    flags = [*replace(options, allow_ops=()).flags(), *(["--sha256"] if given.sha256 else [])]
     if given.inspect:
         flags = ["--inspect"]
     if flags:

@@ -26,6 +26,7 @@ _MOST_LOG = 64 * 2**20  # bytes that a process may write
 _MOST_SAID = 200_000  # bytes of them that are shown
 
 _WHAT = {
+    "check": "the check of the artefact's graphs",
     "convert": "the conversion into a SavedModel",
     "convert_keras": "the conversion of the Keras file",
     "inspect": "the inspection of the SavedModel",

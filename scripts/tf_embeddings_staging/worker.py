@@ -27,6 +27,7 @@ Task = Callable[[Mapping[str, Any]], dict[str, Any]]
 # A task is a function from what was asked to what is answered, both ready for JSON. Its module is
 # imported when it is asked for: each needs other packages.
 TASKS: Mapping[str, str] = {
+    "check": "tf_embeddings_staging.inspection:check_task",
     "convert": "tf_embeddings_staging.conversion.bert_graph:convert_task",
     "convert_keras": "tf_embeddings_staging.conversion.keras_file:convert_keras_task",
     "inspect": "tf_embeddings_staging.inspection:inspect_task",

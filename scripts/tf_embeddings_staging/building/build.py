@@ -10,6 +10,7 @@ from typing import Any
 from tf_embeddings_staging import cache
 from tf_embeddings_staging.building import assemble, golden_vectors, known
 from tf_embeddings_staging.building.artefact import Artefact, build_in_name, read_artefact
+from tf_embeddings_staging.building.built import check_built, require_fitting
 from tf_embeddings_staging.building.golden_texts import TEXTS
 from tf_embeddings_staging.building.model import packages_of
 from tf_embeddings_staging.building.own_copy import own_copy
@@ -50,9 +51,9 @@ def build(
     Raises:
         StagingError: the source cannot be fetched, converted or run, or gives wrong numbers.
     """
-    if isinstance(source, Built):
-        return read_artefact(source.path)
     options, limits = options or Options(), limits or Limits()
+    if isinstance(source, Built):
+        return check_built(source, folder, report, options, limits)
     given = gather(source, folder, report, options, limits, sha256)
     entry = source if isinstance(source, Entry) else None
     wanted = recipe(name, given, entry)
@@ -162,7 +163,7 @@ def _preprocessor(text: str | None, folder: Path, report: Report, limits: Limits
 def likely_packages(source: Source, options: Options) -> tuple[str, ...]:
     """Return the packages that the artefact of a source needs, as far as that is known by now."""
     if isinstance(source, Built):
-        return read_artefact(source.path).packages
+        return require_fitting(source).packages
     if isinstance(source, Entry):
         return tuple(source.packages)
     is_encoder = (

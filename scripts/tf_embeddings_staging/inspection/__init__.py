@@ -24,6 +24,7 @@ _NEEDS_TEXT = (
 __all__ = [
     "Findings",
     "Found",
+    "check_task",
     "examine",
     "files_of",
     "find",
@@ -98,6 +99,23 @@ def inspect_task(request: Mapping[str, Any]) -> dict[str, Any]:
     if request.get("survey"):
         return {"report": report}
     raise StagingError(report["problem"])
+
+
+def check_task(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the worker's task: {folders, allow_ops} -> {}: refuse SavedModels that reach out.
+
+    Raises:
+        StagingError: one does, or is none.
+    """
+    from tf_embeddings_staging.inspection import graph, safety
+
+    for folder in map(Path, request["folders"]):
+        if not is_saved_model(folder):
+            raise StagingError(f"the artefact's folder '{folder.name}' is no SavedModel.")
+        model = graph.read(folder)
+        safety.require_safe(safety.examine_ops(model, request["allow_ops"]))
+        safety.require_assets(model)
+    return {}
 
 
 def _look(
