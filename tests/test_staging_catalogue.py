@@ -11,11 +11,13 @@ import pytest
 from ruamel.yaml import YAML
 from tf_embeddings_staging.building.golden_texts import TEXTS
 from tf_embeddings_staging.catalogue import (
+    Archive,
     HuggingFace,
     Known,
     KnownOrdering,
     KnownTokens,
     KnownVector,
+    OnThisMachine,
     PythonPackage,
     TfHub,
     catalogue,
@@ -206,6 +208,23 @@ def test_an_entry_says_everything_that_it_may(tmp_path: Path) -> None:
     assert (dict(entry.digests), entry.verified) == ({"variables/variables.index": SHA256}, True)
 
 
+def test_an_entry_may_be_an_archive_or_a_path_beside_the_file(tmp_path: Path) -> None:
+    url = "https://models.example/tickets.tar.gz"
+    sources = [
+        {"archive": {"url": url, "sha256": SHA256}},
+        {"archive": {"url": url}},
+        {"path": {"path": "../tickets"}},
+        {"path": {"path": "/models/tickets.keras"}},
+    ]
+    entry = read_catalogue(write(tmp_path, {"tickets": {**LEAST, "sources": sources}}))["tickets"]
+    assert entry.sources == (
+        Archive(url, SHA256),
+        Archive(url),
+        OnThisMachine(f"{tmp_path}/../tickets"),
+        OnThisMachine("/models/tickets.keras"),
+    )
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"dimension": 64},
@@ -226,7 +245,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"sources": [{"ftp": {}}]},
         "has the source {'ftp': {}}, and it must be one of python_package, hugging_face, tf_hub, "
-        "with what belongs to it.",
+        "archive, path, with what belongs to it.",
     ),
     ({"sources": [{"tf_hub": {}}]}, ", tf_hub, lacks 'handle', a text."),
     ({"sources": [{"tf_hub": "h"}]}, ", tf_hub, is 'h', and it must be a map."),
@@ -334,8 +353,11 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 def test_a_file_that_is_no_yaml_is_one_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.yml"
     path.write_text(text)
-    with pytest.raises(StagingError, match=r"^the catalogue '.*mine\.yml' is not YAML: .*\.$"):
+    with pytest.raises(
+        StagingError, match=r"^the catalogue '.*mine\.yml' is not YAML: .*\.$"
+    ) as error:
         catalogue(path)
+    assert "<unicode string>" not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "- minilm", "minilm"])

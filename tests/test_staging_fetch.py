@@ -25,7 +25,16 @@ from safetensors.numpy import save
 from tf_embeddings_staging import inspection
 from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.cache import cache_folder, sha256_of
-from tf_embeddings_staging.catalogue import Entry, HuggingFace, PythonPackage, TfHub, catalogue
+from tf_embeddings_staging.catalogue import (
+    Archive,
+    Entry,
+    HuggingFace,
+    ModelSource,
+    OnThisMachine,
+    PythonPackage,
+    TfHub,
+    catalogue,
+)
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching import python_package
 from tf_embeddings_staging.fetching.download import Patience
@@ -551,7 +560,7 @@ def test_a_keras_file_is_taken_as_it_is(tmp_path: Path) -> None:
 # Models of the catalogue.
 
 
-def entry_of(*sources: PythonPackage | HuggingFace | TfHub, **fields: object) -> Entry:
+def entry_of(*sources: ModelSource, **fields: object) -> Entry:
     return dataclasses.replace(ENTRY, sources=sources, **fields)  # pyright: ignore[reportArgumentType]
 
 
@@ -719,6 +728,53 @@ def test_an_entry_may_be_a_tf_hub_handle(server: Server, archive: bytes, tmp_pat
         rf"TF-Hub handle {handle}: 'saved_model\.pb' has the SHA-256 [0-9a-f]{{64}}, not aaaa",
         refused(wrong, tmp_path / "cache"),
     )
+
+
+def test_an_entry_may_be_the_address_of_an_archive(
+    server: Server, archive: bytes, model: Path, tmp_path: Path
+) -> None:
+    url = server.at("/tiny.tar.gz", gives(archive))
+    digest = hashlib.sha256(archive).hexdigest()
+    entry = entry_of(Archive(url, digest), digests={}, home=None)
+    fetched = fetch(entry, tmp_path / "cache")
+    assert (fetched.uri, fetched.root) == ("catalogue:minilm", fetched.path)
+    assert files_of(fetched.path) == files_of(model)
+    assert pins_in(tmp_path / "cache") != []
+
+    wrong = entry_of(Archive(url, "a" * 64), digests={}, home=None)
+    assert f"has the SHA-256 {digest}" in refused(wrong, tmp_path / "other")
+
+
+def test_an_entry_may_be_a_folder_or_a_file_of_this_machine(
+    model: Path, archive: bytes, tmp_path: Path
+) -> None:
+    keras = write(tmp_path / "tickets.keras", b"whatever it holds")
+    packed = write(tmp_path / "tickets.tar.gz", archive)
+    for path in (model, keras, packed):
+        fetched = fetch(entry_of(OnThisMachine(str(path)), digests={}, home=None), tmp_path / "c")
+        assert fetched.uri == "catalogue:minilm"
+        assert (fetched.root is None) == (path != packed)
+        if path == packed:
+            assert files_of(fetched.path) == files_of(model)
+        else:
+            assert fetched.path == path
+
+
+def test_a_path_of_the_catalogue_that_is_no_model_is_one_sentence(
+    tiny: makers.Artefact, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    assert refused(entry_of(OnThisMachine(str(gone)), digests={}), tmp_path) == (
+        f"no source of 'minilm' gave the model. path {gone}: there is no such file or folder. "
+        f"Check what the catalogue says of it, and run this again."
+    )
+    assert refused(entry_of(OnThisMachine(str(tiny.path)), digests={}), tmp_path) == (
+        f"'minilm' of the catalogue names the artefact '{tiny.path.name}', which is staged as it "
+        f"is. Give that file itself as SOURCE."
+    )
+    keras = write(tmp_path / "tickets.keras", b"whatever it holds")
+    changed = entry_of(OnThisMachine(str(keras)), digests={"tickets.keras": "a" * 64})
+    assert f"path {keras}: 'tickets.keras' has the SHA-256 " in refused(changed, tmp_path)
 
 
 def test_a_model_of_the_catalogue_takes_no_digest(tmp_path: Path) -> None:

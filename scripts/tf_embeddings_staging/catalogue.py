@@ -49,7 +49,22 @@ class TfHub:
     handle: str
 
 
-ModelSource = PythonPackage | HuggingFace | TfHub
+@dataclass(frozen=True)
+class Archive:
+    """The address of an archive, and its SHA-256; without one, the first download is pinned."""
+
+    url: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class OnThisMachine:
+    """A folder or a file of this machine, as an absolute path."""
+
+    path: str
+
+
+ModelSource = PythonPackage | HuggingFace | TfHub | Archive | OnThisMachine
 
 
 @dataclass(frozen=True)
@@ -154,18 +169,20 @@ def read_catalogue(path: Path) -> Mapping[str, Entry]:
             entry, the field, what it is and what it must be.
     """
     try:
-        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = YAML(typ="safe").load(text)
     except OSError as error:
         raise StagingError(f"the catalogue '{path}' cannot be read: {error.strerror}.") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        what = " ".join(str(error).split())[:300]
+        said = str(error).replace('in "<unicode string>", ', "in ")
+        what = " ".join(said.split())[:300]
         raise StagingError(f"the catalogue '{path}' is not YAML: {what}.") from None
     if not isinstance(raw, dict):
         raise StagingError(
             f"the catalogue '{path}' must be a map from names to models; what each says is at the "
             f"top of the package's own catalogue.yml."
         )
-    return {str(name): _entry(path.name, name, value) for name, value in raw.items()}
+    return {str(name): _entry(path, name, value) for name, value in raw.items()}
 
 
 # What a value must be, in words and in code.
@@ -263,6 +280,8 @@ _SOURCES: Mapping[str, tuple[type[ModelSource], Mapping[str, Rule], tuple[str, .
         ("repository", "files"),
     ),
     "tf_hub": (TfHub, {"handle": _TEXT}, ("handle",)),
+    "archive": (Archive, {"url": _TEXT, "sha256": _SHA256}, ("url",)),
+    "path": (OnThisMachine, {"path": _TEXT}, ("path",)),
 }
 
 _OPTIONS: Mapping[str, Rule] = {
@@ -351,7 +370,8 @@ def _check(
     return value
 
 
-def _entry(file: str, name: object, value: object) -> Entry:
+def _entry(path: Path, name: object, value: object) -> Entry:
+    file = path.name
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise StagingError(
             f"{file}: {name!r} is not a name: it starts with a letter a-z and has up to 40 "
@@ -366,7 +386,7 @@ def _entry(file: str, name: object, value: object) -> Entry:
         about=given["about"],
         kind=kind,
         dimensions=given["dimensions"],
-        sources=tuple(_source(where, source) for source in given["sources"]),
+        sources=tuple(_source(where, path, source) for source in given["sources"]),
         home=given.get("home"),
         licence=given.get("licence"),
         languages=tuple(given.get("languages", ())),
@@ -378,7 +398,7 @@ def _entry(file: str, name: object, value: object) -> Entry:
     )
 
 
-def _source(where: str, value: Mapping[str, Any]) -> ModelSource:
+def _source(where: str, file: Path, value: Mapping[str, Any]) -> ModelSource:
     if len(value) != 1 or next(iter(value)) not in _SOURCES:
         raise StagingError(
             f"{where} has the source {value!r}, and it must be one of {', '.join(_SOURCES)}, with "
@@ -387,7 +407,10 @@ def _source(where: str, value: Mapping[str, Any]) -> ModelSource:
     ((kind, parameters),) = value.items()
     make, rules, required = _SOURCES[kind]
     given = _check(f"{where}, {kind},", parameters, rules, required)
-    return make(**{name: _frozen(one) for name, one in given.items()})
+    source = make(**{name: _frozen(one) for name, one in given.items()})
+    if isinstance(source, OnThisMachine):
+        return OnThisMachine(str(file.absolute().parent / Path(source.path).expanduser()))
+    return source
 
 
 def _known(where: str, value: object) -> Known:

@@ -76,14 +76,21 @@ def resolve(text: str, entries: Mapping[str, Entry]) -> Source:
     if "://" in text:
         return remote(text)
     path = Path(text).expanduser().absolute()
-    if path.is_dir():
-        return _folder(text, path)
-    if path.is_file():
-        return _file(text, path)
+    if path.exists():
+        return local(text, path)
     raise StagingError(
         f"SOURCE '{text}' is no name of the catalogue ({', '.join(sorted(entries))}), and there "
         f"is no such file or folder. {_ALLOWED}"
     )
+
+
+def local(text: str, path: Path) -> Local | Built:
+    """Return what a path that is there names; `text` is how the user wrote it.
+
+    Raises:
+        StagingError: nothing that can be staged, or a damaged artefact.
+    """
+    return _folder(text, path) if path.is_dir() else _file(text, path)
 
 
 def remote(text: str) -> Remote:

@@ -10,7 +10,15 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.catalogue import Entry, HuggingFace, PythonPackage, TfHub
+from tf_embeddings_staging.catalogue import (
+    Archive,
+    Entry,
+    HuggingFace,
+    ModelSource,
+    OnThisMachine,
+    PythonPackage,
+    TfHub,
+)
 from tf_embeddings_staging.errors import SourceError, StagingError
 from tf_embeddings_staging.fetching import first_use, kaggle, tf_hub
 from tf_embeddings_staging.fetching.archive import Bounds, find_root, unpack
@@ -33,7 +41,7 @@ from tf_embeddings_staging.fetching.python_package import from_python_package
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.redaction import address
-from tf_embeddings_staging.sources import Local, Remote, remote
+from tf_embeddings_staging.sources import Built, Local, Remote, local, remote
 
 
 @dataclass(frozen=True)
@@ -288,33 +296,61 @@ def _entry(entry: Entry, sha256: str | None, errand: _Errand) -> Fetched:
             reasons.append(f"{describe(source)}: {error}")
             if following:
                 errand.report.say(f"{reasons[-1]}. Trying {describe(following)}.")
+    all_here = all(isinstance(source, OnThisMachine) for source in entry.sources)
+    check = "the network, pip's configuration (pip config list) and HF_ENDPOINT"
     raise StagingError(
-        f"no source of '{entry.name}' gave the model. {'. '.join(reasons)}. Check the network, "
-        f"pip's configuration (pip config list) and HF_ENDPOINT, and run this again."
+        f"no source of '{entry.name}' gave the model. {'. '.join(reasons)}. Check "
+        f"{'what the catalogue says of it' if all_here else check}, and run this again."
     )
 
 
-def describe(source: PythonPackage | HuggingFace | TfHub) -> str:
+def describe(source: ModelSource) -> str:
     """Return a source as messages call it."""
     if isinstance(source, PythonPackage):
         return f"Python package {source.requirement}"
     if isinstance(source, HuggingFace):
         return hub_of(source)
+    if isinstance(source, Archive):
+        return f"archive {address(source.url)}"
+    if isinstance(source, OnThisMachine):
+        return f"path {source.path}"
     return f"TF-Hub handle {address(source.handle)}"
 
 
-def _way_to(
-    source: PythonPackage | HuggingFace | TfHub,
-) -> Callable[[Entry, _Errand], tuple[Path, Path]]:
+def _way_to(source: ModelSource) -> Callable[[Entry, _Errand], tuple[Path, Path | None]]:
     if isinstance(source, TfHub):
-        return lambda entry, errand: _entry_of_hub(source, entry, errand)
+        return lambda entry, errand: _entry_of_address(source.handle, None, entry, errand)
+    if isinstance(source, Archive):
+        return lambda entry, errand: _entry_of_address(source.url, source.sha256, entry, errand)
+    if isinstance(source, OnThisMachine):
+        return lambda entry, errand: _entry_of_path(source, entry, errand)
     return lambda entry, errand: _entry_of_files(source, entry, errand)
 
 
-def _entry_of_hub(source: TfHub, entry: Entry, errand: _Errand) -> tuple[Path, Path]:
-    path, root = _remote(remote(source.handle), None, errand)
+def _entry_of_address(
+    url: str, sha256: str | None, entry: Entry, errand: _Errand
+) -> tuple[Path, Path]:
+    path, root = _remote(remote(url), sha256, errand)
     require_digests(path, entry.digests)
     return path, root
+
+
+def _entry_of_path(
+    source: OnThisMachine, entry: Entry, errand: _Errand
+) -> tuple[Path, Path | None]:
+    path = Path(source.path)
+    if not path.exists():
+        raise SourceError("there is no such file or folder")
+    found = local(source.path, path)
+    if isinstance(found, Built):
+        raise StagingError(
+            f"'{entry.name}' of the catalogue names the artefact '{path.name}', which is staged as "
+            f"it is. Give that file itself as SOURCE."
+        )
+    fetched = _local(found, None, errand)
+    is_file = fetched.path.is_file()
+    require_digests(fetched.path.parent if is_file else fetched.path, entry.digests)
+    return fetched.path, fetched.root
 
 
 def _entry_of_files(
