@@ -428,6 +428,33 @@ def test_an_artefact_that_was_made_before_is_staged_as_it_is(
     assert f"strings is staged already: {place}\n" in from_the_stage.stderr
 
 
+def test_a_pinned_model_is_staged_by_its_name_from_the_cache(
+    project: Project, strings: makers.Artefact, tmp_path: Path
+) -> None:
+    """The command that dbt prints where a model is missing on the stage."""
+    cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
+    unpinned = stage_model(project, "strings", "--write", **cache)
+    assert "SOURCE 'strings' is no name of the catalogue (" in unpinned.stderr
+
+    pin = {"vars": {"tf_embeddings_models": {"strings": strings.pin()}}}
+    project.write("dbt_project.yml", COMMENTED + yaml.safe_dump(pin))
+    missing = stage_model(project, "strings", "--write", **cache)
+    assert (missing.returncode, missing.stderr) == (
+        1,
+        f"stage_model: 'strings' is pinned in dbt_project.yml, and its artefact "
+        f"{strings.path.name} is not in this machine's cache: give the SOURCE that it was made of "
+        f"with --name strings and the options of then, or that file.\n",
+    )
+
+    kept = tmp_path / "cache" / "artefacts" / ("0" * 32) / strings.path.name
+    kept.parent.mkdir(parents=True)
+    shutil.copyfile(strings.path, kept)
+    done = stage_model(project, "strings", "--write", **cache)
+    assert done.returncode == 0, done.stderr
+    (staged,) = staged_files(project)
+    assert staged.read_bytes() == strings.path.read_bytes()
+
+
 def test_an_artefact_keeps_its_name(
     strings: makers.Artefact, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ import makers
 import pytest
 from tf_embeddings_staging.catalogue import catalogue
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.sources import Built, Local, Remote, resolve
+from tf_embeddings_staging.sources import Built, Local, Remote, resolve, resolve_preprocessor
 
 ALLOWED = (
     "SOURCE may be a name of the catalogue (--list shows them), a TF-Hub handle "
@@ -194,3 +194,22 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
     assert refused(tmp_path / name) == (
         f"SOURCE '{tmp_path / name}' is a file, and none that can be staged. {ALLOWED}"
     )
+
+
+def test_what_is_no_preprocessor_is_told_what_is_allowed_for_one(
+    tiny: makers.Artefact, tmp_path: Path
+) -> None:
+    allowed = (
+        "It must be a SavedModel that makes the model's inputs of texts: its folder, an archive of "
+        "it (.tar.gz, .tgz, .tar, .zip) or the address of one, a TF-Hub handle, or a Kaggle model."
+    )
+    for text, said in [
+        ("../m/nosuch", "'../m/nosuch': there is no such file or folder."),
+        (str(tmp_path), f"'{tmp_path}' is a folder with neither saved_model.pb nor config.json."),
+        ("ftp://models.example/m.zip", "'ftp://models.example/m.zip' is no address of http or "),
+        (str(tiny.path), f"'{tiny.path}' is an artefact."),
+    ]:
+        with pytest.raises(StagingError) as error:
+            resolve_preprocessor(text)
+        assert str(error.value).startswith(f"--preprocessor {said}")
+        assert str(error.value).endswith(f". {allowed}")

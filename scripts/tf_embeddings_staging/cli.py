@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -239,7 +239,7 @@ def _run(given: argparse.Namespace, report: Report) -> None:
     if given.list:
         print(listing.table(entries), end="")
         return
-    source = resolve(given.source, entries)
+    source = _pinned(given, entries) or resolve(given.source, entries)
     options = Options(
         **{
             name: getattr(given, name)
@@ -283,6 +283,34 @@ def _require_fitting(given: argparse.Namespace) -> None:
         if given.inspect and getattr(given, flag):
             name = f"--{flag.replace('_', '-')}"
             raise UsageError(f"--inspect stages nothing, so {name} has no meaning. Leave it out.")
+
+
+def _pinned(given: argparse.Namespace, entries: Mapping[str, Entry]) -> Source | None:
+    """Return the artefact of a model that the project pins, where SOURCE is its name alone.
+
+    dbt prints such a command where a model is missing on the stage.
+
+    Raises:
+        StagingError: the model is pinned, and this machine has no such artefact.
+    """
+    name = given.source
+    if not _NAME.fullmatch(name) or name in entries or Path(name).exists():
+        return None
+    try:
+        build = pin.pinned_build(project_folder(given.project_dir) / "dbt_project.yml", name)
+    except StagingError:  # No project, or none that can be read: then nothing is pinned.
+        return None
+    if build is None:
+        return None
+    file = f"{name}-{build}.zip"
+    for path in sorted((cache_folder() / "artefacts").glob("*/*.zip")):
+        if path.name == file:
+            return resolve(str(path), {})
+    raise StagingError(
+        f"'{name}' is pinned in dbt_project.yml, and its artefact {file} is not in this machine's "
+        f"cache: give the SOURCE that it was made of with --name {name} and the options of then, "
+        f"or that file."
+    )
 
 
 def _require_no_options_for_an_artefact(

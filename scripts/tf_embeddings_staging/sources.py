@@ -58,6 +58,28 @@ _VERSION = re.compile(r"[0-9]+")
 _FORMAT = "tf-hub-format"
 
 
+def resolve_preprocessor(text: str) -> Local | Remote:
+    """Return what --preprocessor names.
+
+    Raises:
+        StagingError: it names nothing that can hold a SavedModel.
+    """
+    path = Path(text).expanduser().absolute()
+    is_address = "://" in text or text.startswith(kaggle.SHORT)
+    if not is_address and not path.exists():
+        raise StagingError(
+            f"--preprocessor '{text}': there is no such file or folder. {_PREPROCESSOR}"
+        )
+    try:
+        source = resolve(text, {})
+    except StagingError as error:
+        said = str(error).replace("SOURCE", "--preprocessor", 1)
+        raise StagingError(said.replace(_ALLOWED, _PREPROCESSOR)) from None
+    if isinstance(source, Local | Remote):
+        return source
+    raise StagingError(f"--preprocessor '{text}' is an artefact. {_PREPROCESSOR}")
+
+
 def resolve(text: str, entries: Mapping[str, Entry]) -> Source:
     """Return what SOURCE names.
 
@@ -172,6 +194,10 @@ def _built(text: str, path: Path, model: str, build: str) -> Built:
 
 
 _RUNTIME = "tf_embeddings: "
+_PREPROCESSOR = (
+    "It must be a SavedModel that makes the model's inputs of texts: its folder, an archive of it "
+    "(.tar.gz, .tgz, .tar, .zip) or the address of one, a TF-Hub handle, or a Kaggle model."
+)
 _ALLOWED = (
     "SOURCE may be a name of the catalogue (--list shows them), a TF-Hub handle "
     "(https://tfhub.dev/<publisher>/<model>/<version>), a Kaggle model "

@@ -23,7 +23,7 @@ from tf_embeddings_staging.fetching.fetch import Fetched, materialise
 from tf_embeddings_staging.inspection.files import is_saved_model
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.sources import Built, Local, Remote, Source, resolve
+from tf_embeddings_staging.sources import Built, Local, Remote, Source, resolve_preprocessor
 
 
 def build(
@@ -148,10 +148,7 @@ def _saved_by_transformers(path: Path) -> Path | None:
 def _preprocessor(text: str | None, folder: Path, report: Report, limits: Limits) -> Fetched | None:
     if text is None:
         return None
-    source = resolve(text, {})
-    if isinstance(source, Built | Entry):
-        raise StagingError(f"--preprocessor '{text}' is an artefact; it must be a SavedModel.")
-    fetched = materialise(source, folder, report, limits, None)
+    fetched = materialise(resolve_preprocessor(text), folder, report, limits, None)
     if fetched.path.is_dir() and is_saved_model(fetched.path):
         return fetched
     raise StagingError(

@@ -68,6 +68,14 @@ def kept_packages(path: Path, name: str, packages: Sequence[str]) -> tuple[str, 
     return tuple(packages)
 
 
+def pinned_build(path: Path, name: str) -> str | None:
+    """Return the build of a model that a dbt_project.yml pins; None if it does not."""
+    level = _load(path.read_text(encoding="utf-8"))
+    for key in (_VARS, _MODELS, name, "build"):
+        level = level.get(key) if isinstance(level, dict) else None
+    return level if isinstance(level, str) else None
+
+
 def needs_default(path: Path) -> bool:
     """Tell whether a dbt_project.yml with a pin has others too, and names no default model."""
     variables = _load(path.read_text(encoding="utf-8"))[_VARS]
