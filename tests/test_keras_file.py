@@ -170,6 +170,14 @@ def test_a_layer_that_loads_something_else_is_refused(
     assert refusal(with_layer(plain, tmp_path, layer)).startswith(f"it has a {name}, which runs")
 
 
+@pytest.mark.parametrize("name", ["TFSMLayer", "Lambda"])
+def test_such_a_layer_is_refused_where_it_is_named_as_a_function(
+    plain: Path, tmp_path: Path, name: str
+) -> None:
+    layer = {"module": "keras.layers", "class_name": "function", "config": name}
+    assert refusal(with_layer(plain, tmp_path, layer)).startswith(f"it has a {name}, which runs")
+
+
 @pytest.mark.parametrize(
     ("module", "class_name", "config"),
     [
@@ -339,4 +347,44 @@ def test_weights_that_are_in_another_file_are_refused(
     assert str(error.value) == (
         "the Keras file 'changed.keras' cannot be staged: its 'model.weights.h5' takes '/a/away' "
         "from another file."
+    )
+
+
+def with_weights(plain: Path, folder: Path, write: Callable[[Any], object]) -> Path:
+    """Give a .keras file other weights."""
+    import h5py
+
+    with h5py.File(folder / "weights.h5", "w") as file:
+        write(file)
+    content = (folder / "weights.h5").read_bytes()
+    return changed(plain, folder, lambda files: files.update({"model.weights.h5": content}))
+
+
+def conversion_refusal(path: Path) -> str:
+    with pytest.raises(StagingError) as error:
+        keras_file.convert_keras_task({"file": str(path), "target": str(path.parent / "target")})
+    return str(error.value)
+
+
+def test_weights_that_are_a_type_are_refused(plain: Path, tmp_path: Path) -> None:
+    def write(file: Any) -> None:  # noqa: ANN401 - h5py ships no types
+        file["layer/type"] = np.dtype("f8")
+
+    assert conversion_refusal(with_weights(plain, tmp_path, write)) == (
+        "the Keras file 'changed.keras' cannot be staged: its 'model.weights.h5' holds "
+        "'/layer/type', which is neither a group nor numbers."
+    )
+
+
+def test_weights_that_declare_more_than_the_file_has_are_refused(
+    plain: Path, tmp_path: Path
+) -> None:
+    def write(file: Any) -> None:  # noqa: ANN401 - h5py ships no types
+        file.create_dataset("layer/vars/0", (2**40,), "f4")
+
+    path = with_weights(plain, tmp_path, write)
+    size = (tmp_path / "weights.h5").stat().st_size
+    assert conversion_refusal(path) == (
+        "the Keras file 'changed.keras' cannot be staged: its 'model.weights.h5' has "
+        f"{size:,} bytes, and declares numbers of 4,398,046,511,104."
     )

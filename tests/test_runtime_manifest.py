@@ -110,6 +110,14 @@ def test_a_path_that_stays_is_safe(path: str) -> None:
     assert is_safe_path(path)
 
 
+def test_a_manifest_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", b" " * (2**24 + 1))
+    with pytest.raises(TfEmbeddingsError, match=r"its manifest\.json would unpack to 16,777,217 b"):
+        read_manifest(path)
+
+
 def test_an_artefact_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         read_manifest(tmp_path / "tiny-b000000000000.zip")

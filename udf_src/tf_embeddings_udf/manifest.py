@@ -25,6 +25,7 @@ PREPROCESSOR_FOLDER = "preprocessor"
 
 # Largest dimension of Snowflake's VECTOR is 4096; DuckDB's arrays end at 100,000.
 _MOST_DIMENSIONS = 100_000
+_MOST_BYTES = 16 * 2**20
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _VERSION = re.compile(r"v[0-9a-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -145,6 +146,9 @@ def is_safe_path(path: str) -> bool:
 def _entry_of_zip(source: Path | io.BytesIO, label: str) -> bytes:
     try:
         with zipfile.ZipFile(source) as archive:
+            size = archive.getinfo(MANIFEST).file_size
+            if size > _MOST_BYTES:
+                raise _unusable(label, f"its {MANIFEST} would unpack to {size:,} bytes")
             return archive.read(MANIFEST)
     except FileNotFoundError:
         raise TfEmbeddingsError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import zipfile
 import zlib
@@ -186,9 +187,11 @@ def _objection(fields: Mapping[str, Any]) -> str | None:
     if "class_name" not in fields and "module" not in fields:
         return None
     module, class_name = fields.get("module"), fields.get("class_name")
-    if class_name in _REFUSED or class_name == "__lambda__":
+    # A function of a module is named by its `config`, and a layer's class is one, too.
+    named = fields.get("config") if class_name == "function" else class_name
+    if isinstance(named, str) and (named in _REFUSED or named == "__lambda__"):
         return (
-            f"it has a {class_name}, which runs code that is not in the model's graph; write it "
+            f"it has a {named}, which runs code that is not in the model's graph; write it "
             f"with Keras's own layers and operations"
         )
     registered = fields.get("registered_name")
@@ -216,24 +219,24 @@ def _is_kerass_own(module: object, class_name: object) -> bool:
 
 
 def _require_plain_weights(path: Path) -> None:
-    """Refuse weights that are elsewhere: HDF5 can link to any file."""
+    """Refuse weights that are elsewhere, for HDF5 can link to any file, or nowhere."""
     import h5py
 
     with _opened(path) as archive, archive.open(_WEIGHTS) as file:
         try:
             with h5py.File(file, "r") as weights:
-                name = _elsewhere(weights)
+                why = _objection_to_weights(weights, archive.getinfo(_WEIGHTS).file_size)
         except OSError as error:
             raise _refused(path, f"its '{_WEIGHTS}' is no HDF5 file ({error})") from None
-    if name is not None:
-        raise _refused(path, f"its '{_WEIGHTS}' takes '{name}' from another file")
+    if why is not None:
+        raise _refused(path, f"its '{_WEIGHTS}' {why}")
 
 
-def _elsewhere(weights: Any) -> str | None:  # noqa: ANN401 - h5py ships no types
-    """Return the name of a link, or of a data set whose numbers are in another file."""
+def _objection_to_weights(weights: Any, size: int) -> str | None:  # noqa: ANN401 - h5py ships no types
+    """Return why weights in a file of `size` bytes are not allowed, or None."""
     import h5py
 
-    waiting, seen = [weights], set()
+    waiting, seen, total = [weights], set(), 0
     while waiting:
         group = waiting.pop()
         place = h5py.h5o.get_info(group.id).addr  # pyright: ignore[reportAttributeAccessIssue]
@@ -242,12 +245,19 @@ def _elsewhere(weights: Any) -> str | None:  # noqa: ANN401 - h5py ships no type
         seen.add(place)
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                return f"{group.name}/{name}"
+                return f"takes '{group.name}/{name}' from another file"
             one = group[name]
             if isinstance(one, h5py.Group):
                 waiting.append(one)
-            elif one.external or one.is_virtual:
-                return str(one.name)
+                continue
+            if not isinstance(one, h5py.Dataset):
+                return f"holds '{group.name}/{name}', which is neither a group nor numbers"
+            if one.external or one.is_virtual:
+                return f"takes '{one.name}' from another file"
+            # Keras does not compress; what has never been written to takes no room in the file.
+            total += math.prod(one.shape or ()) * one.dtype.itemsize
+            if total > max(size, _LEAST_BYTES):
+                return f"has {size:,} bytes, and declares numbers of {total:,}"
     return None
 
 
