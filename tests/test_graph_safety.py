@@ -253,7 +253,7 @@ def test_the_refusal_says_which_op_is_where_and_how_to_let_it_in(tmp_path: Path)
     assert re.fullmatch(r"in the function '__inference_\S+_\d+'", place)
     assert refusal(folder) == (
         "the graph has ops that can read or write files, run code or reach the network: ReadFile "
-        f"({place}). Only if you trust whoever made it, let them in with --allow-op ReadFile"
+        f"({place}). Only if you trust whoever made it, let them in with --allow-op ReadFile."
     )
 
 

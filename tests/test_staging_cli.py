@@ -295,6 +295,11 @@ wrong = pytest.mark.parametrize(
             "--list shows the whole catalogue. Leave SOURCE out.",
         ),
         (
+            ["--inspect", "--list"],
+            2,
+            "--list shows the catalogue, and --inspect a model. Leave one out.",
+        ),
+        (
             ["minilm", "--inspect", "--write"],
             2,
             "--inspect stages nothing, so --write has no meaning. Leave it out.",

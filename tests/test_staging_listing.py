@@ -30,7 +30,7 @@ REPORT: dict[str, Any] = {
         {"name": "nothing", "inputs": [], "outputs": []},
     ],
     "ops": {"Add": 2, "MatMul": 12, "ReadFile": 1},
-    "refused_ops": [{"op": "ReadFile", "where": "the function 'f'", "why": "it reads files"}],
+    "refused_ops": [{"op": "ReadFile", "where": "in the function 'f'", "why": ""}],
     "allowed_ops": [],
     "unknown_ops": [],
     "libraries": ["tensorflow_text"],
@@ -105,7 +105,6 @@ def test_without_a_terminal_it_is_plain(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_report_shows_everything() -> None:
     assert report({"report": REPORT}, 0) == (
-        "problem    the graph reads files: ReadFile.\n"
         "libraries  tensorflow_text\n"
         "format     TensorFlow 2 objects\n"
         "saved by   TensorFlow 2.17.0\n"
@@ -122,7 +121,7 @@ def test_a_report_shows_everything() -> None:
         "  MatMul 12, Add 2, ReadFile 1\n"
         "\n"
         "refused ops\n"
-        "  ReadFile in the function 'f': it reads files\n"
+        "  ReadFile in the function 'f'\n"
         "\n"
         "files: 5.00 GiB in 3\n"
         "  saved_model.pb             2.0 KiB\n"

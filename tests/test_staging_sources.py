@@ -213,3 +213,8 @@ def test_what_is_no_preprocessor_is_told_what_is_allowed_for_one(
             resolve_preprocessor(text)
         assert str(error.value).startswith(f"--preprocessor {said}")
         assert str(error.value).endswith(f". {allowed}")
+
+
+def test_an_old_keras_file_is_to_be_saved_anew(tmp_path: Path) -> None:
+    (tmp_path / "old.h5").write_bytes(b"\x89HDF")
+    assert refused(tmp_path / "old.h5").endswith(" save it as .keras.")

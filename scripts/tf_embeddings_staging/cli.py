@@ -134,7 +134,10 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--signature", help="the signature to call, or __call__ for the loaded object itself"
     )
-    group.add_argument("--output", help="the output that holds the vectors: its key, or its index")
+    group.add_argument(
+        "--output",
+        help="the output that holds the vectors: its key; its index where __call__ gives a list",
+    )
     group.add_argument(
         "--pooling",
         type=_one_of(*_POOLINGS),
@@ -272,6 +275,8 @@ def _require_fitting(given: argparse.Namespace) -> None:
         UsageError: naming them.
     """
     if given.list:
+        if given.inspect:
+            raise UsageError("--list shows the catalogue, and --inspect a model. Leave one out.")
         if given.source:
             raise UsageError("--list shows the whole catalogue. Leave SOURCE out.")
         return

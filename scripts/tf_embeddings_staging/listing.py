@@ -109,7 +109,6 @@ def report(found: Mapping[str, Any], width: int | None = None) -> str:
     facts = {
         "kind": found.get("kind") or given.get("kind"),
         "why": found.get("why") or given.get("why"),
-        "problem": given.get("problem"),
         "signature": given.get("signature"),
         "output": given.get("output"),
         "dimensions": found.get("model_dimensions"),
@@ -181,7 +180,9 @@ def _tensor(tensor: Mapping[str, Any]) -> str:
 
 
 def _dangers(dangers: Sequence[Mapping[str, str]], width: int) -> str:
-    lines = (f"{one['op']} in {one['where']}: {one['why']}" for one in dangers)
+    lines = (
+        f"{one['op']} {one['where']}" + (f": {one['why']}" if one["why"] else "") for one in dangers
+    )
     return "".join(f"{_wrapped(line, width, _INDENT)}\n" for line in lines)
 
 

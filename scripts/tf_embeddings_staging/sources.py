@@ -170,6 +170,11 @@ def _file(text: str, path: Path) -> Local | Built:
         return _built(text, path, parts["model"], parts["build"])
     if is_archive_name(path.name) or path.suffix == ".keras":
         return Local(path)
+    if path.suffix in (".h5", ".hdf5"):
+        raise StagingError(
+            f"SOURCE '{text}' is a model in the old format of Keras, which cannot be staged. Load "
+            f"it with the Keras that made it, and save it as .keras."
+        )
     raise StagingError(f"SOURCE '{text}' is a file, and none that can be staged. {_ALLOWED}")
 
 

@@ -83,7 +83,9 @@ def inspect(given: Input, work: Path, report: Report, limits: Limits) -> dict[st
     if given.is_encoder_folder:
         return _encoder_findings(given)
     path = _as_saved_model(given, work, report, limits)
-    return _inspect(given, path, work, report, limits, survey=True)
+    found = _inspect(given, path, work, report, limits, survey=True)
+    _tell_of_ops(found["report"], given.options, report)
+    return found
 
 
 def _as_saved_model(given: Input, work: Path, report: Report, limits: Limits) -> Path:
@@ -117,6 +119,7 @@ def _saved_model(given: Input, folder: Path, work: Path, report: Report, limits:
     path = _as_saved_model(given, work, report, limits)
     found = _inspect(given, path, work, report, limits, survey=False)
     _tell_of_prompts(found["prompts"], report)
+    _tell_of_ops(found["report"], given.options, report)
     options = given.options
     dimensions = _kept(options.truncate_dim, found["model_dimensions"])
     extra = {name: Path(file) for name, file in found["extra_files"].items()}
@@ -224,6 +227,23 @@ def _encoder_findings(given: Input) -> dict[str, Any]:
             },
         },
     }
+
+
+def _tell_of_ops(found: Mapping[str, Any], options: Options, report: Report) -> None:
+    """Tell what --allow-op lets in, and what of it there is not."""
+    graphs = [found, *([found["preprocessor"]] if found.get("preprocessor") else [])]
+    there = {op for graph in graphs for op in graph["ops"]}
+    if unused := [op for op in options.allow_ops if op not in there]:
+        report.say(
+            f"Warning: the graph has no op {', '.join(unused)}, which --allow-op names. Is it "
+            f"written as TensorFlow writes it?"
+        )
+    if allowed := sorted({one["op"] for graph in graphs for one in graph["allowed_ops"]}):
+        report.say(
+            f"Warning: the graph reaches out of the model with {', '.join(allowed)}, which "
+            f"--allow-op lets in: a file that it reads there is not in the artefact, and will be "
+            f"missing in the warehouse."
+        )
 
 
 def _tell_of_prompts(prompts: Mapping[str, str], report: Report) -> None:

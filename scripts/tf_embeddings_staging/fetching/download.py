@@ -31,6 +31,11 @@ _LONGEST_WAIT_SECONDS = 120
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# A name that is not known, or nobody at the port: it is no hiccup of a network.
+_FINAL = re.compile(
+    r"Connection refused|Failed to resolve|Name or service|name resolution|nodename"
+)
+_MOST_FINAL_TRIES = 2
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 
@@ -198,7 +203,8 @@ def _try_often(
         except _BrokenError as broken:
             if part.size > reached:
                 reached, tries = part.size, 0
-            if tries == len(patience.waits):
+            is_final = _FINAL.search(str(broken)) and tries + 1 >= _MOST_FINAL_TRIES
+            if tries == len(patience.waits) or is_final:
                 raise DownloadError(f"{broken}, {tries + 1} times", broken.status) from None
             if broken.after > _LONGEST_WAIT_SECONDS:
                 raise DownloadError(
@@ -359,7 +365,10 @@ def _in_short(error: Exception) -> str:
         inner = cause
     text = str(inner) or str(error)
     text = re.sub(r"^.*?<[^>]*>[:,]? *", "", text) or text
-    return without_secrets(re.sub(r"\s+", " ", text).strip(" '()."))[:300]
+    said = re.sub(r"\s+", " ", text).strip(" '.")
+    said = said.removesuffix(")") if said.count(")") > said.count("(") else said
+    said = said.removeprefix("(") if said.count("(") > said.count(")") else said
+    return without_secrets(said.strip(" '."))[:300]
 
 
 def _first(error: Any) -> object:  # noqa: ANN401 - any exception

@@ -108,7 +108,7 @@ def require_safe(ops: Ops) -> None:
         raise StagingError(
             f"the graph has ops that can read or write files, run code or reach the network: "
             f"{_listed(ops.refused)}. Only if you trust whoever made it, let them in with "
-            f"{flags}{' …' if len(names) > _MOST_NAMED else ''}"
+            f"{flags}{' …' if len(names) > _MOST_NAMED else ''}."
         )
     if op_lists.TEXT_LIBRARY in ops.libraries and not is_installed(op_lists.TEXT_LIBRARY):
         named = ", ".join(sorted(filter(_is_text_op, ops.counts))[:_MOST_NAMED])

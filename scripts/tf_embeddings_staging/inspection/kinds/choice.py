@@ -60,6 +60,11 @@ def named_output(signature: Signature, name: str) -> Tensor:
     for output in signature.outputs:
         if output.name == name and output.is_floats and _may_be_vectors(output):
             return output
+    if [output.name for output in signature.outputs] == [None]:
+        raise StagingError(
+            f"--output {name}: {signature.label} gives one tensor, {signature.outputs[0]}, which "
+            f"has neither key nor index. Leave --output out."
+        )
     raise StagingError(
         f"--output {name}: {signature.label} gives {listed(signature.outputs)}; the output of "
         f"vectors must be one of those of floats, [n, dimensions]."
