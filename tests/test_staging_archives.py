@@ -8,6 +8,7 @@ import os
 import stat
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -162,6 +163,35 @@ def has_control_characters(path: Path) -> Path:
     return tar(path, ("assets/\x1b[2Jevil", b"x"))
 
 
+def has_invisible_characters(path: Path) -> Path:
+    return tar(path, ("assets/saved\u200b_model.pb", b"x"))
+
+
+def has_a_name_written_backwards(path: Path) -> Path:
+    return tar(path, ("assets/\u202ebp.ledom", b"x"))
+
+
+def has_a_stream(path: Path) -> Path:
+    """An alternate data stream of NTFS."""
+    return tar(path, ("saved_model.pb:evil", b"x"))
+
+
+def has_a_folder_that_ends_with_a_dot(path: Path) -> Path:
+    return tar(path, ("assets./evil", b"x"))
+
+
+def has_a_name_that_ends_with_a_blank(path: Path) -> Path:
+    return tar(path, ("assets/evil ", b"x"))
+
+
+def has_a_device_of_windows(path: Path) -> Path:
+    return tar(path, ("assets/nul.txt", b"x"))
+
+
+def has_a_folder_that_is_a_device_of_windows(path: Path) -> Path:
+    return zipped(path, ("COM1/evil", b"x"))
+
+
 def has_a_name_that_is_no_utf8(path: Path) -> Path:
     return tar(path, (b"assets/\xff".decode("utf-8", "surrogateescape"), b"x"))
 
@@ -266,6 +296,53 @@ def has_a_header_of_a_gigabyte(path: Path) -> Path:
     """A pax header, which tarfile would read whole into memory."""
     info = header("x", tarfile.XHDTYPE, size=2**30)
     path.write_bytes(info.tobuf(tarfile.USTAR_FORMAT) + bytes(2**16))
+    return path
+
+
+def has_pax_headers(path: Path, kind: bytes, *records: dict[str, str]) -> Path:
+    """Write pax headers by hand: tarfile drops those that it has no need of."""
+    content = b""
+    for fields in records:
+        # The length of a record counts its own digits; all are of three here.
+        lines = [
+            f"{len(name) + len(value) + 6:03} {name}={value}\n" for name, value in fields.items()
+        ]
+        data = "".join(lines).encode()
+        info = header("x", kind, size=len(data))
+        content += info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
+    content += b"".join(tarfile.TarInfo(f"assets/{number}").tobuf() for number in range(100))
+    path.write_bytes(gzip.compress(content + bytes(1024)))
+    return path
+
+
+def has_a_header_of_many_fields(path: Path) -> Path:
+    """One for all files: tarfile would copy it to each."""
+    return has_pax_headers(path, tarfile.XGLTYPE, {f"k{number}": "v" for number in range(101)})
+
+
+def has_many_headers_of_fields(path: Path) -> Path:
+    """As many as a file has before it, and each adds to the one for all files."""
+    fields = ({f"k{header}.{number}": "v" for number in range(60)} for header in range(2))
+    return has_pax_headers(path, tarfile.XGLTYPE, *fields)
+
+
+def has_a_file_of_many_fields(path: Path) -> Path:
+    return has_pax_headers(path, tarfile.XHDTYPE, {f"k{number}": "v" for number in range(101)})
+
+
+def has_a_header_of_80_kilobytes(path: Path) -> Path:
+    return has_pax_headers(path, tarfile.XHDTYPE, {f"k{number}": "v" * 900 for number in range(90)})
+
+
+def has_headers_without_end(path: Path) -> Path:
+    """Each in the one before: tarfile would call itself for each."""
+    return has_pax_headers(path, tarfile.XHDTYPE, *[{"k": "v"}] * 3000)
+
+
+def has_long_names_without_end(path: Path) -> Path:
+    """As GNU tar writes a long name."""
+    info = header("././@LongLink", tarfile.GNUTYPE_LONGNAME, size=5)
+    path.write_bytes((info.tobuf(tarfile.GNU_FORMAT) + b"name\0" + bytes(507)) * 3000)
     return path
 
 
@@ -402,6 +479,9 @@ def is_bzip2(path: Path) -> Path:
 
 
 CLIMBS = "which leads out of it"
+INVISIBLE = "whose name has control or invisible characters, or is no UTF-8"
+ON_WINDOWS = "whose name means something else on Windows"
+MANY_FIELDS = "has a header with more than 100 fields. Pack the model's folder anew."
 TWICE = "a name that it holds twice, where upper and lower case are one"
 DAMAGED = "the archive 'model' is damaged, or was cut short. Download or copy it again."
 CORPUS: Sequence[tuple[Callable[[Path], Path], str]] = [
@@ -412,11 +492,15 @@ CORPUS: Sequence[tuple[Callable[[Path], Path], str]] = [
     (is_absolute, "an absolute path"),
     (has_a_drive, "holds 'C:/evil', an absolute path"),
     (has_backslashes, "whose name has a backslash"),
-    (has_control_characters, r"holds 'assets/\x1b[2Jevil', whose name has control characters"),
-    (
-        has_a_name_that_is_no_utf8,
-        r"holds 'assets/\udcff', whose name has control characters, or is",
-    ),
+    (has_control_characters, rf"holds 'assets/\x1b[2Jevil', {INVISIBLE}"),
+    (has_invisible_characters, rf"holds 'assets/saved\u200b_model.pb', {INVISIBLE}"),
+    (has_a_name_written_backwards, rf"holds 'assets/\u202ebp.ledom', {INVISIBLE}"),
+    (has_a_stream, f"holds 'saved_model.pb:evil', {ON_WINDOWS}"),
+    (has_a_folder_that_ends_with_a_dot, ON_WINDOWS),
+    (has_a_name_that_ends_with_a_blank, ON_WINDOWS),
+    (has_a_device_of_windows, ON_WINDOWS),
+    (has_a_folder_that_is_a_device_of_windows, ON_WINDOWS),
+    (has_a_name_that_is_no_utf8, rf"holds 'assets/\udcff', {INVISIBLE}"),
     (has_a_name_that_is_too_long, "whose name is too long"),
     (has_no_name, "holds './', which is no name of a file"),
     (is_too_deep, "which is more than 32 folders deep"),
@@ -442,11 +526,17 @@ CORPUS: Sequence[tuple[Callable[[Path], Path], str]] = [
     (is_a_bomb_of_folders, "holds more than 1,000 files"),
     (is_a_bomb_behind_the_end, "unpacks to more than 100 times its size"),
     (has_a_header_of_a_gigabyte, "has a header of an impossible size"),
+    (has_a_header_of_80_kilobytes, "has a header of an impossible size"),
+    (has_a_header_of_many_fields, MANY_FIELDS),
+    (has_many_headers_of_fields, MANY_FIELDS),
+    (has_a_file_of_many_fields, MANY_FIELDS),
+    (has_headers_without_end, "has too many headers for a file"),
+    (has_long_names_without_end, "has too many headers for a file"),
     (has_a_size_below_zero, "has a header of an impossible size"),
     (zip_climbs, f"holds '../outside/evil', {CLIMBS}"),
     (zip_is_absolute, "an absolute path"),
     (zip_has_backslashes, "whose name has a backslash"),
-    (zip_has_a_nul, r"holds 'saved_model.pb\x00evil', whose name has control characters"),
+    (zip_has_a_nul, rf"holds 'saved_model.pb\x00evil', {INVISIBLE}"),
     (zip_links_out, "holds 'assets', which is a link"),
     (zip_holds_a_device, "holds 'zero', which is a device"),
     (zip_holds_a_name_twice, f"holds 'SAVED_MODEL.PB', {TWICE}"),
@@ -490,6 +580,29 @@ def test_what_is_small_may_be_all_zeros(tmp_path: Path) -> None:
     archive = tar(tmp_path / "a", ("saved_model.pb", b"x"), ("zeros", bytes(10 * 2**20)))
     unpack(archive, tmp_path / "out", "model", BOUNDS)
     assert (tmp_path / "out" / "zeros").stat().st_size == 10 * 2**20
+
+
+def test_names_that_look_like_windows_devices_are_fine(tmp_path: Path) -> None:
+    names = ("assets/console.txt", "assets/nullable", "assets/com10", "assets/.hidden")
+    archive = tar(tmp_path / "a", *((name, b"x") for name in names))
+    unpack(archive, tmp_path / "out", "model", BOUNDS)
+    assert files_of(tmp_path / "out").keys() == set(names)
+
+
+def test_a_tar_of_many_files_keeps_none_of_their_headers(tmp_path: Path) -> None:
+    """90 fields for all files, of which each of 900 files has a copy while it is unpacked."""
+    path = tmp_path / "a"
+    fields = {f"k{number}": "v" * 500 for number in range(90)}
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT, pax_headers=fields) as archive:
+        for number in range(900):
+            archive.addfile(tarfile.TarInfo(f"assets/{number}"))
+    tracemalloc.start()
+    try:
+        unpack(path, tmp_path / "out", "model", BOUNDS)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 3 * 2**20  # 4.5 MiB where each copy stays
 
 
 # Where the model is in an archive.

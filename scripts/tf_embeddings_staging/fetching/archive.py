@@ -17,7 +17,7 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -31,8 +31,12 @@ _ENDINGS = (".tar.gz", ".tgz", ".tar", ".zip")
 _KERAS = ".keras"
 _MOST_NAME = 255  # bytes: what file systems allow
 _MOST_DEPTH = 32
-_MOST_HEADER = 2**20  # of what tarfile reads at once, for a long name for example
+_MOST_HEADER = 2**16  # bytes of what tarfile reads at once, for a long name for example
+_MOST_FIELDS = 100  # of pax headers: tarfile copies those that hold for all files to each
+_MOST_NESTED = 20  # headers before a file's own; tarfile calls itself for each
 _DRIVE = re.compile(r"[A-Za-z]:")
+# Whatever their ending, and in every folder.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\..*)?", re.I)
 _OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
 
 
@@ -227,6 +231,30 @@ class _Header(tarfile.TarInfo):
             raise _RefusedError("has a header of an impossible size. Pack the model's folder anew.")
         return header
 
+    @classmethod
+    def fromtarfile(cls, tarfile: _Tar) -> _Header:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if tarfile.nested > _MOST_NESTED:
+            raise _RefusedError("has too many headers for a file. Pack the model's folder anew.")
+        _require_few(tarfile.pax_headers)
+        tarfile.nested += 1
+        header = super().fromtarfile(tarfile)
+        tarfile.nested -= 1
+        return header
+
+
+class _Tar(tarfile.TarFile):
+    """A tar file that knows how many headers it is in the middle of."""
+
+    nested = 0
+    members: list[tarfile.TarInfo]  # which the types of the standard library leave out
+
+
+def _require_few(pax_headers: Mapping[str, str]) -> None:
+    if len(pax_headers) > _MOST_FIELDS:
+        raise _RefusedError(
+            f"has a header with more than {_MOST_FIELDS} fields. Pack the model's folder anew."
+        )
+
 
 _CONTENTS = (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
 
@@ -234,8 +262,10 @@ _CONTENTS = (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
 def _of_tar(file: IO[bytes], target: Path, budget: _Budget) -> Iterator[_Member]:
     counted = _Counted(file, budget)
     # A stream: nothing is read that was not counted.
-    with tarfile.open(fileobj=cast("Any", counted), mode="r|", tarinfo=_Header) as tar:
-        for member in tar:
+    with _Tar.open(fileobj=cast("Any", counted), mode="r|", tarinfo=_Header) as tar:
+        while member := tar.next():
+            tar.members.clear()  # tarfile keeps each, with all its headers
+            _require_few(member.pax_headers)
             if member.issparse() or not (member.isreg() or member.isdir()):
                 raise _not_plain(member.name, _kind_of(member))
             yield _Member(
@@ -325,8 +355,8 @@ def _as_one(parts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _parts(name: str) -> tuple[str, ...]:
     """Return the parts of a relative path."""
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        raise _unsafe(name, "whose name has control characters, or is no UTF-8")
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
+        raise _unsafe(name, "whose name has control or invisible characters, or is no UTF-8")
     if "\\" in name:
         raise _unsafe(name, "whose name has a backslash")
     if name.startswith("/") or _DRIVE.match(name):
@@ -334,6 +364,8 @@ def _parts(name: str) -> tuple[str, ...]:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if ".." in parts:
         raise _unsafe(name, "which leads out of it")
+    if any(":" in part or part[-1] in ". " or _DEVICE.fullmatch(part) for part in parts):
+        raise _unsafe(name, "whose name means something else on Windows")
     if any(len(part.encode()) > _MOST_NAME for part in parts):
         raise _unsafe(name, "whose name is too long")
     if len(parts) > _MOST_DEPTH:
@@ -374,4 +406,6 @@ _DAMAGE = (
     EOFError,
     NotImplementedError,
     ValueError,
+    RecursionError,
+    MemoryError,
 )
