@@ -790,6 +790,44 @@ def test_a_model_that_gives_zeros_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StagingError) as error:
         build(Local(folder), "zeros", tmp_path / "cache", Report())
     assert str(error.value) == (
-        "the model gives no vector for 'elephant' and 14 other texts: what comes out is not "
-        "finite or all zeros, or the model fails."
+        "the model gives no vector for 'elephant' and 14 other texts: what comes out is all zeros. "
+        "Were its weights saved, and is it the output of vectors? --inspect shows the outputs, and "
+        "--output chooses another."
     )
+
+
+def test_a_model_that_gives_what_is_not_finite_is_told_so(tmp_path: Path) -> None:
+    folder = save_text(tmp_path / "m", lambda texts: lengths(texts) * float("nan"))
+    with pytest.raises(StagingError, match=r"14 other texts: what comes out is not finite \(NaN "):
+        build(Local(folder), "nan", tmp_path / "cache", Report())
+
+
+def test_what_is_let_in_is_told_and_what_is_not_there_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import tensorflow as tf
+
+    secret = tmp_path / "secret"
+    secret.write_text("abc")
+
+    def reading(texts: Tensor) -> Tensor:
+        length = tf.strings.length(tf.io.read_file(str(secret)))
+        return lengths(texts) + tf.cast(length, tf.float32)
+
+    folder = save_text(tmp_path / "m", reading)
+    options = Options(allow_ops=("ReadFile", "Nonsense"))
+    look(Local(folder), tmp_path / "cache", Report(), options, Limits(), None)
+    said = capsys.readouterr().err
+    assert "Warning: the graph has no op Nonsense, which --allow-op names." in said
+    assert (
+        "Warning: the graph reaches out of the model with ReadFile, which --allow-op lets in: a "
+        in said
+    )
+    assert "is not in the artefact, and will be missing in the warehouse.\n" in said
+
+
+def test_one_tensor_has_no_index(tmp_path: Path) -> None:
+    folder = encoder_makers.save_callable_text(tmp_path / "m").path
+    said = refusal(folder, Options(signature="__call__", output="0"))
+    assert said.startswith("--output 0: ")
+    assert said.endswith("which has neither key nor index. Leave --output out.")

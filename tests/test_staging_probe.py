@@ -204,3 +204,18 @@ def test_a_model_that_fails_on_every_text_is_one_sentence(tmp_path: Path) -> Non
         "TensorFlow that is installed here? --debug shows all that it said."
     )
     assert "Traceback (most recent call last)" in (error.value.details or "")
+
+
+def test_a_text_on_which_the_model_fails_is_told_from_one_that_it_embeds(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def short_ones(lengths: Tensor) -> Tensor:
+        return tf.gather(tf.ones([10, 2]), tf.cast(tf.reshape(lengths, [-1]), tf.int32))
+
+    parameters = save_text_model(tmp_path / "model", short_ones)
+    folder = unpacked(tmp_path / "model", parameters, tmp_path)
+    found = probed(folder, tmp_path, ["elephant", "an elephant never forgets"])
+    assert found["ok"] == [True, False]
+    assert found["problems"][0] is None
+    assert found["problems"][1].startswith("it fails (InvalidArgumentError: ")
+    assert "Call the model itself with that text" in found["problems"][1]

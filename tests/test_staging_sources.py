@@ -174,6 +174,13 @@ def test_what_is_no_kaggle_model_is_told_how_one_looks(text: str) -> None:
     )
 
 
+@pytest.mark.parametrize("path", ["nnlm", "nnlm/jax/en-dim128/1", "nnlm/keras/en-dim128"])
+def test_a_kaggle_address_is_shown_without_its_password(path: str) -> None:
+    said = refused(f"https://user:hunter2@www.kaggle.com/models/google/{path}")
+    assert said.startswith(f"SOURCE 'https://www.kaggle.com/models/google/{path}' ")
+    assert "hunter2" not in said
+
+
 def test_what_is_not_there_is_told_the_names_of_the_catalogue() -> None:
     names = ", ".join(sorted(catalogue()))
     assert refused("minilmm") == (
@@ -188,7 +195,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["model.h5", "model.pkl", "model.onnx", "saved_model.pb"])
+@pytest.mark.parametrize("name", ["model.pkl", "model.onnx", "saved_model.pb"])
 def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     assert refused(tmp_path / name) == (

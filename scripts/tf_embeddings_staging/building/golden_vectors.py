@@ -61,7 +61,8 @@ def record(
     vectors = dict(zip(texts, outcome["vectors"], strict=True))
     counts = dict(zip(texts, outcome["token_counts"], strict=True))
     without = [text for text, is_ok in zip(texts, outcome["ok"], strict=True) if not is_ok]
-    _require_enough(model, without, counts, others)
+    problems = dict(zip(texts, outcome["problems"], strict=True))
+    _require_enough(model, without, counts, problems, others)
     if without:
         listed = ", ".join(map(quoted, without))
         report.say(f"Left out of the golden vectors, for the model gives them none: {listed}")
@@ -87,6 +88,7 @@ def _require_enough(
     model: Model,
     without: Sequence[str],
     counts: Mapping[str, int | None],
+    problems: Mapping[str, str | None],
     needed: Sequence[str],
 ) -> None:
     """Require a vector for each text, or for enough where a model may not know some scripts.
@@ -105,8 +107,8 @@ def _require_enough(
             f"text without tokens no vector. Is it this model's own tokenizer?"
         )
     raise StagingError(
-        f"the model gives no vector for {quoted(failed[0])}{others}: what comes out is not finite "
-        f"or all zeros, or the model fails."
+        f"the model gives no vector for {quoted(failed[0])}{others}: "
+        f"{problems[failed[0]] or 'it is blank to the model.'}"
     )
 
 

@@ -43,6 +43,10 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
         texts = request["texts"]
         outcomes = embedder.embed(texts)
         alone = [embedder.embed([text]).embeddings[0] for text in texts[: request["alone"]]]
+        problems = [
+            _problem(encoder, manifest.prefix + text) if status == "error" else None
+            for text, status in zip(texts, outcomes.statuses, strict=True)
+        ]
         embedder.embed(full_batch(encoder, manifest.max_tokens))
     except runtime.TfEmbeddingsError as error:
         raise _staging_error(error) from None
@@ -53,6 +57,7 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
         # The shortest digits that give the same float32 again.
         "vectors": [[float(str(x)) for x in vector] for vector in outcomes.embeddings],
         "ok": outcomes.valid.tolist(),
+        "problems": problems,
         "token_counts": [
             int(count) if counted else None
             for count, counted in zip(outcomes.token_counts, outcomes.counted, strict=True)
@@ -60,6 +65,28 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
         "apart": max(apart, default=0.0),
         "memory_bytes": rounded_up(peak_memory()),
     }
+
+
+def _problem(encoder: Encoder, text: str) -> str:
+    """Return why a text has no vector, and what to do: the runtime says that it has none."""
+    try:
+        (prepared,) = encoder.prepare([text])
+        (vector,) = encoder.run([prepared.payload])
+    except Exception as error:
+        return (
+            f"it fails ({in_one_sentence(error).rstrip('.')}). Call the model itself with that "
+            f"text, and save it so that it takes any."
+        )
+    if vector.any():
+        return (
+            "what comes out is not finite (NaN or infinite). Call the model itself with that text: "
+            "look for a division by zero, an overflow, or weights that are not finite, and save it "
+            "again."
+        )
+    return (
+        "what comes out is all zeros. Were its weights saved, and is it the output of vectors? "
+        "--inspect shows the outputs, and --output chooses another."
+    )
 
 
 def _staging_error(error: Exception) -> StagingError:
