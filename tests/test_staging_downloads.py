@@ -204,6 +204,13 @@ def test_each_byte_that_is_new_gives_new_tries(server: Server, tmp_path: Path) -
     assert paused == [1, 1, 1]
 
 
+def test_a_server_that_gives_a_byte_each_time_is_given_up(server: Server, tmp_path: Path) -> None:
+    url = server.at("/file", gives_at_most(FILE[:200], 1))
+    error = refused(url, tmp_path, waits=(0,))
+    assert str(error).endswith(", 100 times, with a little more each time")
+    assert len(server.asked) == 100
+
+
 def test_a_server_that_always_breaks_off_is_given_up(server: Server, tmp_path: Path) -> None:
     paused: list[float] = []
     url = server.at("/file", ignores_ranges(FILE, most=CHUNK))

@@ -673,6 +673,11 @@ def test_a_presigned_address_loses_its_signature(said: str, left: str) -> None:
     assert without_secrets("is it there? x = 1") == "is it there? x = 1"
 
 
+def test_an_address_loses_its_password_and_its_fragments_token() -> None:
+    assert without_secrets("no 'http://u:p@ss@proxy:80/' here") == "no 'http://proxy:80/' here"
+    assert without_secrets("see https://x/y#access_token=Secret&a=b") == "see https://x/y#..."
+
+
 def test_the_answer_of_dbt_holds_no_presigned_address(tmp_path: Path) -> None:
     """Its file stays in the folder of temporary files if the CLI is killed."""
     project = make_project(tmp_path / "project")

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 # A presigned address is good for an upload, and the connector's errors hold it: whole, or from the
 # path on, as urllib3 writes it. Quotes, blanks and brackets are always encoded in it.
-_SIGNATURE = re.compile(r"\?[^\s'\")]*=[^\s'\")]*")
+# A token may be in the fragment too.
+_SIGNATURE = re.compile(r"([?#])[^\s'\")]*=[^\s'\")]*")
 
-# https://user:password@host, of a proxy too.
-_USER = re.compile(r"(?<=://)[^\s/@]+@")
+# https://user:password@host, of a proxy too; a password may hold an @.
+_USER = re.compile(r"(?<=://)[^\s/]+@")
 
 # dbt shows a value of the profile that is of the wrong type, whatever its key is: a password of
 # digits, for one. What dbt says without a value is kept.
@@ -27,7 +28,7 @@ _WRONG_TYPE = (
 
 def without_secrets(text: str) -> str:
     """Return what was said without values of the profile and what is secret in addresses."""
-    text = _SIGNATURE.sub("?...", _CREDENTIALS.sub(rf"\1{_WRONG_TYPE}", text))
+    text = _SIGNATURE.sub(r"\1...", _CREDENTIALS.sub(rf"\1{_WRONG_TYPE}", text))
     return _USER.sub("", text)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _MOST_REDIRECTS = 10
+_MOST_TRIES = 100
 _LONGEST_WAIT_SECONDS = 120
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
@@ -196,6 +197,7 @@ def _try_often(
 ) -> None:
     reached = part.size
     tries = 0
+    all_tries = 0
     while True:
         try:
             _try(session, wanted, part, patience.timeout)
@@ -206,6 +208,11 @@ def _try_often(
             is_final = _FINAL.search(str(broken)) and tries + 1 >= _MOST_FINAL_TRIES
             if tries == len(patience.waits) or is_final:
                 raise DownloadError(f"{broken}, {tries + 1} times", broken.status) from None
+            all_tries += 1
+            if all_tries == _MOST_TRIES:
+                raise DownloadError(
+                    f"{broken}, {all_tries} times, with a little more each time", broken.status
+                ) from None
             if broken.after > _LONGEST_WAIT_SECONDS:
                 raise DownloadError(
                     f"{broken}, and to come back in {broken.after:.0f} seconds", broken.status

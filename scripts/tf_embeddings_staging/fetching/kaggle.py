@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.redaction import address
 
 SHORT = "kaggle:"
 HOSTS = ("www.kaggle.com", "kaggle.com")
@@ -61,7 +62,8 @@ def parse(text: str) -> KaggleModel:
     Raises:
         StagingError: it is none, names no version, or a framework that is not TensorFlow's.
     """
-    shown = f"SOURCE '{text.partition('?')[0]}'"
+    is_short = text.startswith(SHORT)
+    shown = f"SOURCE '{text.partition('?')[0] if is_short else address(text)}'"
     path = text.removeprefix(SHORT)
     if path == text:
         path = urlsplit(text).path.strip("/").removeprefix("models/")
