@@ -10,7 +10,9 @@ import json
 import os
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.redaction import address
@@ -51,6 +53,7 @@ def pin(cache: Path, source: str, sha256: str) -> None:
     """
     require_same(cache, source, sha256)
     _keep(cache, source, "sha256", sha256)
+    require_same(cache, source, sha256)  # another process may have been the first
 
 
 def pin_files(cache: Path, handle: str, folder: Path, files: str) -> None:
@@ -71,9 +74,8 @@ def pin_files(cache: Path, handle: str, folder: Path, files: str) -> None:
 
 def _keep(cache: Path, source: str, field: str, digest: str) -> None:
     file = _file(cache, source)
-    before = _read(file)
-    if field not in before:
-        _write(file, {**before, "source": address(source), field: digest})
+    while field not in (before := _read(file)):
+        _write(file, {**before, "source": address(source), field: digest}, is_new=not before)
 
 
 def _read(file: Path) -> dict[str, str]:
@@ -91,13 +93,29 @@ def _read(file: Path) -> dict[str, str]:
 
 
 def _file(cache: Path, source: str) -> Path:
+    source = _in_one_spelling(source)
     slug = re.sub(r"[^a-z0-9]+", "-", address(source).partition("://")[2].lower()).strip("-")
     return cache / "pins" / f"{slug[:80]}-{hashlib.sha256(source.encode()).hexdigest()[:12]}.json"
 
 
-def _write(file: Path, value: dict[str, str]) -> None:
+def _in_one_spelling(source: str) -> str:
+    """Return an address without what makes no other of it; RFC 3986, 6.2."""
+    parts = urlsplit(source)
+    host = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}.get(parts.scheme, ""))
+    return parts._replace(netloc=host, fragment="").geturl()
+
+
+def _write(file: Path, value: dict[str, str], *, is_new: bool) -> None:
+    """Write a file whole; one that is new and that another process wrote meanwhile stays."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as private:
-        json.dump(value, private, indent=1)
-    os.replace(name, file)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as private:
+            json.dump(value, private, indent=1)
+        if not is_new:
+            os.replace(name, file)
+            return
+        with suppress(FileExistsError):
+            os.link(name, file)
+    finally:
+        Path(name).unlink(missing_ok=True)
