@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import encoder_makers
@@ -316,22 +316,69 @@ def test_a_cache_of_tf_hub_that_is_elsewhere_is_refused(
     )
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives files to another user"
-)
-def test_another_users_module_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without TFHUB_CACHE_DIR, TF-Hub's cache is a folder that every user of a machine can fill."""
+def for_others(path: Path) -> None:
+    path.mkdir()
+    path.chmod(0o777)
+
+
+def of_another_user(path: Path) -> None:
+    path.mkdir()
+    os.chown(path, 4321, 4321)
+
+
+def a_link(path: Path) -> None:
+    path.with_name("elsewhere").mkdir()
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has a temporary folder for each")
+@pytest.mark.parametrize("is_module", [False, True], ids=["the cache", "the module"])
+@pytest.mark.parametrize("make", [for_others, of_another_user, a_link])
+def test_a_default_cache_of_tf_hub_that_others_had_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], is_module: bool
+) -> None:
+    """Without TFHUB_CACHE_DIR, TF-Hub's cache is a folder that every user of a machine can make."""
+    if make is of_another_user and os.getuid() != 0:
+        pytest.skip("only root gives files to another user")
     monkeypatch.delenv("TFHUB_CACHE_DIR")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     handle = "https://tfhub.dev/google/tiny/1"
-    path = tmp_path / "tfhub_modules" / hashlib.sha1(handle.encode()).hexdigest()
-    path.mkdir(parents=True)
-    (path / "saved_model.pb").write_bytes(b"evil")
-    os.chown(path, 4321, 4321)
+    path = tmp_path / "tfhub_modules"
+    if is_module:
+        path.mkdir()
+        path /= hashlib.sha1(handle.encode()).hexdigest()
+    make(path)
+    if is_module:
+        (path / "saved_model.pb").write_bytes(b"evil")
     assert refused(handle, tmp_path / "cache") == (
-        f"'{path}', in TF-Hub's cache for all users, is another user's. Set TFHUB_CACHE_DIR to a "
-        f"folder of your own, and run this again."
+        f"'{path}', in the folder of temporary files, is a link, another user's, or a folder that "
+        f"others may write to. Set TFHUB_CACHE_DIR to a folder of your own for TF-Hub's modules, "
+        f"and run this again."
     )
+
+
+def test_the_default_cache_of_tf_hub_is_made_private_and_tensorflow_hub_finds_it(
+    server: Server, archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TFHUB_CACHE_DIR")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    handle = f"{at_tf_hub(server, gives(archive))}"
+    path = fetch(handle, tmp_path / "cache").path
+    assert path.parent.stat().st_mode & 0o077 == 0
+    assert run_tensorflow_hub(handle) == path
+
+
+def test_a_handles_token_is_not_in_tf_hubs_cache(
+    server: Server, archive: bytes, tmp_path: Path
+) -> None:
+    handle = at_tf_hub(server, gives(archive))
+    server.answers.update(
+        {f"{path}?token=SECRET": answer for path, answer in server.answers.items()}
+    )
+    path = fetch(f"{handle}?token=SECRET", tmp_path / "cache").path
+    (described,) = path.parent.glob("*.descriptor.txt")
+    assert "/google/tiny/1" in described.read_text()
+    assert "SECRET" not in described.read_text()
 
 
 # Kaggle.

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -16,10 +18,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from tf_embeddings_staging import process
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Limits
+from tf_embeddings_staging.redaction import address
 
 _FORMAT = ("tf-hub-format", "compressed")
 _CACHE = "TFHUB_CACHE_DIR"
-_LOCK_TIMEOUT_SECONDS = 60
+_LOCK_TIMEOUT_SECONDS = 10  # without progress; twice that, and a lock counts as left behind
 
 
 class _NotCachedError(Exception):
@@ -89,24 +92,41 @@ def tf_hub_task(request: Mapping[str, Any]) -> dict[str, Any]:
 
         def __call__(self, handle: str) -> str:
             folder = compressed_module_resolver._module_dir(handle)
-            return resolver.atomic_download(handle, fill, folder, _LOCK_TIMEOUT_SECONDS)
+            # What it is given as the handle, it writes into a file beside the module.
+            return resolver.atomic_download(address(handle), fill, folder, _LOCK_TIMEOUT_SECONDS)
 
     registry.resolver.add_implementation(Resolver())  # the last one is asked first
     if "://" in (resolver.tfhub_cache_dir() or ""):
         raise StagingError(f"{_CACHE} must be a folder on this machine, for TF-Hub's modules.")
+    if not os.environ.get(_CACHE):
+        _require_private_cache(Path(resolver.tfhub_cache_dir(use_temp=True)))
     try:
         path = Path(registry.resolver(request["handle"]))
     except _NotCachedError:
         return {"path": None}
-    _require_own(path)
+    if not os.environ.get(_CACHE):
+        _require_private(path)
     return {"path": str(path)}
 
 
-def _require_own(module: Path) -> None:
-    """Without TFHUB_CACHE_DIR, TF-Hub's cache is in a folder that every user can write to."""
-    is_own = os.environ.get(_CACHE) or not hasattr(os, "getuid")
-    if not is_own and module.stat().st_uid != os.getuid():
+def _require_private_cache(folder: Path) -> None:
+    """Make TF-Hub's cache of this user's own; by default, it lies where every user may write."""
+    if hasattr(os, "getuid"):
+        os.umask(0o077)  # of this worker alone
+        with suppress(FileExistsError):
+            folder.mkdir()
+        _require_private(folder)
+
+
+def _require_private(folder: Path) -> None:
+    """Refuse a folder that another user made, leads to or may write to."""
+    if not hasattr(os, "getuid"):
+        return
+    found = folder.lstat()  # of a link itself
+    is_plain = stat.S_ISDIR(found.st_mode) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not is_plain or found.st_uid != os.getuid():
         raise StagingError(
-            f"'{module}', in TF-Hub's cache for all users, is another user's. Set {_CACHE} to a "
-            f"folder of your own, and run this again."
+            f"'{folder}', in the folder of temporary files, is a link, another user's, or a "
+            f"folder that others may write to. Set {_CACHE} to a folder of your own for TF-Hub's "
+            f"modules, and run this again."
         )
