@@ -99,7 +99,7 @@ def tf_hub_task(request: Mapping[str, Any]) -> dict[str, Any]:
     if "://" in (resolver.tfhub_cache_dir() or ""):
         raise StagingError(f"{_CACHE} must be a folder on this machine, for TF-Hub's modules.")
     if not os.environ.get(_CACHE):
-        _require_private_cache(Path(resolver.tfhub_cache_dir(use_temp=True)))
+        _require_private_cache(Path(resolver.tfhub_cache_dir(use_temp=True) or ""))
     try:
         path = Path(registry.resolver(request["handle"]))
     except _NotCachedError:
