@@ -828,7 +828,7 @@ def test_a_query_outlives_a_worker_that_is_killed_while_it_writes(own_server: Da
 # The package's own function.
 
 EMBED = """
-create function if not exists embed(text varchar)
+create function if not exists embed(text varchar, tokens_only boolean)
 returns object
 language python
 strict
@@ -887,7 +887,7 @@ def test_a_model_runs_from_either_repository(
     if repository == ANACONDA:
         request.getfixturevalue("anaconda_python")
     _create_embed(database, deployed, repository)
-    outcome = json.loads(database.value("select embed('the quick brown fox')"))
+    outcome = json.loads(database.value("select embed('the quick brown fox', false)"))
     expected = tiny_embedder.embed(["the quick brown fox"]).embeddings[0]
     assert outcome["status"] == "ok"
     assert outcome["embedding"] == pytest.approx(expected.tolist(), abs=1e-6)
@@ -899,7 +899,7 @@ def test_eight_workers_race_to_unpack_and_one_is_killed(
     killed = _workers_killed(own_server.server)
     _create_embed(own_server, deployed, PYPI)
     _fault(own_server.server, "worker_killed_during_extraction")
-    rows = own_server.execute(f"select x, embed(x) from {_rows(200)}")
+    rows = own_server.execute(f"select x, embed(x, false) from {_rows(200)}")
     assert _workers_killed(own_server.server) == killed + 1
     texts = [text for text, _ in rows]
     outcomes = [json.loads(outcome) for _, outcome in rows]
