@@ -85,7 +85,11 @@ FORMATS: list[tuple[Callable[[Path], Made], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("save_format", "encoder"), FORMATS, ids=lambda one: str(one)[10:45])
+def name_of(parameter: object) -> str:
+    return getattr(parameter, "__name__", "")
+
+
+@pytest.mark.parametrize(("save_format", "encoder"), FORMATS, ids=name_of)
 def test_what_a_model_takes_and_gives_is_found(
     tmp_path: Path, save_format: Callable[[Path], Made], encoder: dict[str, Any]
 ) -> None:
