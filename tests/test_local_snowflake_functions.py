@@ -471,9 +471,10 @@ def test_nothing_is_writable_but_tmp(database: Database) -> None:
         "    try:\n        open(x, 'w').close()\n        return 'written'\n"
         "    except OSError as error:\n        return error.strerror"
     )
-    here = Path(__file__).parent
-    for place in ("/var/tmp", "/dev/shm", str(here), str(Path.home())):
-        assert database.value(f"select f('{place}/nothing')") == "Read-only file system"
+    places = [Path("/var/tmp"), Path("/dev/shm"), Path(__file__).parent, Path.home()]
+    for place in places:
+        if not place.is_relative_to("/tmp"):  # a clone may lie there, and is not to be seen
+            assert database.value(f"select f('{place}/nothing')") == "Read-only file system"
     assert database.value("select f('/tmp/something')") == "written"
     assert not Path("/tmp/something").exists()
 
