@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,14 +14,21 @@ from tf_embeddings_staging.fetching import first_use
 URL = "https://models.example/Tickets.tar.gz?a=B"
 
 
-def test_of_two_that_pin_at_once_one_is_refused(tmp_path: Path) -> None:
+def pin_files(folder: Path, handle: str, digest: str) -> None:
+    first_use.pin_files(folder, handle, Path("module"), digest)
+
+
+@pytest.mark.parametrize("pin", [first_use.pin, pin_files])
+def test_of_two_that_pin_at_once_one_is_refused(
+    tmp_path: Path, pin: Callable[[Path, str, str], None]
+) -> None:
     for number in range(100):
         together = threading.Barrier(2)
 
         def accepts(digest: str, folder: Path, together: threading.Barrier = together) -> bool:
             together.wait()
             try:
-                first_use.pin(folder, URL, digest)
+                pin(folder, URL, digest)
             except StagingError:
                 return False
             return True

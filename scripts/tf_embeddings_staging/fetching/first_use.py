@@ -10,9 +10,10 @@ import json
 import os
 import re
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tf_embeddings_udf.lock import locked
 
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.redaction import address
@@ -51,9 +52,8 @@ def pin(cache: Path, source: str, sha256: str) -> None:
     Raises:
         StagingError: it gave something else before.
     """
-    require_same(cache, source, sha256)
     _keep(cache, source, "sha256", sha256)
-    require_same(cache, source, sha256)  # another process may have been the first
+    require_same(cache, source, sha256)
 
 
 def pin_files(cache: Path, handle: str, folder: Path, files: str) -> None:
@@ -62,20 +62,25 @@ def pin_files(cache: Path, handle: str, folder: Path, files: str) -> None:
     Raises:
         StagingError: they were others when the module was used first.
     """
-    before = _read(_file(cache, handle)).get("files")
-    if before not in (None, files):
+    before = _keep(cache, handle, "files", files)
+    if before != files:
         raise StagingError(
             f"the files of '{address(handle)}' in TF-Hub's cache, '{folder}', are not those of "
             f"its first use (digest {files}, then {before}). Delete that folder to download it "
             f"anew; or, if you changed them yourself, delete '{_file(cache, handle)}'."
         )
-    _keep(cache, handle, "files", files)
 
 
-def _keep(cache: Path, source: str, field: str, digest: str) -> None:
+def _keep(cache: Path, source: str, field: str, digest: str) -> str:
+    """Write a digest unless there is one, and return the one that is kept: the first process's."""
     file = _file(cache, source)
-    while field not in (before := _read(file)):
-        _write(file, {**before, "source": address(source), field: digest}, is_new=not before)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with locked(file.with_suffix(".lock")):
+        fields = _read(file)
+        if field not in fields:
+            fields |= {"source": address(source), field: digest}
+            _write(file, fields)
+    return fields[field]
 
 
 def _read(file: Path) -> dict[str, str]:
@@ -105,17 +110,12 @@ def _in_one_spelling(source: str) -> str:
     return parts._replace(netloc=host, fragment="").geturl()
 
 
-def _write(file: Path, value: dict[str, str], *, is_new: bool) -> None:
-    """Write a file whole; one that is new and that another process wrote meanwhile stays."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+def _write(file: Path, value: dict[str, str]) -> None:
+    """Write a file whole: who reads it has the old one or the new one."""
     handle, name = tempfile.mkstemp(dir=file.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as private:
             json.dump(value, private, indent=1)
-        if not is_new:
-            os.replace(name, file)
-            return
-        with suppress(FileExistsError):
-            os.link(name, file)
+        os.replace(name, file)
     finally:
         Path(name).unlink(missing_ok=True)
