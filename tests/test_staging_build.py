@@ -23,7 +23,7 @@ import tf_embeddings_udf
 from dbt_projects import Project, make_project
 from encoder_makers import Made
 from loopback import gives, serve, speaks_tf_hub
-from test_staging_cli import SCRIPT, SOURCE_MAY_BE, stage_model
+from test_staging_cli import SCRIPT, stage_model
 from tf_embeddings_staging import cli
 from tf_embeddings_staging.building.artefact import Artefact, read_artefact
 from tf_embeddings_staging.building.build import build, gather, look
@@ -397,8 +397,10 @@ def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StagingError) as error:
         build(source, "small", cache, Report(), Options(preprocessor=str(tmp_path)))
     assert str(error.value) == (
-        f"SOURCE '{tmp_path}' is a folder with neither saved_model.pb nor config.json. "
-        f"{SOURCE_MAY_BE}"
+        f"--preprocessor '{tmp_path}' is a folder with neither saved_model.pb nor config.json. "
+        "It must be a SavedModel that makes the model's inputs of texts: its folder, an archive "
+        "of it (.tar.gz, .tgz, .tar, .zip) or the address of one, a TF-Hub handle, or a Kaggle "
+        "model."
     )
 
 
