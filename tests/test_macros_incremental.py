@@ -17,7 +17,7 @@ select
   id,
   body,
   {{ tf_embeddings.embed('body') }} as embedding,
-  {{ tf_embeddings.embedding_version() }} as embedding_version
+  {{ tf_embeddings.embedding_version() }} as model_version
 from main.texts
 {% if is_incremental() %}
   where not exists (
@@ -26,7 +26,7 @@ from main.texts
     where
       embedded.id = texts.id
       and embedded.body is not distinct from texts.body
-      and embedded.embedding_version = {{ tf_embeddings.embedding_version() }}
+      and embedded.model_version = {{ tf_embeddings.embedding_version() }}
   )
 {% endif %}
 """
@@ -85,18 +85,18 @@ def test_a_changed_pin_embeds_all_rows_again_and_mixes_no_versions(
 ) -> None:
     upgrade = newer(tiny, saved_tokens_model, tmp_path)
     run(project)
-    assert project.rows("select distinct embedding_version from embedded") == [(tiny.version,)]
+    assert project.rows("select distinct model_version from embedded") == [(tiny.version,)]
 
     project.pin(tiny=stage(project, upgrade))
     assert run(project) == 2
-    assert project.rows("select distinct embedding_version from embedded") == [(upgrade.version,)]
+    assert project.rows("select distinct model_version from embedded") == [(upgrade.version,)]
     expected = load_artefact(upgrade).embed(["fox"]).embeddings[0]
     [(embedding,)] = project.rows("select embedding from embedded where id = 1")
     assert embedding == pytest.approx(expected.tolist(), abs=1e-6)
 
     project.pin(tiny=stage(project, tiny))
     assert run(project) == 2
-    assert project.rows("select distinct embedding_version from embedded") == [(tiny.version,)]
+    assert project.rows("select distinct model_version from embedded") == [(tiny.version,)]
 
 
 def test_a_new_build_of_the_same_version_embeds_nothing_again(

@@ -26,14 +26,14 @@ select
   texts.id,
   texts.body,
   {{ tf_embeddings.embed('texts.body') }} as embedding,
-  {{ tf_embeddings.embedding_version() }} as embedding_version
+  {{ tf_embeddings.embedding_version() }} as model_version
 from {{ target.database }}.public.texts
 {% if is_incremental() %}
   left join {{ this }} as embedded
     on
       texts.id = embedded.id
       and texts.body = embedded.body
-      and embedded.embedding_version = {{ tf_embeddings.embedding_version() }}
+      and embedded.model_version = {{ tf_embeddings.embedding_version() }}
   where embedded.id is null
 {% endif %}
 """
@@ -75,7 +75,7 @@ def assert_all_rows_are_of(
     artefact: Artefact, project: SnowflakeProject, schema: str = "dev"
 ) -> None:
     rows = project.rows(
-        f"select body, embedding, embedding_version from {schema}.embedded order by id"
+        f"select body, embedding, model_version from {schema}.embedded order by id"
     )
     assert [body for body, _, _ in rows] == BODIES
     assert {version for _, _, version in rows} == {artefact.version}

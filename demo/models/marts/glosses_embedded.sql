@@ -1,4 +1,8 @@
-select
-  *,
-  {{ tf_embeddings.embed('gloss') }} as embedding
-from {{ ref('stg_glosses') }}
+{# Every definition with its vector, which comes out of the store: nothing is embedded here. #}
+{{
+  tf_embeddings.with_embeddings(
+    relation=ref('stg_glosses'),
+    text='gloss',
+    store=ref('embedding_store'),
+  )
+}}

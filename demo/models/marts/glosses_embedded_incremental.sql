@@ -32,7 +32,7 @@ to_embed as (
       on
         glosses.gloss_id = embedded.gloss_id
         and glosses.gloss is not distinct from embedded.gloss
-        and embedded.embedding_version = {{ tf_embeddings.embedding_version() }}
+        and embedded.model_version = {{ tf_embeddings.embedding_version() }}
     where embedded.gloss_id is null
   {% endif %}
 )
@@ -41,6 +41,6 @@ select
   gloss_id,
   gloss,
   {{ tf_embeddings.embed('gloss') }} as embedding,
-  {{ tf_embeddings.embedding_version() }} as embedding_version,
+  {{ tf_embeddings.embedding_version() }} as model_version,
   {{ dbt.current_timestamp() }} as embedded_at
 from to_embed

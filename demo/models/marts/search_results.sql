@@ -1,17 +1,11 @@
-with questions as (
-  select
-    question_id,
-    question,
-    {{ tf_embeddings.embed('question') }} as embedding
-  from {{ ref('questions') }}
-),
-
-answers as (
+{# Semantic search: the questions are embedded here, and compared with every definition. #}
+with answers as (
   {{
     tf_embeddings.nearest_neighbors(
-      queries='questions',
+      queries=ref('questions'),
       corpus=ref('glosses_embedded'),
       query_id='question_id',
+      query_text='question',
       corpus_id='gloss_id',
       k=3,
     )
@@ -27,7 +21,7 @@ select
   glosses.gloss,
   answers.cosine_similarity as similarity
 from answers
-inner join questions
+inner join {{ ref('questions') }} as questions
   on answers.query_id = questions.question_id
 inner join {{ ref('glosses_embedded') }} as glosses
   on answers.neighbor_id = glosses.gloss_id

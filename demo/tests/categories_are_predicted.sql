@@ -1,0 +1,3 @@
+select *
+from {{ ref('category_accuracy') }}
+where accuracy < 0.5
