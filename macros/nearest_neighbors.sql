@@ -5,7 +5,13 @@
   corpus_id,
   k=10,
   query_embedding='embedding',
-  corpus_embedding='embedding'
+  corpus_embedding='embedding',
+  query_text=none,
+  query_version='model_version',
+  corpus_version='model_version',
+  model=none,
+  filter=none,
+  exclude_self=false
 ) %}
   {% set queries = tf_embeddings._relation_argument(
     'nearest_neighbors', 'queries', queries
@@ -19,26 +25,67 @@
   {% set corpus_id = tf_embeddings._sql_argument(
     'nearest_neighbors', 'corpus_id', corpus_id
   ) %}
-  {% set query_embedding = tf_embeddings._sql_argument(
-    'nearest_neighbors', 'query_embedding', query_embedding
-  ) %}
   {% set corpus_embedding = tf_embeddings._sql_argument(
     'nearest_neighbors', 'corpus_embedding', corpus_embedding
   ) %}
+  {% if query_text is none %}
+    {% set query_embedding = tf_embeddings._sql_argument(
+      'nearest_neighbors', 'query_embedding', query_embedding
+    ) %}
+  {% else %}
+    {% set query_text = tf_embeddings._sql_argument(
+      'nearest_neighbors', 'query_text', query_text
+    ) %}
+    {# What embed gives is of the pinned version. #}
+    {% set query_version = tf_embeddings.embedding_version(model) %}
+  {% endif %}
+  {% if filter is not none %}
+    {% set filter = tf_embeddings._sql_argument('nearest_neighbors', 'filter', filter) %}
+  {% endif %}
   {% if execute and (k is not integer or k < 1) %}
     {% do exceptions.raise_compiler_error(
       "nearest_neighbors: k is " ~ k | pprint ~ "; it must be a whole number from 1, the number of "
       ~ "neighbors to find for each query."
     ) %}
   {% endif %}
+  {% if execute and exclude_self is not boolean %}
+    {% do exceptions.raise_compiler_error(
+      "nearest_neighbors: exclude_self is " ~ exclude_self | pprint ~ "; it must be true or false: "
+      ~ "whether a row of corpus with the id of the query is left out."
+    ) %}
+  {% endif %}
+  {% if execute and (query_version is none) != (corpus_version is none) %}
+    {% set argument = 'query_version' if query_version is none else 'corpus_version' %}
+    {% do exceptions.raise_compiler_error(
+      "nearest_neighbors: " ~ argument ~ " is none, and the other side has a version; vectors of "
+      ~ "two versions do not compare. Name its column, or, where all its vectors are of the pinned "
+      ~ "version, pass " ~ argument ~ "=tf_embeddings.embedding_version(); where neither side is "
+      ~ "of a pinned model, pass none for both."
+    ) %}
+  {% endif %}
 
+  {% set query_rows = {
+    'relation': queries,
+    'id': query_id,
+    'embedding': query_embedding,
+    'text': query_text,
+    'condition': tf_embeddings._version_condition(
+      'nearest_neighbors', 'query_version', query_version, model
+    ),
+  } %}
+  {% set corpus_rows = {
+    'relation': corpus,
+    'id': corpus_id,
+    'embedding': corpus_embedding,
+    'condition': tf_embeddings._version_condition(
+      'nearest_neighbors', 'corpus_version', corpus_version, model
+    ),
+  } %}
   {{ return(adapter.dispatch('nearest_neighbors', 'tf_embeddings')(
-    queries, corpus, query_id, corpus_id, k, query_embedding, corpus_embedding
+    query_rows, corpus_rows, k, model, filter, exclude_self
   )) }}
 {% endmacro %}
 
-{% macro default__nearest_neighbors(
-  queries, corpus, query_id, corpus_id, k, query_embedding, corpus_embedding
-) %}
+{% macro default__nearest_neighbors(query_rows, corpus_rows, k, model, filter, exclude_self) %}
   {{ return(tf_embeddings._unsupported('nearest_neighbors')) }}
 {% endmacro %}

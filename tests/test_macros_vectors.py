@@ -12,6 +12,15 @@ DIMENSIONS = 16
 # float32 sums of 16 products.
 TOLERANCE = 1e-5
 
+# Nothing is staged: the version alone is read.
+PIN = {
+    "version": "v0123456789ab",
+    "build": "b0123456789ab",
+    "dimensions": DIMENSIONS,
+    "kind": "tokens",
+    "packages": ["numpy"],
+}
+
 Table = dict[int, np.ndarray | None]
 
 
@@ -46,9 +55,11 @@ def vectors() -> dict[str, Table]:
 def project(vectors: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with the tables queries and corpus; it embeds nothing and needs no plugin."""
     project = make_project(tmp_path_factory.mktemp("dbt") / "project", plugin=False)
+    project.pin(minilm=PIN)
     for name, rows in vectors.items():
-        project.execute(f"create table {name} (id integer, embedding float[{DIMENSIONS}])")
-        project.insert(name, [(id_, vector) for id_, vector in rows.items()])
+        columns = f"id integer, embedding float[{DIMENSIONS}], model_version varchar"
+        project.execute(f"create table {name} ({columns})")
+        project.insert(name, [(id_, vector, PIN["version"]) for id_, vector in rows.items()])
     return project
 
 
@@ -124,17 +135,22 @@ def test_the_same_search_twice_gives_the_same_rows(project: Project) -> None:
 def test_columns_may_have_any_name_and_relations_any_shape(project: Project) -> None:
     rows = project.show(
         """
-        with corpus_as_cte as (select 'n' || id as key, embedding as vector from corpus)
+        with corpus_as_cte as (
+          select 'n' || id as key, embedding as vector, model_version as version from corpus
+        )
 
         select * from (
           {{ tf_embeddings.nearest_neighbors(
-            queries='select id as question, embedding as q from queries where id < 3',
+            queries='
+              select id as question, embedding as q, model_version from queries where id < 3
+            ',
             corpus='corpus_as_cte',
             query_id='question',
             corpus_id='key',
             k=1,
             query_embedding='q',
             corpus_embedding='vector',
+            corpus_version='version',
           ) }}
         ) as found
         order by query_id

@@ -55,15 +55,16 @@ def project(
     """A project with the tables queries, corpus and vectors, which embeds nothing."""
     project = make_snowflake_project(tmp_path_factory.mktemp("dbt") / "project", local_snowflake)
     project.pin(tiny=tiny.pin())
+    version = f"'{tiny.version}' as model_version"
     project.execute("create schema dev")
     for name, rows in vectors.items():
         kind = f"vector(float, {DIMENSIONS})"
         selects = [
-            f"select {id_} as id, cast({literal(vector)} as {kind}) as embedding"
+            f"select {id_} as id, cast({literal(vector)} as {kind}) as embedding, {version}"
             for id_, vector in rows.items()
         ]
         project.execute(f"create table dev.{name} as {' union all '.join(selects)}")
-    project.execute(f"create table dev.vectors as {TABLE}")
+    project.execute(f"create table dev.vectors as select *, {version} from ({TABLE})")
     project.write("models/all_of_them.sql", "select * from dev.vectors")
     run = project.dbt("run")
     assert run.success, run.errors
@@ -105,17 +106,22 @@ def test_a_row_without_direction_neither_has_neighbors_nor_is_one(
 def test_columns_may_have_any_name_and_relations_any_shape(project: SnowflakeProject) -> None:
     rows = project.show(
         """
-        with corpus_as_cte as (select 'n' || id as key, embedding as vector from dev.corpus)
+        with corpus_as_cte as (
+          select 'n' || id as key, embedding as vector, model_version as version from dev.corpus
+        )
 
         select * from (
           {{ tf_embeddings.nearest_neighbors(
-            queries='select id as question, embedding as q from dev.queries where id < 3',
+            queries='
+              select id as question, embedding as q, model_version from dev.queries where id < 3
+            ',
             corpus='corpus_as_cte',
             query_id='question',
             corpus_id='key',
             k=1,
             query_embedding='q',
             corpus_embedding='vector',
+            corpus_version='version',
           ) }}
         ) as found
         order by query_id

@@ -1,6 +1,4 @@
-{% macro duckdb__nearest_neighbors(
-  queries, corpus, query_id, corpus_id, k, query_embedding, corpus_embedding
-) %}
+{% macro duckdb__nearest_neighbors(query_rows, corpus_rows, k, model, filter, exclude_self) %}
   {#
     min(struct, k) keeps k pairs a query while all pairs stream by. 1,000 queries against 10,000
     vectors of 384 dimensions took no memory to speak of, and 0.85 of the time of `qualify
@@ -8,44 +6,52 @@
     long. Nearly all of that time is the similarity itself, so nothing filters on it before the
     aggregate: DuckDB would compute it twice. A vector without direction (zeros, NaN) gives NaN,
     which sorts last and is dropped at the end.
+
+    A filter becomes the condition of a join: equal columns are a hash join. exclude_self stays
+    inside the aggregate: as a condition it turned the cross product into a nested loop join, which
+    copies the vectors of each pair and took twice the time.
     https://duckdb.org/docs/stable/sql/functions/aggregates#minarg-n
   #}
   {% set similarity = tf_embeddings.cosine_similarity(
-    'tf_embeddings_queries.embedding', 'tf_embeddings_corpus.embedding'
+    'queries.tf_embeddings_vector', 'corpus.tf_embeddings_vector'
   ) %}
   {% set sql %}
-with tf_embeddings_queries as (
-  select
-    {{ query_id }} as query_id,
-    {{ query_embedding }} as embedding
-  from {{ queries }}
-),
+with {{ tf_embeddings._search_queries(
+  'tf_embeddings_queries', query_rows, model, filter is not none
+) }},
 
 tf_embeddings_corpus as (
-  select
-    {{ corpus_id }} as neighbor_id,
-    {{ corpus_embedding }} as embedding
-  from {{ corpus }}
+  {{ tf_embeddings._search_rows(corpus_rows, filter is not none) }}
 ),
 
 tf_embeddings_pairs as (
   select
-    tf_embeddings_queries.query_id,
+    queries.tf_embeddings_id as query_id,
     {
       'distance': -{{ similarity }},
-      'neighbor_id': tf_embeddings_corpus.neighbor_id
+      'neighbor_id': corpus.tf_embeddings_id
     } as neighbor
-  from tf_embeddings_queries
-  cross join tf_embeddings_corpus
+  from tf_embeddings_queries as queries
+  cross join tf_embeddings_corpus as corpus
   where
-    tf_embeddings_queries.embedding is not null
-    and tf_embeddings_corpus.embedding is not null
+    corpus.tf_embeddings_vector is not null
+    {%- if query_rows.text is none %}
+    and queries.tf_embeddings_vector is not null
+    {%- endif %}
+    {%- if filter is not none %}
+    and ({{ filter }})
+    {%- endif %}
 ),
 
 tf_embeddings_neighbors as (
   select
     query_id,
-    unnest(min(neighbor, {{ k }})) as neighbor
+    unnest(
+      min(neighbor, {{ k }})
+      {%- if exclude_self %}
+      filter (where query_id is distinct from neighbor.neighbor_id)
+      {%- endif %}
+    ) as neighbor
   from tf_embeddings_pairs
   group by query_id
 )

@@ -1,36 +1,31 @@
-{% macro snowflake__nearest_neighbors(
-  queries, corpus, query_id, corpus_id, k, query_embedding, corpus_embedding
-) %}
+{% macro snowflake__nearest_neighbors(query_rows, corpus_rows, k, model, filter, exclude_self) %}
   {#
     row_number() compares every pair and breaks ties by neighbor_id; min_by(…, k) would leave ties
     to chance, and give an ARRAY of VARIANTs. A vector without direction is dropped before it meets
-    another, one test a row: no page says what vector_cosine_similarity gives for zeros.
+    another, one test a row: no page says what vector_cosine_similarity gives for zeros. Vectors
+    that embed made have a direction or are NULL, and so is their similarity.
     https://docs.snowflake.com/en/sql-reference/constructs/qualify
   #}
-  {% set squared_norm = tf_embeddings._squared_norm('embedding') %}
+  {% set squared_norm = tf_embeddings._squared_norm('tf_embeddings_vector') %}
   {% set has_direction = squared_norm ~ ' > 0 and ' ~ tf_embeddings._is_finite(squared_norm) %}
   {% set similarity = tf_embeddings.cosine_similarity(
-    'tf_embeddings_queries.embedding', 'tf_embeddings_corpus.embedding'
+    'queries.tf_embeddings_vector', 'corpus.tf_embeddings_vector'
   ) %}
   {% set sql %}
-with tf_embeddings_every_query as (
-  select
-    {{ query_id }} as query_id,
-    {{ query_embedding }} as embedding
-  from {{ queries }}
-),
+with {{ tf_embeddings._search_queries(
+  'tf_embeddings_every_query', query_rows, model, filter is not none
+) }},
 
 tf_embeddings_whole_corpus as (
-  select
-    {{ corpus_id }} as neighbor_id,
-    {{ corpus_embedding }} as embedding
-  from {{ corpus }}
+  {{ tf_embeddings._search_rows(corpus_rows, filter is not none) }}
 ),
 
 tf_embeddings_queries as (
   select *
   from tf_embeddings_every_query
+  {%- if query_rows.text is none %}
   where {{ has_direction }}
+  {%- endif %}
 ),
 
 tf_embeddings_corpus as (
@@ -41,11 +36,19 @@ tf_embeddings_corpus as (
 
 tf_embeddings_pairs as (
   select
-    tf_embeddings_queries.query_id,
-    tf_embeddings_corpus.neighbor_id,
+    queries.tf_embeddings_id as query_id,
+    corpus.tf_embeddings_id as neighbor_id,
     {{ similarity }} as cosine_similarity
-  from tf_embeddings_queries
-  cross join tf_embeddings_corpus
+  from tf_embeddings_queries as queries
+  cross join tf_embeddings_corpus as corpus
+  where
+    true
+    {%- if filter is not none %}
+    and ({{ filter }})
+    {%- endif %}
+    {%- if exclude_self %}
+    and queries.tf_embeddings_id is distinct from corpus.tf_embeddings_id
+    {%- endif %}
 )
 
 select
@@ -57,6 +60,7 @@ select
     order by cosine_similarity desc, neighbor_id
   ) as neighbor_rank
 from tf_embeddings_pairs
+where cosine_similarity is not null
 qualify neighbor_rank <= {{ k }}
   {% endset %}
   {{ return(sql | trim) }}
