@@ -9,9 +9,11 @@ assert project.rows("select count(*) from dev.a") == [(1,)]
 
 from __future__ import annotations
 
+import json
 import secrets
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,6 +69,11 @@ class LocalSnowflake:
         with self.connect(**keys) as connection:
             return [tuple(row) for row in connection.cursor().execute(sql).fetchall()]  # pyright: ignore
 
+    def counters(self) -> dict[str, Any]:
+        """Return what the server has counted so far."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/local/counters") as answer:
+            return json.load(answer)
+
     def new_database(self) -> str:
         """Create a database that no other test knows, and return its name."""
         name = f"test_{secrets.token_hex(4)}"
@@ -88,6 +95,11 @@ class SnowflakeProject(Project):
     def execute(self, sql: str) -> None:
         """Change the project's database."""
         self.server.execute(sql, database=self.name)
+
+    def embedded(self) -> int:
+        """Return how many texts have reached the functions of the project's database, ever."""
+        rows = self.server.counters()["rows"].items()
+        return sum(count for name, count in rows if name.startswith(f"{self.name.upper()}."))
 
     def put(self, artefact: Artefact, *, stage: str = STAGE) -> Pin:
         """Put an artefact on the project's stage as a user would by hand; return its pin."""

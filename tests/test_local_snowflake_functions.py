@@ -458,6 +458,22 @@ def test_several_processes_share_one_tmp_that_ends_with_the_query(database: Data
     assert "," not in database.value("select f('a')")
 
 
+def test_rows_that_reach_a_function_are_counted(database: Database) -> None:
+    body = "def handler(x): return 1 / int(x)"
+    database.create(body, returns="float", options="strict")
+    name = f"{database.name.upper()}.PUBLIC.F"
+    assert name not in database.server.counters()["rows"]
+
+    database.execute("create table t as select f(column1) as x from values ('1'), ('2'), (null)")
+    assert database.server.counters()["rows"][name] == 2
+
+    database.fails("create table u as select f(column1) as x from values ('1'), ('0')")
+    assert database.server.counters()["rows"][name] == 4
+
+    database.execute("create view v as select f(column1) as x from values ('5')")
+    assert database.server.counters()["rows"][name] == 4
+
+
 def test_strict_skips_rows_with_null(database: Database) -> None:
     body = "def handler(x): return 'called'"
     database.create(body, name="strict_one(x varchar)", options="strict")
@@ -791,8 +807,7 @@ def _fault(server: LocalSnowflake, name: str) -> None:
 
 
 def _workers_killed(server: LocalSnowflake) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/local/counters") as answer:
-        return json.load(answer).get("workers_killed", 0)
+    return server.counters().get("workers_killed", 0)
 
 
 def test_a_package_that_is_missing_on_demand(own_server: Database) -> None:

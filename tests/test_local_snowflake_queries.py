@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -366,6 +368,24 @@ def test_other_functions_that_models_use(session: SnowflakeConnection) -> None:
         "select column1, row_number() over (order by column1 desc) as place "
         "from (values (1), (2), (3)) qualify place <= 2",
     ) == [(3, 1), (2, 2)]
+
+
+def test_the_hash_of_a_text(session: SnowflakeConnection) -> None:
+    # https://docs.snowflake.com/en/sql-reference/functions/sha2
+    text = "Été 😀\u00a0"
+    assert value(session, f"sha2('{text}', 256)") == hashlib.sha256(text.encode()).hexdigest()
+    assert value(session, "sha2(null, 256)") is None
+
+
+def test_a_timestamp_that_is_null_comes_back_as_null(session: SnowflakeConnection) -> None:
+    moment = "2026-11-23 01:02:03.5"
+    expected = datetime.fromisoformat(moment)
+    for kind, zone in (("timestamp_ntz", None), ("timestamp_tz", UTC)):
+        assert rows(
+            session,
+            f"select column1::{kind} from (values (1, '{moment}'), (2, null)) as t(id, column1) "
+            "order by id",
+        ) == [(expected.replace(tzinfo=zone),), (None,)]
 
 
 # Temporary relations

@@ -15,6 +15,7 @@ from local_snowflake.grants import Grants, Name
 from local_snowflake.packages import Packages
 from local_snowflake.queries import Transactions
 from local_snowflake.stages import Stages
+from local_snowflake.statements import qualified
 
 if TYPE_CHECKING:
     from local_snowflake.session import Session
@@ -32,6 +33,8 @@ class Account:
     packages: Packages = field(default_factory=Packages)
     # What `GET /local/counters` tells, beside the uploads.
     counters: Counter[str] = field(default_factory=Counter)
+    # How many rows went to the workers of each function, by its whole name.
+    rows: Counter[str] = field(default_factory=Counter)
     sessions: WeakSet[Session] = field(default_factory=WeakSet)
     # Called with the name of each dropped schema (two parts) and database (one).
     on_drop: list[Callable[[Name], None]] = field(default_factory=list)
@@ -40,3 +43,9 @@ class Account:
     def __post_init__(self) -> None:
         self.transactions = Transactions(self.lock)
         self.on_drop.append(self.functions.drop_in)
+        self._noting = threading.Lock()
+
+    def note_rows(self, function: Name, count: int) -> None:
+        """Count rows that go to a function's workers, from whichever of DuckDB's threads."""
+        with self._noting:
+            self.rows[qualified(function)] += count

@@ -184,6 +184,7 @@ class Pool:
 
     def call(self, columns: Sequence[list[Any]]) -> list[Any]:
         """Return the results for rows, in their order."""
+        self._account.note_rows(self._function.name, len(columns[0]))
         batches = [
             [column[start:end] for column in columns] for start, end in self._cut(len(columns[0]))
         ]

@@ -6,7 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import fakesnow.arrow
+import pyarrow as pa
 from sqlglot import exp
+
+_timestamps = fakesnow.arrow.timestamp_to_sf_struct
+
+
+def install() -> None:
+    """Let fakesnow's server answer NULL for a timestamp that is NULL, not 1970."""
+    fakesnow.arrow.timestamp_to_sf_struct = _timestamps_with_nulls
+
+
+def _timestamps_with_nulls(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    answer = _timestamps(column)
+    parts = [part.fill_null(0) for part in answer.flatten()]
+    mask = pa.array(column.is_null().to_pylist(), pa.bool_())
+    return pa.StructArray.from_arrays(parts, fields=list(answer.type), mask=mask)
 
 
 @dataclass(frozen=True)

@@ -244,5 +244,5 @@ async def _clear_faults(_request: Request) -> Response:
 
 async def _counters(_request: Request) -> JSONResponse:
     account = _account()
-    own = {"pid": os.getpid(), "puts": account.stages.puts}
+    own = {"pid": os.getpid(), "puts": account.stages.puts, "rows": account.rows}
     return JSONResponse({**own, **account.counters})

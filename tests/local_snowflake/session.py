@@ -17,7 +17,17 @@ from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from sqlglot import Expr, exp
 
-from local_snowflake import duck, execution, functions, namespaces, queries, roles, stages, vector
+from local_snowflake import (
+    duck,
+    execution,
+    functions,
+    namespaces,
+    queries,
+    roles,
+    rows,
+    stages,
+    vector,
+)
 from local_snowflake.account import Account
 from local_snowflake.errors import internal_error
 from local_snowflake.packages import list_packages
@@ -129,6 +139,7 @@ class Server(FakeSnow):
     def __init__(self) -> None:
         duck.install()
         vector.install()
+        rows.install()
         super().__init__()
         self.account = Account()
 
