@@ -16,6 +16,7 @@ PUBLIC = {
     "embedding_version",
     "inner_product",
     "l2_distance",
+    "near_duplicates",
     "nearest_neighbors",
     "status",
     "test_embedding_coverage",

@@ -13,6 +13,11 @@ def embedding_version(model: str | None = None) -> str:
     return "'v0'"
 
 
+def near_duplicates(**arguments: object) -> str:
+    """Stand in for the macro: a query."""
+    return "select id_a, id_b, cosine_similarity from pairs"
+
+
 def nearest_neighbors(**arguments: object) -> str:
     """Stand in for the macro: a query."""
     return "select query_id, neighbor_id, cosine_similarity, neighbor_rank from neighbors"

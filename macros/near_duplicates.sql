@@ -1,0 +1,37 @@
+{% macro near_duplicates(
+  relation,
+  id,
+  threshold=0.95,
+  embedding='embedding',
+  version='model_version',
+  block=none,
+  model=none
+) %}
+  {% set relation = tf_embeddings._relation_argument('near_duplicates', 'relation', relation) %}
+  {% set id = tf_embeddings._sql_argument('near_duplicates', 'id', id) %}
+  {% set embedding = tf_embeddings._sql_argument('near_duplicates', 'embedding', embedding) %}
+  {% if block is not none %}
+    {% set block = tf_embeddings._sql_argument('near_duplicates', 'block', block) %}
+  {% endif %}
+  {% if execute and (
+    threshold is not number or threshold is boolean or not -1 <= threshold <= 1
+  ) %}
+    {% do exceptions.raise_compiler_error(
+      "near_duplicates: threshold is " ~ threshold | pprint ~ "; it must be a number from -1 to 1, "
+      ~ "the least cosine similarity of a pair, such as 0.95."
+    ) %}
+  {% endif %}
+
+  {% set rows = {
+    'relation': relation,
+    'id': id,
+    'embedding': embedding,
+    'block': block,
+    'condition': tf_embeddings._version_condition('near_duplicates', 'version', version, model),
+  } %}
+  {{ return(adapter.dispatch('near_duplicates', 'tf_embeddings')(rows, threshold)) }}
+{% endmacro %}
+
+{% macro default__near_duplicates(rows, threshold) %}
+  {{ return(tf_embeddings._unsupported('near_duplicates')) }}
+{% endmacro %}

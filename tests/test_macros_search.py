@@ -1,0 +1,383 @@
+"""The searches by vector and by text on both engines, against NumPy.
+
+The ties, the ranks and the vectors without direction of nearest_neighbors are in
+test_macros_vectors.py and test_snowflake_vectors.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from counting import counted
+from dbt_projects import NAME, Project, make_project
+from makers import Artefact
+from snowflake_projects import SnowflakeProject, make_snowflake_project
+from tf_embeddings_udf import Embedder
+
+DIMENSIONS = 8
+# float32 sums of 8 products.
+TOLERANCE = 1e-5
+# No similarity of the made vectors is nearer to it.
+THRESHOLD = 0.5
+
+OLD = "v00000000000d"
+
+NOTES = {
+    1: "the quick brown fox",
+    2: "the lazy dog",
+    3: "a quick dog",
+    4: " ",
+    5: None,
+    6: "the brown dog jumps over the lazy fox",
+}
+
+# The same text twice, and once in other letters; a blank one, and none.
+QUESTIONS = {
+    "a": "the quick dog",
+    "b": "the quick dog",
+    "c": "The quick DOG",
+    "d": "a lazy fox",
+    "e": " ",
+    "f": None,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the tables pool and asked."""
+
+    id: int
+    embedding: np.ndarray | None
+    version: str
+    language: str | None
+
+
+def made_rows(first: int, count: int, version: str, seed: int) -> list[Row]:
+    """Return rows of this version, with some that no search may find."""
+    random = np.random.default_rng(seed)
+    languages = ("en", "de", None)
+    rows = [
+        Row(
+            first + place,
+            random.normal(size=DIMENSIONS).astype(np.float32),
+            version,
+            languages[place % 3],
+        )
+        for place in range(count)
+    ]
+    rows[3] = replace(rows[3], embedding=None)
+    rows[4] = replace(rows[4], embedding=np.zeros(DIMENSIONS, np.float32))
+    rows[6] = replace(rows[6], embedding=np.full(DIMENSIONS, np.nan, np.float32))
+    return rows
+
+
+def has_direction(row: Row) -> bool:
+    return row.embedding is not None and np.isfinite(row.embedding).all() and row.embedding.any()
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def table_of(rows: list[Row]) -> str:
+    """Return a model that holds these rows, on either engine."""
+
+    def literal(vector: np.ndarray | None) -> str:
+        if vector is None:
+            return "null"
+        numbers = ("cast('nan' as float)" if np.isnan(one) else str(float(one)) for one in vector)
+        return f"[{', '.join(numbers)}]"
+
+    kind = f"{{{{ tf_embeddings._vector_type({DIMENSIONS}) }}}}"
+    return " union all ".join(
+        f"select {row.id} as id, cast({literal(row.embedding)} as {kind}) as embedding, "
+        f"'{row.version}' as model_version, {text_literal(row.language)} as language"
+        for row in rows
+    )
+
+
+def text_literal(text: str | None) -> str:
+    return "cast(null as varchar)" if text is None else f"'{text}'"
+
+
+def texts_of(rows: dict[Any, str | None]) -> str:
+    return " union all ".join(
+        f"select '{id_}' as id, {text_literal(text)} as body" for id_, text in rows.items()
+    )
+
+
+MODELS = {
+    "by_version": "nearest_neighbors(ref('asked'), ref('pool'), 'id', 'id', k=3)",
+    "by_old_version": """nearest_neighbors(
+      ref('asked'), ref('pool'), 'id', 'id', k=3, model='old_tiny'
+    )""",
+    "by_any_version": """nearest_neighbors(
+      ref('asked'), ref('pool'), 'id', 'id', k=3, query_version=none, corpus_version=none
+    )""",
+    "across_versions": """nearest_neighbors(
+      queries="select * from " ~ ref('asked') ~ " where model_version = 'OLD'",
+      corpus=ref('pool'), query_id='id', corpus_id='id',
+    )""",
+    "by_literal": """nearest_neighbors(
+      queries="select * from " ~ ref('asked') ~ " where model_version <> 'OLD'",
+      corpus=ref('pool'), query_id='id', corpus_id='id', k=3,
+      query_version=tf_embeddings.embedding_version(),
+    )""",
+    "by_language": """nearest_neighbors(
+      ref('asked'), ref('pool'), 'id', 'id', k=3, filter='queries.language = corpus.language'
+    )""",
+    "by_either": """nearest_neighbors(
+      ref('asked'), ref('pool'), 'id', 'id', k=3,
+      filter="corpus.language = 'de' or corpus.id < queries.id * 10"
+    )""",
+    "by_itself": """nearest_neighbors(
+      ref('pool'), ref('pool'), 'id', 'id', k=3, exclude_self=true
+    )""",
+    "by_text": """nearest_neighbors(
+      ref('questions'), ref('notes_embedded'), 'id', 'id', k=2, query_text='body'
+    )""",
+    "by_text_filtered": """nearest_neighbors(
+      ref('questions'), ref('notes_embedded'), 'id', 'id', k=2, query_text='upper(body)',
+      filter="queries.body <> 'a lazy fox' and corpus.body <> 'a quick dog'"
+    )""",
+    "pairs": f"near_duplicates(ref('pool'), 'id', threshold={THRESHOLD})",
+    "pairs_of_old_version": f"""near_duplicates(
+      ref('pool'), 'id', threshold={THRESHOLD}, model='old_tiny'
+    )""",
+    "pairs_of_any_version": f"""near_duplicates(
+      ref('pool'), 'id', threshold={THRESHOLD}, version=none
+    )""",
+    "pairs_by_language": f"""near_duplicates(
+      'select id as key, embedding as vector, model_version, language from ' ~ ref('pool'),
+      'key', threshold={THRESHOLD}, embedding='vector', block='language'
+    )""",
+    "pairs_by_two_blocks": f"""near_duplicates(
+      ref('pool'), 'id', threshold={THRESHOLD},
+      block="language || '/' || cast(id % 2 as varchar)"
+    )""",
+}
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A project in which the searches have run.
+
+    Attributes:
+        project: the project; its searches are its tables.
+        tables: what pool and asked hold.
+        version: the version that is pinned as the default model's.
+        embedded: how often each text reached the model, or how many did.
+    """
+
+    project: Project
+    tables: dict[str, list[Row]]
+    version: str
+    embedded: dict[str | None, int] | int
+
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        """Return what a search found, in the order of its first columns."""
+        is_search = "pairs" not in table
+        columns = (
+            "query_id, neighbor_rank, neighbor_id, cosine_similarity"
+            if is_search
+            else "id_a, id_b, cosine_similarity"
+        )
+        schema = "dev" if isinstance(self.project, SnowflakeProject) else "main"
+        return self.project.rows(f"select {columns} from {schema}.{table} order by 1, 2")
+
+
+@pytest.fixture(scope="module", params=["duckdb", "snowflake"])
+def searched(
+    request: pytest.FixtureRequest, tiny: Artefact, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Searched]:
+    tables = {
+        name: made_rows(first, count, tiny.version, seed)
+        + made_rows(first + 100, count, OLD, seed + 1)
+        for name, first, count, seed in (("asked", 1, 9, 1), ("pool", 20, 40, 3))
+    }
+    embedded = "select *, {{ tf_embeddings.embed('body') }} as embedding, "
+    files = {
+        "asked": table_of(tables["asked"]),
+        "pool": table_of(tables["pool"]),
+        "notes": texts_of(NOTES),
+        "questions": texts_of(QUESTIONS),
+        "notes_embedded": embedded
+        + "{{ tf_embeddings.embedding_version() }} as model_version from {{ ref('notes') }}",
+        **{
+            name: f"{{{{ tf_embeddings.{call.replace('OLD', OLD)} }}}}"
+            for name, call in MODELS.items()
+        },
+    }
+    models = {f"models/{name}.sql": text for name, text in files.items()}
+    folder = tmp_path_factory.mktemp("dbt") / "project"
+    if request.param == "duckdb":
+        project = make_project(folder, artefacts=[tiny], files=models)
+    else:
+        server = request.getfixturevalue("local_snowflake")
+        project = make_snowflake_project(folder, server, artefacts=[tiny], files=models)
+    project.configure(
+        vars={
+            "tf_embeddings_models": {
+                "tiny": tiny.pin(),
+                # Nothing embeds with it, so nothing of it is staged.
+                "old_tiny": {**tiny.pin(), "version": OLD},
+            },
+            "tf_embeddings_default_model": "tiny",
+        }
+    )
+    with counted() as reached:
+        run = project.dbt("build")
+    assert run.success, run.errors
+    yield Searched(project, tables, tiny.version, dict(reached.take()))
+
+
+def of_version(rows: list[Row], version: str | None) -> list[Row]:
+    return [row for row in rows if version in (None, row.version) and has_direction(row)]
+
+
+def nearest(queries: list[Row], corpus: list[Row], meet: Any = lambda q, c: True) -> list[Any]:
+    """The oracle: (query, rank, neighbor, similarity) of the three nearest, in float64."""
+    found = []
+    for query in sorted(queries, key=lambda row: row.id):
+        similarities = sorted(
+            (-cosine(query.embedding, row.embedding), row.id)  # pyright: ignore[reportArgumentType]
+            for row in corpus
+            if meet(query, row)
+        )
+        found += [
+            (query.id, rank, id_, -distance)
+            for rank, (distance, id_) in enumerate(similarities[:3], 1)
+        ]
+    return found
+
+
+def similar(rows: list[Row], meet: Any = lambda a, b: True) -> list[Any]:
+    """The oracle: (a, b, similarity) of the pairs that reach the threshold, in float64."""
+    pairs = [
+        (a.id, b.id, cosine(a.embedding, b.embedding))  # pyright: ignore[reportArgumentType]
+        for a, b in combinations(sorted(rows, key=lambda row: row.id), 2)
+        if meet(a, b)
+    ]
+    return [pair for pair in pairs if pair[2] >= THRESHOLD]
+
+
+def assert_same(found: list[tuple[Any, ...]], expected: list[Any]) -> None:
+    """Assert that rows are equal, and their last column within the tolerance."""
+    assert [row[:-1] for row in found] == [row[:-1] for row in expected]
+    np.testing.assert_allclose(
+        [row[-1] for row in found], [row[-1] for row in expected], atol=TOLERANCE
+    )
+
+
+@pytest.mark.parametrize("search", ["by_version", "by_literal"])
+def test_only_vectors_of_the_pinned_version_meet(searched: Searched, search: str) -> None:
+    asked, pool = (of_version(searched.tables[t], searched.version) for t in ("asked", "pool"))
+
+    assert_same(searched.rows(search), nearest(asked, pool))
+
+
+def test_another_model_searches_the_vectors_of_its_own_version(searched: Searched) -> None:
+    asked, pool = (of_version(searched.tables[table], OLD) for table in ("asked", "pool"))
+
+    assert_same(searched.rows("by_old_version"), nearest(asked, pool))
+
+
+def test_a_search_across_versions_finds_nothing(searched: Searched) -> None:
+    assert searched.rows("across_versions") == []
+
+
+def test_vectors_from_elsewhere_need_no_version(searched: Searched) -> None:
+    asked, pool = (of_version(searched.tables[table], None) for table in ("asked", "pool"))
+
+    assert_same(searched.rows("by_any_version"), nearest(asked, pool))
+
+
+def test_a_filter_leaves_out_pairs_before_they_are_ranked(searched: Searched) -> None:
+    asked, pool = (of_version(searched.tables[t], searched.version) for t in ("asked", "pool"))
+
+    assert_same(
+        searched.rows("by_language"),
+        nearest(asked, pool, lambda q, c: q.language is not None and q.language == c.language),
+    )
+    assert_same(
+        searched.rows("by_either"),
+        nearest(asked, pool, lambda q, c: c.language == "de" or c.id < q.id * 10),
+    )
+
+
+def test_a_row_is_not_its_own_neighbor(searched: Searched) -> None:
+    pool = of_version(searched.tables["pool"], searched.version)
+
+    assert_same(searched.rows("by_itself"), nearest(pool, pool, lambda q, c: q.id != c.id))
+
+
+def by_meaning(
+    texts: dict[str, str | None], notes: dict[int, str], embedder: Embedder
+) -> list[Any]:
+    """The oracle for texts: the two nearest notes of each question that says something."""
+    asked = {id_: text for id_, text in texts.items() if text is not None and text.strip()}
+    vectors = {
+        text: embedder.embed([text]).embeddings[0] for text in {*asked.values(), *notes.values()}
+    }
+    found = []
+    for id_, text in asked.items():
+        ranked = sorted((-cosine(vectors[text], vectors[n]), str(i)) for i, n in notes.items())
+        found += [(id_, rank, note, -d) for rank, (d, note) in enumerate(ranked[:2], 1)]
+    return found
+
+
+def test_texts_ask_with_no_vector_of_their_own(searched: Searched, tiny_embedder: Embedder) -> None:
+    notes = {id_: note for id_, note in NOTES.items() if note is not None and note.strip()}
+
+    assert_same(searched.rows("by_text"), by_meaning(QUESTIONS, notes, tiny_embedder))
+
+
+def test_a_filter_sees_the_columns_beside_the_text(
+    searched: Searched, tiny_embedder: Embedder
+) -> None:
+    questions = {
+        id_: text.upper() for id_, text in QUESTIONS.items() if text and text != "a lazy fox"
+    }
+    notes = {id_: NOTES[id_] for id_ in (1, 2, 6)}
+
+    assert_same(
+        searched.rows("by_text_filtered"),
+        by_meaning(questions, notes, tiny_embedder),  # pyright: ignore[reportArgumentType]
+    )
+
+
+def test_a_search_by_text_asks_the_hook_for_its_model(searched: Searched) -> None:
+    nodes = searched.project.manifest()["nodes"]
+    meta = {name: nodes[f"model.{NAME}.{name}"]["config"]["meta"] for name in MODELS}
+
+    assert {name for name in MODELS if meta[name].get("tf_embeddings_tiny")} == {
+        "by_text",
+        "by_text_filtered",
+    }
+
+
+def test_pairs_are_those_of_numpy(searched: Searched) -> None:
+    pool = searched.tables["pool"]
+
+    assert_same(searched.rows("pairs"), similar(of_version(pool, searched.version)))
+    assert_same(searched.rows("pairs_of_old_version"), similar(of_version(pool, OLD)))
+    assert_same(searched.rows("pairs_of_any_version"), similar(of_version(pool, None)))
+
+
+def test_pairs_are_compared_within_their_block_alone(searched: Searched) -> None:
+    pool = of_version(searched.tables["pool"], searched.version)
+
+    def share_a_language(a: Row, b: Row) -> bool:
+        return a.language is not None and a.language == b.language
+
+    assert_same(searched.rows("pairs_by_language"), similar(pool, share_a_language))
+    assert_same(
+        searched.rows("pairs_by_two_blocks"),
+        similar(pool, lambda a, b: share_a_language(a, b) and a.id % 2 == b.id % 2),
+    )
