@@ -10,6 +10,16 @@
   {{ return({
     'models': models,
     'default_model': tf_embeddings._setting('default_model', only_model, 'string', 'a name'),
+    'sources': tf_embeddings._setting(
+      'sources', none, 'sources', 'a list of maps, such as {ref: tickets, column: body}'
+    ),
+    'max_new_texts': tf_embeddings._setting(
+      'max_new_texts', none, 'count', 'a whole number from 1'
+    ),
+    'shared_store': tf_embeddings._setting(
+      'shared_store', none, 'relation', 'schema.name or database.schema.name'
+    ),
+    'full_refresh': tf_embeddings._setting('full_refresh', false, 'boolean', 'true or false'),
     'database': tf_embeddings._setting('database', target.database, 'identifier', identifier),
     'schema': tf_embeddings._setting('schema', 'tf_embeddings', 'identifier', identifier),
     'stage': tf_embeddings._setting('stage', 'models', 'identifier', identifier),

@@ -14,6 +14,10 @@
     {% set fits = value is not boolean and value in shape %}
   {% elif shape == 'mapping' %}
     {% set fits = value is mapping %}
+  {% elif shape == 'sources' %}
+    {% set fits = value is mapping or (value is sequence and value is not string) %}
+  {% elif shape == 'count' %}
+    {% set fits = value is integer and value is not boolean and value >= 1 %}
   {% elif shape == 'boolean' %}
     {% set fits = value is boolean %}
   {% elif shape == 'rows' %}
@@ -28,6 +32,8 @@
   {% elif value is string and value | trim %}
     {% if shape == 'identifier' %}
       {% set fits = tf_embeddings._is_identifier(value) %}
+    {% elif shape == 'relation' %}
+      {% set fits = 2 <= value.split('.') | length <= 3 %}
     {% elif shape == 'repository' %}
       {% set fits = modules.re.fullmatch(plain_name ~ ('[.]' ~ plain_name) * 2, value) %}
     {% else %}

@@ -1,0 +1,3 @@
+{% macro duckdb___outcome_column(outcome, column, pin) %}
+  {{ return('struct_extract(' ~ outcome ~ ", '" ~ column ~ "')") }}
+{% endmacro %}

@@ -1,0 +1,70 @@
+{% macro embedding_store(sources, model=none, keep_text=false) %}
+  {% if not execute %}
+    {% do tf_embeddings._configure_store(sources, model, keep_text) %}
+    {{ return('select 1 as text_hash') }}
+  {% endif %}
+
+  {% set pin = tf_embeddings._pin(model, 'embedding_store') %}
+  {% set sources = tf_embeddings._store_sources(sources, 'embedding_store') %}
+  {% set shared = tf_embeddings._shared_store(pin) %}
+  {% set limit = tf_embeddings._settings().max_new_texts %}
+  {% set columns = ['text_hash'] + (['text'] if keep_text else []) + [
+    'model', 'model_version', 'embedding', 'token_count', 'is_truncated', 'status', 'embedded_at',
+    'invocation_id',
+  ] %}
+  {% set new_texts = tf_embeddings._new_texts(sources, pin, shared) %}
+  {% if limit is not none and flags.WHICH in ['run', 'build'] %}
+    {% do tf_embeddings._log_remaining(new_texts, limit) %}
+  {% endif %}
+
+  {% set sql %}
+with {{ new_texts }},
+
+tf_embeddings_to_embed as (
+  select
+    text_hash,
+    text
+  from tf_embeddings_unknown
+  {%- if limit is not none %}
+  order by text_hash
+  limit {{ limit }}
+  {%- endif %}
+),
+
+tf_embeddings_outcomes as (
+  select
+    text_hash,
+    text,
+    {{ tf_embeddings._outcome('text', pin, 'embedding_store') }} as outcome
+  from tf_embeddings_to_embed
+)
+
+select
+  text_hash,
+  {%- if keep_text %}
+  text,
+  {%- endif %}
+  '{{ pin.model }}' as model,
+  '{{ pin.version }}' as model_version,
+  {%- for column in ['embedding', 'token_count', 'is_truncated', 'status'] %}
+  {{ tf_embeddings._outcome_column('outcome', column, pin) }} as {{ column }},
+  {%- endfor %}
+  {{ dbt.current_timestamp() }} as embedded_at,
+  '{{ invocation_id }}' as invocation_id
+from tf_embeddings_outcomes
+  {%- if shared %}
+
+union all
+
+select
+  {%- for column in columns %}
+  {{ 'tf_embeddings_distinct.text' if column == 'text' else 'tf_embeddings_shared.' ~ column }}
+    {%- if not loop.last %},{% endif %}
+  {%- endfor %}
+from tf_embeddings_distinct
+inner join tf_embeddings_shared
+  on tf_embeddings_distinct.text_hash = tf_embeddings_shared.text_hash
+  {%- endif %}
+  {% endset %}
+  {{ return(sql | trim) }}
+{% endmacro %}

@@ -1,0 +1,58 @@
+{% macro _new_texts(sources, pin, shared) %}
+  {#
+    CTEs that end in tf_embeddings_unknown: the distinct texts, by their hash, that neither the store
+    nor the shared one has a row of this version for. tf_embeddings_distinct has those that the
+    store lacks.
+  #}
+  {% set sql %}
+tf_embeddings_texts as (
+{{ tf_embeddings._store_texts(sources) }}
+),
+
+tf_embeddings_hashed as (
+  select
+    {{ tf_embeddings.text_hash('text') }} as text_hash,
+    text
+  from tf_embeddings_texts
+  where text is not null
+),
+
+tf_embeddings_distinct as (
+  select
+    tf_embeddings_hashed.text_hash,
+    any_value(tf_embeddings_hashed.text) as text
+  from tf_embeddings_hashed
+  {%- if is_incremental() %}
+  left join {{ this }} as tf_embeddings_store
+    on
+      tf_embeddings_hashed.text_hash = tf_embeddings_store.text_hash
+      and tf_embeddings_store.model_version = '{{ pin.version }}'
+  where tf_embeddings_store.text_hash is null
+  {%- endif %}
+  group by tf_embeddings_hashed.text_hash
+),
+  {%- if shared %}
+
+tf_embeddings_shared as (
+  select *
+  from {{ shared }}
+  where
+    model_version = '{{ pin.version }}'
+    and status <> 'error'
+),
+  {%- endif %}
+
+tf_embeddings_unknown as (
+  select
+    tf_embeddings_distinct.text_hash,
+    tf_embeddings_distinct.text
+  from tf_embeddings_distinct
+  {%- if shared %}
+  left join tf_embeddings_shared
+    on tf_embeddings_distinct.text_hash = tf_embeddings_shared.text_hash
+  where tf_embeddings_shared.text_hash is null
+  {%- endif %}
+)
+  {% endset %}
+  {{ return(sql | trim) }}
+{% endmacro %}

@@ -1,0 +1,18 @@
+{% macro _shared_store(pin) %}
+  {# The relation of var tf_embeddings_shared_store, or none where there is nothing to copy from. #}
+  {% set name = tf_embeddings._settings().shared_store %}
+  {% if name is none or flags.WHICH not in ['run', 'build', 'compile', 'show'] %}
+    {{ return(none) }}
+  {% endif %}
+  {% set parts = name.split('.') %}
+  {% set shared = adapter.get_relation(
+    parts[-3] if parts | length == 3 else target.database, parts[-2], parts[-1]
+  ) %}
+  {% if not shared %}
+    {% do exceptions.raise_compiler_error(
+      "embedding_store: var tf_embeddings_shared_store is '" ~ name ~ "', and there is no such "
+      ~ "relation, or this role may not read it. Build that store first, or leave the var out."
+    ) %}
+  {% endif %}
+  {{ return(none if shared | string == this | string else shared) }}
+{% endmacro %}

@@ -1,0 +1,3 @@
+{{ config(enabled=var('tf_embeddings_sources', none) is not none) }}
+
+{{ tf_embeddings.embedding_store(var('tf_embeddings_sources', none)) }}
