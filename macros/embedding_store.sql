@@ -6,7 +6,7 @@
 
   {% set pin = tf_embeddings._pin(model, 'embedding_store') %}
   {% set sources = tf_embeddings._store_sources(sources, 'embedding_store') %}
-  {% set shared = tf_embeddings._shared_store(pin) %}
+  {% set shared = tf_embeddings._shared_store(pin, this) %}
   {% set limit = tf_embeddings._settings().max_new_texts %}
   {% set columns = ['text_hash'] + (['text'] if keep_text else []) + [
     'model', 'model_version', 'embedding', 'token_count', 'is_truncated', 'status', 'embedded_at',

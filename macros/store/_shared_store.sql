@@ -1,7 +1,11 @@
-{% macro _shared_store(pin) %}
-  {# The relation of var tf_embeddings_shared_store, or none where there is nothing to copy from. #}
+{% macro _shared_store(pin, store) %}
+  {#
+    The relation of var tf_embeddings_shared_store, or none where `store` has nothing to copy from.
+  #}
   {% set name = tf_embeddings._settings().shared_store %}
-  {% if name is none or flags.WHICH not in ['run', 'build', 'compile', 'show'] %}
+  {% if name is none or flags.WHICH not in [
+    'run', 'build', 'compile', 'show', 'run-operation'
+  ] %}
     {{ return(none) }}
   {% endif %}
   {% set parts = name.split('.') %}
@@ -14,5 +18,5 @@
       ~ "relation, or this role may not read it. Build that store first, or leave the var out."
     ) %}
   {% endif %}
-  {{ return(none if shared | string == this | string else shared) }}
+  {{ return(none if shared | string == store | string else shared) }}
 {% endmacro %}
