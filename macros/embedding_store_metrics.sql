@@ -2,7 +2,8 @@
   {% set store = tf_embeddings._relation_argument('embedding_store_metrics', 'store', store) %}
   {% set pinned = [] %}
   {% if execute %}
-    {% do pinned.extend(tf_embeddings._pins('embedding_store_metrics') | map(attribute='version')) %}
+    {% set pins = tf_embeddings._pins('embedding_store_metrics') %}
+    {% do pinned.extend(pins | map(attribute='version')) %}
   {% endif %}
   {% set sql %}
 with tf_embeddings_runs as (

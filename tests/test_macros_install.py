@@ -10,23 +10,38 @@ import yaml
 from dbt_projects import NAME, PACKAGE, Project, make_project
 
 PUBLIC = {
+    "compare_versions",
     "cosine_similarity",
     "drop_unused",
     "embed",
+    "embedding_store",
+    "embedding_store_metrics",
     "embedding_version",
+    "estimate",
     "inner_product",
     "l2_distance",
     "near_duplicates",
     "nearest_neighbors",
+    "prune",
     "status",
     "test_embedding_coverage",
     "test_embedding_dimension",
+    "test_embedding_drift",
     "test_embedding_is_finite",
+    "test_embedding_is_not_constant",
     "test_embedding_is_not_zero",
     "test_embedding_is_unit_norm",
+    "test_embedding_matches_golden",
+    "test_embedding_no_collapse",
+    "test_embedding_version_is_current",
+    "test_embeddings_are_similar",
+    "test_embeddings_keep_order",
+    "test_neighbors_recall",
     "test_text_is_not_truncated",
+    "text_hash",
     "token_count",
     "verify",
+    "with_embeddings",
 }
 
 MACROS = PACKAGE / "macros"

@@ -22,7 +22,7 @@
   {% endfor %}
   {% do config(
     materialized='incremental',
-    incremental_strategy=adapter.dispatch('_store_strategy', 'tf_embeddings')(),
+    incremental_strategy=tf_embeddings._store_strategy(),
     unique_key=['text_hash', 'model_version'],
     on_schema_change='append_new_columns',
     full_refresh=none if settings.full_refresh else false,

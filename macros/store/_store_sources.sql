@@ -3,8 +3,8 @@
     The sources of a store, checked, as a list of maps, one for each relation: kind (ref, source or
     relation), name, as it was written; and columns, those of all entries of the relation.
   #}
-  {% set allowed = "; it must be a map, or a list of maps, of ref, source or relation, and column or "
-    ~ "columns, such as {'ref': 'tickets', 'column': 'body'}." %}
+  {% set allowed = "; it must be a map, or a list of maps, of ref, source or relation, and column "
+    ~ "or columns, such as {'ref': 'tickets', 'column': 'body'}." %}
   {% set entries = [sources] if sources is mapping else sources %}
   {% if entries is string or entries is not sequence or not entries %}
     {% do exceptions.raise_compiler_error(macro ~ ": sources is " ~ sources | pprint ~ allowed) %}
@@ -37,7 +37,8 @@
       ) %}
     {% endif %}
     {% set key = kind ~ ' ' ~ name %}
-    {% do found.setdefault(key, {'kind': kind, 'name': name, 'columns': []}).columns.extend(columns) %}
+    {% set one = found.setdefault(key, {'kind': kind, 'name': name, 'columns': []}) %}
+    {% do one.columns.extend(columns) %}
   {% endfor %}
   {{ return(found.values() | list) }}
 {% endmacro %}
