@@ -2,31 +2,30 @@
   {#
     A query of the texts of all sources with their hashes, as text_hash and text. Each relation is
     scanned once, whatever the number of its columns.
+    https://docs.snowflake.com/en/sql-reference/constructs/unpivot
+    https://duckdb.org/docs/stable/sql/statements/unpivot
   #}
   {% set scans = [] %}
   {% for source in sources %}
     {% set relation = tf_embeddings._source_relation(source) %}
     {% set columns = source.columns | unique | list %}
+    {% set names = [] %}
     {% set scan %}
       {%- if columns | length == 1 %}
   select cast({{ columns[0] }} as varchar) as text
   from {{ relation }}
       {%- else %}
-  select
-    case tf_embeddings_columns.number
+  select tf_embeddings_text as text
+  from (
+    select
         {%- for column in columns %}
-      when {{ loop.index }} then cast({{ column }} as varchar)
+      cast({{ column }} as varchar) as tf_embeddings_{{ loop.index }}
+          {%- if not loop.last %},{% endif %}
+          {%- do names.append('tf_embeddings_' ~ loop.index) %}
         {%- endfor %}
-    end as text
-  from {{ relation }}
-  cross join (
-        {%- for column in columns %}
-    select {{ loop.index }} as number
-          {%- if not loop.last %}
-    union all
-          {%- endif %}
-        {%- endfor %}
-  ) as tf_embeddings_columns
+    from {{ relation }}
+  )
+  unpivot (tf_embeddings_text for tf_embeddings_column in ({{ names | join(', ') }}))
       {%- endif %}
     {% endset %}
     {% do scans.append(scan.strip('\n')) %}
