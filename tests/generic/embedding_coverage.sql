@@ -1,18 +1,25 @@
-{% test embedding_coverage(model, column_name, text, embedding_model=none) %}
-  {#- Only the model says which text is blank; it is asked about texts without a vector alone. -#}
-  {%- set status = 'null' -%}
-  {%- if execute -%}
+{% test embedding_coverage(model, column_name, text=none, status=none, embedding_model=none) %}
+  {%- if execute and (text is none) == (status is none) -%}
+    {%- do exceptions.raise_compiler_error(
+      "embedding_coverage: it has " ~ ("neither text nor" if text is none else "both text and")
+      ~ " status; give the column of the texts as text, or that of the statuses that an embedding "
+      ~ "store holds as status."
+    ) -%}
+  {%- endif -%}
+  {%- if status is not none -%}
+    {%- set status = tf_embeddings._sql_argument('embedding_coverage', 'status', status) -%}
+    {%- set is_missing = column_name ~ ' is null and coalesce(' ~ status ~ ", '') <> 'blank'" -%}
+  {%- elif execute -%}
+    {#- Only the model says which text is blank; it is asked about texts without a vector alone. -#}
     {%- set text = tf_embeddings._sql_argument('embedding_coverage', 'text', text) -%}
     {%- set pin = tf_embeddings._pin(embedding_model, 'embedding_coverage') -%}
-    {%- set status = tf_embeddings._status(text, pin, 'embedding_coverage') -%}
-  {%- else -%}
+    {%- set is_missing = "case when " ~ column_name ~ " is null and " ~ text ~ " is not null then "
+      ~ tf_embeddings._status(text, pin, 'embedding_coverage') ~ " end <> 'blank'" -%}
+  {%- elif text is not none -%}
     {%- do tf_embeddings._mark(embedding_model) -%}
   {%- endif -%}
 
 select *
 from {{ model }}
-where
-  case
-    when {{ column_name }} is null and {{ text }} is not null then {{ status }}
-  end <> 'blank'
+where {{ is_missing }}
 {%- endtest %}

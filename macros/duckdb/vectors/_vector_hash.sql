@@ -1,0 +1,3 @@
+{% macro duckdb___vector_hash(vector) %}
+  {{ return('hash(' ~ vector ~ ')') }}
+{% endmacro %}

@@ -1,0 +1,50 @@
+{% macro _judged_ids(macro, argument, judged, columns) %}
+  {#
+    A query of the ids that somebody judged, as text, so that those written in YAML meet those of
+    any column: from a list of lists of ids, or from a relation with these columns. One row of NULLs
+    where the relation is empty: a test that compares nothing shall fail.
+  #}
+  {% set selects = [] %}
+  {% if judged is sequence and judged is not string and judged is not mapping %}
+    {% for ids in judged %}
+      {% set values = [] %}
+      {% for id in (ids if ids is sequence and ids is not string else []) %}
+        {% if id is string or (id is number and id is not boolean) %}
+          {% do values.append(
+            'cast(' ~ tf_embeddings._text_literal(id | string) ~ ' as varchar) as '
+            ~ columns[loop.index0]
+          ) %}
+        {% endif %}
+      {% endfor %}
+      {% if execute and (values | length != columns | length or ids | length != values | length) %}
+        {% do exceptions.raise_compiler_error(
+          macro ~ ": " ~ argument ~ " has " ~ ids | pprint ~ "; each of its entries must be a list "
+          ~ "of " ~ columns | length ~ " ids, [" ~ columns | join(', ') ~ "], texts or numbers. Or "
+          ~ "give a relation with the columns " ~ columns | join(', ') ~ ", such as ref('judged')."
+        ) %}
+      {% endif %}
+      {% do selects.append('select ' ~ values | join(', ')) %}
+    {% endfor %}
+  {% endif %}
+  {% if selects %}
+    {{ return(selects | join(' union all ')) }}
+  {% endif %}
+  {# A relation is a mapping as well. #}
+  {% set is_relation = judged is string or judged.identifier is defined %}
+  {% if execute and judged is sequence and not is_relation %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": " ~ argument ~ " is " ~ judged | pprint ~ "; it must be a list of lists of ids, [["
+      ~ columns | join(', ') ~ "], …], or a relation with the columns " ~ columns | join(', ')
+      ~ ", such as ref('judged')."
+    ) %}
+  {% endif %}
+
+  {% set casts = [] %}
+  {% for column in columns %}
+    {% do casts.append('cast(given.' ~ column ~ ' as varchar) as ' ~ column) %}
+  {% endfor %}
+  {{ return(
+    'select ' ~ casts | join(', ') ~ ' from (select 1 as is_there) as always left join (select * '
+    ~ 'from ' ~ tf_embeddings._relation_argument(macro, argument, judged) ~ ') as given on true'
+  ) }}
+{% endmacro %}

@@ -1,0 +1,26 @@
+{% test embedding_is_not_constant(model, column_name) -%}
+{#- Compared with any one vector, so that nothing is held: not counted as distinct ones. -#}
+with tf_embeddings_tested as (
+  select {{ column_name }} as embedding
+  from {{ model }}
+  where {{ column_name }} is not null
+),
+
+tf_embeddings_any as (
+  select embedding
+  from tf_embeddings_tested
+  limit 1
+),
+
+tf_embeddings_counted as (
+  select
+    count(*) as vectors,
+    count(case when tested.embedding = any_one.embedding then 1 end) as equal_vectors
+  from tf_embeddings_tested as tested
+  cross join tf_embeddings_any as any_one
+)
+
+select *
+from tf_embeddings_counted
+where vectors > 1 and vectors = equal_vectors
+{%- endtest %}

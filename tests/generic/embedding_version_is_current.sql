@@ -1,0 +1,10 @@
+{% test embedding_version_is_current(model, column_name, embedding_model=none) %}
+  {%- set current = 'none' -%}
+  {%- if execute -%}
+    {%- set current = tf_embeddings._pin(embedding_model, 'embedding_version_is_current').version -%}
+  {%- endif -%}
+
+select *
+from {{ model }}
+where {{ column_name }} <> '{{ current }}'
+{%- endtest %}
