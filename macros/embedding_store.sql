@@ -6,6 +6,7 @@
 
   {% set pin = tf_embeddings._pin(model, 'embedding_store') %}
   {% set sources = tf_embeddings._store_sources(sources, 'embedding_store') %}
+  {% do tf_embeddings._check_store(pin) %}
   {% set shared = tf_embeddings._shared_store(pin, this) %}
   {% set limit = tf_embeddings._settings().max_new_texts %}
   {% set columns = ['text_hash'] + (['text'] if keep_text else []) + [
@@ -13,7 +14,7 @@
     'invocation_id',
   ] %}
   {% set new_texts = tf_embeddings._new_texts(sources, pin, shared) %}
-  {% if limit is not none and flags.WHICH in ['run', 'build'] %}
+  {% if limit is not none %}
     {% do tf_embeddings._log_remaining(new_texts, limit) %}
   {% endif %}
 
@@ -44,13 +45,13 @@ select
   {%- if keep_text %}
   text,
   {%- endif %}
-  '{{ pin.model }}' as model,
-  '{{ pin.version }}' as model_version,
+  cast('{{ pin.model }}' as varchar) as model,
+  cast('{{ pin.version }}' as varchar) as model_version,
   {%- for column in ['embedding', 'token_count', 'is_truncated', 'status'] %}
   {{ tf_embeddings._outcome_column('outcome', column, pin) }} as {{ column }},
   {%- endfor %}
   {{ dbt.current_timestamp() }} as embedded_at,
-  '{{ invocation_id }}' as invocation_id
+  cast('{{ invocation_id }}' as varchar) as invocation_id
 from tf_embeddings_outcomes
   {%- if shared %}
 

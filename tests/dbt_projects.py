@@ -210,7 +210,7 @@ def make_project(
             "version": "1.0.0",
             "config-version": 2,
             "profile": NAME,
-            "models": {"+materialized": "table"},
+            "models": {NAME: {"+materialized": "table"}},
             "flags": {
                 "send_anonymous_usage_stats": False,
                 "skip_nodes_if_on_run_start_fails": hook_stops_run,

@@ -18,5 +18,18 @@
       ~ "relation, or this role may not read it. Build that store first, or leave the var out."
     ) %}
   {% endif %}
-  {{ return(none if shared | string == store | string else shared) }}
+  {% if shared | string | lower | replace('"', '') == store | string | lower | replace('"', '') %}
+    {{ return(none) }}
+  {% endif %}
+
+  {% set stored = tf_embeddings._stored_type(shared) %}
+  {% set type = tf_embeddings._vector_type(pin.dimensions) | replace(' ', '') %}
+  {% if stored != type %}
+    {% do log(
+      "embedding_store: nothing is copied from " ~ shared ~ ", whose column embedding is "
+      ~ (stored or "not there") ~ "; the vectors of model '" ~ pin.model ~ "' are " ~ type, info=true
+    ) %}
+    {{ return(none) }}
+  {% endif %}
+  {{ return(shared) }}
 {% endmacro %}
