@@ -5,6 +5,12 @@
   {% endif %}
 
   {% set pin = tf_embeddings._pin(model, 'embedding_store') %}
+  {% if keep_text is not boolean %}
+    {% do exceptions.raise_compiler_error(
+      "embedding_store: keep_text is " ~ keep_text | pprint ~ "; it must be true or false: whether "
+      ~ "the store keeps the texts beside their hashes."
+    ) %}
+  {% endif %}
   {% set sources = tf_embeddings._store_sources(sources, 'embedding_store') %}
   {% do tf_embeddings._check_store(pin) %}
   {% set shared = tf_embeddings._shared_store(pin, this) %}
