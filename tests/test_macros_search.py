@@ -6,16 +6,19 @@ test_macros_vectors.py and test_snowflake_vectors.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from counting import counted
 from dbt_projects import NAME, Project, make_project
-from makers import Artefact
+from makers import Artefact, write_artefact
 from snowflake_projects import SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder
 
@@ -57,6 +60,9 @@ class Row:
     language: str | None
 
 
+Meet = Callable[[Row, Row], bool]
+
+
 def made_rows(first: int, count: int, version: str, seed: int) -> list[Row]:
     """Return rows of this version, with some that no search may find."""
     random = np.random.default_rng(seed)
@@ -77,7 +83,8 @@ def made_rows(first: int, count: int, version: str, seed: int) -> list[Row]:
 
 
 def has_direction(row: Row) -> bool:
-    return row.embedding is not None and np.isfinite(row.embedding).all() and row.embedding.any()
+    vector = row.embedding
+    return vector is not None and bool(np.isfinite(vector).all() and vector.any())
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -172,13 +179,13 @@ class Searched:
         project: the project; its searches are its tables.
         tables: what pool and asked hold.
         version: the version that is pinned as the default model's.
-        embedded: how often each text reached the model, or how many did.
+        embedded: how often each text reached the model; on Snowflake, how many did.
     """
 
     project: Project
     tables: dict[str, list[Row]]
     version: str
-    embedded: dict[str | None, int] | int
+    embedded: Counter[str] | int
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         """Return what a search found, in the order of its first columns."""
@@ -192,23 +199,35 @@ class Searched:
         return self.project.rows(f"select {columns} from {schema}.{table} order by 1, 2")
 
 
+@pytest.fixture(scope="session")
+def tiny(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Artefact:
+    """The small model of conftest.py, with the runtime in its artefact."""
+    return write_artefact(
+        *saved_tokens_model, tmp_path_factory.mktemp("tiny_stage"), with_runtime=True
+    )
+
+
 @pytest.fixture(scope="module", params=["duckdb", "snowflake"])
 def searched(
     request: pytest.FixtureRequest, tiny: Artefact, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Searched]:
+) -> Searched:
     tables = {
         name: made_rows(first, count, tiny.version, seed)
         + made_rows(first + 100, count, OLD, seed + 1)
         for name, first, count, seed in (("asked", 1, 9, 1), ("pool", 20, 40, 3))
     }
-    embedded = "select *, {{ tf_embeddings.embed('body') }} as embedding, "
     files = {
         "asked": table_of(tables["asked"]),
         "pool": table_of(tables["pool"]),
         "notes": texts_of(NOTES),
         "questions": texts_of(QUESTIONS),
-        "notes_embedded": embedded
-        + "{{ tf_embeddings.embedding_version() }} as model_version from {{ ref('notes') }}",
+        "notes_embedded": """
+          select *, {{ tf_embeddings.embed('body') }} as embedding,
+            {{ tf_embeddings.embedding_version() }} as model_version
+          from {{ ref('notes') }}
+        """,
         **{
             name: f"{{{{ tf_embeddings.{call.replace('OLD', OLD)} }}}}"
             for name, call in MODELS.items()
@@ -234,14 +253,21 @@ def searched(
     with counted() as reached:
         run = project.dbt("build")
     assert run.success, run.errors
-    yield Searched(project, tables, tiny.version, dict(reached.take()))
+    embedded = Counter(text for text in reached.texts if text is not None)
+    if isinstance(project, SnowflakeProject):
+        return Searched(project, tables, tiny.version, project.embedded())
+    return Searched(project, tables, tiny.version, embedded)
+
+
+def always(a: Row, b: Row) -> bool:
+    return True
 
 
 def of_version(rows: list[Row], version: str | None) -> list[Row]:
     return [row for row in rows if version in (None, row.version) and has_direction(row)]
 
 
-def nearest(queries: list[Row], corpus: list[Row], meet: Any = lambda q, c: True) -> list[Any]:
+def nearest(queries: list[Row], corpus: list[Row], meet: Meet = always) -> list[Any]:
     """The oracle: (query, rank, neighbor, similarity) of the three nearest, in float64."""
     found = []
     for query in sorted(queries, key=lambda row: row.id):
@@ -257,7 +283,7 @@ def nearest(queries: list[Row], corpus: list[Row], meet: Any = lambda q, c: True
     return found
 
 
-def similar(rows: list[Row], meet: Any = lambda a, b: True) -> list[Any]:
+def similar(rows: list[Row], meet: Meet = always) -> list[Any]:
     """The oracle: (a, b, similarity) of the pairs that reach the threshold, in float64."""
     pairs = [
         (a.id, b.id, cosine(a.embedding, b.embedding))  # pyright: ignore[reportArgumentType]
@@ -352,6 +378,14 @@ def test_a_filter_sees_the_columns_beside_the_text(
     )
 
 
+def test_each_distinct_text_is_embedded_once(searched: Searched) -> None:
+    asked = {text for text in QUESTIONS.values() if text is not None}
+    expected = Counter(note for note in NOTES.values() if note is not None)
+    expected += Counter(asked) + Counter({text.upper() for text in asked})
+
+    assert searched.embedded in (expected, expected.total())
+
+
 def test_a_search_by_text_asks_the_hook_for_its_model(searched: Searched) -> None:
     nodes = searched.project.manifest()["nodes"]
     meta = {name: nodes[f"model.{NAME}.{name}"]["config"]["meta"] for name in MODELS}
@@ -381,3 +415,117 @@ def test_pairs_are_compared_within_their_block_alone(searched: Searched) -> None
         searched.rows("pairs_by_two_blocks"),
         similar(pool, lambda a, b: share_a_language(a, b) and a.id % 2 == b.id % 2),
     )
+
+
+def operators(plan: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the operators of a plan of DuckDB, and what it says of each."""
+    below = [one for child in plan["children"] for one in operators(child)]
+    return [(plan["name"].strip(), plan["extra_info"]), *below]
+
+
+@pytest.fixture(scope="module")
+def plans(searched: Searched) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """The operators of each search on DuckDB that embeds nothing and finds something."""
+    folder = searched.project.folder / f"target/compiled/{NAME}/models"
+    found = {}
+    for name in MODELS:
+        if name.startswith("by_text") or name == "across_versions":  # which DuckDB sees is empty
+            continue
+        sql = (folder / f"{name}.sql").read_text(encoding="utf-8")
+        [(_, plan)] = searched.project.rows(f"explain (format json) {sql}")
+        found[name] = [one for root in json.loads(plan) for one in operators(root)]
+    return found
+
+
+@pytest.mark.parametrize("searched", ["duckdb"], indirect=True)
+def test_equal_columns_are_a_hash_join_and_the_rest_streams(
+    plans: dict[str, list[tuple[str, dict[str, Any]]]],
+) -> None:
+    joins = {
+        name: {operator for operator, _ in plan if "JOIN" in operator or "PRODUCT" in operator}
+        for name, plan in plans.items()
+    }
+
+    assert joins == {name: {joins_of(name)} for name in plans}
+
+
+def joins_of(name: str) -> str:
+    if name == "by_either":
+        return "BLOCKWISE_NL_JOIN"
+    by_hash = ("by_language", "pairs_by_language", "pairs_by_two_blocks")
+    return "HASH_JOIN" if name in by_hash else "CROSS_PRODUCT"
+
+
+@pytest.mark.parametrize("searched", ["duckdb"], indirect=True)
+def test_pairs_scan_their_relation_once(
+    plans: dict[str, list[tuple[str, dict[str, Any]]]],
+) -> None:
+    scans = {
+        name: [str(info) for _, info in plan if "main.pool" in str(info)]
+        for name, plan in plans.items()
+        if name.startswith("pairs")
+    }
+
+    assert {name: len(found) for name, found in scans.items()} == dict.fromkeys(scans, 1)
+
+
+WRONG = {
+    "version_of_another_model": (
+        "nearest_neighbors('a', 'b', 'id', 'id', "
+        "query_version=tf_embeddings.embedding_version('old_tiny'))",
+        f"nearest_neighbors: query_version is '{OLD}', but model 'tiny' is pinned at 'VERSION'; "
+        "vectors of two versions do not compare. Pass the model whose version it is, as "
+        "model='…', or the column that holds each row's version.",
+    ),
+    "versions_that_differ": (
+        "nearest_neighbors('a', 'b', 'id', 'id', "
+        "query_version=tf_embeddings.embedding_version('old_tiny'), "
+        "corpus_version=tf_embeddings.embedding_version('tiny'), model='old_tiny')",
+        "nearest_neighbors: corpus_version is 'VERSION', but model 'old_tiny' is pinned at "
+        f"'{OLD}'; vectors of two versions do not compare.",
+    ),
+    "version_on_one_side": (
+        "nearest_neighbors('a', 'b', 'id', 'id', query_version=none)",
+        "nearest_neighbors: query_version is none, and the other side has a version; vectors of "
+        "two versions do not compare. Name its column, or, where all its vectors are of the pinned "
+        "version, pass query_version=tf_embeddings.embedding_version(); where neither side is of "
+        "a pinned model, pass none for both.",
+    ),
+    "text_against_no_version": (
+        "nearest_neighbors('a', 'b', 'id', 'id', query_text='body', corpus_version=none)",
+        "nearest_neighbors: corpus_version is none, and the other side has a version;",
+    ),
+    "empty_filter": (
+        "nearest_neighbors('a', 'b', 'id', 'id', filter='')",
+        "nearest_neighbors: filter is empty; it must be a SQL expression in quotes,",
+    ),
+    "exclude_self_as_text": (
+        "nearest_neighbors('a', 'b', 'id', 'id', exclude_self='yes')",
+        "nearest_neighbors: exclude_self is 'yes'; it must be true or false: whether a row of "
+        "corpus with the id of the query is left out.",
+    ),
+    "threshold_in_percent": (
+        "near_duplicates('a', 'id', threshold=95)",
+        "near_duplicates: threshold is 95; it must be a number from -1 to 1, the least cosine "
+        "similarity of a pair, such as 0.95.",
+    ),
+    "pairs_of_another_model": (
+        "near_duplicates('a', 'id', version=tf_embeddings.embedding_version('old_tiny'))",
+        f"near_duplicates: version is '{OLD}', but model 'tiny' is pinned at 'VERSION';",
+    ),
+    "unknown_model": (
+        "near_duplicates('a', 'id', model='use')",
+        "near_duplicates: model 'use' is not in var tf_embeddings_models (it has: tiny, old_tiny).",
+    ),
+}
+
+
+@pytest.mark.parametrize("searched", ["duckdb"], indirect=True)
+def test_a_wrong_argument_fails_its_model_alone(searched: Searched) -> None:
+    for name, (call, _) in WRONG.items():
+        searched.project.write(f"models/wrong/{name}.sql", f"{{{{ tf_embeddings.{call} }}}}")
+    run = searched.project.dbt("run", "--select", "path:models/wrong", "path:models/pool.sql")
+
+    says = {name: text.replace("VERSION", searched.version) for name, (_, text) in WRONG.items()}
+    assert [name for name, text in says.items() if text not in run.output] == []
+    assert run.status("pool") == "success"
