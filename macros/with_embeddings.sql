@@ -2,6 +2,7 @@
   {% set text = tf_embeddings._sql_argument('with_embeddings', 'text', text) %}
   {% set relation = tf_embeddings._relation_argument('with_embeddings', 'relation', relation) %}
   {% set store = tf_embeddings._relation_argument('with_embeddings', 'store', store) %}
+  {% set dimensions = tf_embeddings._pin(model, 'with_embeddings').dimensions if execute else 1 %}
   {% set sql %}
 with tf_embeddings_rows as (
   select
@@ -12,18 +13,20 @@ with tf_embeddings_rows as (
 
 tf_embeddings_store as (
   select
-    text_hash as tf_embeddings_store_hash,
-    embedding,
+    text_hash,
+    {{ tf_embeddings._joinable_vector('embedding') }} as embedding,
     model_version
   from {{ store }}
   where model_version = {{ tf_embeddings.embedding_version(model) }}
 )
 
 select
-  * exclude (tf_embeddings_hash, tf_embeddings_store_hash)
+  tf_embeddings_rows.* exclude (tf_embeddings_hash),
+  {{ tf_embeddings._joined_vector('tf_embeddings_store.embedding', dimensions) }} as embedding,
+  tf_embeddings_store.model_version
 from tf_embeddings_rows
 left join tf_embeddings_store
-  on tf_embeddings_hash = tf_embeddings_store_hash
+  on tf_embeddings_rows.tf_embeddings_hash = tf_embeddings_store.text_hash
   {% endset %}
   {{ return(sql | trim) }}
 {% endmacro %}

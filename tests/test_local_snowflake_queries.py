@@ -314,6 +314,10 @@ OBJECT = (
         ("get(x, 'missing') is null", True),
         ("get(x, 'S') is null", True),
         ("get(get(x, 'a'), 1)::int", 2),
+        ("get(get(x, 'a'), array_size(get(x, 'a')) - 1)::int", 2),
+        ("get(get(x, 'a'), 2) is null", True),
+        ("get(get(x, 'a'), -1) is null", True),
+        ("get(x, 's' || '')::varchar", 'it"s'),
         ("x:f::float", 1.5),
         ("x:b::boolean", True),
         ("x:n is null", False),
@@ -386,6 +390,24 @@ def test_a_timestamp_that_is_null_comes_back_as_null(session: SnowflakeConnectio
             f"select column1::{kind} from (values (1, '{moment}'), (2, null)) as t(id, column1) "
             "order by id",
         ) == [(expected.replace(tzinfo=zone),), (None,)]
+
+
+def test_an_outer_join_gives_null_for_a_vector_that_is_not_there(
+    session: SnowflakeConnection,
+) -> None:
+    """A regression: DuckDB 2.0.0 read memory that nobody wrote, and refused what it found."""
+    session.cursor().execute(
+        "create table vectors as select cast(seq4() * 3 as integer) as id, "
+        "[1, 2, 3]::vector(float, 3) as v from table(generator(rowcount => 100))"
+    )
+    session.cursor().execute(
+        "create table ids as select cast(seq4() as integer) as id, 'a' as a "
+        "from table(generator(rowcount => 200))"
+    )
+    left = rows(session, "select ids.id, v from ids left join vectors on ids.id = vectors.id")
+    assert {id_: v is not None for id_, v in left} == {id_: id_ % 3 == 0 for id_ in range(200)}
+    right = rows(session, "select v, ids.id from vectors right join ids on ids.id = vectors.id")
+    assert sorted(right, key=lambda row: row[1]) == [(v, id_) for id_, v in sorted(left)]
 
 
 # Temporary relations

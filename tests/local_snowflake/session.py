@@ -177,6 +177,7 @@ TRANSFORMS: list[Transform] = [
     queries.temporary_relations,
     queries.check_values,
     queries.check_clustering,
+    queries.outer_joins,
     vector.vectors,
     queries.semistructured,
 ]

@@ -1,0 +1,8 @@
+{% macro _joined_vector(vector, dimensions) %}
+  {# What _joinable_vector gave, after the join: the vector, or NULL where no row was found. #}
+  {{ return(adapter.dispatch('_joined_vector', 'tf_embeddings')(vector, dimensions)) }}
+{% endmacro %}
+
+{% macro default___joined_vector(vector, dimensions) %}
+  {{ return(vector) }}
+{% endmacro %}
