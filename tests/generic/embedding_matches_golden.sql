@@ -31,16 +31,14 @@ tf_embeddings_golden as (
   from {{ golden }}
 ),
 
-{#- One row without a key where there are no golden vectors: nothing is compared, which fails. #}
+{#- An inner join: DuckDB 2.0.0 cannot carry vectors through a left join. #}
 tf_embeddings_matched as (
   select
     golden.id,
     golden.embedding as golden_embedding,
     tested.embedding
-  from (select 1 as is_there) as always
-  left join tf_embeddings_golden as golden
-    on true
-  left join tf_embeddings_tested as tested
+  from tf_embeddings_golden as golden
+  inner join tf_embeddings_tested as tested
     on golden.id = tested.id
 ),
 
@@ -48,13 +46,14 @@ tf_embeddings_differences as (
   {{ tf_embeddings._golden_differences('tf_embeddings_matched') }}
 )
 
+{#- One row without a key where there are no golden vectors: nothing is compared, which fails. #}
 select
-  matched.id as golden_key,
+  golden.id as golden_key,
   differences.largest_difference
-from tf_embeddings_matched as matched
+from (select 1 as is_there) as always
+left join tf_embeddings_golden as golden
+  on true
 left join tf_embeddings_differences as differences
-  on matched.id = differences.id
-where
-  matched.embedding is null
-  or not coalesce(differences.largest_difference <= {{ limit }}, false)
+  on golden.id = differences.id
+where not coalesce(differences.largest_difference <= {{ limit }}, false)
 {%- endtest %}

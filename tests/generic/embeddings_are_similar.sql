@@ -3,7 +3,6 @@
   {%- set limit = tf_embeddings._number_argument(
     macro, 'at_least', at_least, -1, 1, 'the least cosine similarity of a pair'
   ) -%}
-  {%- set similarity = tf_embeddings.cosine_similarity('one.embedding', 'another.embedding') -%}
 
 with tf_embeddings_tested as (
   {{ tf_embeddings._tested_vectors(macro, model, column_name, id) }}
@@ -11,20 +10,34 @@ with tf_embeddings_tested as (
 
 tf_embeddings_pairs as (
   {{ tf_embeddings._judged_ids(macro, 'pairs', pairs, ['a', 'b']) }}
+),
+
+{#- By an inner join first: DuckDB 2.0.0 cannot carry vectors through a left join. #}
+tf_embeddings_similarities as (
+  select
+    pairs.a,
+    pairs.b,
+    {{ tf_embeddings.cosine_similarity('one.embedding', 'another.embedding') }} as similarity
+  from tf_embeddings_pairs as pairs
+  inner join tf_embeddings_tested as one
+    on pairs.a = one.id
+  inner join tf_embeddings_tested as another
+    on pairs.b = another.id
 )
 
 select
   pairs.a,
   pairs.b,
-  {{ similarity }} as cosine_similarity
+  similarities.similarity as cosine_similarity
 from tf_embeddings_pairs as pairs
-left join tf_embeddings_tested as one
-  on pairs.a = one.id
-left join tf_embeddings_tested as another
-  on pairs.b = another.id
+left join tf_embeddings_similarities as similarities
+  on pairs.a = similarities.a
+  and pairs.b = similarities.b
 {#- Not `<`: a similarity that is NULL or not a number is none. #}
 where
   not coalesce(
-    {{ tf_embeddings._is_finite(similarity) }} and {{ similarity }} >= {{ limit }}, false
+    {{ tf_embeddings._is_finite('similarities.similarity') }}
+    and similarities.similarity >= {{ limit }},
+    false
   )
 {%- endtest %}

@@ -9,20 +9,45 @@ tf_embeddings_triples as (
   {{ tf_embeddings._judged_ids(macro, 'triples', triples, ['a', 'b', 'c']) }}
 ),
 
+tf_embeddings_pairs as (
+  select
+    a as one,
+    b as another
+  from tf_embeddings_triples
+  union
+  select
+    a as one,
+    c as another
+  from tf_embeddings_triples
+),
+
+{#- By an inner join first: DuckDB 2.0.0 cannot carry vectors through a left join. #}
+tf_embeddings_known as (
+  select
+    pairs.one,
+    pairs.another,
+    {{ tf_embeddings.cosine_similarity('one.embedding', 'another.embedding') }} as similarity
+  from tf_embeddings_pairs as pairs
+  inner join tf_embeddings_tested as one
+    on pairs.one = one.id
+  inner join tf_embeddings_tested as another
+    on pairs.another = another.id
+),
+
 tf_embeddings_similarities as (
   select
     triples.a,
     triples.b,
     triples.c,
-    {{ tf_embeddings.cosine_similarity('one.embedding', 'near.embedding') }} as similarity_to_b,
-    {{ tf_embeddings.cosine_similarity('one.embedding', 'far.embedding') }} as similarity_to_c
+    near.similarity as similarity_to_b,
+    far.similarity as similarity_to_c
   from tf_embeddings_triples as triples
-  left join tf_embeddings_tested as one
-    on triples.a = one.id
-  left join tf_embeddings_tested as near
-    on triples.b = near.id
-  left join tf_embeddings_tested as far
-    on triples.c = far.id
+  left join tf_embeddings_known as near
+    on triples.a = near.one
+    and triples.b = near.another
+  left join tf_embeddings_known as far
+    on triples.a = far.one
+    and triples.c = far.another
 )
 
 select *
