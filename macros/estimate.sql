@@ -8,8 +8,8 @@
   {% set pin = tf_embeddings._pin(store.model, 'estimate') %}
   {% set limit = tf_embeddings._settings().max_new_texts %}
   {% set shared = tf_embeddings._shared_store(pin, store.relation) %}
-  {% set has_function =
-    tf_embeddings._inventory([pin], 'estimate').pinned[0].function == 'yes' %}
+  {% set deployed = tf_embeddings._inventory([pin], 'estimate').pinned[0] %}
+  {% set has_function = deployed.function == 'yes' %}
 
   {% set texts = tf_embeddings._store_texts(store.sources) %}
   {% set counts = tf_embeddings._rows(tf_embeddings._estimated(
@@ -34,8 +34,8 @@
     {% do print("Models of kind text, such as " ~ pin.model ~ ", cannot tell tokens.") %}
   {% elif not has_function %}
     {% do print(
-      "The function of model " ~ pin.model ~ " is not there yet, so no tokens were counted. The "
-      ~ "next run creates it; dbt run-operation tf_embeddings.status says more."
+      "No tokens were counted: the function of model " ~ pin.model ~ " is not there yet ("
+      ~ deployed.state | replace('ok: ', '') ~ ")."
     ) %}
   {% endif %}
   {% if limit is not none and counts.new > limit %}

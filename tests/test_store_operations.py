@@ -261,6 +261,15 @@ def test_estimate_of_a_model_that_cannot_count_tokens(project: Project, strings:
     assert estimated(run) == ["strings", strings.version, *counts, "-", "-"]
 
 
+def test_estimate_of_the_store_of_the_package(project: Project, tiny: Artefact) -> None:
+    sources = [SOURCES[0], {"relation": "main.chats", "columns": ["q", "lower(a)"]}]
+    set_vars(project, default_model="tiny", sources=sources)
+    run = operation(project, "estimate")
+
+    count = str(len(TEXTS))
+    assert estimated(run)[:6] == ["tiny", tiny.version, count, "0", "-", count]
+
+
 def test_estimate_of_what_is_done(project: Project, tiny: Artefact) -> None:
     run = operation(project, "estimate", store="store")
 

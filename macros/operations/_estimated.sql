@@ -1,12 +1,13 @@
 {% macro _estimated(texts, table, shared, pin, counts_tokens) %}
   {#
     A query of one row: how many texts there are, how many of them the store and the shared store
-    have, how many are to embed, and what the tokenizer counts of those. The others reach it as
-    NULL, so that each source is read once. `texts` is the query of the sources' texts; the stores
-    are relations, or none.
+    have, how many are to embed, and what the tokenizer counts of those. Only these are grouped by
+    their text and reach it, the others as NULL, so that each source is read once and little is
+    held. `texts` is the query of the sources' texts; the stores are relations, or none.
   #}
-  {% set stores = {'stored': table, 'shared': shared} %}
-  {% set is_new = 'stored.text_hash is null and shared.text_hash is null' %}
+  {% set stores = {} %}
+  {% do stores.update({'stored': table}) if table %}
+  {% do stores.update({'shared': shared}) if shared %}
   {% set sql %}
 with tf_embeddings_texts as (
   {{ texts }}
@@ -20,49 +21,53 @@ tf_embeddings_hashed as (
   where text is not null
 ),
 
-tf_embeddings_distinct as (
-  select
-    text_hash,
-    any_value(text) as text
-  from tf_embeddings_hashed
-  group by text_hash
-),
-
   {% for name, store in stores.items() %}
 tf_embeddings_{{ name }} as (
-    {%- if store %}
   select distinct text_hash
   from {{ store }}
   where
     model_version = '{{ pin.version }}'
     {%- if name == 'shared' %}
-    and status in ('ok', 'blank')
-    {%- endif %}
-    {%- else %}
-  select cast(null as varchar) as text_hash
+    and status <> 'error'
     {%- endif %}
 ),
 
   {% endfor %}
-tf_embeddings_found as (
+tf_embeddings_placed as (
   select
+    hashed.text_hash,
+    hashed.text,
     case
-      when stored.text_hash is not null then 'stored'
-      when shared.text_hash is not null then 'shared'
-      else 'new'
-    end as place,
+      {%- for name in stores %}
+      when {{ name }}.text_hash is not null then '{{ name }}'
+      {%- endfor %}
+      when true then 'new'
+    end as place
+  from tf_embeddings_hashed as hashed
+  {%- for name in stores %}
+  left join tf_embeddings_{{ name }} as {{ name }}
+    on hashed.text_hash = {{ name }}.text_hash
+  {%- endfor %}
+),
+
+tf_embeddings_distinct as (
+  select
+    text_hash,
+    place,
+    case when place = 'new' then text end as text
+  from tf_embeddings_placed
+  group by 1, 2, 3
+),
+
+tf_embeddings_outcomes as (
+  select
+    place,
     {%- if counts_tokens %}
-    {{ tf_embeddings._outcome(
-      'case when ' ~ is_new ~ ' then texts.text end', pin, 'estimate', tokens_only=true
-    ) }} as outcome
+    {{ tf_embeddings._outcome('text', pin, 'estimate', tokens_only=true) }} as outcome
     {%- else %}
     null as outcome
     {%- endif %}
-  from tf_embeddings_distinct as texts
-  {%- for name in stores %}
-  left join tf_embeddings_{{ name }} as {{ name }}
-    on texts.text_hash = {{ name }}.text_hash
-  {%- endfor %}
+  from tf_embeddings_distinct
 )
 
 select
@@ -79,7 +84,7 @@ select
   null as tokens,
   null as truncated
   {%- endif %}
-from tf_embeddings_found
+from tf_embeddings_outcomes
   {% endset %}
   {{ return(sql | trim) }}
 {% endmacro %}
