@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shlex
@@ -69,7 +71,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme") / "my_project"
     (folder / "models").mkdir(parents=True)
     (folder / "seeds").mkdir()
-    (folder / "seeds" / "tickets.csv").write_text("id,body\n1,My card was stolen\n2,\n3,Hello\n")
+    (folder / "seeds" / "tickets.csv").write_text(
+        "id,body,title,customer_id,lang\n1,My card was stolen,A card,7,en\n2,,Nothing,7,en\n"
+        "3,Hello,A greeting,8,en\n4,Hello,Hello,8,en\n5,MY CARD WAS STOLEN,Help,7,fr\n"
+    )
     (folder / "dbt_project.yml").write_text(
         "name: my_project\nversion: 1.0.0\nprofile: my_project\n" + flags.text
     )
@@ -106,7 +111,7 @@ def test_a_project_that_follows_the_readme_has_its_vectors(project: Path) -> Non
         rows = connection.execute(
             "select id, len(embedding) from tickets_embedded order by id"
         ).fetchall()
-    assert rows == [(1, 384), (2, None), (3, 384)]
+    assert rows == [(1, 384), (2, None), (3, 384), (4, 384), (5, 384)]
 
 
 @dataclass(frozen=True)
@@ -208,10 +213,73 @@ def test_the_workflow_calls_what_is_there() -> None:
         assert (ROOT / "macros" / f"{macro}.sql").is_file()
 
 
-def test_the_incremental_recipe_is_the_demos_model() -> None:
-    (recipe,) = blocks(section("### Only what is new: an incremental model"))
-    model = ROOT / "demo" / "models" / "marts" / "glosses_embedded_incremental.sql"
-    assert model.read_text(encoding="utf-8").endswith(recipe.text)
+@pytest.fixture(scope="module")
+def with_store(project: Path) -> Path:
+    """Return the project after it has also followed `The embedding store` and `Search`."""
+    sources, table, own_store = blocks(section("## The embedding store").partition("\n### ")[0])
+    nearest, duplicates = blocks(section("## Search").partition("\n### ")[0])
+    settings = project / "dbt_project.yml"
+    variables = yaml.safe_load(sources.text)["vars"]["tf_embeddings_sources"]
+    settings.write_text(
+        settings.read_text().replace(
+            "vars:\n", f"vars:\n  tf_embeddings_sources: {json.dumps(variables)}\n"
+        )
+    )
+    (project / "seeds" / "questions.csv").write_text(
+        "question_id,question,lang\n1,Where is my card?,en\n2,Where is my card?,fr\n"
+    )
+    crm = {"name": "crm", "tables": [{"name": "chats"}]}
+    (project / "models" / "sources.yml").write_text(yaml.safe_dump({"sources": [crm]}))
+    with duckdb.connect(str(project / "dev.duckdb")) as connection:
+        connection.execute("create schema crm")
+        connection.execute(
+            "create table crm.chats as select 'Hello' as question, 'Hello, dear' as answer"
+        )
+    models = {
+        "tickets_embedded": table,
+        "titles_store": own_store,
+        "answers": nearest,
+        "duplicates": duplicates,
+    }
+    (project / "models" / "tickets_embedded.yml").unlink()
+    for name, block in models.items():
+        (project / "models" / f"{name}.sql").write_text(block.text)
+    call(project, "dbt build")
+    return project
+
+
+def test_the_store_embeds_each_text_once(with_store: Path) -> None:
+    with duckdb.connect(str(with_store / "dev.duckdb"), read_only=True) as connection:
+        texts = ["My card was stolen", "Hello", "MY CARD WAS STOLEN", "Hello, dear"]
+        hashes = {hashlib.sha256(text.encode()).hexdigest() for text in texts}
+        assert {row[0] for row in connection.execute("from embedding_store").fetchall()} == hashes
+        counted = connection.execute("select count(*), count(embedding) from tickets_embedded")
+        assert counted.fetchall() == [(5, 4)]
+        assert connection.execute("select count(*) from titles_store").fetchall() == [(5,)]
+
+
+def test_the_store_has_the_columns_that_are_listed(with_store: Path) -> None:
+    listed = names(first_cells(section("## The embedding store").partition("\n### ")[0]))
+    with duckdb.connect(str(with_store / "dev.duckdb"), read_only=True) as connection:
+        columns = connection.execute("select column_name from (describe embedding_store)")
+        assert [name for (name,) in columns.fetchall()] == listed
+
+
+def test_the_searches_find_what_is_near(with_store: Path) -> None:
+    with duckdb.connect(str(with_store / "dev.duckdb"), read_only=True) as connection:
+        best = "select query_id, neighbor_id from answers where neighbor_rank = 1 order by 1"
+        assert connection.execute(best).fetchall() == [(1, 1), (2, 5)]  # in their own languages
+        found = connection.execute("select id_a, id_b from duplicates order by all").fetchall()
+        assert found == [(1, 5), (3, 4)]
+
+
+def test_the_stores_operations_run(with_store: Path) -> None:
+    text = section("### Large tables, CI, deleted texts")
+    estimate, build, prune = (block.text for block in blocks(text))
+    assert "minilm" in call(with_store, estimate)
+    assert "tf_embeddings_shared_store: analytics.dbt.embedding_store" in build
+    for command in prune.splitlines():
+        call(with_store, command)
 
 
 def test_the_quick_starts_commands_are_those_that_are_tested() -> None:
