@@ -1,0 +1,578 @@
+"""The embedding store through dbt, on DuckDB: its rows, what a run embeds, settings, errors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import load_artefact
+from counting import Reached, counted
+from dbt_projects import NAME, Project, Run, make_project, stage
+from makers import Artefact, save_tokens_model, write_artefact
+from tf_embeddings_udf import Embedder
+
+SAME = 1e-6
+
+LONG = "fox " * 20
+DOCS = [
+    (1, "fox", "the quick brown fox"),
+    (2, "Fox", "the quick brown fox"),
+    (3, "fox ", LONG),
+    (4, None, 'it\'s a "dog"'),
+    (5, "e\u0301", "é"),
+    (6, "", " \t"),
+    (7, "fox", None),
+]
+NOTES = ["敏捷的棕色狐狸", "the quick brown fox", None]
+TEXTS = {text for _, *texts in DOCS for text in texts} | set(NOTES) - {None}
+TEXTS -= {None}
+
+SOURCES = [
+    {"ref": "docs", "columns": ["title", "body"]},
+    {"source": ["raw", "notes"], "column": "note"},
+]
+
+PROPERTIES = """
+sources: [{name: raw, schema: main, tables: [{name: notes}]}]
+unit_tests:
+  - name: only_a_new_text_is_embedded
+    model: ids
+    overrides: {macros: {is_incremental: true}}
+    given:
+      - input: ref('docs')
+        rows: [{id: 1}, {id: 1}, {id: 2}, {id: null}]
+      - input: this
+        rows: [{text_hash: HASH, model_version: VERSION}]
+    expect:
+      rows: [{text: '1', status: ok}]
+"""
+
+FILES = {
+    "models/docs.sql": "{{ config(materialized='view') }} select * from main.raw_docs",
+    "models/passed_on.sql": (
+        "{{ config(materialized='ephemeral') }} select * from {{ ref('docs') }}"
+    ),
+    # Two entries of one relation, one of them an expression.
+    "models/titles.sql": """
+        {{ config(schema=none, tags=['mine'], meta={'owner': 'search'}) }}
+        {{ tf_embeddings.embedding_store(
+          [{'ref': 'docs', 'column': 'title'}, {'ref': 'docs', 'column': "'number: ' || title"}],
+          model='strings',
+          keep_text=true,
+        ) }}
+    """,
+    # What is no text becomes one; a relation may be an object, or ephemeral.
+    "models/ids.sql": """
+        {{ tf_embeddings.embedding_store(
+          {'relation': ref('docs'), 'column': 'id'}, model='strings', keep_text=true
+        ) }}
+    """,
+    "models/bodies.sql": (
+        "{{ tf_embeddings.embedding_store({'ref': 'passed_on', 'column': 'body'}) }}"
+    ),
+    "models/docs_embedded.sql": """
+        {{ tf_embeddings.with_embeddings(ref('docs'), 'body', ref('embedding_store')) }}
+    """,
+    "models/titles_embedded.sql": """
+        {{ tf_embeddings.with_embeddings(
+          "select id, title as text, 'mine' as status from " ~ ref('docs'),
+          'lower(text)',
+          ref('titles'),
+          model='strings',
+        ) }}
+    """,
+}
+
+
+def hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def reached() -> Iterator[Reached]:
+    with counted() as reached:
+        yield reached
+
+
+@pytest.fixture(scope="module")
+def built(
+    tiny: Artefact,
+    strings: Artefact,
+    tmp_path_factory: pytest.TempPathFactory,
+    reached: Reached,
+) -> tuple[Project, Counter[str | None]]:
+    """A project after its first build, and the texts that reached the models in it."""
+    project = make_project(
+        tmp_path_factory.mktemp("dbt") / "project", artefacts=[tiny, strings], files=FILES
+    )
+    properties = PROPERTIES.replace("HASH", hash_of("2")).replace("VERSION", strings.version)
+    project.write("models/_properties.yml", properties)
+    settings = {
+        "tf_embeddings_models": {"tiny": tiny.pin(), "strings": strings.pin()},
+        "tf_embeddings_default_model": "tiny",
+        "tf_embeddings_sources": SOURCES,
+    }
+    project.configure(vars=settings)
+    project.execute("create table raw_docs (id integer, title varchar, body varchar)")
+    project.execute("create table notes (note varchar)")
+    project.insert("raw_docs", DOCS)
+    project.insert("notes", [(note,) for note in NOTES])
+    run = project.dbt("build", "--exclude", "test_type:unit")
+    assert run.success, run.errors
+    shutil.copy(project.database, project.database.with_suffix(".built"))
+    return project, reached.take()
+
+
+@pytest.fixture
+def project(built: tuple[Project, Counter[str | None]], reached: Reached) -> Project:
+    """The project as its first build left it."""
+    project, _ = built
+    shutil.copy(project.database.with_suffix(".built"), project.database)
+    reached.take()
+    return project
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny: Artefact) -> Embedder:
+    return load_artefact(tiny)
+
+
+def run(project: Project, *arguments: str, **settings: object) -> Run:
+    """Run dbt with settings beside those of the project; without a selection, the one store."""
+    select = () if "--select" in arguments else ("--select", "embedding_store")
+    variables = {f"tf_embeddings_{name}": value for name, value in settings.items()}
+    return project.dbt("run", *select, *arguments, "--vars", json.dumps(variables))
+
+
+def stored(project: Project, columns: str, store: str = "embedding_store") -> list[Any]:
+    return project.rows(f"select {columns} from {store} order by all")
+
+
+def test_a_distinct_text_reaches_the_model_once(
+    built: tuple[Project, Counter[str | None]],
+) -> None:
+    titles = [title for _, title, _ in DOCS if title is not None]
+    bodies = [body for *_, body in DOCS if body is not None]
+    _, first_build = built
+
+    assert first_build == Counter(TEXTS) + Counter(set(bodies)) + Counter(
+        {*titles, *(f"number: {title}" for title in titles)}
+    ) + Counter(str(id_) for id_, *_ in DOCS)
+
+
+def test_the_rows_are_those_of_the_runtime(project: Project, embedder: Embedder) -> None:
+    rows = project.rows(
+        "select text_hash, model, model_version = (select min(model_version) from bodies), "
+        "embedding, token_count, is_truncated, status from embedding_store"
+    )
+
+    assert {row[0] for row in rows} == {hash_of(text) for text in TEXTS}
+    assert len(rows) == len(TEXTS)
+    by_hash = {row[0]: row[1:] for row in rows}
+    for text in TEXTS:
+        model, is_pinned, vector, *counts, status = by_hash[hash_of(text)]
+        outcome = embedder.embed([text])
+        assert (model, is_pinned) == ("tiny", True)
+        assert counts == [outcome.token_counts[0], outcome.is_truncated[0]]
+        assert status == outcome.statuses[0] == ("ok" if text.strip() else "blank")
+        if text.strip():
+            np.testing.assert_allclose(vector, outcome.embeddings[0], rtol=0, atol=SAME)
+        else:
+            assert vector is None
+    assert by_hash[hash_of(LONG)][4] is True
+
+
+def test_the_types_of_the_columns(project: Project) -> None:
+    described = project.rows("select column_name, column_type from (describe titles)")
+
+    assert described == [
+        ("text_hash", "VARCHAR"),
+        ("text", "VARCHAR"),
+        ("model", "VARCHAR"),
+        ("model_version", "VARCHAR"),
+        ("embedding", "FLOAT[3]"),
+        ("token_count", "INTEGER"),
+        ("is_truncated", "BOOLEAN"),
+        ("status", "VARCHAR"),
+        ("embedded_at", "TIMESTAMP WITH TIME ZONE"),
+        ("invocation_id", "VARCHAR"),
+    ]
+
+
+def test_a_text_that_fails_is_a_row_and_stops_no_other(project: Project) -> None:
+    rows = stored(project, "text, embedding is null, status, text_hash", "titles")
+
+    for text, has_none, status, text_hash in rows:
+        assert text_hash == hash_of(text)
+        assert status == ("error" if text.startswith("number") else "ok" if text else "blank")
+        assert has_none == (status != "ok")
+    assert len(rows) == 2 * len({title for _, title, _ in DOCS if title is not None})
+
+
+def test_what_is_no_text_is_cast_to_one(project: Project) -> None:
+    assert stored(project, "text", "ids") == [(str(id_),) for id_, *_ in DOCS]
+
+
+def test_rows_with_embeddings_are_neither_lost_nor_doubled(
+    project: Project, embedder: Embedder, tiny: Artefact
+) -> None:
+    rows = project.rows("select * from docs_embedded order by id")
+
+    assert [row[:3] for row in rows] == DOCS
+    for _, _, body, vector, version in rows:
+        assert version == (None if body is None else tiny.version)
+        if body is None or not body.strip():
+            assert vector is None
+        else:
+            expected = embedder.embed([body]).embeddings[0]
+            np.testing.assert_allclose(vector, expected, rtol=0, atol=SAME)
+
+
+def test_with_embeddings_takes_an_expression_of_a_query(
+    project: Project, strings: Artefact
+) -> None:
+    rows = project.rows("select id, text, status, model_version from titles_embedded order by id")
+
+    titles = {title for _, title, _ in DOCS}
+    assert rows == [
+        (
+            id_,
+            title,
+            "mine",
+            strings.version if title is not None and title.lower() in titles else None,
+        )
+        for id_, title, _ in DOCS
+    ]
+
+
+def test_nothing_new_embeds_nothing(project: Project, reached: Reached) -> None:
+    before = stored(project, "*")
+    for arguments in ((), ("--full-refresh",)):
+        done = run(project, "--select", "*", *arguments)
+        assert done.success, done.errors
+    assert reached.take() == {}
+    assert stored(project, "*") == before
+
+
+def test_only_what_is_new_is_embedded(project: Project, reached: Reached) -> None:
+    before = stored(project, "*")
+    project.insert("notes", [("a new note",), ("a new note",), ("é",)])
+    project.execute("update raw_docs set title = 'a fox' where title = 'fox'")
+    project.execute("delete from raw_docs where id = 5")
+    done = run(project)
+
+    assert done.success, done.errors
+    assert reached.take() == {"a new note": 1, "a fox": 1}
+    assert set(stored(project, "*")) - set(before) == set(
+        project.rows(f"from embedding_store where invocation_id <> '{before[0][-1]}'")
+    )
+    assert len(stored(project, "*")) == len(before) + 2
+
+
+def test_a_full_refresh_embeds_again_where_it_is_told_to(
+    project: Project, reached: Reached
+) -> None:
+    project.execute("delete from notes")
+    done = run(project, "--full-refresh", full_refresh=True)
+
+    assert done.success, done.errors
+    left = {text for _, *texts in DOCS for text in texts} - {None}
+    assert reached.take() == dict.fromkeys(left, 1)
+    assert stored(project, "text_hash") == [(hash_,) for hash_ in sorted(map(hash_of, left))]
+
+
+def test_a_bounded_run_goes_on_where_the_last_one_ended(project: Project, reached: Reached) -> None:
+    project.execute("drop table embedding_store cascade")
+    in_order = sorted(TEXTS, key=hash_of)
+    for place in range(0, len(in_order), 4):
+        done = run(project, max_new_texts=4)
+        assert done.success, done.errors
+        now = in_order[place : place + 4]
+        assert reached.take() == dict.fromkeys(now, 1)
+        new, left = len(in_order) - place, len(in_order) - place - len(now)
+        assert (
+            f"embedding_store: {new} new texts, embedding {len(now)} of them now; "
+            f"{left} remain for the next run"
+        ) in done.output
+    assert run(project, max_new_texts=4).sent("count(*)")
+    assert reached.take() == {}
+    assert run(project).sent("count(*)") == []
+
+
+def test_what_remains_of_an_ephemeral_source_is_not_counted(
+    project: Project, reached: Reached
+) -> None:
+    project.insert("raw_docs", [(8, None, "one"), (9, None, "two"), (10, None, "three")])
+    done = run(project, "--select", "bodies", max_new_texts=2)
+
+    assert done.success, done.errors
+    assert "embedding at most 2 new texts now; what remains is not counted" in done.output
+    assert reached.take() == dict.fromkeys(sorted(["one", "two", "three"], key=hash_of)[:2], 1)
+
+
+def test_a_unit_test_runs_the_store(project: Project) -> None:
+    variables = json.dumps({"tf_embeddings_max_new_texts": 10})
+    done = project.dbt("test", "--select", "ids,test_type:unit", "--vars", variables)
+
+    assert done.success, done.errors
+    assert list(done.statuses.values()).count("pass") == 1
+
+
+def test_what_the_shared_store_has_is_copied(project: Project, reached: Reached) -> None:
+    project.execute("create schema team; create table team.vectors as from embedding_store")
+    before = stored(project, "*", "team.vectors")
+    project.execute("delete from team.vectors where status = 'ok' and not is_truncated")
+    project.execute("update team.vectors set status = 'error' where is_truncated")
+    project.execute("drop table embedding_store cascade")
+    done = run(project, shared_store="team.vectors")
+
+    assert done.success, done.errors
+    blank = {text for text in TEXTS if not text.strip()}
+    assert reached.take() == dict.fromkeys(TEXTS - blank, 1)
+    after = stored(project, "*")
+    assert [row[0] for row in after] == [row[0] for row in before]
+    assert set(after) & set(before) == {row for row in before if row[6] == "blank"}
+
+
+def test_a_bounded_run_counts_what_is_not_in_the_shared_store(
+    project: Project, reached: Reached
+) -> None:
+    project.execute("create table vectors as from embedding_store where text_hash < '8'")
+    project.execute("drop table embedding_store cascade")
+    done = run(project, shared_store=f"{NAME}.main.vectors", max_new_texts=2)
+
+    assert done.success, done.errors
+    missing = sorted((text for text in TEXTS if hash_of(text) >= "8"), key=hash_of)
+    assert reached.take() == dict.fromkeys(missing[:2], 1)
+    assert f"{len(missing)} new texts, embedding 2 of them now" in done.output
+    assert len(stored(project, "*")) == len(TEXTS) - len(missing) + 2
+
+
+def test_a_store_does_not_read_through_to_itself(project: Project, reached: Reached) -> None:
+    settings: dict[str, Any] = {"shared_store": "main.embedding_store", "full_refresh": True}
+    done = run(project, "--full-refresh", **settings)
+
+    assert done.success, done.errors
+    assert reached.take() == dict.fromkeys(TEXTS, 1)
+
+
+def test_a_shared_store_of_another_type_is_passed_over(project: Project, reached: Reached) -> None:
+    project.execute("drop table embedding_store cascade")
+    done = run(project, shared_store="main.titles")
+
+    assert done.success, done.errors
+    assert "nothing is copied from" in done.output
+    assert "is float[3]; the vectors of model 'tiny' are float[8]" in done.output
+    assert reached.take() == dict.fromkeys(TEXTS, 1)
+
+
+def test_a_new_version_is_embedded_beside_the_old_one(
+    project: Project, reached: Reached, tiny: Artefact, saved_tokens_model: tuple[Path, Any]
+) -> None:
+    """And only its rows are joined; the old ones stay, and cost nothing when one goes back."""
+    newer = write_artefact(
+        *saved_tokens_model, project.folder, model="tiny", prefix="a ", version="v" + "1" * 12
+    )
+    stage(project, newer)
+    before = set(stored(project, "*"))
+    pins = {"tiny": newer.pin(), "strings": project_pin(project, "strings")}
+    done = run(project, "--select", "embedding_store+", models=pins)
+
+    assert done.success, done.errors
+    assert reached.take() == dict.fromkeys(TEXTS, 1)
+    after = set(stored(project, "*"))
+    assert before < after
+    assert {row[2] for row in after - before} == {newer.version}
+    versions = project.rows("select distinct model_version from docs_embedded where body > ''")
+    assert versions == [(newer.version,)]
+    metrics = project.rows(
+        "select model_version, texts, blank, failed, truncated, tokens > 0, total_texts, "
+        "is_current from embedding_store_metrics order by embedded_at"
+    )
+    blank = sum(not text.strip() for text in TEXTS)
+    counts = (len(TEXTS), blank, 0, 1, True, len(TEXTS))
+    assert metrics == [(tiny.version, *counts, False), (newer.version, *counts, True)]
+
+    done = run(project, "--select", "embedding_store+")
+    assert done.success, done.errors
+    assert reached.take() == {}
+    assert set(stored(project, "*")) == after
+
+
+def project_pin(project: Project, model: str) -> object:
+    import yaml
+
+    settings = yaml.safe_load((project.folder / "dbt_project.yml").read_text(encoding="utf-8"))
+    return settings["vars"]["tf_embeddings_models"][model]
+
+
+def test_the_metrics_add_up_over_the_runs(project: Project) -> None:
+    project.insert("notes", [("one more",), ("and one more",)])
+    done = run(project, "--select", "embedding_store+")
+
+    assert done.success, done.errors
+    rows = project.rows(
+        "select texts, total_texts from embedding_store_metrics order by total_texts"
+    )
+    assert rows == [(len(TEXTS), len(TEXTS)), (2, len(TEXTS) + 2)]
+
+
+def test_the_graph_and_the_hook_know_the_store(project: Project) -> None:
+    assert project.dbt("parse").success
+    nodes = project.manifest()["nodes"]
+    store = nodes["model.tf_embeddings.embedding_store"]
+    titles = nodes[f"model.{NAME}.titles"]
+
+    assert sorted(store["depends_on"]["nodes"]) == [
+        f"model.{NAME}.docs",
+        f"source.{NAME}.raw.notes",
+    ]
+    assert store["config"]["meta"] == {
+        "tf_embeddings_store": {"sources": SOURCES, "model": None, "keep_text": False}
+    }
+    assert set(titles["config"]["meta"]) == {"owner", "tf_embeddings_store"}
+    assert titles["config"]["tags"] == ["mine"]
+    for node in (store, titles):
+        assert node["config"]["materialized"] == "incremental"
+        assert node["config"]["unique_key"] == ["text_hash", "model_version"]
+        assert node["config"]["full_refresh"] is False
+
+
+def test_every_column_of_the_package_s_models_is_documented(project: Project) -> None:
+    assert project.dbt("parse").success
+    for name in ("embedding_store", "embedding_store_metrics"):
+        node = project.manifest()["nodes"][f"model.tf_embeddings.{name}"]
+        columns = project.rows(f"select column_name from (describe {name})")
+        assert list(node["columns"]) == [column for (column,) in columns]
+        assert all(column["description"] for column in node["columns"].values())
+
+
+WRONG = {
+    "nothing": ("none", "sources is None; it must be a map, or a list of maps"),
+    "no_map": ("['docs']", "sources has 'docs'; it must be a map, or a list of maps"),
+    "no_column": ("{'ref': 'docs'}", "sources has {'ref': 'docs'}; it must be a map"),
+    "misspelt": ("{'reff': 'docs', 'column': 'id'}", "'reff': 'docs'}; it must be a map"),
+    "no_table": ("{'source': 'raw', 'column': 'id'}", "source a pair of source and table."),
+    "no_name": ("{'ref': ['docs'], 'column': 'id'}", "ref must be a model's name"),
+    "number": ("{'ref': 'docs', 'column': 1}", "column must be a column or a SQL expression"),
+    "keeps": ("{'ref': 'docs', 'column': 'id'}, keep_text='no'", "keep_text is 'no'; it must be"),
+    "modelled": ("{'ref': 'docs', 'column': 'id'}, model='tinny'", "model 'tinny' is not in var"),
+}
+
+
+def test_errors_say_what_is_wrong(tiny: Artefact, tmp_path: Path) -> None:
+    store = "{{{{ tf_embeddings.embedding_store({}) }}}}"
+    files = {f"models/{name}.sql": store.format(given) for name, (given, _) in WRONG.items()}
+    late = "{% if execute %}" + store.format("{'relation': 'docs', 'column': 'id'}") + "{% endif %}"
+    files |= {"models/docs.sql": "select 1 as id", "models/late.sql": late}
+    project = make_project(tmp_path / "project", artefacts=[tiny], files=files)
+    done = project.dbt("run", "--exclude", "modelled")
+
+    assert not done.success
+    errors = {
+        name: " ".join(" ".join(one for one in done.errors if f"model {name} " in one).split())
+        for name in [*WRONG, "late"]
+    }
+    for name, (_, message) in WRONG.items():
+        if name != "modelled":
+            assert f"embedding_store: {message}" in errors[name] or message in errors[name], name
+    assert f"model.{NAME}.late is materialized as table" in errors["late"]
+    assert WRONG["modelled"][1] in project.dbt("run", "--select", "modelled").output
+
+
+def test_a_store_holds_vectors_of_one_type(
+    project: Project, reached: Reached, tmp_path: Path
+) -> None:
+    parameters = save_tokens_model(tmp_path / "model", dimensions=5)
+    short = write_artefact(tmp_path / "model", parameters, tmp_path / "stage", model="short")
+    stage(project, short)
+    done = run(project, models={"short": short.pin()}, default_model="short")
+
+    assert not done.success
+    assert (
+        'embedding_store: "a_project"."main"."embedding_store" holds vectors of the type float[8], '
+        "and those of model 'short' are float[5]; a store holds vectors of one type."
+    ) in done.output
+    assert reached.take() == {}
+
+
+def test_a_store_that_would_be_a_table_is_an_error(project: Project, reached: Reached) -> None:
+    before = (project.folder / "dbt_project.yml").read_text(encoding="utf-8")
+    project.configure(models={"+materialized": "table"})
+    done = run(project)
+    project.write("dbt_project.yml", before)
+
+    assert not done.success
+    assert (
+        "embedding_store: model.tf_embeddings.embedding_store is materialized as table, so every "
+        "run would embed all texts; it must be incremental."
+    ) in done.output
+    assert reached.take() == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_new_texts": 0}, "var tf_embeddings_max_new_texts is 0; it must be a whole number"),
+        ({"max_new_texts": "9"}, "var tf_embeddings_max_new_texts is '9'; it must be a whole"),
+        ({"shared_store": "vectors"}, "is 'vectors'; it must be schema.name or database.schema"),
+        ({"shared_store": "main.nothing"}, "'main.nothing', and there is no such relation"),
+        ({"sources": "docs"}, "sources is 'docs'; it must be"),
+        ({"full_refresh": "yes"}, "var tf_embeddings_full_refresh is 'yes'; it must be true or"),
+    ],
+)
+def test_a_wrong_setting_stops_the_run_and_not_the_parsing(
+    project: Project, settings: dict[str, object], message: str
+) -> None:
+    variables = json.dumps({f"tf_embeddings_{name}": value for name, value in settings.items()})
+    assert project.dbt("parse", "--vars", variables).success
+    done = run(project, **settings)
+
+    assert not done.success
+    assert message in done.output
+
+
+def test_a_model_may_be_called_store(strings: Artefact, tmp_path: Path, reached: Reached) -> None:
+    """Its mark and the store's own meta had one key."""
+    named = replace(strings, model="store")
+    files = {
+        "models/words.sql": "select 'fox' as word",
+        "models/vectors.sql": (
+            "{{ tf_embeddings.embedding_store({'ref': 'words', 'column': 'word'}, 'store') }}"
+        ),
+    }
+    project = make_project(tmp_path / "project", files=files)
+    project.pin(store=named.pin())
+    done = project.dbt("run", "--select", "words vectors")
+
+    assert "the artefact of model 'store'" in done.output
+    assert reached.take() == {}
+
+
+def test_a_store_that_begins_to_keep_its_texts(
+    strings: Artefact, tmp_path: Path, reached: Reached
+) -> None:
+    store = "{{{{ tf_embeddings.embedding_store({{'ref': 'words', 'column': 'word'}}{}) }}}}"
+    files = {"models/words.sql": "select 'a' as word", "models/vectors.sql": store.format("")}
+    project = make_project(tmp_path / "project", artefacts=[strings], files=files)
+    first = project.dbt("run")
+    assert first.success, first.errors
+    project.write("models/words.sql", "select unnest(['a', 'b']) as word")
+    project.write("models/vectors.sql", store.format(", keep_text=true"))
+    second = project.dbt("run")
+    assert second.success, second.errors
+    project.write("models/words.sql", "select unnest(['a', 'b', 'c']) as word")
+    project.write("models/vectors.sql", store.format(""))
+    third = project.dbt("run")
+    assert third.success, third.errors
+
+    assert reached.take() == {"a": 1, "b": 1, "c": 1}
+    assert project.rows("select text from vectors order by text") == [("b",), (None,), (None,)]
