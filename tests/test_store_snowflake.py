@@ -1,0 +1,298 @@
+"""The store on Snowflake, through dbt-snowflake: each text reaches the function once, ever.
+
+The server counts the rows that it hands to a function's workers. The expected rows come from
+plain Python, SHA-256 of hashlib, and the artefact's own runtime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import load_artefact
+from dbt_projects import Project, Run, make_project
+from makers import Artefact, save_text_model, write_artefact
+from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
+
+SAME_VECTOR = 1e-6
+
+TICKETS = [
+    ("the quick brown fox", "how do i reset my password"),
+    ("The quick brown fox", "the quick brown fox"),
+    ("the quick brown fox ", None),
+    ("été 😀 敏捷的棕色狐狸", 'it\'s a "quoted" \\ $$; -- text'),
+    (" \t\u00a0", ""),
+]
+NOTES = ["the lazy dog", "how do i reset my password", None, "x y " * 20]
+BROKEN = ["number: 7", "number: seven", "not a number", "plain", " "]
+
+SOURCES = [
+    {"source": ["crm", "tickets"], "columns": ["subject", "body"]},
+    {"ref": "notes", "column": "note"},
+]
+STORE = "{{{{ tf_embeddings.embedding_store({}) }}}}"
+FILES = {
+    "models/sources.yml": json.dumps(
+        {
+            "version": 2,
+            "sources": [
+                {
+                    "name": "crm",
+                    "schema": "{{ target.schema }}",
+                    "tables": [{"name": "tickets"}, {"name": "raw_notes"}, {"name": "broken"}],
+                }
+            ],
+        }
+    ),
+    "models/notes.sql": (
+        "{{ config(materialized='view') }}\nselect note from {{ source('crm', 'raw_notes') }}"
+    ),
+    "models/tickets_embedded.sql": (
+        "{{ tf_embeddings.with_embeddings("
+        "source('crm', 'tickets'), 'body', ref('embedding_store')) }}"
+    ),
+    "models/broken_store.sql": STORE.format(
+        "{'source': ['crm', 'broken'], 'column': 'body'}, model='strings'"
+    ),
+    "models/dev_store.sql": STORE.format(
+        "[{'ref': 'notes', 'columns': ['note', \"note || ' again'\"]}], keep_text=true"
+    ),
+}
+
+
+def text_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def distinct(*columns: Sequence[str | None]) -> set[str]:
+    return {text for column in columns for text in column if text is not None}
+
+
+TEXTS = distinct(*zip(*TICKETS, strict=True), NOTES)
+
+
+def literal(value: object, escape: str) -> str:
+    if value is None:
+        return "null"
+    return "'" + str(value).replace("\\", escape).replace("'", "''") + "'"
+
+
+def insert(project: Project, table: str, rows: Sequence[Sequence[object]]) -> None:
+    escape = "\\\\" if isinstance(project, SnowflakeProject) else "\\"
+    values = ", ".join(f"({', '.join(literal(cell, escape) for cell in row)})" for row in rows)
+    project.execute(f"insert into {table} values {values}")
+
+
+def create_tables(project: Project, schema: str) -> None:
+    project.execute(f"create table {schema}.tickets (id integer, subject varchar, body varchar)")
+    project.execute(f"create table {schema}.raw_notes (note varchar)")
+    project.execute(f"create table {schema}.broken (body varchar)")
+    insert(project, f"{schema}.tickets", [(place, *row) for place, row in enumerate(TICKETS)])
+    insert(project, f"{schema}.raw_notes", [(note,) for note in NOTES])
+    insert(project, f"{schema}.broken", [(text,) for text in BROKEN])
+
+
+def settings(artefacts: Sequence[Artefact]) -> dict[str, object]:
+    return {
+        "tf_embeddings_models": {artefact.model: artefact.pin() for artefact in artefacts},
+        "tf_embeddings_default_model": artefacts[0].model,
+        "tf_embeddings_sources": SOURCES,
+    }
+
+
+@pytest.fixture(scope="module")
+def artefacts(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> list[Artefact]:
+    """The model tiny; the same with a prefix, which has other vectors; and one that texts break."""
+    folder = tmp_path_factory.mktemp("artefacts")
+    version = "v" + "0" * 11 + "1"
+    parameters = save_text_model(folder / "strings")
+    return [
+        write_artefact(*saved_tokens_model, folder, with_runtime=True),
+        write_artefact(
+            *saved_tokens_model,
+            folder,
+            model="tiny_next",
+            prefix="horse ",
+            version=version,
+            with_runtime=True,
+        ),
+        write_artefact(
+            folder / "strings",
+            parameters,
+            folder,
+            model="strings",
+            normalize=False,
+            with_runtime=True,
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def built(
+    artefacts: list[Artefact],
+    local_snowflake: LocalSnowflake,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> SnowflakeProject:
+    """A project that has built the package's own store, and its own table with embeddings."""
+    project = make_snowflake_project(
+        tmp_path_factory.mktemp("dbt") / "project",
+        local_snowflake,
+        artefacts=artefacts,
+        files=FILES,
+    )
+    project.configure(vars=settings(artefacts))
+    project.execute("create schema if not exists dev")
+    create_tables(project, "dev")
+    run = project.dbt("build", "--exclude", "broken_store", "dev_store")
+    assert run.success, run.errors
+    assert project.embedded() == len(TEXTS)
+    return project
+
+
+def run(project: Project, *arguments: str, **settings: object) -> Run:
+    """Run dbt, with these settings beside those of the project."""
+    if settings:
+        given = {f"tf_embeddings_{name}": value for name, value in settings.items()}
+        arguments = (*arguments, "--vars", json.dumps(given))
+    done = project.dbt("run", *arguments)
+    assert done.success, done.errors
+    return done
+
+
+def stored(
+    project: Project, schema: str, store: str = "embedding_store"
+) -> dict[tuple[str, str], Any]:
+    """Return what a store holds, by hash and version; it has no key twice."""
+    rows = project.rows(
+        "select text_hash, model_version, model, embedding, token_count, is_truncated, status "
+        f"from {schema}.{store}"
+    )
+    found = {(hash_, version): tuple(rest) for hash_, version, *rest in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def assert_holds(found: Mapping[tuple[str, str], Any], artefact: Artefact, texts: set[str]) -> None:
+    """Assert that a store has a row of this version for exactly these texts, the right one."""
+    ordered = sorted(texts)
+    rows = {hash_: row for (hash_, version), row in found.items() if version == artefact.version}
+    assert rows.keys() == {text_hash(text) for text in texts}
+    expected = load_artefact(artefact).embed(ordered)
+    for place, text in enumerate(ordered):
+        model, embedding, token_count, is_truncated, status = rows[text_hash(text)]
+        assert model == artefact.model
+        assert status == expected.statuses[place], text
+        assert (embedding is not None) == expected.valid[place]
+        if embedding is not None:
+            np.testing.assert_allclose(embedding, expected.embeddings[place], atol=SAME_VECTOR)
+        counted = expected.counted[place]
+        assert token_count == (expected.token_counts[place] if counted else None)
+        assert is_truncated == (expected.is_truncated[place] if counted else None)
+
+
+def test_the_store_has_each_text_once_as_on_duckdb(
+    built: SnowflakeProject, artefacts: list[Artefact], tmp_path: Path
+) -> None:
+    on_snowflake = stored(built, "dev")
+    assert_holds(on_snowflake, artefacts[0], TEXTS)
+
+    project = make_project(tmp_path / "duckdb", artefacts=artefacts, files=FILES)
+    project.configure(vars=settings(artefacts))
+    create_tables(project, "main")
+    run(project, "--select", "+embedding_store")
+    on_duckdb = stored(project, "main")
+    assert_holds(on_duckdb, artefacts[0], TEXTS)
+    assert on_duckdb.keys() == on_snowflake.keys()
+    for key, (_, embedding, *_) in on_duckdb.items():
+        other = on_snowflake[key][1]
+        assert (embedding is None) == (other is None)
+        if embedding is not None:
+            np.testing.assert_allclose(embedding, other, atol=SAME_VECTOR)
+
+
+def test_every_row_gets_its_embedding_and_none_is_lost_or_doubled(
+    built: SnowflakeProject, artefacts: list[Artefact]
+) -> None:
+    rows = built.rows(
+        "select id, subject, body, embedding, model_version from dev.tickets_embedded order by id"
+    )
+    assert [tuple(row[:3]) for row in rows] == [
+        (place, *ticket) for place, ticket in enumerate(TICKETS)
+    ]
+    expected = load_artefact(artefacts[0]).embed([body or "" for _, body in TICKETS])
+    for (_, _, body, embedding, version), valid, vector in zip(
+        rows, expected.valid, expected.embeddings, strict=True
+    ):
+        assert version == (None if body is None else artefacts[0].version)
+        assert (embedding is not None) == valid
+        if valid:
+            np.testing.assert_allclose(embedding, vector, atol=SAME_VECTOR)
+
+
+def test_the_metrics_count_what_the_store_holds(
+    built: SnowflakeProject, artefacts: list[Artefact]
+) -> None:
+    [totals] = built.rows(
+        "select sum(texts), sum(blank), sum(failed), sum(truncated), max(total_texts), "
+        f"min(is_current) from dev.embedding_store_metrics where model = '{artefacts[0].model}'"
+    )
+    [counted] = built.rows(
+        "select count(*), count_if(status = 'blank'), 0, count_if(is_truncated), count(*), true "
+        f"from dev.embedding_store where model = '{artefacts[0].model}'"
+    )
+    assert totals == counted
+    assert totals[1] == 2
+    assert totals[3] >= 1
+
+
+def test_a_run_embeds_what_is_new_and_no_full_refresh_more(
+    built: SnowflakeProject, artefacts: list[Artefact]
+) -> None:
+    before = built.embedded()
+    run(built, "--select", "+embedding_store")
+    run(built, "--full-refresh", "--exclude", "broken_store", "dev_store")
+    assert built.embedded() == before
+
+    new = "where is my invoice"
+    insert(built, "dev.raw_notes", [(new,), (new,), (NOTES[0],), (None,)])
+    run(built, "--select", "+embedding_store")
+    assert built.embedded() == before + 1
+    assert_holds(stored(built, "dev"), artefacts[0], TEXTS | {new})
+
+    built.execute(f"delete from dev.raw_notes where note = '{new}'")
+    run(built, "--select", "+embedding_store")
+    assert built.embedded() == before + 1
+    assert text_hash(new) in {hash_ for hash_, _ in stored(built, "dev")}
+
+
+def test_a_text_that_breaks_the_model_is_a_row_and_bounded_runs_finish(
+    built: SnowflakeProject, artefacts: list[Artefact]
+) -> None:
+    said = "embedding_store: {} new texts, embedding {} of them now; {} remain for the next run"
+    before = built.embedded()
+    for new, now in ((5, 3), (2, 2), (0, 0)):
+        done = run(built, "--select", "broken_store", max_new_texts=3)
+        before += now
+        assert built.embedded() == before
+        assert said.format(new, now, new - now) in done.output
+        hashes = {hash_ for hash_, _ in stored(built, "dev", "broken_store")}
+        first = sorted(map(text_hash, BROKEN))[: 5 - new + now]
+        assert hashes == set(first)
+
+    found = stored(built, "dev", "broken_store")
+    assert_holds(found, artefacts[2], set(BROKEN))
+    statuses = {text: found[text_hash(text), artefacts[2].version][-1] for text in BROKEN}
+    assert statuses == {
+        "number: 7": "ok",
+        "number: seven": "error",
+        "not a number": "error",
+        "plain": "ok",
+        " ": "blank",
+    }
