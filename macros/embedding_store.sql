@@ -24,6 +24,8 @@
     {% do tf_embeddings._log_remaining(new_texts, limit) %}
   {% endif %}
 
+  {# A column with one text alone is a constant to DuckDB, which calls functions of it to plan. #}
+  {% set text = 'case when text_hash is not null then text end' %}
   {% set sql %}
 with {{ new_texts }},
 
@@ -42,7 +44,7 @@ tf_embeddings_outcomes as (
   select
     text_hash,
     text,
-    {{ tf_embeddings._outcome('text', pin, 'embedding_store') }} as outcome
+    {{ tf_embeddings._outcome(text, pin, 'embedding_store') }} as outcome
   from tf_embeddings_to_embed
 )
 

@@ -560,6 +560,7 @@ def test_a_model_may_be_called_store(strings: Artefact, tmp_path: Path, reached:
 def test_a_store_that_begins_to_keep_its_texts(
     strings: Artefact, tmp_path: Path, reached: Reached
 ) -> None:
+    """And begins with one text alone, for which DuckDB called the function to plan the query."""
     store = "{{{{ tf_embeddings.embedding_store({{'ref': 'words', 'column': 'word'}}{}) }}}}"
     files = {"models/words.sql": "select 'a' as word", "models/vectors.sql": store.format("")}
     project = make_project(tmp_path / "project", artefacts=[strings], files=files)
