@@ -1,0 +1,154 @@
+"""The README's recipe for an upgrade, blue and green: its own commands, on DuckDB through dbt."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from conftest import load_artefact
+from counting import Reached, counted
+from dbt_projects import PACKAGE, Project, Run, make_project
+from makers import Artefact, write_artefact
+
+SAME_VECTOR = 1e-6
+BODIES = [
+    *(
+        f"the {one} {two}"
+        for one in ("fox", "dog", "horse", "person")
+        for two in ("is", "my", "do")
+    ),
+    "how do i reset my password",
+    "the fox is",  # a second time
+]
+FILES = {
+    "models/tickets.sql": "{{ config(materialized='view') }}select * from main.raw_tickets",
+    "models/tickets_embedded.sql": (
+        "{{ tf_embeddings.with_embeddings(ref('tickets'), 'body', ref('embedding_store')) }}"
+    ),
+    "models/tickets.yml": """
+models:
+  - name: tickets_embedded
+    columns:
+      - name: model_version
+        data_tests: [tf_embeddings.embedding_version_is_current]
+""",
+}
+
+
+@pytest.fixture
+def old(saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
+    return write_artefact(*saved_tokens_model, tmp_path / "old", model="tickets")
+
+
+@pytest.fixture
+def new(saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
+    """The same model with a prefix: other vectors, so another version."""
+    return write_artefact(
+        *saved_tokens_model,
+        tmp_path / "new",
+        model="tickets_next",
+        prefix="invoice day ",
+        version="v" + "0" * 11 + "1",
+    )
+
+
+@pytest.fixture
+def project(old: Artefact, new: Artefact, tmp_path: Path) -> Project:
+    """A project after step 1 of the recipe: both models are pinned, the old one is in use."""
+    project = make_project(tmp_path / "project", artefacts=[old, new], files=FILES)
+    use(project, "tickets")
+    project.execute("create table raw_tickets (id integer, body varchar)")
+    project.insert("raw_tickets", list(enumerate([*BODIES, *[None] * 100])))
+    return project
+
+
+@pytest.fixture
+def reached() -> Iterator[Reached]:
+    with counted() as reached:
+        yield reached
+
+
+def use(project: Project, model: str) -> None:
+    """Say in dbt_project.yml which model is the default one."""
+    content = yaml.safe_load((project.folder / "dbt_project.yml").read_text(encoding="utf-8"))
+    project.configure(vars=settings(model, content["vars"]["tf_embeddings_models"]))
+
+
+def settings(model: str, pins: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "tf_embeddings_models": pins,
+        "tf_embeddings_default_model": model,
+        "tf_embeddings_sources": [{"ref": "tickets", "column": "body"}],
+    }
+
+
+def stored(project: Project) -> list[tuple[Any, ...]]:
+    return project.rows("select model, count(*) from embedding_store group by model order by model")
+
+
+def recipe() -> list[list[str]]:
+    """Return the commands of the README's recipe that call dbt, without `dbt`."""
+    readme = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    _, found, rest = readme.partition("\n### Upgrade a model: blue and green\n")
+    assert found
+    section = re.split(r"^#{1,3} ", rest, maxsplit=1, flags=re.M)[0]
+    return [shlex.split(line) for line in re.findall(r"^ *dbt (.*)$", section, re.M)]
+
+
+def dbt(project: Project, *arguments: str) -> Run:
+    run = project.dbt(*arguments)
+    assert run.success, run.errors
+    return run
+
+
+def assert_uses(project: Project, artefact: Artefact) -> None:
+    """Assert that each row has this model's vector, and the rows without a text have none."""
+    rows = project.rows("select body, embedding, model_version from tickets_embedded order by id")
+    assert [body for body, _, _ in rows[: len(BODIES)]] == BODIES
+    assert {version for _, _, version in rows[: len(BODIES)]} == {artefact.version}
+    vectors = np.array([vector for _, vector, _ in rows[: len(BODIES)]])
+    expected = load_artefact(artefact).embed(BODIES).embeddings
+    np.testing.assert_allclose(vectors, expected, atol=SAME_VECTOR)
+    assert rows[len(BODIES) :] == [(None, None, None)] * 100
+
+
+def test_a_model_is_built_beside_the_old_one_compared_switched_and_taken_back(
+    project: Project, old: Artefact, new: Artefact, reached: Reached
+) -> None:
+    build_beside, compare = recipe()
+    texts = dict.fromkeys(BODIES, 1)
+    dbt(project, "build")
+    assert reached.take() == texts
+    assert_uses(project, old)
+
+    dbt(project, *build_beside)
+    assert reached.take() == texts
+    dbt(project, "build")
+    assert_uses(project, old)
+
+    said = dbt(project, *compare).output
+    assert f"In both: {len(texts)} texts" in said
+    assert "Mean recall@10 of their nearest neighbors: " in said
+    assert reached.take() == {}
+
+    for model, artefact in (("tickets_next", new), ("tickets", old), ("tickets_next", new)):
+        use(project, model)
+        dbt(project, "build")
+        assert_uses(project, artefact)
+    assert reached.take() == {}
+
+    project.execute("insert into raw_tickets values (1000, 'where is my invoice')")
+    dbt(project, "run", "--full-refresh")
+    assert reached.take() == {"where is my invoice": 1}
+    assert stored(project) == [("tickets", len(texts)), ("tickets_next", len(texts) + 1)]
+
+    project.configure(vars=settings("tickets_next", {"tickets_next": new.pin()}))
+    prune = "{what: [versions], drop: true}"
+    dbt(project, "run-operation", "tf_embeddings.prune", "--args", prune)
+    assert stored(project) == [("tickets_next", len(texts) + 1)]
