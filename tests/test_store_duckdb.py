@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,15 @@ FILES = {
 }
 
 
+@dataclass(frozen=True)
+class Built:
+    """A project after its first build, what reached the models in it, and what dbt parsed."""
+
+    project: Project
+    reached: Counter[str | None]
+    manifest: dict[str, Any]
+
+
 def hash_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -108,8 +117,7 @@ def built(
     strings: Artefact,
     tmp_path_factory: pytest.TempPathFactory,
     reached: Reached,
-) -> tuple[Project, Counter[str | None]]:
-    """A project after its first build, and the texts that reached the models in it."""
+) -> Built:
     project = make_project(
         tmp_path_factory.mktemp("dbt") / "project", artefacts=[tiny, strings], files=FILES
     )
@@ -128,13 +136,13 @@ def built(
     run = project.dbt("build", "--exclude", "test_type:unit")
     assert run.success, run.errors
     shutil.copy(project.database, project.database.with_suffix(".built"))
-    return project, reached.take()
+    return Built(project, reached.take(), project.manifest())
 
 
 @pytest.fixture
-def project(built: tuple[Project, Counter[str | None]], reached: Reached) -> Project:
+def project(built: Built, reached: Reached) -> Project:
     """The project as its first build left it."""
-    project, _ = built
+    project = built.project
     shutil.copy(project.database.with_suffix(".built"), project.database)
     reached.take()
     return project
@@ -156,14 +164,11 @@ def stored(project: Project, columns: str, store: str = "embedding_store") -> li
     return project.rows(f"select {columns} from {store} order by all")
 
 
-def test_a_distinct_text_reaches_the_model_once(
-    built: tuple[Project, Counter[str | None]],
-) -> None:
+def test_a_distinct_text_reaches_the_model_once(built: Built) -> None:
     titles = [title for _, title, _ in DOCS if title is not None]
     bodies = [body for *_, body in DOCS if body is not None]
-    _, first_build = built
 
-    assert first_build == Counter(TEXTS) + Counter(set(bodies)) + Counter(
+    assert built.reached == Counter(TEXTS) + Counter(set(bodies)) + Counter(
         {*titles, *(f"number: {title}" for title in titles)}
     ) + Counter(str(id_) for id_, *_ in DOCS)
 
@@ -267,14 +272,17 @@ def test_only_what_is_new_is_embedded(project: Project, reached: Reached) -> Non
     project.insert("notes", [("a new note",), ("a new note",), ("é",)])
     project.execute("update raw_docs set title = 'a fox' where title = 'fox'")
     project.execute("delete from raw_docs where id = 5")
-    done = run(project)
+    done = run(project, "--select", "embedding_store+")
 
     assert done.success, done.errors
     assert reached.take() == {"a new note": 1, "a fox": 1}
+    assert done.sent("count(*) from tf_embeddings_unknown") == []
     assert set(stored(project, "*")) - set(before) == set(
         project.rows(f"from embedding_store where invocation_id <> '{before[0][-1]}'")
     )
     assert len(stored(project, "*")) == len(before) + 2
+    metrics = stored(project, "texts, total_texts", "embedding_store_metrics")
+    assert metrics == [(2, len(before) + 2), (len(before), len(before))]
 
 
 def test_a_full_refresh_embeds_again_where_it_is_told_to(
@@ -292,19 +300,16 @@ def test_a_full_refresh_embeds_again_where_it_is_told_to(
 def test_a_bounded_run_goes_on_where_the_last_one_ended(project: Project, reached: Reached) -> None:
     project.execute("drop table embedding_store cascade")
     in_order = sorted(TEXTS, key=hash_of)
-    for place in range(0, len(in_order), 4):
-        done = run(project, max_new_texts=4)
+    for place in range(0, len(in_order), 6):
+        done = run(project, max_new_texts=6)
         assert done.success, done.errors
-        now = in_order[place : place + 4]
+        now = in_order[place : place + 6]
         assert reached.take() == dict.fromkeys(now, 1)
         new, left = len(in_order) - place, len(in_order) - place - len(now)
         assert (
             f"embedding_store: {new} new texts, embedding {len(now)} of them now; "
             f"{left} remain for the next run"
         ) in done.output
-    assert run(project, max_new_texts=4).sent("count(*)")
-    assert reached.take() == {}
-    assert run(project).sent("count(*)") == []
 
 
 def test_what_remains_of_an_ephemeral_source_is_not_counted(
@@ -414,20 +419,8 @@ def project_pin(project: Project, model: str) -> object:
     return settings["vars"]["tf_embeddings_models"][model]
 
 
-def test_the_metrics_add_up_over_the_runs(project: Project) -> None:
-    project.insert("notes", [("one more",), ("and one more",)])
-    done = run(project, "--select", "embedding_store+")
-
-    assert done.success, done.errors
-    rows = project.rows(
-        "select texts, total_texts from embedding_store_metrics order by total_texts"
-    )
-    assert rows == [(len(TEXTS), len(TEXTS)), (2, len(TEXTS) + 2)]
-
-
-def test_the_graph_and_the_hook_know_the_store(project: Project) -> None:
-    assert project.dbt("parse").success
-    nodes = project.manifest()["nodes"]
+def test_the_graph_and_the_hook_know_the_store(built: Built) -> None:
+    nodes = built.manifest["nodes"]
     store = nodes["model.tf_embeddings.embedding_store"]
     titles = nodes[f"model.{NAME}.titles"]
 
@@ -446,10 +439,9 @@ def test_the_graph_and_the_hook_know_the_store(project: Project) -> None:
         assert node["config"]["full_refresh"] is False
 
 
-def test_every_column_of_the_package_s_models_is_documented(project: Project) -> None:
-    assert project.dbt("parse").success
+def test_every_column_of_the_package_s_models_is_documented(built: Built, project: Project) -> None:
     for name in ("embedding_store", "embedding_store_metrics"):
-        node = project.manifest()["nodes"][f"model.tf_embeddings.{name}"]
+        node = built.manifest["nodes"][f"model.tf_embeddings.{name}"]
         columns = project.rows(f"select column_name from (describe {name})")
         assert list(node["columns"]) == [column for (column,) in columns]
         assert all(column["description"] for column in node["columns"].values())
@@ -519,25 +511,23 @@ def test_a_store_that_would_be_a_table_is_an_error(project: Project, reached: Re
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("name", "value", "message"),
     [
-        ({"max_new_texts": 0}, "var tf_embeddings_max_new_texts is 0; it must be a whole number"),
-        ({"max_new_texts": "9"}, "var tf_embeddings_max_new_texts is '9'; it must be a whole"),
-        ({"shared_store": "vectors"}, "is 'vectors'; it must be schema.name or database.schema"),
-        ({"shared_store": "main.nothing"}, "'main.nothing', and there is no such relation"),
-        ({"sources": "docs"}, "sources is 'docs'; it must be"),
-        ({"full_refresh": "yes"}, "var tf_embeddings_full_refresh is 'yes'; it must be true or"),
+        ("max_new_texts", "9", "var tf_embeddings_max_new_texts is '9'; it must be a whole number"),
+        ("shared_store", "vectors", "is 'vectors'; it must be schema.name or database.schema.name"),
+        ("shared_store", "main.nothing", "'main.nothing', and there is no such relation"),
+        ("sources", "docs", "sources is 'docs'; it must be"),
+        ("full_refresh", "yes", "var tf_embeddings_full_refresh is 'yes'; it must be true or"),
     ],
 )
 def test_a_wrong_setting_stops_the_run_and_not_the_parsing(
-    project: Project, settings: dict[str, object], message: str
+    project: Project, name: str, value: str, message: str
 ) -> None:
-    variables = json.dumps({f"tf_embeddings_{name}": value for name, value in settings.items()})
-    assert project.dbt("parse", "--vars", variables).success
-    done = run(project, **settings)
+    done = run(project, **{name: value})
 
     assert not done.success
     assert message in done.output
+    assert done.statements, "it stopped at parsing"
 
 
 def test_a_model_may_be_called_store(strings: Artefact, tmp_path: Path, reached: Reached) -> None:
