@@ -12,10 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 from dbt_projects import Project, Run, make_project
-from makers import Artefact
 from snowflake_projects import make_snowflake_project
 
 TOLERANCE = 1e-4  # what Snowflake promises of its vector functions; DuckDB's are within 1e-6
+PIN = {
+    "version": "v0123456789ab",
+    "build": "b0123456789ab",
+    "dimensions": 3,
+    "kind": "tokens",
+    "packages": ["numpy"],
+}
 ENGINES = {"duckdb": "float[{}]", "snowflake": "vector(float, {})"}
 
 Vector = np.ndarray | None
@@ -132,7 +138,7 @@ def numbered(vectors: np.ndarray) -> Table:
     return Table(["id", "embedding"], list(enumerate(vectors)), dimensions=8)
 
 
-def tables(version: str) -> dict[str, Table]:
+def tables(version: object) -> dict[str, Table]:
     animals = list(ANIMALS.items())
     cat = ANIMALS["cat"]
     return {
@@ -154,6 +160,9 @@ def tables(version: str) -> dict[str, Table]:
         "misjudged": Table(["query_id", "neighbor_id"], [*NEIGHBORS, *FAR, (98, 1), (1, 99)]),
         "nothing_judged": Table(["query_id", "neighbor_id"], []),
         "golden": Table(["name", "embedding"], list(GOLDEN["good"].items())),
+        "twice": Table(
+            ["name", "embedding"], [("cat", cat), ("cat", None), ("dog", ANIMALS["dog"])]
+        ),
         "bad_golden": Table(["key", "value"], list(GOLDEN["bad"].items())),
         "no_golden": Table(["name", "value"], []),
         "stored": Table(
@@ -360,7 +369,9 @@ RECALL = [
 
 def golden(name: str, relation: str, finds: list[tuple[Any, ...]], **others: Any) -> Case:  # noqa: ANN401
     arguments = {"key": "name", "golden": f"ref('{relation}')", **others}
-    return Case(name, "embedding_matches_golden", "animals", arguments, finds)
+    # Infinite is as good as none: what cannot be compared.
+    columns = "golden_key, case when largest_difference < 1e9 then largest_difference end"
+    return Case(name, "embedding_matches_golden", "animals", arguments, finds, columns)
 
 
 BAD = {"golden_key": "key", "golden_embedding": "value"}
@@ -383,13 +394,16 @@ GOLDEN_CASES = [
         ],
         **BAD,
     ),
+    Case(
+        "a_golden_key_that_is_there_twice",
+        "embedding_matches_golden",
+        "twice",
+        {"key": "name", "golden": "ref('golden')"},
+        [("cat",)],
+        columns="golden_key",
+    ),
     golden("no_golden_at_all", "no_golden", [(None, None)], golden_embedding="value"),
 ]
-for case in GOLDEN_CASES:
-    # Infinite is as good as none: what cannot be compared.
-    case.columns = (
-        "golden_key, case when largest_difference < 1e9 then largest_difference end as difference"
-    )
 
 STORED = [
     Case(
@@ -545,31 +559,25 @@ class Built:
 
     project: Project
     run: Run
+    relations: dict[str, str]
 
     def rows(self, case: Case) -> list[tuple[Any, ...]]:
         """Return the rows that the test of a case found, sorted."""
-        [node] = [
-            node
-            for node in self.project.manifest()["nodes"].values()
-            if node["resource_type"] == "test" and node["name"] == case.name
-        ]
-        rows = self.project.rows(f"select {case.columns} from {node['relation_name']}")
+        rows = self.project.rows(f"select {case.columns} from {self.relations[case.name]}")
         return sorted(rows, key=str)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def built(
-    request: pytest.FixtureRequest, tiny: Artefact, tmp_path_factory: pytest.TempPathFactory
-) -> Built:
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """A project that pins a model and stages none: what asked the model would fail."""
     folder = tmp_path_factory.mktemp("dbt") / "project"
     if request.param == "duckdb":
         project = make_project(folder, plugin=False)
     else:
         project = make_snowflake_project(folder, request.getfixturevalue("local_snowflake"))
-    project.pin(tiny=tiny.pin())
+    project.pin(tiny=PIN)
     models: dict[str, dict[str, list[Any]]] = {}
-    for name, table in tables(tiny.version).items():
+    for name, table in tables(PIN["version"]).items():
         project.write(f"models/{name}.sql", table.sql(ENGINES[request.param]))
         models[name] = {}
     wrong = [
@@ -591,7 +599,9 @@ def built(
             ]
         },
     )
-    return Built(project, project.dbt("build", "--store-failures"))
+    run = project.dbt("build", "--store-failures")
+    nodes = project.manifest()["nodes"].values()
+    return Built(project, run, {node["name"]: node["relation_name"] for node in nodes})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -55,5 +55,7 @@ left join tf_embeddings_golden as golden
   on true
 left join tf_embeddings_differences as differences
   on golden.id = differences.id
-where not coalesce(differences.largest_difference <= {{ limit }}, false)
+where
+  not coalesce(differences.largest_difference <= {{ limit }}, false)
+  or golden.id in (select id from tf_embeddings_matched where embedding is null)
 {%- endtest %}
