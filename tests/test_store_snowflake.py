@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -256,7 +257,6 @@ def test_a_run_embeds_what_is_new_and_no_full_refresh_more(
     built: SnowflakeProject, artefacts: list[Artefact]
 ) -> None:
     before = built.embedded()
-    run(built, "--select", "+embedding_store")
     run(built, "--full-refresh", "--exclude", "broken_store", "dev_store")
     assert built.embedded() == before
 
@@ -277,7 +277,7 @@ def test_a_text_that_breaks_the_model_is_a_row_and_bounded_runs_finish(
 ) -> None:
     said = "embedding_store: {} new texts, embedding {} of them now; {} remain for the next run"
     before = built.embedded()
-    for new, now in ((5, 3), (2, 2), (0, 0)):
+    for new, now in ((5, 3), (2, 2)):
         done = run(built, "--select", "broken_store", max_new_texts=3)
         before += now
         assert built.embedded() == before
@@ -296,3 +296,85 @@ def test_a_text_that_breaks_the_model_is_a_row_and_bounded_runs_finish(
         "plain": "ok",
         " ": "blank",
     }
+
+
+def test_a_shared_store_is_read_before_the_model_is_called(
+    built: SnowflakeProject, artefacts: list[Artefact]
+) -> None:
+    texts = distinct(NOTES)
+    texts |= {f"{text} again" for text in texts}
+    shared = stored(built, "dev").keys()
+    new = {text for text in texts if (text_hash(text), artefacts[0].version) not in shared}
+    assert 0 < len(new) < len(texts)
+
+    before = built.embedded()
+    run(built, "--select", "dev_store", shared_store="dev.embedding_store")
+    assert built.embedded() == before + len(new)
+    assert_holds(stored(built, "dev", "dev_store"), artefacts[0], texts)
+    copied = built.rows(
+        "select dev_store.text, dev_store.invocation_id = embedding_store.invocation_id "
+        "from dev.dev_store inner join dev.embedding_store using (text_hash, model_version)"
+    )
+    assert {text: is_same for text, is_same in copied} == dict.fromkeys(texts - new, True)
+
+
+def test_a_store_that_is_its_own_shared_store_is_made_anew_when_it_is_told_to(
+    built: SnowflakeProject,
+) -> None:
+    before = built.embedded()
+    arguments = ("--full-refresh", "--select", "+embedding_store")
+    run(built, *arguments, full_refresh=True, shared_store="dev.embedding_store")
+
+    assert built.embedded() == before + len(TEXTS)
+
+
+def test_two_runs_at_once_embed_a_text_once_and_leave_it_once(
+    built: SnowflakeProject, artefacts: list[Artefact]
+) -> None:
+    sent = run(built, "--select", "+embedding_store")
+    [view] = sent.sent("temporary view")
+    [merge] = sent.sent("merge into")
+    new = "a sunny day"
+    insert(built, "dev.raw_notes", [(new,)])
+    before = built.embedded()
+
+    def second_run() -> None:
+        with built.server.connect(database=built.name) as session:
+            for statement in (view, "begin", merge, "commit"):
+                session.cursor().execute(statement)
+
+    second = threading.Thread(target=second_run)
+    with built.server.connect(database=built.name) as first:
+        for statement in (view, "begin", merge):
+            first.cursor().execute(statement)
+        second.start()  # and waits: the first holds the table
+        first.cursor().execute("commit")
+    second.join()
+
+    found = stored(built, "dev")
+    built.execute(f"delete from dev.raw_notes where note = '{new}'")
+    assert (text_hash(new), artefacts[0].version) in found
+    assert built.embedded() == before + 1
+
+
+def test_a_version_is_built_beside_the_old_one_compared_and_switched(
+    built: SnowflakeProject, artefacts: list[Artefact]
+) -> None:
+    old, new, _ = artefacts
+    before = built.embedded()
+    run(built, "--select", "+embedding_store", default_model=new.model)
+    assert built.embedded() == before + len(TEXTS)
+    assert_holds(stored(built, "dev"), new, TEXTS)
+
+    arguments = json.dumps({"model": old.model, "other": new.model, "k": 3})
+    told = built.dbt("run-operation", "tf_embeddings.compare_versions", "--args", arguments)
+    assert told.success, told.errors
+    assert "Mean recall@3 of their nearest neighbors: " in told.output
+
+    for artefact in (new, old):
+        run(built, "--exclude", "broken_store", "dev_store", default_model=artefact.model)
+        assert built.rows(
+            "select distinct model_version from dev.tickets_embedded "
+            "where model_version is not null"
+        ) == [(artefact.version,)]
+    assert built.embedded() == before + len(TEXTS)
