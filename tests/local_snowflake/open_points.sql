@@ -2,7 +2,7 @@
 --
 -- Run it in an account after `stage_model.py minilm --verify`, with the role that staged, in a
 -- worksheet or with `snow sql -f`. Set the first line to where your project stages. Each query
--- says what it answers; it makes three functions, and drops them at the end.
+-- says what it answers; it makes four functions, and drops them at the end.
 use schema analytics.tf_embeddings;
 
 -- 1. Which versions of what a model needs does the Anaconda channel have?
@@ -96,6 +96,37 @@ from table(generator(rowcount => 1000000))
 group by worker
 order by worker;
 
+-- 9. Is a function called once for a row, where several columns read its outcome, as the store's
+-- do? (expected: true)
+create or replace function tf_embeddings_open_point_once(text varchar)
+returns object
+language python
+immutable
+runtime_version = '3.11'
+artifact_repository = snowflake.snowpark.pypi_shared_repository
+packages = ('numpy')
+handler = 'handle'
+as $$
+import uuid
+
+def handle(text):
+    call = str(uuid.uuid4())
+    return {'one': call, 'two': call}
+$$;
+with outcomes as (
+  select tf_embeddings_open_point_once(column1) as outcome
+  from values ('a'), ('b'), ('c')
+)
+
+select min(as_varchar(get(outcome, 'one')) = as_varchar(get(outcome, 'two'))) as is_called_once
+from outcomes;
+
+-- 10. Does a MERGE that waited for another one see what that one inserted? In two sessions, with a
+-- copy of a store and a text that it lacks: begin, dbt's merge (of target/run) and no commit yet in
+-- the first; the same in the second, which waits; commit in both. (expected: no text_hash twice
+-- for a model_version)
+
 drop function if exists tf_embeddings_open_point_missing_file();
 drop function if exists tf_embeddings_open_point_null(varchar);
 drop function if exists tf_embeddings_open_point_node(number);
+drop function if exists tf_embeddings_open_point_once(varchar);
