@@ -71,8 +71,11 @@ select
     {%- if not loop.last %},{% endif %}
   {%- endfor %}
 from tf_embeddings_distinct
-inner join tf_embeddings_shared
-  on tf_embeddings_distinct.text_hash = tf_embeddings_shared.text_hash
+inner join {{ shared }} as tf_embeddings_shared
+  on
+    tf_embeddings_distinct.text_hash = tf_embeddings_shared.text_hash
+    and tf_embeddings_shared.model_version = '{{ pin.version }}'
+    and tf_embeddings_shared.status in ('ok', 'blank')
   {%- endif %}
   {% endset %}
   {{ return(sql | trim) }}

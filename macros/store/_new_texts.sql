@@ -7,7 +7,8 @@
     Measured on DuckDB with 1,000,000 texts, a tenth of them distinct: as a `left join … is null`
     the anti-join streams before the grouping, which then holds the new texts alone (`not exists`
     hashed every text twice); grouped by hash and text, which is the same as by hash, it took a
-    third of the memory of any_value(text).
+    third of the memory of any_value(text). The shared store is named where it is read: as a CTE
+    that is used twice, DuckDB held all its vectors.
   #}
   {% set sql %}
 tf_embeddings_texts as (
@@ -36,16 +37,6 @@ tf_embeddings_distinct as (
   {%- endif %}
   group by tf_embeddings_hashed.text_hash, tf_embeddings_hashed.text
 ),
-  {%- if shared %}
-
-tf_embeddings_shared as (
-  select *
-  from {{ shared }}
-  where
-    model_version = '{{ pin.version }}'
-    and status <> 'error'
-),
-  {%- endif %}
 
 tf_embeddings_unknown as (
   select
@@ -53,8 +44,11 @@ tf_embeddings_unknown as (
     tf_embeddings_distinct.text
   from tf_embeddings_distinct
   {%- if shared %}
-  left join tf_embeddings_shared
-    on tf_embeddings_distinct.text_hash = tf_embeddings_shared.text_hash
+  left join {{ shared }} as tf_embeddings_shared
+    on
+      tf_embeddings_distinct.text_hash = tf_embeddings_shared.text_hash
+      and tf_embeddings_shared.model_version = '{{ pin.version }}'
+      and tf_embeddings_shared.status in ('ok', 'blank')
   where tf_embeddings_shared.text_hash is null
   {%- endif %}
 )
