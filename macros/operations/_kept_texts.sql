@@ -17,8 +17,8 @@
   {% endfor %}
   {% if not filled %}
     {% do exceptions.raise_compiler_error(
-      "prune: none of the sources of store '" ~ store.name ~ "' holds a text, so all its rows would "
-      ~ "be deleted. Build the sources first."
+      "prune: none of the sources of store '" ~ store.name ~ "' holds a text, so all its rows "
+      ~ "would be deleted. Build the sources first."
     ) %}
   {% endif %}
 
