@@ -57,8 +57,8 @@ order by pruned_model, pruned_version, why
   {% do tf_embeddings._table(['model', 'version', 'rows', 'why'], lines) %}
   {% if not drop %}
     {% do print(
-      "Nothing was deleted. Look whether the sources of this target are complete, and its pins those "
-      ~ "in use; then delete with --args '{drop: true}'."
+      "Nothing was deleted. Look whether the sources of this target are complete, and its pins "
+      ~ "those in use; then delete with --args '{drop: true}'."
     ) %}
     {{ return('') }}
   {% endif %}
