@@ -12,8 +12,8 @@
   {% endif %}
   {% if 'ephemeral' in parents %}
     {% do log(
-      'embedding_store: embedding at most ' ~ limit ~ ' new texts now; what remains is not counted, '
-      ~ 'because a source is ephemeral', info=true
+      'embedding_store: embedding at most ' ~ limit ~ ' new texts now; what remains is not '
+      ~ 'counted, because a source is ephemeral', info=true
     ) %}
     {{ return('') }}
   {% endif %}

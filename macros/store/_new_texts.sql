@@ -1,8 +1,8 @@
 {% macro _new_texts(sources, pin, shared) %}
   {#
-    CTEs that end in tf_embeddings_unknown: the distinct texts, by their hash, that neither the store
-    nor the shared one has a row of this version for. tf_embeddings_distinct has those that the
-    store lacks.
+    CTEs that end in tf_embeddings_unknown: the distinct texts, by their hash, that neither the
+    store nor the shared one has a row of this version for. tf_embeddings_distinct has those that
+    the store lacks.
 
     Measured on DuckDB with 1,000,000 texts, a tenth of them distinct: as a `left join … is null`
     the anti-join streams before the grouping, which then holds the new texts alone (`not exists`

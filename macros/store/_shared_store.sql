@@ -27,7 +27,8 @@
   {% if stored != type %}
     {% do log(
       "embedding_store: nothing is copied from " ~ shared ~ ", whose column embedding is "
-      ~ (stored or "not there") ~ "; the vectors of model '" ~ pin.model ~ "' are " ~ type, info=true
+      ~ (stored or "not there") ~ "; the vectors of model '" ~ pin.model ~ "' are " ~ type,
+      info=true
     ) %}
     {{ return(none) }}
   {% endif %}

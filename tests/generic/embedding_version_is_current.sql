@@ -1,7 +1,8 @@
 {% test embedding_version_is_current(model, column_name, embedding_model=none) %}
   {%- set current = 'none' -%}
   {%- if execute -%}
-    {%- set current = tf_embeddings._pin(embedding_model, 'embedding_version_is_current').version -%}
+    {%- set pin = tf_embeddings._pin(embedding_model, 'embedding_version_is_current') -%}
+    {%- set current = pin.version -%}
   {%- endif -%}
 
 select *
