@@ -145,17 +145,13 @@ class Expected:
         self.store = store
         return {new[key] for key in todo}
 
-    def prune(self, what: str, pinned: set[str]) -> None:
-        """Forget rows of texts that no source has, of versions without a pin, or failed ones."""
+    def prune(self) -> None:
+        """Forget the texts that no source has any more, and those that failed."""
         hashes = {text_hash(text) for text in self.texts()}
         self.store = {
-            (hash_, version): row
-            for (hash_, version), row in (self.store or {}).items()
-            if not (
-                (what == "texts" and hash_ not in hashes)
-                or (what == "versions" and version not in pinned)
-                or (what == "failed" and self.status(row) == "error")
-            )
+            key: row
+            for key, row in (self.store or {}).items()
+            if key[0] in hashes and self.status(row) != "error"
         }
 
     def status(self, row: Embedded) -> str:
@@ -184,6 +180,19 @@ class Expected:
                 assert row["embedding"] is None
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What dbt sent.
+
+    Attributes:
+        statements: by model, setting, and whether there was a store.
+        prune: of the operation, of texts that no source has any more and of those that failed.
+    """
+
+    statements: Mapping[tuple[str, Setting, bool], list[str]]
+    prune: str
+
+
 class KilledError(Exception):
     """The process of dbt is gone."""
 
@@ -193,11 +202,11 @@ class Warehouse:
 
     def __init__(
         self,
-        statements: Mapping[tuple[str, Setting, bool], list[str]],
+        sent: Sent,
         artefacts: Sequence[Artefact],
         reached: Reached,
     ) -> None:
-        self.statements = statements
+        self.statements, self.prune = sent.statements, sent.prune
         self.reached = reached
         self.conn = duckdb.connect()
         self.conn.execute("attach ':memory:' as a_project; use a_project")
@@ -343,6 +352,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.warehouse.reached.take()
         self.check()
 
+    @precondition(lambda self: self.expected.store is not None and self.expected.texts())
+    @rule()
+    def prune(self) -> None:
+        self.warehouse.conn.execute(self.warehouse.prune)
+        self.expected.prune()
+        self.check()
+
     @precondition(lambda self: self.expected.store is not None)
     @rule(published=st.booleans())
     def begin_a_schema(self, published: bool) -> None:
@@ -379,10 +395,8 @@ def outcome(artefacts: list[Artefact]) -> Callable[[str, str], Outcomes]:
 
 
 @pytest.fixture(scope="module")
-def statements(
-    artefacts: list[Artefact], tmp_path_factory: pytest.TempPathFactory
-) -> dict[tuple[str, Setting, bool], list[str]]:
-    """What dbt sends for the store: by model, setting, and whether there is a store."""
+def sent(artefacts: list[Artefact], tmp_path_factory: pytest.TempPathFactory) -> Sent:
+    """What dbt sends for a store."""
     models = [artefact.model for artefact in artefacts]
     files = {
         f"models/{age}_{model}.sql": STORE.format(model=model)
@@ -396,7 +410,7 @@ def statements(
     )
     for table, columns in TABLES.items():
         project.execute(f"create table {table} ({', '.join(f'{c} varchar' for c in columns)})")
-    project.execute("insert into notes values ('fox')")
+    project.execute("insert into notes values ('fox'), ('number: seven')")
     statements: dict[tuple[str, Setting, bool], list[str]] = {}
 
     def run(setting: Setting, states: Mapping[str, bool]) -> None:
@@ -417,7 +431,13 @@ def statements(
     for setting in ("bounded", "shared", "rebuild"):
         run(setting, {"new": False, "old": True})
         project.execute("drop table new_strings; drop table new_tokens")
-    return statements
+    done = project.dbt(
+        *("run-operation", "tf_embeddings.prune"),
+        *("--args", "{store: old_strings, what: [texts, failed], drop: true}"),
+    )
+    assert done.success, done.errors
+    [prune] = changes(done, "old_strings")
+    return Sent(statements, prune)
 
 
 def changes(done: Run, name: str) -> list[str]:
@@ -432,11 +452,9 @@ def changes(done: Run, name: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def warehouse(
-    statements: dict[tuple[str, Setting, bool], list[str]], artefacts: list[Artefact]
-) -> Iterator[Warehouse]:
+def warehouse(sent: Sent, artefacts: list[Artefact]) -> Iterator[Warehouse]:
     with counted() as reached:
-        warehouse = Warehouse(statements, artefacts, reached)
+        warehouse = Warehouse(sent, artefacts, reached)
         yield warehouse
         warehouse.conn.close()
 
@@ -453,3 +471,47 @@ def test_whatever_happens_the_rows_are_right_and_no_text_is_embedded_twice(
     run_state_machine_as_test(
         Machine, settings=settings(max_examples=200, stateful_step_count=15, deadline=None)
     )
+
+
+@pytest.mark.parametrize(
+    ("setting", "exists", "scanned"),
+    [
+        ("plain", False, ["docs", "notes"]),
+        ("plain", True, ["docs", "notes", "store"]),
+        ("bounded", True, ["docs", "notes", "store"]),
+        # For the hashes, which say what is left to embed, and for the rows.
+        ("shared", True, ["docs", "notes", "shared", "shared", "store"]),
+    ],
+)
+def test_each_relation_is_scanned_once_joined_by_hash_and_the_model_called_last(
+    warehouse: Warehouse, setting: Setting, exists: bool, scanned: list[str]
+) -> None:
+    warehouse.reset()
+    for table in TABLES:
+        columns = ", ".join(["'text ' || i"] * len(TABLES[table]))
+        warehouse.conn.execute(f"insert into {table} select {columns} from range(3000) as t(i)")
+    if exists:
+        warehouse.run("strings", "before")
+        warehouse.conn.execute("insert into shared from store")
+    [create, *_] = warehouse.steps("strings", setting)
+    [(_, plan)] = warehouse.conn.execute(f"explain (format json) {create}").fetchall()
+    operators = list(flat(json.loads(plan)))
+
+    tables = [operator["extra_info"].get("Table") for operator in operators]
+    assert sorted(table.split(".")[-1] for table in tables if table) == scanned
+    names = [operator["name"] for operator in operators]
+    assert not [name for name in names if "PRODUCT" in name or "LOOP" in name]
+    assert {name for name in names if "JOIN" in name} <= {"HASH_JOIN"}
+    projected = [operator["extra_info"].get("Projections") or [] for operator in operators]
+    calls = [place for place, columns in enumerate(projected) if "outcome" in columns]
+    work = [place for place, name in enumerate(names) if "JOIN" in name or "GROUP" in name]
+    assert calls
+    assert setting == "shared" or max(calls) < min(work)
+
+
+def flat(plan: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Return the operators of a plan, each before those that it reads from."""
+    for operator in plan:
+        children = operator.pop("children")
+        yield operator
+        yield from flat(children)
