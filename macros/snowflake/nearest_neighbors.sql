@@ -11,6 +11,12 @@
   {% set similarity = tf_embeddings.cosine_similarity(
     'queries.tf_embeddings_vector', 'corpus.tf_embeddings_vector'
   ) %}
+  {% set conditions = [] if filter is none else ['(' ~ filter ~ ')'] %}
+  {% if exclude_self %}
+    {% do conditions.append(
+      'queries.tf_embeddings_id is distinct from corpus.tf_embeddings_id'
+    ) %}
+  {% endif %}
   {% set sql %}
 with {{ tf_embeddings._search_queries(
   'tf_embeddings_every_query', query_rows, model, filter is not none
@@ -41,14 +47,9 @@ tf_embeddings_pairs as (
     {{ similarity }} as cosine_similarity
   from tf_embeddings_queries as queries
   cross join tf_embeddings_corpus as corpus
-  where
-    true
-    {%- if filter is not none %}
-    and ({{ filter }})
-    {%- endif %}
-    {%- if exclude_self %}
-    and queries.tf_embeddings_id is distinct from corpus.tf_embeddings_id
-    {%- endif %}
+  {%- if conditions %}
+  where {{ conditions | join(' and ') }}
+  {%- endif %}
 )
 
 select
