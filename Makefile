@@ -48,8 +48,10 @@ format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar macros tests/generic demo/models
 
-bench: $(DEMO_ENV)  ## Measure the runtime side by side with what it replaces
+bench: $(DEMO_ENV)  ## Measure the runtime, the store and the search side by side with what they replace
 	$(BIN)/python bench/runtime.py
+	$(BIN)/python bench/store.py
+	$(BIN)/python bench/search.py
 
 lock: $(DEV_ENV)  ## Write the lock files anew from requirements.txt and pyproject.toml
 	$(COMPILE) --upgrade requirements.txt --group dbt --group snowflake --group dev -o requirements-dev.lock

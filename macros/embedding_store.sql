@@ -11,8 +11,9 @@
       ~ "the store keeps the texts beside their hashes."
     ) %}
   {% endif %}
-  {% set sources = tf_embeddings._store_sources(sources, 'embedding_store') %}
-  {% do tf_embeddings._check_store(pin) %}
+  {% set declared = sources %}
+  {% set sources = tf_embeddings._store_sources(declared, 'embedding_store') %}
+  {% do tf_embeddings._check_store(declared, pin) %}
   {% set shared = tf_embeddings._shared_store(pin, this) %}
   {% set limit = tf_embeddings._settings().max_new_texts %}
   {% set columns = ['text_hash'] + (['text'] if keep_text else []) + [

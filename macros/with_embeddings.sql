@@ -1,8 +1,14 @@
 {% macro with_embeddings(relation, text, store, model=none) %}
   {% set text = tf_embeddings._sql_argument('with_embeddings', 'text', text) %}
+  {% set dimensions = 1 %}
+  {% if execute %}
+    {% set pin = tf_embeddings._pin(model, 'with_embeddings') %}
+    {% set dimensions = pin.dimensions %}
+    {% do tf_embeddings._require_stored(store, pin) %}
+  {% endif %}
   {% set relation = tf_embeddings._relation_argument('with_embeddings', 'relation', relation) %}
   {% set store = tf_embeddings._relation_argument('with_embeddings', 'store', store) %}
-  {% set dimensions = tf_embeddings._pin(model, 'with_embeddings').dimensions if execute else 1 %}
+  {# Unqualified names: a relation that has such a column already is an error, not a second one. #}
   {% set sql %}
 with tf_embeddings_rows as (
   select
@@ -22,8 +28,8 @@ tf_embeddings_store as (
 
 select
   tf_embeddings_rows.* exclude (tf_embeddings_hash),
-  {{ tf_embeddings._joined_vector('tf_embeddings_store.embedding', dimensions) }} as embedding,
-  tf_embeddings_store.model_version
+  {{ tf_embeddings._joined_vector('embedding', dimensions) }} as embedding,
+  model_version
 from tf_embeddings_rows
 left join tf_embeddings_store
   on tf_embeddings_rows.tf_embeddings_hash = tf_embeddings_store.text_hash

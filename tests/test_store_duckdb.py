@@ -476,7 +476,7 @@ def test_errors_say_what_is_wrong(tiny: Artefact, tmp_path: Path) -> None:
     for name, (_, message) in WRONG.items():
         if name != "modelled":
             assert f"embedding_store: {message}" in errors[name] or message in errors[name], name
-    assert f"model.{NAME}.late is materialized as table" in errors["late"]
+    assert f"model.{NAME}.late has the config materialized: table, and a store" in errors["late"]
     assert WRONG["modelled"][1] in project.dbt("run", "--select", "modelled").output
 
 
@@ -496,18 +496,86 @@ def test_a_store_holds_vectors_of_one_type(
     assert reached.take() == {}
 
 
-def test_a_store_that_would_be_a_table_is_an_error(project: Project, reached: Reached) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "needed"),
+    [
+        ("materialized", "table", "incremental"),
+        ("full_refresh", True, "False"),
+        ("incremental_strategy", "delete+insert", "append"),
+        ("unique_key", "id", "['text_hash', 'model_version']"),
+    ],
+)
+def test_a_project_that_would_have_it_embed_again_is_an_error(
+    project: Project, reached: Reached, key: str, value: object, needed: str
+) -> None:
     before = (project.folder / "dbt_project.yml").read_text(encoding="utf-8")
-    project.configure(models={"+materialized": "table"})
-    done = run(project)
+    project.configure(models={f"+{key}": value})
+    done = run(project, "--full-refresh")
     project.write("dbt_project.yml", before)
 
     assert not done.success
     assert (
-        "embedding_store: model.tf_embeddings.embedding_store is materialized as table, so every "
-        "run would embed all texts; it must be incremental."
+        f"embedding_store: model.tf_embeddings.embedding_store has the config {key}: {value}, and "
+        f"a store must have {needed}, or it may embed again what it has."
     ) in done.output
     assert reached.take() == {}
+
+
+def test_sources_that_dbt_did_not_parse_are_an_error(project: Project) -> None:
+    """Prune would look at those that it parsed, and delete the texts of the others."""
+    project.write(
+        "models/hidden.sql",
+        "{% set columns = ['title', 'body'] if execute else ['title'] %}"
+        "{{ tf_embeddings.embedding_store({'ref': 'docs', 'columns': columns}) }}",
+    )
+    done = run(project, "--select", "hidden")
+    (project.folder / "models" / "hidden.sql").unlink()
+
+    assert not done.success
+    assert "embedding_store: the sources of model.a_project.hidden are {" in done.output
+    assert "and dbt parsed [{" in done.output
+
+
+def test_columns_that_differ_in_case_are_two(project: Project) -> None:
+    columns = ["'Title: ' || title", "'title: ' || title"]
+    done = run(project, "--full-refresh", sources={"ref": "docs", "columns": columns})
+
+    assert done.success, done.errors
+    held = {text_hash for (text_hash,) in stored(project, "text_hash")}
+    assert {hash_of("Title: fox"), hash_of("title: fox")} <= held
+
+
+def test_a_shared_store_with_a_text_twice_is_an_error(project: Project, reached: Reached) -> None:
+    project.execute("create schema other; create table other.held as from embedding_store")
+    project.execute("insert into other.held from other.held; delete from embedding_store")
+    done = run(project, shared_store="other.held")
+
+    assert not done.success
+    assert '"other"."held", the relation of var tf_embeddings_shared_store, has texts more' in (
+        done.output
+    )
+    assert stored(project, "text_hash") == []
+
+
+def test_what_the_store_lacks_is_said(project: Project) -> None:
+    project.execute("delete from embedding_store")
+    done = run(project, "--select", "docs_embedded")
+    assert done.success
+    assert "has no row of model 'tiny', version v" in done.output
+    assert "so docs_embedded has no vectors." in done.output
+
+    project.execute("drop view embedding_store_metrics; drop table embedding_store")
+    done = run(project, "--select", "docs_embedded")
+    assert not done.success
+    assert "is not built yet. Build it and what stands on it with: dbt build --select +" in (
+        done.output
+    )
+
+
+def test_a_relation_that_has_vectors_gets_no_second_ones(project: Project) -> None:
+    sql = "{{ tf_embeddings.with_embeddings(relation=ref('embedding_store'), text='text_hash', "
+    with pytest.raises(RuntimeError, match='Ambiguous reference to column name "embedding"'):
+        project.show(sql + "store=ref('embedding_store')) }}")
 
 
 @pytest.mark.parametrize(

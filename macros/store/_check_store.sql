@@ -1,18 +1,26 @@
-{% macro _check_store(pin) %}
+{% macro _check_store(sources, pin) %}
   {#
     What would embed every text at every run, or fail half-way, is an error before anything runs.
-    The project's `models: +materialized: …` overrules the config of a package's models, this
-    store's own included. A unit test runs the SQL alone, on made-up rows.
+    The project's `models: +…` overrules the config of a package's models, this store's own
+    included. A unit test runs the SQL alone, on made-up rows.
   #}
   {% if model is not mapping or model.resource_type != 'model' %}
     {{ return('') }}
   {% endif %}
-  {% if model.config.materialized != 'incremental' %}
+  {% for key, value in tf_embeddings._store_config().items() if model.config.get(key) != value %}
     {% do exceptions.raise_compiler_error(
-      "embedding_store: " ~ model.unique_id ~ " is materialized as " ~ model.config.materialized
-      ~ ", so every run would embed all texts; it must be incremental. Leave materialized to "
-      ~ "embedding_store: in dbt_project.yml, put +materialized below the project's name, because "
-      ~ "directly below models it is for the models of packages too."
+      "embedding_store: " ~ model.unique_id ~ " has the config " ~ key ~ ": "
+      ~ model.config.get(key) ~ ", and a store must have " ~ value ~ ", or it may embed again what "
+      ~ "it has. Leave " ~ key ~ " to embedding_store: in dbt_project.yml, put +" ~ key ~ " below "
+      ~ "the project's name, because directly below models it is for the models of packages too."
+    ) %}
+  {% endfor %}
+  {% set declared = model.config.meta.get('tf_embeddings_store', {}).get('sources') %}
+  {% if declared != tf_embeddings._declared_sources(sources) %}
+    {% do exceptions.raise_compiler_error(
+      "embedding_store: the sources of " ~ model.unique_id ~ " are " ~ sources | pprint ~ ", and "
+      ~ "dbt parsed " ~ declared | pprint ~ "; prune and estimate would look at the latter. Name "
+      ~ "models as {'ref': …}, and let no source depend on a query, `execute` or ref() in a string."
     ) %}
   {% endif %}
   {% if not is_incremental() %}
@@ -24,8 +32,8 @@
   {% if stored and stored != type %}
     {% do exceptions.raise_compiler_error(
       "embedding_store: " ~ this ~ " holds vectors of the type " ~ stored ~ ", and those of model '"
-      ~ pin.model ~ "' are " ~ type ~ "; a store holds vectors of one type. Give this model "
-      ~ "another alias, or write a second model with embedding_store."
+      ~ pin.model ~ "' are " ~ type ~ "; a store holds vectors of one type. Give this model another "
+      ~ "alias, or write a second model with embedding_store."
     ) %}
   {% endif %}
 {% endmacro %}

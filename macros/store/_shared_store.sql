@@ -3,7 +3,8 @@
     The relation of var tf_embeddings_shared_store, or none where `store` has nothing to copy from.
   #}
   {% set name = tf_embeddings._settings().shared_store %}
-  {% if name is none or flags.WHICH not in [
+  {% set is_unit_test = model is defined and model.resource_type == 'unit_test' %}
+  {% if name is none or is_unit_test or flags.WHICH not in [
     'run', 'build', 'compile', 'show', 'run-operation'
   ] %}
     {{ return(none) }}
@@ -31,6 +32,15 @@
       info=true
     ) %}
     {{ return(none) }}
+  {% endif %}
+  {% set count = 'select count(*) - count(distinct text_hash) from ' ~ shared
+    ~ " where model_version = '" ~ pin.version ~ "' and status in ('ok', 'blank')" %}
+  {% if flags.WHICH in ['run', 'build'] and run_query(count).rows[0][0] %}
+    {% do exceptions.raise_compiler_error(
+      "embedding_store: " ~ shared ~ ", the relation of var tf_embeddings_shared_store, has texts "
+      ~ "more than once, and every row of such a text would be there twice. Name one store, which "
+      ~ "has each text once."
+    ) %}
   {% endif %}
   {{ return(shared) }}
 {% endmacro %}

@@ -8,7 +8,7 @@
   {% set scans = [] %}
   {% for source in sources %}
     {% set relation = tf_embeddings._source_relation(source) %}
-    {% set columns = source.columns | unique | list %}
+    {% set columns = source.columns | unique(case_sensitive=true) | list %}
     {% set names = [] %}
     {% set scan %}
       {%- if columns | length == 1 %}

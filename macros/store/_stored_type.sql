@@ -4,4 +4,5 @@
     if column.name | lower == 'embedding' %}
     {{ return(column.data_type | lower | replace(' ', '')) }}
   {% endfor %}
+  {{ return(none) }}
 {% endmacro %}
