@@ -149,16 +149,6 @@ def test_prune_deletes_for_good_what_it_lists(
     assert project.rows("select count(*) from dev.store") == [(len(TEXTS) - 2,)]
 
 
-def test_prune_refuses_sources_that_hold_no_text(project: SnowflakeProject) -> None:
-    project.execute("delete from dev.raw_notes")
-    project.execute("delete from dev.chats")
-    run = operation(project, "prune", store="store", drop=True)
-
-    assert not run.success
-    assert "prune: none of the sources of store 'store' holds a text" in run.output
-    assert project.rows("select count(*) from dev.store") == [(2 * len(TEXTS),)]
-
-
 def test_compare_versions_gives_what_numpy_gives(
     project: SnowflakeProject, artefacts: dict[str, Artefact]
 ) -> None:

@@ -126,6 +126,26 @@ from outcomes;
 -- the first; the same in the second, which waits; commit in both. (expected: no text_hash twice
 -- for a model_version)
 
+-- 11. Is a question embedded once, or once for each row of the corpus, where
+-- nearest_neighbors(query_text=…) embeds the questions and pairs them with all rows? (expected: 3
+-- calls for 3000 pairs)
+with questions as (
+  select as_varchar(get(tf_embeddings_open_point_once(column1), 'one')) as call_id
+  from values ('a'), ('b'), ('c')
+  group by column1
+),
+
+corpus as (
+  select seq4() as corpus_id
+  from table(generator(rowcount => 1000))
+)
+
+select
+  count(distinct questions.call_id) as calls,
+  count(*) as pairs
+from questions
+cross join corpus;
+
 drop function if exists tf_embeddings_open_point_missing_file();
 drop function if exists tf_embeddings_open_point_null(varchar);
 drop function if exists tf_embeddings_open_point_node(number);

@@ -1,8 +1,9 @@
 {% macro snowflake___store_strategy() %}
   {#
-    A merge: those on one table wait for one another, where INSERTs run side by side, so two jobs
-    that run at once leave no row twice. dbt merges from a temporary view: what a statement embeds,
-    it stores.
+    A merge: two on one table generally wait for one another, where INSERTs run side by side, and
+    one that begins after the other's commit adds no row twice. Whether one that began before, and
+    waited, sees the other's rows, no page says. dbt merges from a temporary view: what a statement
+    embeds, it stores.
     https://docs.snowflake.com/en/sql-reference/transactions#resource-locking
   #}
   {{ return('merge') }}
