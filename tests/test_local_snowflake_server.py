@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 import snowflake.connector
+import yaml
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 from snowflake_projects import MODULE, LocalSnowflake
 
@@ -104,8 +105,6 @@ def test_serve_takes_a_port(folder: Path) -> None:
 
 
 def test_serve_prints_a_profile_that_dbt_can_copy(folder: Path) -> None:
-    import yaml
-
     with started(folder, "--profile") as process:
         server = server_of(process)
         assert process.stdout is not None
