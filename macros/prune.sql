@@ -1,4 +1,4 @@
-{% macro prune(store='embedding_store', what=['texts'], drop=false) %}
+{% macro prune(store='embedding_store', what=['texts'], drop=false, allow_empty=false) %}
   {#
     An operation: dbt run-operation tf_embeddings.prune. It lists, and deletes in one statement.
     dbt-duckdb leaves an operation's transaction open, and at its end rolls it back; dbt-snowflake
@@ -18,6 +18,12 @@
       "prune: drop is " ~ drop | pprint ~ "; it must be true, to delete, or false, to list."
     ) %}
   {% endif %}
+  {% if allow_empty is not boolean %}
+    {% do exceptions.raise_compiler_error(
+      "prune: allow_empty is " ~ allow_empty | pprint ~ "; it must be true, to delete the rows of "
+      ~ "sources without texts, or false, to delete nothing where there is such a source."
+    ) %}
+  {% endif %}
   {% set pins = tf_embeddings._pins('prune') %}
   {% if 'versions' in what and not pins %}
     {% do exceptions.raise_compiler_error(
@@ -25,12 +31,15 @@
       ~ "the project that pins the models in use."
     ) %}
   {% endif %}
-  {% set store = tf_embeddings._named_store(store, 'prune') %}
+  {% set store = tf_embeddings._named_store(store, 'prune', reads_sources='texts' in what) %}
   {% if not store.table %}
     {% do print("Store '" ~ store.name ~ "' is not built yet; there is nothing to prune.") %}
     {{ return('') }}
   {% endif %}
-  {% set texts = tf_embeddings._kept_texts(store) if 'texts' in what else none %}
+  {% set texts = none %}
+  {% if 'texts' in what %}
+    {% set texts = tf_embeddings._kept_texts(store, allow_empty=allow_empty or not drop) %}
+  {% endif %}
   {% set prunable = tf_embeddings._prunable(store.table, what, texts, pins) %}
 
   {% set count %}
@@ -70,7 +79,13 @@ using (
 ) as prunable
 where text_hash = prunable.pruned_hash and model_version = prunable.pruned_version
   {% endset %}
-  {% call statement('tf_embeddings_prune', auto_begin=true) %}{{ delete }}{% endcall %}
+  {% call statement('tf_embeddings_prune', fetch_result=true, auto_begin=true) %}
+    {{- delete -}}
+  {% endcall %}
   {% do adapter.commit() %}
-  {% do print("Deleted " ~ rows | sum(attribute='pruned') ~ " rows of '" ~ store.name ~ "'.") %}
+  {# dbt-duckdb tells the number of rows as the result of the statement alone. #}
+  {% set result = load_result('tf_embeddings_prune') %}
+  {% set deleted = result.response.rows_affected %}
+  {% set deleted = result.table.rows[0][0] if deleted is none else deleted %}
+  {% do print("Deleted " ~ deleted ~ " rows of '" ~ store.name ~ "'.") %}
 {% endmacro %}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import load_artefact
-from dbt_projects import Project, Run, make_project
+from dbt_projects import PACKAGE, Project, Run, make_project
 from makers import Artefact, save_tokens_model, write_artefact
 from tf_embeddings_udf import Embedder
 
@@ -242,14 +242,31 @@ def test_estimate_counts_what_the_shared_store_has(
     project: Project, tiny: Artefact, tiny_embedder: Embedder
 ) -> None:
     project.execute("create table shared as from store")
-    project.execute("update shared set status = 'error' where text = 'where is my invoice'")
-    project.execute("delete from store where text in ('the lazy dog', ' ', 'where is my invoice')")
+    refused = {"where is my invoice": "error", "on a sunny day": "unknown"}
+    for text, status in refused.items():
+        project.execute(f"update shared set status = '{status}' where text = '{text}'")
+    taken = str(("the lazy dog", " ", *refused))
+    project.execute(f"delete from store where text in {taken}")
     set_vars(project, default_model="tiny", shared_store="main.shared")
     run = operation(project, "estimate", store="store")
 
-    tokens = tokens_of(tiny_embedder, ["where is my invoice"])
-    counts = [str(len(TEXTS)), str(len(TEXTS) - 3), "2", "1"]
+    tokens = tokens_of(tiny_embedder, list(refused))
+    counts = [str(len(TEXTS)), str(len(TEXTS) - 4), "2", "2"]
     assert estimated(run) == ["tiny", tiny.version, *counts, *tokens]
+
+
+def test_estimate_groups_the_texts_alone(project: Project) -> None:
+    """And no store, however large it is; where a store has a text twice, it counts once."""
+    project.execute("create table shared as from strings_store")
+    project.execute("insert into strings_store from strings_store")
+    set_vars(project, default_model="tiny", shared_store="main.shared")
+    run = operation(project, "estimate", store="strings_store")
+
+    notes = str(len({text for text in NOTES if text is not None}))
+    assert estimated(run)[2:6] == [notes, notes, "0", "0"]
+    [sql] = run.sent("tf_embeddings_placed")
+    [(_, plan)] = project.rows(f"explain {sql}")
+    assert plan.upper().replace("_", " ").count("HASH GROUP BY") == 1, plan
 
 
 def test_estimate_of_a_model_that_cannot_count_tokens(project: Project, strings: Artefact) -> None:
@@ -338,16 +355,69 @@ def test_prune_takes_nothing_that_it_was_not_asked_for(project: Project) -> None
 
 def test_prune_refuses_sources_that_hold_no_text(project: Project) -> None:
     project.execute("update raw_notes set body = null")
-    run = operation(project, "prune", store="store", drop=True)
-    assert run.success, run.errors
-    assert "has no texts" in run.said[0]
-
-    project.execute("delete from chats")
-    project.execute("delete from store where model = 'prefixed'")
+    before = project.rows("from store order by all")
     run = operation(project, "prune", store="store", drop=True)
     assert not run.success
-    assert "prune: none of the sources of store 'store' holds a text" in run.output
-    assert project.rows("select count(*) > 0 from store") == [(True,)]
+    assert (
+        'prune: source "a_project"."main"."notes" of store '
+        "'store' has no texts, and all that "
+        "came from it would be deleted. Build it first, or, where it is to be empty, add "
+        "allow_empty: true to --args."
+    ) in run.output
+    assert project.rows("from store order by all") == before
+
+    run = operation(project, "prune", store="store")
+    assert run.success, run.errors
+    assert run.said[0].startswith("Source ")
+    assert run.said[0].endswith(" has no texts.")
+    assert run.said[-1].startswith("Nothing was deleted. ")
+
+    run = operation(project, "prune", store="store", drop=True, allow_empty=True)
+    assert run.success, run.errors
+    left = {text for (text,) in project.rows("select text from store")}
+    assert left == {text for row in CHATS for text in row}
+
+
+def test_prune_refuses_where_no_source_holds_a_text(project: Project) -> None:
+    project.execute("update raw_notes set body = null")
+    project.execute("delete from chats")
+    before = project.rows("from store order by all")
+    for arguments in ({}, {"drop": True}, {"drop": True, "allow_empty": True}):
+        run = operation(project, "prune", store="store", **arguments)
+        assert not run.success
+        assert "prune: none of the sources of store 'store' holds a text" in run.output
+    assert project.rows("from store order by all") == before
+
+
+def test_prune_says_how_many_rows_it_deleted(project: Project) -> None:
+    """A row without a hash is counted, and there is nothing to find it by."""
+    project.execute("delete from raw_notes where body = 'where is my invoice'")
+    project.execute("update store set text_hash = null where text = 'on a sunny day'")
+    run = operation(project, "prune", store="store", drop=True)
+
+    assert [line.split()[2] for line in run.said[1:-1]] == ["2", "2"]
+    assert run.said[-1] == "Deleted 2 rows of 'store'."
+    assert project.rows("select count(*) from store") == [(2 * len(TEXTS) - 2,)]
+
+
+@pytest.mark.parametrize("name", ["estimate", "prune"])
+def test_an_operation_cannot_read_an_ephemeral_source(project: Project, name: str) -> None:
+    store = "select * from store"
+    before = project.rows(f"{store} order by all")
+    project.write("models/notes.sql", FILES["models/notes.sql"].replace("view", "ephemeral"))
+    try:
+        run = operation(project, name, store="store")
+        failed = operation(project, "prune", store="store", what="failed", drop=True)
+    finally:
+        project.write("models/notes.sql", FILES["models/notes.sql"])
+
+    assert not run.success
+    assert (
+        f"{name}: model.a_project.notes, a source of store 'store', is ephemeral, so that an "
+        "operation cannot read it. Materialize it as a view, in models/notes.sql."
+    ) in run.output
+    assert failed.said == ["Nothing to prune in 'store'."]
+    assert project.rows(f"{store} order by all") == before
 
 
 @pytest.mark.parametrize(
@@ -370,6 +440,11 @@ def test_prune_refuses_sources_that_hold_no_text(project: Project) -> None:
         ("prune", {"store": "store", "what": ["all"]}, "prune: what is ['all']; it must be a list"),
         ("prune", {"store": "store", "what": []}, "prune: what is []; it must be a list of any of"),
         ("prune", {"store": "store", "drop": "yes"}, "prune: drop is 'yes'; it must be true, to"),
+        (
+            "prune",
+            {"store": "store", "drop": True, "allow_empty": 1},
+            "prune: allow_empty is 1; it must be true, to delete the rows of sources without texts",
+        ),
         (
             "compare_versions",
             {"model": "tiny", "other": "use", "store": "store"},
@@ -427,3 +502,84 @@ def test_prune_refuses_to_take_all_versions(project: Project) -> None:
 
     assert not run.success
     assert "prune: var tf_embeddings_models has no models, so every version would" in run.output
+
+
+@pytest.fixture(scope="module")
+def named(tiny: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with two versions of a store, and one that another package has by the same name."""
+    texts = {"old": "an old text", "new": "a new text", "other": "another text"}
+    store = "{{{{ config(alias='{0}_store') }}}} {{{{ tf_embeddings.embedding_store({1}) }}}}"
+    project = make_project(
+        tmp_path_factory.mktemp("dbt") / "project",
+        artefacts=[tiny],
+        files={
+            "packages.yml": f"packages: [{{local: {PACKAGE}}}, {{local: other}}]",
+            "other/dbt_project.yml": "{name: other, version: 1.0.0, config-version: 2}",
+            **{
+                f"{'other/' if name == 'other' else ''}models/{name}.sql": (
+                    f"{{{{ config(materialized='view') }}}} select '{text}' as body"
+                )
+                for name, text in texts.items()
+            },
+            "models/tickets.yml": (
+                "models: [{name: tickets, latest_version: 2, versions: [{v: 1}, {v: 2}]}]"
+            ),
+            "models/tickets_v1.sql": store.format("old", {"ref": "old", "column": "body"}),
+            "models/tickets_v2.sql": store.format("new", {"ref": "new", "column": "body"}),
+            "models/mails.sql": store.format("mail", {"ref": "new", "column": "body"}),
+            "other/models/mails.sql": store.format("other", {"ref": "other", "column": "body"}),
+        },
+    )
+    run = project.dbt("run")
+    assert run.success, run.errors
+    return project
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("tickets.v1", "old_store"),
+        ("tickets.v2", "new_store"),
+        ("a_project.mails", "mail_store"),
+        ("other.mails", "other_store"),
+    ],
+)
+def test_prune_takes_the_store_of_this_version_and_package(
+    named: Project, name: str, table: str
+) -> None:
+    assert operation(named, "prune", store=name).said == [f"Nothing to prune in '{name}'."]
+    named.execute(f"update {table} set text_hash = 'gone'")
+    run = operation(named, "prune", store=name, drop=True)
+
+    assert run.success, run.errors
+    assert named.rows(f"select count(*) from {table}") == [(0,)]
+    assert run.said[-1] == f"Deleted 1 rows of '{name}'."
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("tickets", "tickets.v1, tickets.v2"),
+        ("a_project.tickets", "tickets.v1, tickets.v2"),
+        ("mails", "a_project.mails, other.mails"),
+    ],
+)
+def test_an_operation_refuses_the_name_of_several_stores(
+    named: Project, name: str, names: str
+) -> None:
+    tables = ["old_store", "new_store", "mail_store", "other_store"]
+    counts = [named.rows(f"select count(*) from {table}") for table in tables]
+    run = operation(named, "prune", store=name, drop=True)
+
+    assert not run.success
+    assert (
+        f"prune: store '{name}' is the name of several stores: {names}. Name one of them in "
+        "--args '{store: …}'."
+    ) in run.output
+    assert counts == [named.rows(f"select count(*) from {table}") for table in tables]
+
+    run = operation(named, "estimate", store="ticket")
+    assert (
+        "store 'ticket' is no store of this project (it has: a_project.mails, other.mails, "
+        "tickets.v1, tickets.v2)."
+    ) in run.output

@@ -3,7 +3,8 @@
     A query of one row: how many texts there are, how many of them the store and the shared store
     have, how many are to embed, and what the tokenizer counts of those. Only these are grouped by
     their text and reach it, the others as NULL, so that each source is read once and little is
-    held. `texts` is the query of the sources' texts; the stores are relations, or none.
+    held. `texts` is the query of the sources' texts; the stores are relations, or none, joined as
+    _new_texts does.
   #}
   {% set stores = {} %}
   {% do stores.update({'stored': table}) if table %}
@@ -21,18 +22,6 @@ tf_embeddings_hashed as (
   where text is not null
 ),
 
-  {% for name, store in stores.items() %}
-tf_embeddings_{{ name }} as (
-  select distinct text_hash
-  from {{ store }}
-  where
-    model_version = '{{ pin.version }}'
-    {%- if name == 'shared' %}
-    and status <> 'error'
-    {%- endif %}
-),
-
-  {% endfor %}
 tf_embeddings_placed as (
   select
     hashed.text_hash,
@@ -44,9 +33,14 @@ tf_embeddings_placed as (
       when true then 'new'
     end as place
   from tf_embeddings_hashed as hashed
-  {%- for name in stores %}
-  left join tf_embeddings_{{ name }} as {{ name }}
-    on hashed.text_hash = {{ name }}.text_hash
+  {%- for name, store in stores.items() %}
+  left join {{ store }} as {{ name }}
+    on
+      hashed.text_hash = {{ name }}.text_hash
+      and {{ name }}.model_version = '{{ pin.version }}'
+      {%- if name == 'shared' %}
+      and shared.status in ('ok', 'blank')
+      {%- endif %}
   {%- endfor %}
 ),
 

@@ -1,9 +1,10 @@
-{% macro _kept_texts(store) %}
+{% macro _kept_texts(store, allow_empty) %}
   {#
-    A query of the hashes that the sources of a store have, for prune. Says which sources are empty,
-    since an upstream failure looks like that, and fails where all are.
+    A query of the hashes that the sources of a store have, for prune. An empty source looks like an
+    upstream failure: it is said where that is allowed, and fails elsewhere, as where all are empty.
   #}
   {% set filled = [] %}
+  {% set empty = [] %}
   {% for source in store.sources %}
     {% set texts = tf_embeddings._store_texts([source]) %}
     {% set found = run_query(
@@ -12,7 +13,7 @@
     {% if found %}
       {% do filled.append(source) %}
     {% else %}
-      {% do print('Source ' ~ tf_embeddings._source_relation(source) ~ ' has no texts.') %}
+      {% do empty.append(tf_embeddings._source_relation(source)) %}
     {% endif %}
   {% endfor %}
   {% if not filled %}
@@ -21,6 +22,16 @@
       ~ "would be deleted. Build the sources first."
     ) %}
   {% endif %}
+  {% for relation in empty %}
+    {% if not allow_empty %}
+      {% do exceptions.raise_compiler_error(
+        "prune: source " ~ relation ~ " of store '" ~ store.name ~ "' has no texts, and all that "
+        ~ "came from it would be deleted. Build it first, or, where it is to be empty, add "
+        ~ "allow_empty: true to --args."
+      ) %}
+    {% endif %}
+    {% do print('Source ' ~ relation ~ ' has no texts.') %}
+  {% endfor %}
 
   {% set sql %}
 select distinct {{ tf_embeddings.text_hash('text') }} as text_hash

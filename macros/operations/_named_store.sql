@@ -1,38 +1,75 @@
-{% macro _named_store(store, macro) %}
+{% macro _named_store(store, macro, reads_sources=true) %}
   {#
-    A store of the project, by the name of its model, as a map of: name; model, as embedding_store
-    was given it; sources, as _store_sources gives them; relation; and table, the same, or none
-    while it is not built.
+    A store of the project, by a name that no other one has ('store', 'store.v1' of a model with
+    versions, 'package.store'), as a map of: name, the shortest such; model, as embedding_store was
+    given it; sources, as _store_sources gives them, but relations where a ref() is meant, or none
+    without reads_sources; relation; and table, the same, or none while it is not built.
+
+    Names are dbt's affair at parse time alone: in an operation, ref() would look for them from
+    another package, take the latest version, and refuse what is private.
   #}
-  {% set stores = {} %}
+  {% set nodes = {} %}
+  {% set named = {} %}
   {% for node in graph.nodes.values() if node.resource_type == 'model' %}
     {% if node.config.meta.get('tf_embeddings_store') is mapping %}
-      {% do stores.update({node.name: node}) %}
+      {% set version = node.get('version') %}
+      {% set versioned = [] if version is none else [node.name ~ '.v' ~ version] %}
+      {% set names = [node.name] + versioned %}
+      {% for name in [node.name] + versioned %}
+        {% do names.append(node.package_name ~ '.' ~ name) %}
+      {% endfor %}
+      {% for name in names %}
+        {% do named.setdefault(name, []).append(node.unique_id) %}
+      {% endfor %}
+      {% do nodes.update({node.unique_id: names}) %}
     {% endif %}
   {% endfor %}
-  {% if store is not string or store not in stores %}
-    {% set next = "Name one of them in --args '{store: …}'." if stores else
+  {% set labels = {} %}
+  {% for id, names in nodes.items() %}
+    {% for name in names if named[name] | length == 1 %}
+      {% do labels.setdefault(id, name) %}
+    {% endfor %}
+  {% endfor %}
+  {% set found = named.get(store, []) if store is string else [] %}
+  {% if found | length != 1 %}
+    {% set names = [] %}
+    {% for id in found or nodes %}
+      {% do names.append(labels.get(id, id)) %}
+    {% endfor %}
+    {% set next = "Name one of them in --args '{store: …}'." if nodes else
       "Set var tf_embeddings_sources, or write a model with tf_embeddings.embedding_store." %}
+    {% set list = names | sort | join(', ') or 'none' %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": store " ~ store | pprint ~ " is no store of this project (it has: "
-      ~ (stores | sort | join(', ') or 'none') ~ "). " ~ next
+      macro ~ ": store " ~ store | pprint
+      ~ (" is the name of several stores: " ~ list ~ ". " if found else
+        " is no store of this project (it has: " ~ list ~ "). ")
+      ~ next
     ) %}
   {% endif %}
 
-  {% set node = stores[store] %}
+  {% set node, name = graph.nodes[found[0]], labels[found[0]] %}
   {% set declared = node.config.meta.tf_embeddings_store %}
-  {% for entry in declared.sources if 'relation' in entry and not entry.relation %}
-    {% do exceptions.raise_compiler_error(
-      macro ~ ": a source of store '" ~ store ~ "' is a relation passed as an object, which is "
-      ~ "known only while the store is built. Write it as {'ref': '…', …} in "
-      ~ node.original_file_path ~ "."
-    ) %}
-  {% endfor %}
-  {% set relation = ref(node.package_name, node.name) %}
+  {% set sources = [] %}
+  {% if reads_sources %}
+    {% for entry in declared.sources if 'relation' in entry and not entry.relation %}
+      {% do exceptions.raise_compiler_error(
+        macro ~ ": a source of store '" ~ name ~ "' is a relation passed as an object, which is "
+        ~ "known only while the store is built. Write it as {'ref': '…', …} in "
+        ~ node.original_file_path ~ "."
+      ) %}
+    {% endfor %}
+    {% for source in tf_embeddings._store_sources(declared.sources, macro) %}
+      {% do sources.append(
+        tf_embeddings._referred_source(source, node, name, macro) if source.kind == 'ref'
+        else source
+      ) %}
+    {% endfor %}
+  {% endif %}
+  {% set relation = api.Relation.create(node.database, node.schema, node.alias) %}
   {{ return({
-    'name': store,
+    'name': name,
     'model': declared.model,
-    'sources': tf_embeddings._store_sources(declared.sources, macro),
+    'sources': sources if reads_sources else none,
     'relation': relation,
     'table': load_relation(relation),
   }) }}

@@ -18,7 +18,7 @@
     {% set version, name = pin.version, pin.model ~ ' ' ~ pin.version %}
   {% endif %}
 
-  {% set found = tf_embeddings._named_store(store, 'compare_versions') %}
+  {% set found = tf_embeddings._named_store(store, 'compare_versions', reads_sources=false) %}
   {% if not found.table %}
     {% do exceptions.raise_compiler_error(
       "compare_versions: store '" ~ found.name ~ "' is not built yet. Build it with: dbt run "
