@@ -149,6 +149,10 @@ def tables(version: object) -> dict[str, Table]:
         "ordered": Table(["a", "b", "c"], [("cat", "kitten", "dog"), ("dog", "kitten", "car")]),
         "no_triples": Table(["a", "b", "c"], []),
         "constant": Table(["id", "embedding"], [(1, cat), (2, cat), (3, None)]),
+        "nearly_constant": Table(
+            ["id", "embedding"], [(1, cat), (2, cat + 1e-7), (3, cat - [2e-7, 0, 1e-7]), (4, None)]
+        ),
+        "not_numbers": Table(["id", "embedding"], [(1, ANIMALS["nan"]), (2, ANIMALS["nan"])]),
         "single": Table(["id", "embedding"], [(1, cat), (2, None)]),
         "nothing": Table(["id", "embedding"], []),
         "cloud": numbered(CLOUD),
@@ -279,6 +283,17 @@ ORDER = [
 
 SPREAD = [
     Case("constant_vectors", "embedding_is_not_constant", "constant", {}, [(2, 2)]),
+    Case("nearly_constant_vectors", "embedding_is_not_constant", "nearly_constant", {}, [(3, 3)]),
+    Case("constant_vectors_of_nan", "embedding_is_not_constant", "not_numbers", {}, [(2, 2)]),
+    Case("exactly_constant", "embedding_is_not_constant", "nearly_constant", {"tolerance": "1e-9"}),
+    Case(
+        "constant_within_a_tolerance",
+        "embedding_is_not_constant",
+        "animals",
+        {"tolerance": 0.2},
+        [(2, 2)],
+        where="name in ('cat', 'kitten')",
+    ),
     Case("one_vector_is_not_constant", "embedding_is_not_constant", "single"),
     Case("no_vector_is_not_constant", "embedding_is_not_constant", "nothing"),
     Case("different_vectors", "embedding_is_not_constant", "cloud"),
@@ -458,6 +473,13 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], str]] = {
         {"at_most": True},
         "embedding_no_collapse: at_most is True; it must be a number from -1 to 1, the most that "
         "the mean cosine similarity may be.",
+    ),
+    "negative_tolerance": (
+        "embedding_is_not_constant",
+        "animals",
+        {"tolerance": -1},
+        "embedding_is_not_constant: tolerance is -1; it must be a number from 0, the largest "
+        "distance at which two vectors are equal.",
     ),
     "sample_is_not_whole": (
         "embedding_no_collapse",

@@ -1,5 +1,14 @@
-{% test embedding_is_not_constant(model, column_name) -%}
-{#- Compared with any one vector, so that nothing is held: not counted as distinct ones. -#}
+{% test embedding_is_not_constant(model, column_name, tolerance=0.00001) %}
+  {%- set limit = tf_embeddings._number_argument(
+    'embedding_is_not_constant', 'tolerance', tolerance, 0, none,
+    'the largest distance at which two vectors are equal'
+  ) -%}
+  {%- set distance = tf_embeddings.l2_distance('tested.embedding', 'any_one.embedding') -%}
+
+{#-
+  Compared with any one vector, so that nothing is held: not counted as distinct ones. The distance
+  of equal vectors with NaN is no number.
+-#}
 with tf_embeddings_tested as (
   select {{ column_name }} as embedding
   from {{ model }}
@@ -15,7 +24,11 @@ tf_embeddings_any as (
 tf_embeddings_counted as (
   select
     count(*) as vectors,
-    count(case when tested.embedding = any_one.embedding then 1 end) as equal_vectors
+    count(
+      case
+        when tested.embedding = any_one.embedding or {{ distance }} <= {{ limit }} then 1
+      end
+    ) as equal_vectors
   from tf_embeddings_tested as tested
   cross join tf_embeddings_any as any_one
 )
