@@ -4,5 +4,5 @@
 {% endmacro %}
 
 {% macro default___text_literal(text) %}
-  {{ return("'" ~ text.replace("'", "''") ~ "'") }}
+  {{ return(tf_embeddings._unsupported('embeddings_are_similar')) }}
 {% endmacro %}

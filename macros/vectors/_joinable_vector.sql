@@ -4,5 +4,5 @@
 {% endmacro %}
 
 {% macro default___joinable_vector(vector) %}
-  {{ return(vector) }}
+  {{ return(tf_embeddings._unsupported('with_embeddings')) }}
 {% endmacro %}

@@ -4,5 +4,5 @@
 {% endmacro %}
 
 {% macro default___joined_vector(vector, dimensions) %}
-  {{ return(vector) }}
+  {{ return(tf_embeddings._unsupported('with_embeddings')) }}
 {% endmacro %}

@@ -1,0 +1,3 @@
+{% macro snowflake___joinable_vector(vector) %}
+  {{ return(vector) }}
+{% endmacro %}

@@ -1,0 +1,3 @@
+{% macro snowflake___joined_vector(vector, dimensions) %}
+  {{ return(vector) }}
+{% endmacro %}
