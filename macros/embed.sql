@@ -7,10 +7,7 @@
 
   {% set text = tf_embeddings._sql_argument('embed', 'text', text) %}
   {% set pin = tf_embeddings._pin(model, 'embed') %}
+  {% set outcome = tf_embeddings._outcome(text, pin, 'embed') %}
 
-  {{ return(adapter.dispatch('embed', 'tf_embeddings')(text, pin)) }}
-{% endmacro %}
-
-{% macro default__embed(text, pin) %}
-  {{ return(tf_embeddings._unsupported('embed')) }}
+  {{ return(tf_embeddings._outcome_column(outcome, 'embedding', pin)) }}
 {% endmacro %}

@@ -6,10 +6,7 @@
 
   {% set text = tf_embeddings._sql_argument('token_count', 'text', text) %}
   {% set pin = tf_embeddings._counting_pin(model, 'token_count') %}
+  {% set outcome = tf_embeddings._outcome(text, pin, 'token_count', tokens_only=true) %}
 
-  {{ return(adapter.dispatch('token_count', 'tf_embeddings')(text, pin)) }}
-{% endmacro %}
-
-{% macro default__token_count(text, pin) %}
-  {{ return(tf_embeddings._unsupported('token_count')) }}
+  {{ return(tf_embeddings._outcome_column(outcome, 'token_count', pin)) }}
 {% endmacro %}

@@ -273,7 +273,7 @@ def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -
             "it with scripts/stage_model.py and add its pin to dbt_project.yml.",
         ),
         (
-            "default__token_count('body', {})",
+            "default___outcome('body', {}, 'token_count', true)",
             "token_count: tf_embeddings does not run on duckdb (it runs on: duckdb, snowflake). "
             "Choose a target of that type with --target.",
         ),
@@ -282,8 +282,8 @@ def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -
             "cosine_similarity: b is empty; it must be a SQL expression in quotes, such as a "
             "column: cosine_similarity(b='body', …).",
         ),
-        (
-            "default__embed('body', {})",  # what a warehouse without a dialect gets
+        (  # What a warehouse without a dialect gets.
+            "default___outcome('body', {}, 'embed', false)",
             "embed: tf_embeddings does not run on duckdb (it runs on: duckdb, snowflake). Choose a "
             "target of that type with --target.",
         ),

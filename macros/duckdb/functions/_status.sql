@@ -1,3 +1,4 @@
 {% macro duckdb___status(text, pin, macro) %}
-  {{ return("struct_extract(" ~ tf_embeddings._outcome(text, pin, macro) ~ ", 'status')") }}
+  {% set outcome = tf_embeddings._outcome(text, pin, macro) %}
+  {{ return(tf_embeddings._outcome_column(outcome, 'status', pin)) }}
 {% endmacro %}
