@@ -11,14 +11,12 @@
     nearest neighbors of a text are the same by the vectors of another model, or of another version
     of one: those of two versions do not compare, but what is near does.
   #}
-  {% for name, number in {'k': k, 'sample': sample}.items() %}
-    {% if number is not integer or number is boolean or number < 1 %}
-      {% do exceptions.raise_compiler_error(
-        "compare_versions: " ~ name ~ " is " ~ number | pprint ~ "; it must be a whole number from "
-        ~ "1: of " ~ ("neighbors of a text" if name == 'k' else "texts to compare") ~ "."
-      ) %}
-    {% endif %}
-  {% endfor %}
+  {% set k = tf_embeddings._number_argument(
+    'compare_versions', 'k', k, 1, none, 'the number of neighbors of a text', whole=true
+  ) %}
+  {% set sample = tf_embeddings._number_argument(
+    'compare_versions', 'sample', sample, 1, none, 'the number of texts to compare', whole=true
+  ) %}
   {% set one = tf_embeddings._stored_version(model, 'model', store) %}
   {% set another = tf_embeddings._stored_version(
     other, 'other', store if other_store is none else other_store

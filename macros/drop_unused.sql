@@ -4,16 +4,10 @@
     they import; a statement that fails stops it, so that no function that is left loses its file.
     What is young stays: a model is staged before its pin is merged.
   #}
-  {% if drop is not boolean %}
-    {% do exceptions.raise_compiler_error(
-      "drop_unused: drop is " ~ drop | pprint ~ "; it must be true, to drop, or false, to list."
-    ) %}
-  {% endif %}
-  {% if days is boolean or days is not number or not days >= 0 %}
-    {% do exceptions.raise_compiler_error(
-      "drop_unused: days is " ~ days | pprint ~ "; it must be a number from 0, such as 7."
-    ) %}
-  {% endif %}
+  {% do tf_embeddings._boolean_argument(
+    'drop_unused', 'drop', drop, 'true, to drop, or false, to list'
+  ) %}
+  {% set days = tf_embeddings._number_argument('drop_unused', 'days', days, 0, none, 'such as 7') %}
   {% if not tf_embeddings._settings().manage %}
     {% do exceptions.raise_compiler_error(
       "drop_unused: var tf_embeddings_manage is false, so what is staged and created belongs to "

@@ -5,12 +5,10 @@
   {% endif %}
 
   {% set pin = tf_embeddings._pin(model, 'embedding_store') %}
-  {% if keep_text is not boolean %}
-    {% do exceptions.raise_compiler_error(
-      "embedding_store: keep_text is " ~ keep_text | pprint ~ "; it must be true or false: whether "
-      ~ "the store keeps the texts beside their hashes."
-    ) %}
-  {% endif %}
+  {% do tf_embeddings._boolean_argument(
+    'embedding_store', 'keep_text', keep_text,
+    'true or false: whether the store keeps the texts beside their hashes'
+  ) %}
   {% set declared = sources %}
   {% set sources = tf_embeddings._store_sources(declared, 'embedding_store') %}
   {% do tf_embeddings._check_store(declared, pin) %}

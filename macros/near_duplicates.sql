@@ -13,14 +13,10 @@
   {% if block is not none %}
     {% set block = tf_embeddings._sql_argument('near_duplicates', 'block', block) %}
   {% endif %}
-  {% if execute and (
-    threshold is not number or threshold is boolean or not -1 <= threshold <= 1
+  {% set threshold = tf_embeddings._number_argument(
+    'near_duplicates', 'threshold', threshold, -1, 1,
+    'the least cosine similarity of a pair, such as 0.95'
   ) %}
-    {% do exceptions.raise_compiler_error(
-      "near_duplicates: threshold is " ~ threshold | pprint ~ "; it must be a number from -1 to 1, "
-      ~ "the least cosine similarity of a pair, such as 0.95."
-    ) %}
-  {% endif %}
 
   {% set rows = {
     'relation': relation,

@@ -42,18 +42,14 @@
   {% if filter is not none %}
     {% set filter = tf_embeddings._sql_argument('nearest_neighbors', 'filter', filter) %}
   {% endif %}
-  {% if execute and (k is not integer or k < 1) %}
-    {% do exceptions.raise_compiler_error(
-      "nearest_neighbors: k is " ~ k | pprint ~ "; it must be a whole number from 1, the number of "
-      ~ "neighbors to find for each query."
-    ) %}
-  {% endif %}
-  {% if execute and exclude_self is not boolean %}
-    {% do exceptions.raise_compiler_error(
-      "nearest_neighbors: exclude_self is " ~ exclude_self | pprint ~ "; it must be true or false: "
-      ~ "whether a row of corpus with the id of the query is left out."
-    ) %}
-  {% endif %}
+  {% set k = tf_embeddings._number_argument(
+    'nearest_neighbors', 'k', k, 1, none, 'the number of neighbors to find for each query',
+    whole=true
+  ) %}
+  {% do tf_embeddings._boolean_argument(
+    'nearest_neighbors', 'exclude_self', exclude_self,
+    'true or false: whether a row of corpus with the id of the query is left out'
+  ) %}
   {% if execute and (query_version is none) != (corpus_version is none) %}
     {% set argument = 'query_version' if query_version is none else 'corpus_version' %}
     {% do exceptions.raise_compiler_error(

@@ -13,17 +13,14 @@
       ~ ": texts that no source has any more, versions that no pin names, texts that failed."
     ) %}
   {% endif %}
-  {% if drop is not boolean %}
-    {% do exceptions.raise_compiler_error(
-      "prune: drop is " ~ drop | pprint ~ "; it must be true, to delete, or false, to list."
-    ) %}
-  {% endif %}
-  {% if allow_empty is not boolean %}
-    {% do exceptions.raise_compiler_error(
-      "prune: allow_empty is " ~ allow_empty | pprint ~ "; it must be true, to delete the rows of "
-      ~ "sources without texts, or false, to delete nothing where there is such a source."
-    ) %}
-  {% endif %}
+  {% do tf_embeddings._boolean_argument(
+    'prune', 'drop', drop, 'true, to delete, or false, to list'
+  ) %}
+  {% do tf_embeddings._boolean_argument(
+    'prune', 'allow_empty', allow_empty,
+    'true, to delete the rows of sources without texts, or false, to delete nothing where there is '
+    ~ 'such a source'
+  ) %}
   {% set pins = tf_embeddings._pins('prune') %}
   {% if 'versions' in what and not pins %}
     {% do exceptions.raise_compiler_error(

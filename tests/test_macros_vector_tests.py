@@ -546,6 +546,18 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], str]] = {
         {"baseline": "ref('animals')", "max_norm_shift": -1},
         "embedding_drift: max_norm_shift is -1; it must be a number from 0, the share by which",
     ),
+    "infinite_shift": (
+        "embedding_drift",
+        "animals",
+        {"baseline": "ref('animals')", "max_norm_shift": "inf"},
+        "embedding_drift: max_norm_shift is 'inf'; it must be a number from 0, the share by which",
+    ),
+    "no_distance": (
+        "embedding_drift",
+        "animals",
+        {"baseline": "ref('animals')", "max_centroid_distance": "nan"},
+        "embedding_drift: max_centroid_distance is 'nan'; it must be a number from 0 to 2, 1 minus",
+    ),
     "empty_key": (
         "embedding_matches_golden",
         "animals",

@@ -468,12 +468,14 @@ def test_an_operation_cannot_read_an_ephemeral_source(project: Project, name: st
         (
             "compare_versions",
             {"model": "tiny", "other": "prefixed", "store": "store", "k": 0},
-            "compare_versions: k is 0; it must be a whole number from 1: of neighbors of a text.",
+            "compare_versions: k is 0; it must be a whole number from 1, the number of neighbors "
+            "of a text.",
         ),
         (
             "compare_versions",
             {"model": "tiny", "other": "prefixed", "store": "store", "sample": 1.5},
-            "compare_versions: sample is 1.5; it must be a whole number from 1: of texts",
+            "compare_versions: sample is 1.5; it must be a whole number from 1, the number of "
+            "texts to compare.",
         ),
     ],
 )

@@ -1,12 +1,11 @@
 {% test embedding_dimension(model, column_name, dimensions=none, embedding_model=none) %}
-  {%- if dimensions is not none and (dimensions is not integer or dimensions < 1) -%}
-    {%- do exceptions.raise_compiler_error(
-      "embedding_dimension: dimensions is " ~ dimensions | pprint ~ "; it must be a whole number "
-      ~ "from 1, or be left out for that of the pinned model."
-    ) -%}
-  {%- endif -%}
   {%- set expected = dimensions -%}
-  {%- if dimensions is none and execute -%}
+  {%- if dimensions is not none -%}
+    {%- set expected = tf_embeddings._number_argument(
+      'embedding_dimension', 'dimensions', dimensions, 1, none,
+      'or be left out for that of the pinned model', whole=true
+    ) -%}
+  {%- elif execute -%}
     {%- set expected = tf_embeddings._pin(embedding_model, 'embedding_dimension').dimensions -%}
   {%- endif -%}
 
