@@ -150,7 +150,8 @@ def tables(version: object) -> dict[str, Table]:
         "no_triples": Table(["a", "b", "c"], []),
         "constant": Table(["id", "embedding"], [(1, cat), (2, cat), (3, None)]),
         "nearly_constant": Table(
-            ["id", "embedding"], [(1, cat), (2, cat + 1e-7), (3, cat - [2e-7, 0, 1e-7]), (4, None)]
+            ["id", "embedding"],
+            [(1, CLOUD[0, :3]), (2, CLOUD[0, :3] + 1e-7), (3, CLOUD[0, :3] - 1e-7), (4, None)],
         ),
         "not_numbers": Table(["id", "embedding"], [(1, ANIMALS["nan"]), (2, ANIMALS["nan"])]),
         "single": Table(["id", "embedding"], [(1, cat), (2, None)]),

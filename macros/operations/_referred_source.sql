@@ -22,8 +22,8 @@
   {% set node = found[0] %}
   {% if node.config.materialized == 'ephemeral' %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": " ~ node.unique_id ~ ", a source of store '" ~ name ~ "', is ephemeral, so that an "
-      ~ "operation cannot read it. Materialize it as a view, in " ~ node.original_file_path ~ "."
+      macro ~ ": " ~ node.unique_id ~ ", a source of store '" ~ name ~ "', is ephemeral, so that "
+      ~ "an operation cannot read it. Materialize it as a view, in " ~ node.original_file_path ~ "."
     ) %}
   {% endif %}
   {{ return(dict(
