@@ -32,8 +32,8 @@
   {% if stored and stored != type %}
     {% do exceptions.raise_compiler_error(
       "embedding_store: " ~ this ~ " holds vectors of the type " ~ stored ~ ", and those of model '"
-      ~ pin.model ~ "' are " ~ type ~ "; a store holds vectors of one type. Give this model another "
-      ~ "alias, or write a second model with embedding_store."
+      ~ pin.model ~ "' are " ~ type ~ "; a store holds vectors of one type. Give this model "
+      ~ "another alias, or write a second model with embedding_store."
     ) %}
   {% endif %}
 {% endmacro %}

@@ -18,8 +18,8 @@
   {% if not run_query(one).rows %}
     {% do exceptions.warn(
       "with_embeddings: " ~ store ~ " has no row of model '" ~ pin.model ~ "', version "
-      ~ pin.version ~ ", so " ~ model.name ~ " has no vectors. Build the store with that model, and "
-      ~ "what stands on it, with: dbt build --select +" ~ model.name
+      ~ pin.version ~ ", so " ~ model.name ~ " has no vectors. Build the store with that model, "
+      ~ "and what stands on it, with: dbt build --select +" ~ model.name
     ) %}
   {% endif %}
 {% endmacro %}
