@@ -433,7 +433,7 @@ def sent(artefacts: list[Artefact], tmp_path_factory: pytest.TempPathFactory) ->
         project.execute("drop table new_strings; drop table new_tokens")
     done = project.dbt(
         *("run-operation", "tf_embeddings.prune"),
-        *("--args", "{store: old_strings, what: [texts, failed], drop: true}"),
+        *("--args", "{store: old_strings, what: [texts, failed], drop: true, allow_empty: true}"),
     )
     assert done.success, done.errors
     [prune] = changes(done, "old_strings")
