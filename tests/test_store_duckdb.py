@@ -323,9 +323,11 @@ def test_what_remains_of_an_ephemeral_source_is_not_counted(
     assert reached.take() == dict.fromkeys(sorted(["one", "two", "three"], key=hash_of)[:2], 1)
 
 
-def test_a_unit_test_runs_the_store(project: Project) -> None:
-    variables = json.dumps({"tf_embeddings_max_new_texts": 10})
-    done = project.dbt("test", "--select", "ids,test_type:unit", "--vars", variables)
+@pytest.mark.parametrize("command", ["test", "build"])
+def test_a_unit_test_runs_the_store_and_reads_no_shared_one(project: Project, command: str) -> None:
+    project.execute("create table vectors as select * replace ('blank' as status) from ids")
+    settings = {"tf_embeddings_max_new_texts": 10, "tf_embeddings_shared_store": "main.vectors"}
+    done = project.dbt(command, "--select", "ids", "--vars", json.dumps(settings))
 
     assert done.success, done.errors
     assert list(done.statuses.values()).count("pass") == 1
@@ -369,18 +371,27 @@ def test_a_store_does_not_read_through_to_itself(project: Project, reached: Reac
     assert reached.take() == dict.fromkeys(TEXTS, 1)
 
 
-def test_a_shared_store_of_another_type_is_passed_over(project: Project, reached: Reached) -> None:
+@pytest.mark.parametrize(("name", "type_"), [("titles", "float[3]"), ("raw_docs", "not there")])
+def test_a_shared_store_of_another_type_is_passed_over(
+    project: Project, reached: Reached, name: str, type_: str
+) -> None:
     project.execute("drop table embedding_store cascade")
-    done = run(project, shared_store="main.titles")
+    done = run(project, shared_store=f"main.{name}")
 
     assert done.success, done.errors
-    assert "nothing is copied from" in done.output
-    assert "is float[3]; the vectors of model 'tiny' are float[8]" in done.output
+    assert (
+        f'embedding_store: nothing is copied from "{NAME}"."main"."{name}", whose column embedding '
+        f"is {type_}; the vectors of model 'tiny' are float[8]"
+    ) in done.output
     assert reached.take() == dict.fromkeys(TEXTS, 1)
 
 
 def test_a_new_version_is_embedded_beside_the_old_one(
-    project: Project, reached: Reached, tiny: Artefact, saved_tokens_model: tuple[Path, Any]
+    project: Project,
+    reached: Reached,
+    tiny: Artefact,
+    strings: Artefact,
+    saved_tokens_model: tuple[Path, Any],
 ) -> None:
     """And only its rows are joined; the old ones stay, and cost nothing when one goes back."""
     newer = write_artefact(
@@ -388,7 +399,7 @@ def test_a_new_version_is_embedded_beside_the_old_one(
     )
     stage(project, newer)
     before = set(stored(project, "*"))
-    pins = {"tiny": newer.pin(), "strings": project_pin(project, "strings")}
+    pins = {"tiny": newer.pin(), "strings": strings.pin()}
     done = run(project, "--select", "embedding_store+", models=pins)
 
     assert done.success, done.errors
@@ -410,13 +421,6 @@ def test_a_new_version_is_embedded_beside_the_old_one(
     assert done.success, done.errors
     assert reached.take() == {}
     assert set(stored(project, "*")) == after
-
-
-def project_pin(project: Project, model: str) -> object:
-    import yaml
-
-    settings = yaml.safe_load((project.folder / "dbt_project.yml").read_text(encoding="utf-8"))
-    return settings["vars"]["tf_embeddings_models"][model]
 
 
 def test_the_graph_and_the_hook_know_the_store(built: Built) -> None:
@@ -451,10 +455,23 @@ WRONG = {
     "nothing": ("none", "sources is None; it must be a map, or a list of maps"),
     "no_map": ("['docs']", "sources has 'docs'; it must be a map, or a list of maps"),
     "no_column": ("{'ref': 'docs'}", "sources has {'ref': 'docs'}; it must be a map"),
-    "misspelt": ("{'reff': 'docs', 'column': 'id'}", "'reff': 'docs'}; it must be a map"),
-    "no_table": ("{'source': 'raw', 'column': 'id'}", "source a pair of source and table."),
-    "no_name": ("{'ref': ['docs'], 'column': 'id'}", "ref must be a model's name"),
-    "number": ("{'ref': 'docs', 'column': 1}", "column must be a column or a SQL expression"),
+    "misspelt": (
+        "{'reff': 'docs', 'column': 'id'}",
+        "sources has {'column': 'id', 'reff': 'docs'}; it must be a map",
+    ),
+    "no_table": (
+        "{'source': 'raw', 'column': 'id'}",
+        "sources has {'column': 'id', 'source': 'raw'}; ref must be a model's name, or its package "
+        "and its name, source a pair of source and table.",
+    ),
+    "no_name": (
+        "{'ref': ['docs'], 'column': 'id'}",
+        "sources has {'column': 'id', 'ref': ['docs']}; ref must be a model's name",
+    ),
+    "number": (
+        "{'ref': 'docs', 'column': 1}",
+        "sources has {'column': 1, 'ref': 'docs'}; column must be a column or a SQL expression",
+    ),
     "keeps": ("{'ref': 'docs', 'column': 'id'}, keep_text='no'", "keep_text is 'no'; it must be"),
     "modelled": ("{'ref': 'docs', 'column': 'id'}, model='tinny'", "model 'tinny' is not in var"),
 }
@@ -475,7 +492,7 @@ def test_errors_say_what_is_wrong(tiny: Artefact, tmp_path: Path) -> None:
     }
     for name, (_, message) in WRONG.items():
         if name != "modelled":
-            assert f"embedding_store: {message}" in errors[name] or message in errors[name], name
+            assert f"embedding_store: {message}" in errors[name], name
     assert f"model.{NAME}.late has the config materialized: table, and a store" in errors["late"]
     assert WRONG["modelled"][1] in project.dbt("run", "--select", "modelled").output
 
