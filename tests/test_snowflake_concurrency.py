@@ -74,9 +74,7 @@ def project(local_snowflake: LocalSnowflake, tmp_path: Path) -> SnowflakeProject
 def assert_all_rows_are_of(
     artefact: Artefact, project: SnowflakeProject, schema: str = "dev"
 ) -> None:
-    rows = project.rows(
-        f"select body, embedding, model_version from {schema}.embedded order by id"
-    )
+    rows = project.rows(f"select body, embedding, model_version from {schema}.embedded order by id")
     assert [body for body, _, _ in rows] == BODIES
     assert {version for _, _, version in rows} == {artefact.version}
     expected = load_artefact(artefact).embed(BODIES).embeddings

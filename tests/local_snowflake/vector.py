@@ -267,7 +267,10 @@ def _vector(node: Expr) -> Expr:
         assert isinstance(node, exp.DataType)
         return stored_type(*element_and_dimensions(node))
     if type(node) in DISTANCES:
-        return call(DISTANCES[type(node)].lower(), node.this, node.expression)
+        name = DISTANCES[type(node)].lower()
+        if isinstance(node.this, exp.Column) and isinstance(node.expression, exp.Column):
+            name += "_of"  # columns may be named twice, and a join compares millions of them
+        return call(name, node.this, node.expression)
     if not isinstance(node, exp.Anonymous):
         return node
     name = node.name.upper()

@@ -19,12 +19,12 @@ select
   pairs.id_a as gloss_id,
   pairs.id_b as other_gloss_id,
   glosses.lemma,
-  others.lemma as other_lemma,
+  other_glosses.lemma as other_lemma,
   glosses.gloss,
-  others.gloss as other_gloss,
+  other_glosses.gloss as other_gloss,
   pairs.cosine_similarity as similarity
 from pairs
 inner join {{ ref('glosses_embedded') }} as glosses
   on pairs.id_a = glosses.gloss_id
-inner join {{ ref('glosses_embedded') }} as others
-  on pairs.id_b = others.gloss_id
+inner join {{ ref('glosses_embedded') }} as other_glosses
+  on pairs.id_b = other_glosses.gloss_id

@@ -30,7 +30,7 @@ ranked as (
   select
     gloss_id,
     lexname,
-    row_number() over (partition by gloss_id order by weight desc, lexname) as place
+    row_number() over (partition by gloss_id order by weight desc, lexname asc) as place
   from votes
 )
 
