@@ -41,12 +41,12 @@ lint: $(DEV_ENV)  ## Check style and types of Python and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
-	$(BIN)/sqlfluff lint --disable-progress-bar macros tests/generic demo/models
+	$(BIN)/sqlfluff lint --disable-progress-bar macros models tests/generic demo/models
 
 format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/sqlfluff fix --disable-progress-bar macros tests/generic demo/models
+	$(BIN)/sqlfluff fix --disable-progress-bar macros models tests/generic demo/models
 
 bench: $(DEMO_ENV)  ## Measure the runtime, the store and the search side by side with what they replace
 	$(BIN)/python bench/runtime.py
