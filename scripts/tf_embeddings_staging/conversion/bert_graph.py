@@ -149,7 +149,8 @@ class Encoder(tf.Module):
         """Return the vectors of rows of token ids; a mask of 0 marks padding."""
         shape = tf.shape(input_ids)
         mask = tf.cast(attention_mask, tf.float32)
-        masking = ((1.0 - mask) * -1e9)[:, None, None, :]
+        # LiteRT's converter takes no new axis of an open shape, [:, None]: reshape is the same.
+        masking = tf.reshape((1.0 - mask) * -1e9, [shape[0], 1, 1, shape[1]])
         x = tf.gather(self.words, input_ids) + self.positions[: shape[1]]
         x = self.norm(tf.reshape(x, [-1, self.hidden]))
         for layer in self.layers:
@@ -157,6 +158,6 @@ class Encoder(tf.Module):
         x = tf.reshape(x, [shape[0], shape[1], self.hidden])
         if self.pooling == "cls":
             return {"embedding": x[:, 0]}
-        total = tf.reduce_sum(x * mask[:, :, None], 1)
+        total = tf.reduce_sum(x * tf.reshape(mask, [shape[0], shape[1], 1]), 1)
         count = tf.reduce_sum(mask, 1, keepdims=True)
         return {"embedding": total / tf.maximum(count, 1e-9)}
