@@ -1,11 +1,18 @@
-"""The dbt-duckdb plugin: each artefact of the stage folder becomes a SQL function.
+"""Each artefact of a stage folder becomes a SQL function of DuckDB: in dbt, and in any connection.
+
+The dbt-duckdb plugin:
 
     plugins:
       - module: tf_embeddings_duckdb
         config:
           stage: tf_embeddings_stage    # where artefacts are staged
           cache: …                      # where they are unpacked: <stage>/.cache
-          threads: 0                    # TensorFlow's threads; 0: all cores
+          threads: 0                    # the models' threads; 0: all cores
+
+Outside dbt, in a notebook or an app:
+
+    connection = duckdb.connect("dev.duckdb")
+    tf_embeddings_duckdb.register(connection, stage="tf_embeddings_stage")
 
 `tf_embeddings_<model>_<version>_<build>(text, tokens_only)` answers `STRUCT(embedding FLOAT[n],
 token_count INTEGER, is_truncated BOOLEAN, status VARCHAR)`; where `tokens_only` is true the model
@@ -36,13 +43,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from dbt.adapters.duckdb.plugins import BasePlugin
 from tf_embeddings_udf import (
-    PIP_COMMAND,
     Manifest,
     TfEmbeddingsError,
     cached,
     missing_packages,
+    pip_command,
     read_manifest,
     remove,
     stage_command,
@@ -52,7 +58,13 @@ from tf_embeddings_udf.verify import report
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from dbt.adapters.duckdb.plugins import BasePlugin
     from tf_embeddings_udf.planner import Outcomes
+else:
+    try:
+        from dbt.adapters.duckdb.plugins import BasePlugin
+    except ModuleNotFoundError:  # outside dbt, where nobody makes a Plugin
+        BasePlugin = object
 
 # Parameters by function; those without an artefact, which are there in any case.
 _PIN = {"model": "VARCHAR", "version": "VARCHAR", "build": "VARCHAR"}
@@ -72,9 +84,9 @@ _MOST_FILES_LISTED = 5
 # only as long as the connection that registered it: without these it calls freed memory.
 _registered: list[Callable[..., Any]] = []
 
-# TensorFlow's bindings remember, for each thread, the Python state that they met it with. DuckDB's
-# threads get a new one at each call into Python, and a second call runs into the freed one of the
-# first: a crash. So Python's own threads, which keep theirs, do the embedding.
+# The bindings of TensorFlow remember, for each thread, the Python state that they met it with.
+# DuckDB's threads get a new one at each call into Python, and a second call runs into the freed one
+# of the first: a crash. So Python's own threads, which keep theirs, do the embedding.
 _threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="tf_embeddings")
 
 
@@ -92,6 +104,33 @@ class Stage:
         return sorted(path for path in found if _FILE_NAME.fullmatch(path.name))
 
 
+def register(
+    connection: duckdb.DuckDBPyConnection,
+    stage: str | os.PathLike[str] = "tf_embeddings_stage",
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    threads: int = 0,
+) -> None:
+    """Give a connection the functions of the artefacts in a stage folder, as dbt's have them.
+
+    Args:
+        connection: any connection of DuckDB's Python package; its cursors have the functions too.
+        stage: the folder where `stage_model.py` staged the artefacts.
+        cache: where they are unpacked; None for `<stage>/.cache`.
+        threads: the models' threads; 0 for all cores.
+
+    Raises:
+        TfEmbeddingsError: a Python package is missing, or an argument is not what it must be.
+    """
+    if missing := missing_packages(["numpy", "pyarrow"]):
+        raise TfEmbeddingsError(
+            f"tf_embeddings: Python packages are not installed: {', '.join(missing)}. "
+            f"Install them with: {pip_command(*missing)}"
+        )
+    given = {"stage": os.fspath(stage), "threads": threads}
+    _register_all(connection, _stage(given if cache is None else {**given, "cache": str(cache)}))
+
+
 class Plugin(BasePlugin):
     """Registers the functions on the connection that dbt opens."""
 
@@ -103,43 +142,9 @@ class Plugin(BasePlugin):
         self._stage = _stage(plugin_config)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
-        """Register the operations, and a function for each artefact that can be read.
-
-        One that cannot be read does not stop dbt: most of a project's nodes embed nothing. The
-        check says what is wrong with it to those that do.
-        """
-        if missing_packages(["numpy"]):  # DuckDB registers no Python function then
-            return
-        functions = (_check, _verify, _staged_as_json, _remove)
-        for function, (name, signature) in zip(functions, _OPERATIONS.items(), strict=True):
-            parameters, returns = signature
-            # With side effects: else DuckDB calls it several times for one row of constants.
-            _register(
-                conn,
-                name,
-                functools.partial(function, self._stage),
-                list(parameters.values()),
-                conn.sqltype(returns),
-                side_effects=True,
-            )
-        for path in self._stage.artefacts():
-            try:
-                manifest = read_manifest(path)
-            except TfEmbeddingsError:
-                continue
-            model, build = _model_and_build(path)
-            _register(
-                conn,
-                f"tf_embeddings_{model}_{manifest.version}_{build}",
-                _embed_function(self._stage, path),
-                ["VARCHAR", "BOOLEAN"],
-                conn.sqltype(
-                    f"STRUCT(embedding FLOAT[{manifest.dimensions}], token_count INTEGER, "
-                    f"is_truncated BOOLEAN, status VARCHAR)"
-                ),
-                type="arrow",
-                null_handling="special",
-            )
+        """Register the operations, and a function for each artefact that can be read."""
+        if not missing_packages(["numpy"]):  # without, DuckDB registers no Python function
+            _register_all(conn, self._stage)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Where NumPy is missing, define the operations in SQL, to say so."""
@@ -147,12 +152,50 @@ class Plugin(BasePlugin):
             return
         what = _sql_literal(
             f"tf_embeddings: the Python package 'numpy' is not installed. "
-            f"Install what tf_embeddings needs with: {PIP_COMMAND}"
+            f"Install what tf_embeddings needs with: {pip_command('numpy')}"
         )
         for name, (parameters, _) in _OPERATIONS.items():
             cursor.execute(
                 f"create or replace temp macro {name}({', '.join(parameters)}) as error({what})"
             )
+
+
+def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+    """Register the operations, and a function for each artefact that can be read.
+
+    One that cannot be read stops nothing: most of a project's nodes embed nothing. The check says
+    what is wrong with it to those that do.
+    """
+    functions = (_check, _verify, _staged_as_json, _remove)
+    for function, (name, signature) in zip(functions, _OPERATIONS.items(), strict=True):
+        parameters, returns = signature
+        # With side effects: else DuckDB calls it several times for one row of constants.
+        _register(
+            conn,
+            name,
+            functools.partial(function, stage),
+            list(parameters.values()),
+            conn.sqltype(returns),
+            side_effects=True,
+        )
+    for path in stage.artefacts():
+        try:
+            manifest = read_manifest(path)
+        except TfEmbeddingsError:
+            continue
+        model, build = _model_and_build(path)
+        _register(
+            conn,
+            f"tf_embeddings_{model}_{manifest.version}_{build}",
+            _embed_function(stage, path),
+            ["VARCHAR", "BOOLEAN"],
+            conn.sqltype(
+                f"STRUCT(embedding FLOAT[{manifest.dimensions}], token_count INTEGER, "
+                f"is_truncated BOOLEAN, status VARCHAR)"
+            ),
+            type="arrow",
+            null_handling="special",
+        )
 
 
 def _stage(config: Mapping[str, Any]) -> Stage:
@@ -372,7 +415,7 @@ def _require_packages(manifest: Manifest) -> None:
     packages = ", ".join(missing)
     raise TfEmbeddingsError(
         f"tf_embeddings: model '{manifest.model}' needs Python packages that are not installed: "
-        f"{packages}. Install them with: {PIP_COMMAND}"
+        f"{packages}. Install them with: {pip_command(*missing)}"
     )
 
 

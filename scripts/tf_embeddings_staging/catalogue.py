@@ -16,12 +16,7 @@ from ruamel.yaml.error import YAMLError
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
 
-PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "sentencepiece": ("numpy", "sentencepiece", "tensorflow"),
-    "text": ("numpy", "tensorflow"),
-    "tokens": ("numpy", "tensorflow", "tokenizers"),
-}
-"""What each kind of model needs, whatever else it needs."""
+KINDS = ("sentencepiece", "text", "tokens")
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ class Entry:
     """One model of the catalogue.
 
     Attributes:
-        packages: the Python packages that it needs, those of its kind among them.
+        packages: the Python packages that it needs beyond those of its kind.
         options: what the command line would say of it otherwise.
         verified: whether this project has run its real weights.
     """
@@ -238,7 +233,7 @@ _LIST_OF_MAPS: Rule = (
 
 _ENTRY: Mapping[str, Rule] = {
     "about": _TEXT,
-    "kind": _one_of(*PACKAGES),
+    "kind": _one_of(*KINDS),
     "dimensions": _COUNT,
     "sources": (
         "a list of at least one source",
@@ -285,7 +280,7 @@ _SOURCES: Mapping[str, tuple[type[ModelSource], Mapping[str, Rule], tuple[str, .
 }
 
 _OPTIONS: Mapping[str, Rule] = {
-    "kind": _one_of(*PACKAGES),
+    "kind": _one_of(*KINDS),
     "signature": _TEXT,
     "output": _TEXT,
     "pooling": _one_of("mean", "cls", "max"),
@@ -390,7 +385,7 @@ def _entry(path: Path, name: object, value: object) -> Entry:
         home=given.get("home"),
         licence=given.get("licence"),
         languages=tuple(given.get("languages", ())),
-        packages=tuple(sorted({*PACKAGES[kind], *given.get("packages", ())})),
+        packages=tuple(given.get("packages", ())),
         options=Options(**{**options, "allow_ops": tuple(options.get("allow_ops", ()))}),
         digests=given.get("digests", {}),
         known=_known(f"{where}, known,", given["known"]) if "known" in given else None,

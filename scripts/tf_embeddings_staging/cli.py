@@ -10,11 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from tf_embeddings_udf import read_manifest
+from tf_embeddings_udf.engines import LITERT, TENSORFLOW
+
 from tf_embeddings_staging import listing
 from tf_embeddings_staging.building.artefact import Artefact
 from tf_embeddings_staging.building.build import build, likely_packages, look
 from tf_embeddings_staging.cache import cache_folder
-from tf_embeddings_staging.catalogue import PACKAGES, Entry, catalogue
+from tf_embeddings_staging.catalogue import KINDS, Entry, catalogue
 from tf_embeddings_staging.errors import StagingError, missing_package
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
@@ -28,6 +31,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEBUG = "--debug"
 _POOLINGS = ("mean", "cls", "max")
+_ENGINES = (LITERT, TENSORFLOW)
 
 # A node of a standard warehouse has about 16 GB, which several worker processes share.
 # https://docs.snowflake.com/en/user-guide/warehouses-snowpark-optimized
@@ -111,6 +115,13 @@ def _parser() -> argparse.ArgumentParser:
         "--catalogue", metavar="FILE", type=Path, help="a file with models of your own, too"
     )
     parser.add_argument(
+        "--engine",
+        type=_one_of("auto", *_ENGINES),
+        default="auto",
+        help="what runs the model: litert; tensorflow; or auto, which is LiteRT if the model gives "
+        "the same vectors with it, and TensorFlow if not (the default)",
+    )
+    parser.add_argument(
         _DEBUG, action="store_true", help="show all that TensorFlow said where something fails"
     )
     _add_model_flags(parser)
@@ -129,7 +140,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
         "the model", "What inspection finds, and these override. Each is a part of the version."
     )
     group.add_argument(
-        "--kind", type=_one_of(*PACKAGES), help=f"the kind of encoder: {', '.join(PACKAGES)}"
+        "--kind", type=_one_of(*KINDS), help=f"the kind of encoder: {', '.join(KINDS)}"
     )
     group.add_argument(
         "--signature", help="the signature to call, or __call__ for the loaded object itself"
@@ -252,6 +263,7 @@ def _run(given: argparse.Namespace, report: Report) -> None:
         prefix=given.prefix,
         preprocessor=given.preprocessor,
         allow_ops=tuple(given.allow_ops),
+        engine=None if given.engine == "auto" else given.engine,
     )
     _require_no_options_for_an_artefact(given, source, options)
     limits = Limits(
@@ -344,9 +356,11 @@ def _stage(
     report.say("Asking dbt for the stage ...")
     target = find_target(dbt, asked)
     _warn(target.warnings, report)
+    options = _for_target(options, source, target, report)
     artefact = build(source, name, cache_folder(), report, options, limits, given.sha256)
     packages = pin.kept_packages(project_file, name, artefact.packages)
-    if packages != asked and target.type == "snowflake":
+    # An engine that a target can have is there.
+    if target.type == "snowflake" and {*packages} - {*asked, "ai-edge-litert"}:
         report.say("Asking dbt for the packages that the model turned out to need ...")
         target = find_target(dbt, packages)
     artefact = replace(artefact, packages=packages)
@@ -369,6 +383,31 @@ def _stage(
             )
     else:
         report.say(f"The pin of {name} is in {project_file} already.")
+
+
+def _for_target(options: Options, source: Source, target: Target, report: Report) -> Options:
+    """Return the options with the engine that the target's functions can have.
+
+    Raises:
+        StagingError: what was asked for, or the artefact, is for an engine that they cannot have.
+    """
+    if LITERT in target.engines:
+        return options
+    is_built = isinstance(source, Built)
+    if (read_manifest(source.path).engine if is_built else options.engine) == LITERT:
+        what = "this artefact is for LiteRT" if is_built else "--engine litert"
+        raise StagingError(
+            f"{what}: the target's package repository is not known to have ai-edge-litert. Set var "
+            f"tf_embeddings_artifact_repository to snowflake.snowpark.pypi_shared_repository, or "
+            f"stage the model with --engine tensorflow."
+        )
+    if options.engine is None and not is_built:
+        report.say(
+            "Engine: TensorFlow, because the target's package repository is not known to have "
+            "ai-edge-litert."
+        )
+        return replace(options, engine=TENSORFLOW)
+    return options
 
 
 def _put(
@@ -399,13 +438,17 @@ def _warn_of_memory(artefact: Artefact, target: Target, report: Report) -> None:
         _warn(
             [
                 f"a process that embeds a full batch takes {taken / 2**30:.2f} GiB of memory "
-                f"(measured where {artefact.model} was built, with TensorFlow "
-                f"{artefact.tensorflow} on one thread), and each of the several processes of a "
+                f"(measured where {artefact.model} was built, with "
+                f"{_versions(artefact)} on one thread), and each of the several processes of a "
                 f"node takes as much. A standard warehouse has about 16 GB a node, whatever its "
                 f"size: use a Snowpark-optimized one."
             ],
             report,
         )
+
+
+def _versions(artefact: Artefact) -> str:
+    return ", ".join(f"{name} {version}" for name, version in artefact.measured_with.items())
 
 
 def _verify(artefact: Artefact, dbt: DbtOptions, report: Report) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 
-PIP_COMMAND = "pip install -r dbt_packages/tf_embeddings/requirements.txt"
+_REQUIREMENTS = "pip install -r dbt_packages/tf_embeddings/requirements"
 
-# Few models need it, so requirements.txt leaves it out.
+# What making an artefact needs, and staging one that was made before does not.
+_OF_MAKING = ("keras", "ml_dtypes", "pkg_resources", "safetensors", "tensorflow", "tensorflow_hub")
+
+# Few models need it, so no requirements have it.
 _TEXT = "tensorflow_text"
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-macos")
 
@@ -31,7 +34,8 @@ class SourceError(Exception):
 
 def missing_package(package: str) -> StagingError:
     """Return the error for a Python package that is not installed."""
-    command = _install_text() if package == _TEXT else PIP_COMMAND
+    suffix = "-staging" if package.replace("-", "_") in _OF_MAKING else ""
+    command = _install_text() if package == _TEXT else f"{_REQUIREMENTS}{suffix}.txt"
     return StagingError(
         f"the Python package '{package}' is not installed. Install it with: {command}"
     )

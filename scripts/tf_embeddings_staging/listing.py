@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tf_embeddings_staging.building.model import packages_of
 from tf_embeddings_staging.catalogue import Entry
 
 _HEADINGS = ("name", "dims", "kind", "languages", "licence", "needs", "verified", "about")
@@ -43,7 +42,6 @@ def _terminal_width() -> int:
 
 def _row(entry: Entry) -> tuple[str, ...]:
     languages = entry.languages
-    usual = packages_of(entry.kind)
     return (
         entry.name,
         str(entry.dimensions),
@@ -52,7 +50,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         if len(languages) <= _MOST_LANGUAGES
         else f"{len(languages)} languages",
         entry.licence or "",
-        ", ".join(package for package in entry.packages if package not in usual),
+        ", ".join(entry.packages),
         "yes" if entry.verified else "no",
         entry.about,
     )

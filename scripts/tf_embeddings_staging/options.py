@@ -20,6 +20,8 @@ class Options:
         prefix: what is put before each text.
         preprocessor: the source of the SavedModel that makes a text the model's inputs.
         allow_ops: TensorFlow ops that are let in although they reach out of the graph.
+        engine: what the model must run on, litert or tensorflow; None: LiteRT if it gives the same
+            vectors, TensorFlow if not.
     """
 
     kind: str | None = None
@@ -32,6 +34,7 @@ class Options:
     prefix: str | None = None
     preprocessor: str | None = None
     allow_ops: tuple[str, ...] = ()
+    engine: str | None = None
 
     def overridden_by(self, other: Options) -> Options:
         """Return these options with what the other ones say instead."""

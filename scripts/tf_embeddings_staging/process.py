@@ -20,6 +20,7 @@ from tf_embeddings_staging.memory import machine_memory
 from tf_embeddings_staging.options import Limits
 
 _SCRIPTS = Path(__file__).resolve().parent.parent
+_RUNTIME = _SCRIPTS.parent / "udf_src"
 _SHARE_OF_MEMORY = 0.9
 _POLL_SECONDS = 0.05
 _MOST_LOG = 64 * 2**20  # bytes that a process may write
@@ -27,7 +28,9 @@ _MOST_SAID = 200_000  # bytes of them that are shown
 
 _WHAT = {
     "check": "the check of the artefact's graphs",
+    "check_litert": "the check of the artefact's model",
     "convert": "the conversion into a SavedModel",
+    "convert_litert": "the conversion to LiteRT",
     "convert_keras": "the conversion of the Keras file",
     "inspect": "the inspection of the SavedModel",
     "probe": "the probe, which embeds a few texts with the model,",
@@ -82,9 +85,9 @@ def run(
 
 
 def python_environment() -> dict[str, str]:
-    """Return the environment of a Python process that imports this package."""
+    """Return the environment of a Python process that imports this package and the runtime."""
     inherited = os.environ.get("PYTHONPATH")
-    path = [str(_SCRIPTS), *([inherited] if inherited else [])]
+    path = [str(_SCRIPTS), str(_RUNTIME), *([inherited] if inherited else [])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
-from tf_embeddings_udf import TfEmbeddingsError, read_manifest
+from tf_embeddings_udf import TfEmbeddingsError, build_of, read_manifest
 
-from tf_embeddings_staging import cache
+from tf_embeddings_staging.building.artefact import is_whole
 from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion import encoder_folder
 from tf_embeddings_staging.errors import StagingError
@@ -180,16 +180,16 @@ def _file(text: str, path: Path) -> Local | Built:
 
 def _built(text: str, path: Path, model: str, build: str) -> Built:
     """Return an artefact whose bytes, manifest and name agree."""
-    came = f"b{cache.sha256_of(path)[:12]}"
-    if came != build:
-        raise StagingError(
-            f"SOURCE '{text}' is damaged: its bytes have the build {came}, and its name says "
-            f"{build}. Copy it again from where it was made."
-        )
     try:
-        manifest = read_manifest(path)
+        came, manifest = build_of(path), read_manifest(path)
     except TfEmbeddingsError as error:
         raise StagingError(f"SOURCE '{text}': {str(error).removeprefix(_RUNTIME)}") from None
+    if came != build or not is_whole(path, build):
+        said = f"it is the build {came}" if came != build else "a file in it is not as listed"
+        raise StagingError(
+            f"SOURCE '{text}' is damaged: {said}, and its name says {build}. Copy it again from "
+            f"where it was made."
+        )
     if manifest.model != model:
         raise StagingError(
             f"SOURCE '{text}' holds the model '{manifest.model}', and its name says '{model}'. "

@@ -28,7 +28,9 @@ Task = Callable[[Mapping[str, Any]], dict[str, Any]]
 # imported when it is asked for: each needs other packages.
 TASKS: Mapping[str, str] = {
     "check": "tf_embeddings_staging.inspection:check_task",
+    "check_litert": "tf_embeddings_staging.inspection.litert:check_litert_task",
     "convert": "tf_embeddings_staging.conversion.bert_graph:convert_task",
+    "convert_litert": "tf_embeddings_staging.conversion.litert:convert_litert_task",
     "convert_keras": "tf_embeddings_staging.conversion.keras_file:convert_keras_task",
     "inspect": "tf_embeddings_staging.inspection:inspect_task",
     "probe": "tf_embeddings_staging.building.probe:probe_task",

@@ -13,15 +13,14 @@ the vectors that an artefact brings along. Importing any of it loads and unpacks
 
 from __future__ import annotations
 
-from tf_embeddings_udf.artefact import build_of, remove, unpack
+from tf_embeddings_udf.artefact import remove, unpack
 from tf_embeddings_udf.embedder import Embedder, cached, load, missing_packages
-from tf_embeddings_udf.errors import PIP_COMMAND, TfEmbeddingsError, stage_command
-from tf_embeddings_udf.manifest import CONTRACT, FORMAT, Manifest, read_manifest
+from tf_embeddings_udf.errors import TfEmbeddingsError, pip_command, stage_command
+from tf_embeddings_udf.manifest import CONTRACT, FORMAT, Manifest, build_of, read_manifest
 
 __all__ = [
     "CONTRACT",
     "FORMAT",
-    "PIP_COMMAND",
     "Embedder",
     "Manifest",
     "TfEmbeddingsError",
@@ -29,6 +28,7 @@ __all__ = [
     "cached",
     "load",
     "missing_packages",
+    "pip_command",
     "read_manifest",
     "remove",
     "stage_command",

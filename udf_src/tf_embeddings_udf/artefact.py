@@ -14,22 +14,25 @@ from pathlib import Path
 
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
 from tf_embeddings_udf.lock import locked
-from tf_embeddings_udf.manifest import MANIFEST, FileEntry, Manifest, read_manifest
+from tf_embeddings_udf.manifest import (
+    GOLDEN,
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    build_of,
+    read_manifest,
+)
 
 _CHUNK = 1 << 20
+_MOST_GOLDEN = 2**26
 _STALE_AFTER_SECONDS = 24 * 60 * 60
-
-
-def build_of(path: Path) -> str:
-    """Return the build of an artefact: 'b' and the first 12 hex digits of its bytes' SHA-256."""
-    return "b" + _sha256(path)[:12]
 
 
 def unpack(zip_path: Path, cache: Path, *, model: str, build: str) -> Path:
     """Unpack an artefact into `cache`, unless that was done, and return its folder.
 
-    The folder `<model>-<version>-<build>` comes into being by one rename, after the digest of the
-    zip and of each file were checked, so it is whole whenever it exists: processes may race for
+    The folder `<model>-<version>-<build>` comes into being by one rename, after the digest of
+    each file was checked, so it is whole whenever it exists: processes may race for
     it, and one that is killed leaves a private folder that nobody reads. One of them unpacks while
     the others wait, and if it dies another does. Where the folder is there already, only the sizes
     of its files are looked at (a few ms). Files that another artefact in `cache` has as well are
@@ -81,12 +84,10 @@ def _lock_of(folder: Path) -> contextlib.AbstractContextManager[bool]:
 def _unpack(
     zip_path: Path, folder: Path, manifest: Manifest, build: str, *, is_alone: bool
 ) -> None:
-    try:
-        came = build_of(zip_path)
-    except FileNotFoundError:  # removed while this waited for the lock
-        raise _missing(zip_path, manifest.model) from None
-    if came != build:
-        raise _unusable(zip_path, manifest.model, f"its digest is {came}, not {build}")
+    if not zip_path.is_file():  # removed while this waited for the lock
+        raise _missing(zip_path, manifest.model)
+    if (came := build_of(zip_path)) != build:
+        raise _unusable(zip_path, manifest.model, f"its build is {came}, not {build}")
     _sweep(folder.parent)
     private = _private(folder, is_alone=is_alone)
     try:
@@ -128,14 +129,19 @@ def _extract(zip_path: Path, folder: Path, manifest: Manifest) -> None:
         names = [entry.filename for entry in entries]
         if len(set(names)) < len(names):
             raise _unusable(zip_path, manifest.model, "it holds the same file twice")
-        wrong = set(names).symmetric_difference({MANIFEST, *manifest.files})
+        listed = {MANIFEST, *manifest.files}
+        wrong = set(names).symmetric_difference(listed) - {GOLDEN}
         if wrong:
             what = f"its manifest and its content differ in '{min(wrong)}'"
             raise _unusable(zip_path, manifest.model, what)
         if any(stat.S_ISLNK(entry.external_attr >> 16) for entry in entries):
             raise _unusable(zip_path, manifest.model, "it holds a link")
         unpacked = _unpacked_files(folder.parent)
-        (folder / MANIFEST).write_bytes(archive.read(MANIFEST))
+        if GOLDEN in names:
+            if archive.getinfo(GOLDEN).file_size > _MOST_GOLDEN:
+                raise _unusable(zip_path, manifest.model, f"its {GOLDEN} is too large")
+            (folder / GOLDEN).write_bytes(_read(archive, GOLDEN, zip_path, manifest))
+        (folder / MANIFEST).write_bytes(_read(archive, MANIFEST, zip_path, manifest))
         for name, expected in manifest.files.items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -147,6 +153,13 @@ def _extract(zip_path: Path, folder: Path, manifest: Manifest) -> None:
                 raise _unusable(zip_path, manifest.model, str(error)) from None
             if not is_as_listed:
                 raise _unusable(zip_path, manifest.model, f"'{name}' is not as its manifest says")
+
+
+def _read(archive: zipfile.ZipFile, name: str, zip_path: Path, manifest: Manifest) -> bytes:
+    try:
+        return archive.read(name)
+    except zipfile.BadZipFile as error:
+        raise _unusable(zip_path, manifest.model, str(error)) from None
 
 
 def _unpacked_files(cache: Path) -> dict[FileEntry, list[Path]]:

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tf_embeddings_udf.errors import PIP_COMMAND, TfEmbeddingsError
+from tf_embeddings_udf.errors import TfEmbeddingsError, pip_command
 from tf_embeddings_udf.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from tf_embeddings_udf.engines import Engine
     from tf_embeddings_udf.planner import Outcomes, Planner
 
 _cached: dict[tuple[str, int], Embedder] = {}  # by folder and process
@@ -31,6 +32,11 @@ class Embedder:
         self._process = os.getpid()
 
     @property
+    def engine(self) -> Engine:
+        """What runs the model."""
+        return self._planner.encoder.engine
+
+    @property
     def dimensions(self) -> int:
         """Length of a vector."""
         return self.manifest.dimensions
@@ -40,7 +46,7 @@ class Embedder:
 
         Raises:
             TfEmbeddingsError: the model fails on any text, or this is a fork of the process that
-                loaded it, where TensorFlow would wait for ever.
+                loaded it, whose threads a child does not have.
         """
         self._require_same_process()
         return self._planner.embed(texts)
@@ -69,17 +75,18 @@ class Embedder:
         if os.getpid() != self._process:
             raise TfEmbeddingsError(
                 f"tf_embeddings: model '{self.manifest.model}' was loaded before this process "
-                f"was forked, and TensorFlow does not survive a fork. Load it in the child, or "
+                f"was forked, and its threads do not survive a fork. Load it in the child, or "
                 f"start processes with multiprocessing's 'spawn'."
             )
 
 
 def load(folder: Path | str, threads: int = 0) -> Embedder:
-    """Load an unpacked artefact; imports TensorFlow and takes seconds.
+    """Load an unpacked artefact with its engine; TensorFlow takes seconds, LiteRT does not.
 
     Args:
         folder: the unpacked artefact, as `unpack` returns it.
-        threads: TensorFlow's threads, 0 for all cores. The first model of a process decides.
+        threads: how many the model may use, 0 for all cores. TensorFlow's are the process's: its
+            first model decides.
 
     Raises:
         TfEmbeddingsError: the manifest does not fit this runtime, or a Python package is missing.
@@ -95,7 +102,7 @@ def load(folder: Path | str, threads: int = 0) -> Embedder:
         package = _package_of(error.name, manifest)
         raise TfEmbeddingsError(
             f"tf_embeddings: model '{manifest.model}' needs the Python package '{package}', "
-            f"which is not installed. Install it with: {PIP_COMMAND}"
+            f"which is not installed. Install it with: {pip_command(package)}"
         ) from None
     return Embedder(manifest, planner)
 

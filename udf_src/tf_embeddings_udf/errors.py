@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-PIP_COMMAND = "pip install -r dbt_packages/tf_embeddings/requirements.txt"
+_PACKAGE = "dbt_packages/tf_embeddings"
+
+# What a run needs is in requirements.txt; these need TensorFlow, which is in the other file.
+_OF_TENSORFLOW = ("tensorflow", "tensorflow_text")
 
 
 class TfEmbeddingsError(Exception):
@@ -11,4 +14,11 @@ class TfEmbeddingsError(Exception):
 
 def stage_command(source: str) -> str:
     """Return the command that stages `source` (a catalogue name or the user's own source)."""
-    return f"python dbt_packages/tf_embeddings/scripts/stage_model.py {source} --write"
+    return f"python {_PACKAGE}/scripts/stage_model.py {source} --write"
+
+
+def pip_command(*packages: str | None) -> str:
+    """Return the command that installs packages that are missing where a model runs."""
+    names = {(package or "").replace("-", "_") for package in packages}
+    suffix = "-staging" if names & set(_OF_TENSORFLOW) else ""
+    return f"pip install -r {_PACKAGE}/requirements{suffix}.txt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -13,13 +14,18 @@ from typing import Any
 
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
 
-FORMAT = 2
+FORMAT = 3
 """Layout of the artefact: a runtime reads exactly one."""
 
 CONTRACT = 1
 """What the numbers mean: the same model under another contract is another version."""
 
 MANIFEST = "manifest.json"
+
+GOLDEN = "golden.json"
+"""What the machine that made the artifact measured: golden vectors, memory; and where the model
+came from. It does not decide what runs, so the manifest does not list it."""
+
 MODEL_FOLDER = "model"
 PREPROCESSOR_FOLDER = "preprocessor"
 
@@ -41,30 +47,42 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The validated content of manifest.json, format 2.
+    """The validated content of manifest.json, format 3: all that decides what runs.
 
-    `files` maps the path of every other file of the artefact, relative and with `/`, to what it
-    must be. `max_tokens` is None where the kind of encoder has no limit that it could tell.
-    `prefix` is put before each text. Of the `model_dimensions` numbers that the model gives, the
-    first `dimensions` are kept. `memory_bytes` is the most memory that a process took which
-    embedded a full batch, None where nobody measured it.
+    `meaning` is what the version is a digest of. `engine` names what runs the model, and `encoder`
+    holds the parameters of its kind. `files` maps the path of every other file of the artifact but
+    golden.json, relative and with `/`, to what it must be. `max_tokens` is None where the kind of
+    encoder has no limit that it could tell. `prefix` is put before each text. Of the
+    `model_dimensions` numbers that the model gives, the first `dimensions` are kept.
     """
 
     model: str
     version: str
+    meaning: Mapping[str, Any]
     dimensions: int
     model_dimensions: int
     kind: str
+    engine: str
     encoder: Mapping[str, Any]
     normalize: bool
     max_tokens: int | None
     prefix: str
-    memory_bytes: int | None
-    source: Mapping[str, Any]
-    licence: str | None
-    tensorflow: str
     packages: tuple[str, ...]
     files: Mapping[str, FileEntry]
+
+
+def build_of(source: Path | bytes) -> str:
+    """Return the build of an artifact's file: 'b' and 12 hex digits of its manifest's SHA-256.
+
+    The manifest holds the digest of every file that decides what runs, and nothing that was
+    measured, so one source gives one build on every machine.
+
+    Raises:
+        TfEmbeddingsError: as `read_manifest` does.
+    """
+    label = "the artefact" if isinstance(source, bytes) else source.name
+    raw = _entry_of_zip(io.BytesIO(source) if isinstance(source, bytes) else source, label)
+    return "b" + hashlib.sha256(raw).hexdigest()[:12]
 
 
 def read_manifest(source: Path | bytes, label: str | None = None) -> Manifest:
@@ -121,17 +139,15 @@ def parse_manifest(raw: bytes, label: str) -> Manifest:
     return Manifest(
         model=fields["model"],
         version=fields["version"],
+        meaning=fields["meaning"],
         dimensions=fields["dimensions"],
         model_dimensions=fields["model_dimensions"],
         kind=fields["kind"],
+        engine=fields["engine"],
         encoder=fields["encoder"],
         normalize=fields["normalize"],
         max_tokens=fields["max_tokens"],
         prefix=fields["prefix"],
-        memory_bytes=fields["memory_bytes"],
-        source=fields["source"],
-        licence=fields["licence"],
-        tensorflow=fields["tensorflow"],
         packages=tuple(fields["packages"]),
         files={path: FileEntry(**entry) for path, entry in fields["files"].items()},
     )
@@ -190,7 +206,7 @@ def _is_whole(value: object, least: int, most: int) -> bool:
 def _is_files(value: object) -> bool:
     return isinstance(value, dict) and all(
         is_safe_path(path)
-        and path != MANIFEST
+        and path not in (MANIFEST, GOLDEN)
         and isinstance(entry, dict)
         and entry.keys() == {"sha256", "bytes"}
         and isinstance(entry["sha256"], str)
@@ -209,6 +225,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], object]]] = {
         "'v' and 12 hex digits",
         lambda v: isinstance(v, str) and _VERSION.fullmatch(v),
     ),
+    "meaning": ("what the version is a digest of", lambda v: isinstance(v, dict)),
     "dimensions": (
         f"a whole number from 1 to {_MOST_DIMENSIONS}",
         lambda v: _is_whole(v, 1, _MOST_DIMENSIONS),
@@ -218,6 +235,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], object]]] = {
         lambda v: _is_whole(v, 1, _MOST_DIMENSIONS),
     ),
     "kind": ("the name of a kind of encoder", _is_text),
+    "engine": ("the name of an engine", _is_text),
     "encoder": ("the encoder's parameters", lambda v: isinstance(v, dict)),
     "normalize": ("true or false", lambda v: isinstance(v, bool)),
     "max_tokens": (
@@ -225,13 +243,6 @@ _RULES: dict[str, tuple[str, Callable[[Any], object]]] = {
         lambda v: v is None or _is_whole(v, 1, 2**31 - 1),
     ),
     "prefix": ("a text, empty for none", lambda v: isinstance(v, str)),
-    "memory_bytes": (
-        "null or a whole number of bytes",
-        lambda v: v is None or _is_whole(v, 1, 2**63 - 1),
-    ),
-    "source": ("an object", lambda v: isinstance(v, dict)),
-    "licence": ("null or a licence's name", lambda v: v is None or _is_text(v)),
-    "tensorflow": ("a version of TensorFlow", _is_text),
     "packages": (
         "a list of Python packages",
         lambda v: isinstance(v, list) and all(map(_is_text, v)),

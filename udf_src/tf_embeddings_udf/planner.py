@@ -8,6 +8,7 @@ to where it came from.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -83,9 +84,11 @@ class Planner:
 
     def __init__(self, encoder: Encoder, manifest: Manifest) -> None:
         """Plan for this encoder; the manifest gives the dimensions and whether to normalise."""
-        self._encoder = encoder
+        self.encoder = encoder
         self._manifest = manifest
         self._sound: set[Callable[..., Any]] = set()
+        # They start with the first column that needs them.
+        self._workers = ThreadPoolExecutor(encoder.engine.workers, "tf_embeddings")
 
     def embed(self, texts: Sequence[str | None]) -> Outcomes:
         """Embed texts.
@@ -142,7 +145,7 @@ class Planner:
         distinct = list(row_of)
         outcomes = _blanks(len(distinct) + 1, self._manifest.dimensions)
         outcomes.statuses[-1] = NULL
-        if self._encoder.counts_tokens:
+        if self.encoder.counts_tokens:
             outcomes.counted[:-1] = True
 
         with_text = [row for row, text in enumerate(distinct) if text.strip()]
@@ -171,25 +174,35 @@ class Planner:
         return prepared
 
     def _tokenise(self, texts: list[str]) -> list[Prepared | None]:
-        return self._isolating(self._encoder.prepare, texts, lambda: _PROBE)
+        return self._isolating(self.encoder.prepare, texts, lambda: _PROBE)
 
     def _run(self, prepared: list[Prepared]) -> np.ndarray:
         """Run the model: a row for each text, NaN where it gave no vector."""
         vectors = np.full((len(prepared), self._manifest.dimensions), np.nan, np.float32)
-        for batch in batches([one.cost for one in prepared], self._encoder.budget):
+
+        def run(batch: list[int]) -> None:
             payloads = [prepared[row].payload for row in batch]
             results = self._isolating(self._vectors, payloads, self._easy_payload)
             for row, vector in zip(batch, results, strict=True):
                 if vector is not None:
                     vectors[row] = vector
+
+        todo = list(batches([one.cost for one in prepared], self.encoder.budget))
+        if len(todo) < 2 or self.encoder.engine.workers < 2:
+            for batch in todo:
+                run(batch)
+        else:
+            # Those that take longest first, so that all workers end at about the same time.
+            for _ in self._workers.map(run, reversed(todo)):
+                pass
         return vectors
 
     def _easy_payload(self) -> Any:  # noqa: ANN401 - the encoder's own
-        return self._encoder.prepare([_PROBE])[0].payload
+        return self.encoder.prepare([_PROBE])[0].payload
 
     def _vectors(self, payloads: Sequence[Any]) -> list[np.ndarray | None]:
         """Run one batch; None for a row that is not finite, or all zeros: it has no direction."""
-        vectors = self._encoder.run(payloads)
+        vectors = self.encoder.run(payloads)
         expected = (len(payloads), self._manifest.model_dimensions)
         if vectors.shape != expected:
             raise TfEmbeddingsError(
@@ -250,7 +263,7 @@ class Planner:
             what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise TfEmbeddingsError(
                 f"tf_embeddings: model '{self._manifest.model}' fails on every text ({what}). "
-                f"Stage the model again with the TensorFlow that is installed here."
+                f"Stage the model again with the packages that are installed here."
             ) from error
         self._sound.add(call)
 

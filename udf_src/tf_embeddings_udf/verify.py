@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import platform
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
+from tf_embeddings_udf.manifest import GOLDEN
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tf_embeddings_udf.embedder import Embedder
     from tf_embeddings_udf.manifest import Manifest
     from tf_embeddings_udf.planner import Outcomes
-
-GOLDEN = "golden.json"
 
 
 def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
@@ -31,18 +33,19 @@ def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
         model, version, build; `texts`, how many there are; `largest_difference` of a component,
         over all texts; `mismatches`, the places, from 0, of texts that have a vector on one side
         only, or one of another length, or another number of tokens: with any, the largest
-        difference is None. Then what computed it: versions of `tensorflow`, `python` and `numpy`,
-        the `processor`, and `memory_bytes`, the most that the process has had so far, None where
-        the system does not tell. All of it is plain Python, ready for JSON.
+        difference is None. Then what computed it: the `engine` and its `engine_version`,
+        versions of `python` and `numpy`, the `processor`, and `memory_bytes`, the most that the
+        process has had so far, None where the system does not tell. All of it is plain Python,
+        ready for JSON.
 
     Raises:
         TfEmbeddingsError: the artefact has no golden vectors, or the model fails on any text.
     """
     golden = _golden(embedder.manifest, folder)
     outcomes = embedder.embed(golden["texts"])
-    largest, mismatches = _compare(outcomes, golden["vectors"], golden["token_counts"])
+    vectors = [one and decoded(one) for one in golden["vectors"]]
+    largest, mismatches = _compare(outcomes, vectors, golden["token_counts"])
     import numpy as np
-    import tensorflow as tf
 
     return {
         "model": embedder.manifest.model,
@@ -51,7 +54,8 @@ def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
         "texts": len(golden["texts"]),
         "largest_difference": None if mismatches else largest,
         "mismatches": mismatches,
-        "tensorflow": str(tf.__version__),
+        "engine": embedder.engine.name,
+        "engine_version": embedder.engine.version,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "processor": _processor(),
@@ -60,7 +64,7 @@ def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
 
 
 def _golden(manifest: Manifest, folder: Path) -> dict[str, Any]:
-    if GOLDEN in manifest.files:
+    if (folder / GOLDEN).is_file():
         golden = json.loads((folder / GOLDEN).read_bytes())
         if golden["texts"]:
             return golden
@@ -70,8 +74,23 @@ def _golden(manifest: Manifest, folder: Path) -> dict[str, Any]:
     )
 
 
+def encoded(vector: np.ndarray) -> str:
+    """Return a vector as golden.json holds it: base64 of little-endian float32.
+
+    Its length does not depend on the numbers, so neither does an artifact's size.
+    """
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def decoded(text: str) -> np.ndarray:
+    """Return the vector of `encoded`."""
+    import numpy as np
+
+    return np.frombuffer(base64.b64decode(text), "<f4")
+
+
 def _compare(
-    outcomes: Outcomes, vectors: list[list[float] | None], token_counts: list[int | None]
+    outcomes: Outcomes, vectors: list[np.ndarray | None], token_counts: list[int | None]
 ) -> tuple[float, list[int]]:
     """Return the largest difference of a component, and the texts that cannot be compared."""
     import numpy as np

@@ -7,20 +7,25 @@ import json
 import shutil
 import stat
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tf_embeddings_udf
 from tf_embeddings_udf import CONTRACT, FORMAT
+from tf_embeddings_udf.engines import LITERT
+from tf_embeddings_udf.manifest import GOLDEN, MANIFEST
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.building.artefact import MANIFEST
 from tf_embeddings_staging.building.model import Model
+from tf_embeddings_staging.conversion.litert import litert_parameters
 from tf_embeddings_staging.errors import StagingError, missing_package
 
-GOLDEN = "golden.json"
 RUNTIME = "tf_embeddings_udf"
 
 _MOST_BYTES = 2**32 - 2**20  # zipimport reads no zip64: https://docs.python.org/3/library/zipimport
+# What golden.json may hold beside vectors and counts, which differs from machine to machine.
+_ROOM = 8192
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = (stat.S_IFREG | 0o644) << 16
 
@@ -63,38 +68,58 @@ def add_runtime(folder: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def write_manifest(model: Model, name: str, folder: Path, memory_bytes: int | None) -> None:
-    """Write the manifest of all that is in a folder."""
+def write_manifest(model: Model, name: str, folder: Path, engine: str) -> None:
+    """Write the manifest of all that is in a folder: what decides what an artefact does."""
+    is_converted = engine == LITERT
     manifest = {
         "format": FORMAT,
         "contract": CONTRACT,
         "model": name,
         "version": model.version(),
+        "meaning": model.meaning(),
         "dimensions": model.dimensions,
-        "model_dimensions": model.model_dimensions,
+        "model_dimensions": model.dimensions if is_converted else model.model_dimensions,
         "kind": model.kind,
-        "encoder": model.encoder,
+        "engine": engine,
+        "encoder": litert_parameters(model.encoder) if is_converted else model.encoder,
         "normalize": model.normalize,
         "max_tokens": model.max_tokens,
         "prefix": model.prefix,
-        "memory_bytes": memory_bytes,
-        "source": model.source,
-        "licence": model.licence,
-        "tensorflow": installed_version("tensorflow"),
-        "packages": model.packages,
+        "packages": model.packages(engine),
         "files": {
             relative: {"sha256": cache.sha256_of(path), "bytes": path.stat().st_size}
             for relative, path in _files(folder).items()
-            if relative != MANIFEST
+            if relative not in (MANIFEST, GOLDEN)
         },
     }
     write_json(folder / MANIFEST, manifest, indent=1)
 
 
+def write_golden(folder: Path, golden: Mapping[str, Any], measured: Mapping[str, Any]) -> None:
+    """Write golden.json, in a size that does not depend on what was measured.
+
+    On a stage a file is known to be whole by its size, whichever colleague put it there.
+
+    Args:
+        folder: the artefact's.
+        golden: texts, vectors and token counts, whose size the model alone decides.
+        measured: what differs from machine to machine.
+    """
+    size = len(_json(golden)) + _ROOM
+    text = _json({**golden, **measured})
+    if len(text) > size:  # an address of thousands of characters
+        text = _json({**golden, **measured, "source": None})
+    (folder / GOLDEN).write_bytes(text.ljust(size))
+
+
 def write_json(path: Path, value: object, *, indent: int | None = None) -> None:
     """Write a JSON value whose bytes depend on nothing but it."""
+    path.write_bytes(_json(value, indent))
+
+
+def _json(value: object, indent: int | None = None) -> bytes:
     text = json.dumps(value, sort_keys=True, indent=indent, ensure_ascii=False)
-    path.write_bytes(f"{text}\n".encode())
+    return f"{text}\n".encode()
 
 
 def require_size(folder: Path) -> None:

@@ -7,15 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tf_embeddings_udf import build_of
+from tf_embeddings_udf.engines import TENSORFLOW
+
 from tf_embeddings_staging import cache
 from tf_embeddings_staging.building import assemble, golden_vectors, known
-from tf_embeddings_staging.building.artefact import Artefact, build_in_name, read_artefact
+from tf_embeddings_staging.building.artefact import (
+    Artefact,
+    build_in_name,
+    is_whole,
+    read_artefact,
+)
 from tf_embeddings_staging.building.built import check_built, require_fitting
+from tf_embeddings_staging.building.engine import choose_engine
 from tf_embeddings_staging.building.golden_texts import TEXTS
 from tf_embeddings_staging.building.model import packages_of
 from tf_embeddings_staging.building.own_copy import own_copy
 from tf_embeddings_staging.building.prepare import MODEL, Input, inspect, prepare
-from tf_embeddings_staging.building.recipe import recipe
+from tf_embeddings_staging.building.recipe import recipe, require_packages
 from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion.encoder_folder import WEIGHTS
 from tf_embeddings_staging.errors import StagingError
@@ -54,6 +63,7 @@ def build(
     options, limits = options or Options(), limits or Limits()
     if isinstance(source, Built):
         return check_built(source, folder, report, options, limits)
+    require_packages()
     given = gather(source, folder, report, options, limits, sha256)
     entry = source if isinstance(source, Entry) else None
     wanted = recipe(name, given, entry)
@@ -62,27 +72,35 @@ def build(
         report.say(f"{name}: built before, taken from {built}")
         return read_artefact(built)
     with cache.work_folder(folder) as work:
-        unpacked, artefact = work / "artefact", work / "artefact.zip"
         kept = own_copy(given, work / "source")
         if recipe(name, kept, entry) != wanted:
             raise StagingError(
                 f"the files of '{given.fetched.path.name}' changed while they were copied. Run "
                 f"this again when nothing writes to them."
             )
-        model = prepare(kept, unpacked, work, report, limits)
+        laid_out = work / "tensorflow"
+        model = prepare(kept, laid_out, work, report, limits)
         known.check_dimensions(entry, given.options, model.dimensions)
+        assemble.require_size(laid_out)
+        assemble.write_manifest(model, name, laid_out, TENSORFLOW)
+        engine, unpacked = choose_engine(model, name, laid_out, work, report, given.options, limits)
         assemble.add_runtime(unpacked)
         assemble.require_size(unpacked)
-        # The runtime reads the manifest before it loads the model; the golden vectors come after.
-        assemble.write_manifest(model, name, unpacked, None)
+        assemble.write_manifest(model, name, unpacked, engine)
         published = known.of_entry(entry, given.options, report)
         others = known.texts(published)
         with report.step(f"Probing {name}: {len(TEXTS)} texts through the artefact's own runtime"):
             recorded = golden_vectors.record(model, unpacked, others, work, report, limits)
         pieces = model.encoder.get("sentencepiece")
         known.check(published, recorded.vectors, unpacked / MODEL / pieces if pieces else None)
-        assemble.write_json(unpacked / assemble.GOLDEN, recorded.golden)
-        assemble.write_manifest(model, name, unpacked, recorded.memory_bytes)
+        measured = {
+            "source": model.source,
+            "licence": model.licence,
+            "memory_bytes": recorded.memory_bytes,
+            "measured_with": recorded.measured_with,
+        }
+        assemble.write_golden(unpacked, recorded.golden, measured)
+        artefact = work / "artefact.zip"
         with report.step(f"Writing the artefact of {name}"):
             assemble.write_zip(unpacked, artefact)
         place = _keep(artefact, target, name)
@@ -103,6 +121,7 @@ def look(
     Raises:
         StagingError: the source cannot be fetched, or is no model that embeds.
     """
+    require_packages()
     given = gather(source, folder, report, options, limits, sha256)
     with cache.work_folder(folder) as work:
         return inspect(own_copy(given, work / "source"), work, report, limits)
@@ -162,30 +181,30 @@ def likely_packages(source: Source, options: Options) -> tuple[str, ...]:
     if isinstance(source, Built):
         return require_fitting(source).packages
     if isinstance(source, Entry):
-        return tuple(source.packages)
-    is_encoder = (
-        isinstance(source, Local) and source.path.is_dir() and not is_saved_model(source.path)
-    )
-    return packages_of(options.kind or ("tokens" if is_encoder else "text"))
+        kind, more = source.kind, source.packages
+    else:
+        is_encoder = (
+            isinstance(source, Local) and source.path.is_dir() and not is_saved_model(source.path)
+        )
+        kind, more = options.kind or ("tokens" if is_encoder else "text"), ()
+    engine = TENSORFLOW if kind == "text" else options.engine
+    return tuple(sorted({*packages_of(kind, engine), *more}))
 
 
 def _keep(artefact: Path, folder: Path, name: str) -> Path:
-    """Move an artefact to where `_cached` finds it; return that of another run that was faster.
-
-    The memory that two probes measure may be a step apart, and one recipe is one artefact.
-    """
+    """Move an artefact to where `_cached` finds it; return that of another run that was faster."""
     whole = artefact.with_name("whole")
     whole.mkdir()
-    file = f"{name}-b{cache.sha256_of(artefact)[:12]}.zip"
+    file = f"{name}-{build_of(artefact)}.zip"
     os.replace(artefact, whole / file)
     cache.move_folder(whole, folder, lambda kept: _cached(kept, name) is not None)
     return _cached(folder, name) or folder / file
 
 
 def _cached(folder: Path, name: str) -> Path | None:
-    """Return the artefact that a run before left here, if its bytes are still the same."""
+    """Return the artefact that a run before left here, if it is still whole."""
     for path in sorted(folder.glob(f"{name}-b*.zip")):
-        if f"b{cache.sha256_of(path)[:12]}" == build_in_name(path):
+        if is_whole(path, build_in_name(path)):
             return path
         path.unlink()
     return None

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import tf_embeddings_udf
 from tf_embeddings_udf import Manifest, TfEmbeddingsError, read_manifest
+from tf_embeddings_udf.engines import LITERT, TENSORFLOW
+from tf_embeddings_udf.engines.litert import MODEL_FILE
 
 from tf_embeddings_staging import cache, process
 from tf_embeddings_staging.building.artefact import Artefact, build_in_name, read_artefact
-from tf_embeddings_staging.building.assemble import GOLDEN, RUNTIME, python_files, runtime_folder
-from tf_embeddings_staging.building.model import packages_of
+from tf_embeddings_staging.building.assemble import RUNTIME, python_files, runtime_folder
+from tf_embeddings_staging.building.model import packages_of, version_of
 from tf_embeddings_staging.building.prepare import MODEL, PREPROCESSOR
-from tf_embeddings_staging.catalogue import PACKAGES
+from tf_embeddings_staging.catalogue import KINDS
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
@@ -44,12 +46,15 @@ def check_built(
             )
         except TfEmbeddingsError as error:
             raise _refused(source, str(error).removeprefix("tf_embeddings: ")) from None
-        places = [MODEL, *([PREPROCESSOR] if (unpacked / PREPROCESSOR).exists() else [])]
-        request = {
-            "folders": [str(unpacked / place) for place in places],
-            "allow_ops": list(options.allow_ops),
-        }
-        process.run("check", request, work, limits)
+        if manifest.engine == LITERT:
+            process.run("check_litert", {"model": str(unpacked / MODEL / MODEL_FILE)}, work, limits)
+        else:
+            places = [MODEL, *([PREPROCESSOR] if (unpacked / PREPROCESSOR).exists() else [])]
+            request = {
+                "folders": [str(unpacked / place) for place in places],
+                "allow_ops": list(options.allow_ops),
+            }
+            process.run("check", request, work, limits)
     if _runtime_of(manifest) not in ({}, _installed_runtime()):
         report.say(
             f"Warning: {source.path.name} brings Python code that is not this release's; it runs "
@@ -67,15 +72,21 @@ def require_fitting(source: Built) -> Manifest:
     manifest = read_manifest(source.path)
     for path in manifest.files:
         top, _, rest = path.partition("/")
-        if path != GOLDEN and not (rest and top in (RUNTIME, MODEL, PREPROCESSOR)):
+        if not (rest and top in (RUNTIME, MODEL, PREPROCESSOR)):
             raise _refused(source, f"it holds '{path}', which no artefact does")
     libraries = manifest.encoder.get("libraries", [])
-    if manifest.kind not in PACKAGES or not isinstance(libraries, list):
+    if manifest.kind not in KINDS or not isinstance(libraries, list):
         raise _refused(source, f"its kind '{manifest.kind}' or its libraries are unknown")
+    if manifest.engine not in (LITERT, TENSORFLOW):
+        raise _refused(source, f"its engine '{manifest.engine}' is unknown")
+    if manifest.engine == LITERT and f"{MODEL}/{MODEL_FILE}" not in manifest.files:
+        raise _refused(source, f"it is for LiteRT and holds no '{MODEL}/{MODEL_FILE}'")
+    if version_of(manifest.meaning) != manifest.version:
+        raise _refused(source, f"its version {manifest.version} is not that of its meaning")
     if unknown := [one for one in libraries if one not in _LIBRARIES]:
         raise _refused(source, f"its library {unknown[0]!r} is unknown")
     names = sorted(package.partition("==")[0] for package in manifest.packages)
-    wanted = list(packages_of(manifest.kind, libraries))
+    wanted = list(packages_of(manifest.kind, manifest.engine, libraries))
     if names != wanted:
         raise _refused(
             source,

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from tf_embeddings_udf.verify import encoded
+
 from tf_embeddings_staging import process
 from tf_embeddings_staging.building.golden_texts import ALONE, TEXTS
 from tf_embeddings_staging.building.known import quoted
@@ -31,14 +34,16 @@ class Recorded:
     """What a probe gave.
 
     Attributes:
-        golden: what golden.json holds.
+        golden: the texts, vectors and token counts of golden.json.
         vectors: of all texts that have one.
         memory_bytes: the most that the process took; None if the system does not tell.
+        measured_with: the versions of the packages that made the vectors.
     """
 
     golden: Mapping[str, Any]
     vectors: Mapping[str, Sequence[float]]
     memory_bytes: int | None
+    measured_with: Mapping[str, str]
 
 
 def record(
@@ -78,10 +83,10 @@ def record(
     good = [text for text in TEXTS if text in vectors]
     golden = {
         "texts": good,
-        "vectors": [vectors[text] for text in good],
+        "vectors": [encoded(np.array(vectors[text], np.float32)) for text in good],
         "token_counts": [counts[text] for text in good],
     }
-    return Recorded(golden, vectors, outcome["memory_bytes"])
+    return Recorded(golden, vectors, outcome["memory_bytes"], outcome["measured_with"])
 
 
 def _require_enough(

@@ -59,8 +59,8 @@ def check_dimensions(entry: Entry | None, options: Options, dimensions: int) -> 
 
 
 def _changes(entry: Entry, options: Options) -> list[str]:
-    """Return the flags that change the vectors: not which kind it is, nor what it may do."""
-    return replace(options.unlike(entry.options), kind=None, allow_ops=()).flags()
+    """Return the flags that change the vectors: not which kind it is, what it may do or runs on."""
+    return replace(options.unlike(entry.options), kind=None, allow_ops=(), engine=None).flags()
 
 
 def texts(known: Known | None) -> list[str]:

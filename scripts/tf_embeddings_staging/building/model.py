@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tf_embeddings_udf import CONTRACT
+from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.catalogue import PACKAGES
 
 # What an encoder is unless its parameters say otherwise. A default is no part of the version, for
 # it says nothing that was not so before there was a choice.
@@ -19,6 +19,12 @@ _DEFAULTS: Mapping[str, Any] = {
     "pooling": None,
     "preprocessor": None,
 }
+_OF_KIND: Mapping[str, tuple[str, ...]] = {
+    "sentencepiece": ("numpy", "sentencepiece"),
+    "text": ("numpy",),
+    "tokens": ("numpy", "tokenizers"),
+}
+_OF_ENGINE = {LITERT: "ai-edge-litert", TENSORFLOW: "tensorflow"}
 _OF_LIBRARY = {"tensorflow_text": "tensorflow-text"}
 
 
@@ -50,14 +56,20 @@ class Model:
     source: Mapping[str, Any]
     licence: str | None
 
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """Return the Python packages that it needs where it runs."""
-        return packages_of(self.kind, self.encoder.get("libraries", ()))
+    def packages(self, engine: str) -> tuple[str, ...]:
+        """Return the Python packages that it needs where it runs on this engine."""
+        return packages_of(self.kind, engine, self.encoder.get("libraries", ()))
 
     def version(self) -> str:
-        """Return the version: what a vector of this model means, whoever built it and where."""
-        meaning = {
+        """Return the version: the digest of what a vector of this model means."""
+        return version_of(self.meaning())
+
+    def meaning(self) -> dict[str, Any]:
+        """Return what a vector of this model means, whoever built it, where, and for which engine.
+
+        What runs it is no part of it: the engines give the same vectors.
+        """
+        meaning: dict[str, Any] = {
             "contract": CONTRACT,
             "kind": self.kind,
             "encoder": {
@@ -73,9 +85,22 @@ class Model:
             meaning["prefix"] = self.prefix
         if self.model_dimensions != self.dimensions:
             meaning["model_dimensions"] = self.model_dimensions
-        return "v" + cache.digest_of(meaning)[:12]
+        return meaning
 
 
-def packages_of(kind: str, libraries: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the packages of a kind of encoder and of the modules that its graph needs, by name."""
-    return tuple(sorted([*PACKAGES[kind], *(_OF_LIBRARY[library] for library in libraries)]))
+def version_of(meaning: Mapping[str, Any]) -> str:
+    """Return the version that a meaning has."""
+    return "v" + cache.digest_of(meaning)[:12]
+
+
+def packages_of(kind: str, engine: str | None, libraries: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the packages of a kind of encoder on an engine, by name.
+
+    Args:
+        kind: text, tokens or sentencepiece.
+        engine: litert or tensorflow; None where it is not known yet: then none is named for it.
+        libraries: the modules that the model's graph needs beside TensorFlow.
+    """
+    engines = [_OF_ENGINE[engine]] if engine else []
+    more = [_OF_LIBRARY[library] for library in libraries]
+    return tuple(sorted([*_OF_KIND[kind], *engines, *more]))

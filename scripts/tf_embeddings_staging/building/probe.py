@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,13 @@ from tf_embeddings_staging.sentences import in_one_sentence
 if TYPE_CHECKING:
     from tf_embeddings_udf.encoders import Encoder
 
-# Two runs of a probe never take the same memory to the byte, and two builds should agree.
-_MEMORY_STEP = 256 * 2**20
-
 
 def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
     """Embed texts with an unpacked artefact, by the artefact's own runtime.
 
     One thread: what comes out does not depend on how busy the machine is. Then a whole batch of
-    long texts, for the memory alone: see `full_batch`.
+    long texts, for the memory alone: see `full_batch`. The memory is of a machine, like the
+    vectors: neither is a part of the build.
     """
     folder = Path(request["folder"])
     sys.path.insert(0, str(folder))
@@ -63,7 +62,8 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
             for count, counted in zip(outcomes.token_counts, outcomes.counted, strict=True)
         ],
         "apart": max(apart, default=0.0),
-        "memory_bytes": rounded_up(peak_memory()),
+        "memory_bytes": peak_memory(),
+        "measured_with": _versions(manifest.packages),
     }
 
 
@@ -117,8 +117,5 @@ def full_batch(encoder: Encoder, max_tokens: int | None) -> list[str]:
     return [f"{number:04} {text}" for number in range(count)]
 
 
-def rounded_up(memory_bytes: int | None) -> int | None:
-    """Return the memory of a process as the manifest has it: in whole steps of 256 MiB."""
-    if memory_bytes is None:
-        return None
-    return -(-memory_bytes // _MEMORY_STEP) * _MEMORY_STEP
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    return {package: importlib.metadata.version(package) for package in packages}

@@ -23,8 +23,25 @@ from tf_embeddings_staging.inspection.files import files_of, require_text
 from tf_embeddings_staging.inspection.neighbours import find_neighbours
 
 # Packages whose version has a say in the graph, in the numbers or in what a manifest says.
-_PACKAGES = ("numpy", "safetensors", "sentencepiece", "tensorflow", "tokenizers")
+_PACKAGES = (
+    "ai-edge-litert",
+    "numpy",
+    "safetensors",
+    "sentencepiece",
+    "tensorflow",
+    "tokenizers",
+)
 _OPTIONAL_PACKAGES = ("keras", "tensorflow-text")
+
+
+def require_packages() -> None:
+    """Require what making an artefact needs, before anything is fetched.
+
+    Raises:
+        StagingError: a package is not installed.
+    """
+    for package in _PACKAGES:
+        installed_version(package)
 
 
 def recipe(name: str, given: Input, entry: Entry | None) -> dict[str, Any]:

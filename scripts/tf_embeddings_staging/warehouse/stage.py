@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.building.artefact import Artefact
+from tf_embeddings_staging.building.artefact import Artefact, is_whole
 from tf_embeddings_staging.progress import Report
 
 
@@ -29,20 +29,15 @@ def stage(artefact: Artefact, folder: Path, report: Report, *, dry_run: bool) ->
 
 
 def is_staged(artefact: Artefact, stage: Path) -> bool:
-    """Tell whether a stage folder holds the artefact, byte for byte."""
-    place = stage / artefact.place
-    return (
-        place.is_file()
-        and place.stat().st_size == artefact.path.stat().st_size
-        and f"b{cache.sha256_of(place)[:12]}" == artefact.build
-    )
+    """Tell whether a stage folder holds the artefact, or a colleague's of the same build."""
+    return is_whole(stage / artefact.place, artefact.build)
 
 
 def put(artefact: Artefact, stage: Path, report: Report) -> Path:
     """Copy an artefact to its place on a stage, and return that.
 
-    It comes into being by one rename. What is there already is another artefact never, for the
-    name is a digest of the bytes: it can be a damaged one only, and is replaced.
+    It comes into being by one rename. What is there already can only be a damaged one, for the name
+    is a digest of what it does: it is replaced.
     """
     place = stage / artefact.place
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_embeddings_udf.engines import LITERT, TENSORFLOW
+
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, MacroError, run_macro
 
@@ -23,11 +25,13 @@ class Target:
     Attributes:
         type: duckdb or snowflake.
         stage: a folder on DuckDB, @database.schema.stage else.
+        engines: those that a function can have there.
         warnings: what may keep a function from being made there, in sentences.
     """
 
     type: str
     stage: str
+    engines: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
     @property
@@ -73,7 +77,12 @@ def find_target(options: DbtOptions, packages: Sequence[str]) -> Target:
         )
     if not isinstance(answer.get("stage"), str):
         raise StagingError(f"the macro _staging_target named no stage: {json.dumps(answer)}.")
-    return Target(answer["type"], answer["stage"], tuple(answer.get("warnings", ())))
+    return Target(
+        answer["type"],
+        answer["stage"],
+        tuple(answer.get("engines", (LITERT, TENSORFLOW))),
+        tuple(answer.get("warnings", ())),
+    )
 
 
 def _ask(options: DbtOptions, packages: Sequence[str]) -> dict[str, Any]:

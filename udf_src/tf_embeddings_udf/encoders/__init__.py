@@ -1,6 +1,7 @@
 """The seam between the planner and a kind of model: texts in, float32 rows out.
 
-A new kind is one module with a class of this protocol and one line in `_KINDS`.
+A new kind is one module with a class of this protocol and one line in `_KINDS`. Encoders speak
+NumPy; what runs the model is an engine, see `tf_embeddings_udf.engines`.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from tf_embeddings_udf.engines import load_engine
 from tf_embeddings_udf.errors import TfEmbeddingsError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from tf_embeddings_udf.engines import Engine
     from tf_embeddings_udf.manifest import Manifest
 
 _KINDS = {
-    "sentencepiece": "tf_embeddings_udf.encoders.sentencepiece",
-    "text": "tf_embeddings_udf.encoders.text",
-    "tokens": "tf_embeddings_udf.encoders.tokens",
+    "sentencepiece": ("tf_embeddings_udf.encoders.sentencepiece", "SentencePieceEncoder"),
+    "text": ("tf_embeddings_udf.encoders.text", "TextEncoder"),
+    "tokens": ("tf_embeddings_udf.encoders.tokens", "TokensEncoder"),
 }
 
 
@@ -47,6 +50,9 @@ class Prepared:
 class Encoder(Protocol):
     """One kind of model. Its methods may be called by several threads at once."""
 
+    engine: Engine
+    """What runs the model."""
+
     budget: int
     """The most that a batch of more than one row may cost."""
 
@@ -63,18 +69,25 @@ class Encoder(Protocol):
 
 
 def load_encoder(manifest: Manifest, folder: Path, threads: int) -> Encoder:
-    """Load the model of an unpacked artefact; this imports TensorFlow and takes seconds.
+    """Load the model of an unpacked artifact.
+
+    Args:
+        manifest: the artifact's.
+        folder: where it is unpacked.
+        threads: how many the model may use; 0 for all cores.
 
     Raises:
-        TfEmbeddingsError: the kind is unknown, or the model lacks what the manifest names.
+        TfEmbeddingsError: the kind or the engine is unknown, or the model lacks what the manifest
+            names.
+        ModuleNotFoundError: a package is not installed.
     """
-    module = _KINDS.get(manifest.kind)
-    if module is None:
+    if manifest.kind not in _KINDS:
         known = ", ".join(sorted(_KINDS))
         raise TfEmbeddingsError(
             f"tf_embeddings: model '{manifest.model}' has an encoder of kind '{manifest.kind}', "
             f"and the installed tf_embeddings knows {known}. Install the tf_embeddings that "
             f"staged it."
         )
-    load = cast("Callable[[Manifest, Path, int], Encoder]", import_module(module).load)
-    return load(manifest, folder, threads)
+    module, name = _KINDS[manifest.kind]
+    load = cast("Callable[[Manifest, Path, Engine], Encoder]", getattr(import_module(module), name))
+    return load(manifest, folder, load_engine(manifest, folder, threads))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_embeddings_udf.encoders import Prepared
-from tf_embeddings_udf.encoders.saved_model import Function
 from tf_embeddings_udf.manifest import PREPROCESSOR_FOLDER
 
 if TYPE_CHECKING:
+    from tf_embeddings_udf.engines import Engine
+    from tf_embeddings_udf.engines.tensorflow import TensorFlow
     from tf_embeddings_udf.manifest import Manifest
 
 Tensor = Any  # TensorFlow ships no types
@@ -24,13 +25,17 @@ class TextEncoder:
     counts_tokens = False
     budget = 65_536  # bytes of text, padded to the longest: about 16,384 tokens
 
-    def __init__(self, manifest: Manifest, folder: Path, threads: int) -> None:
-        """Load the model, and its preprocessor where it has one."""
-        self._model = Function(manifest, folder, threads)
-        self._preprocessor: Function | None = None
+    def __init__(self, manifest: Manifest, folder: Path, engine: Engine) -> None:
+        """Load the preprocessor where the model has one."""
+        from tf_embeddings_udf.engines.tensorflow import TensorFlow
+
+        if not isinstance(engine, TensorFlow):
+            raise engine.error(f"takes strings, which the engine '{engine.name}' does not run")
+        self.engine = self._model = engine
+        self._preprocessor: TensorFlow | None = None
         self._least_cost = 0
         if manifest.encoder.get("preprocessor") is not None:
-            self._preprocessor = Function(manifest, folder, threads, PREPROCESSOR_FOLDER)
+            self._preprocessor = TensorFlow(manifest, folder, 0, PREPROCESSOR_FOLDER)
             # It pads short texts as well, most often to 128 tokens: with 16 rows a batch is as
             # large as one of the kind `tokens`.
             self._least_cost = self.budget // 16
@@ -48,24 +53,25 @@ class TextEncoder:
         """Run the model on all texts at once, behind its preprocessor where it has one."""
         inputs, named = self._of_strings.arguments(payloads)
         if self._preprocessor is None:
-            return self._model(*inputs, **named).numpy()
+            return self._model.output(*inputs, **named).numpy()
         tensors = self._preprocessor.whole(*inputs, **named)
         if not isinstance(tensors, Mapping):
             came = type(tensors).__name__
             raise self._preprocessor.error(f"gave an output of type {came}, not named tensors")
         if not self._model.is_signature:
-            return self._model(tensors).numpy()
+            return self._model.output(tensors).numpy()
         if missing := sorted(self._model.inputs.keys() - tensors.keys()):
             raise self._preprocessor.error(
                 f"gave {', '.join(sorted(tensors))}, and its model needs {missing[0]} as well"
             )
-        return self._model(**{name: tensors[name] for name in self._model.inputs}).numpy()
+        named = {name: tensors[name] for name in self._model.inputs}
+        return self._model.output(**named).numpy()
 
 
 class _OfStrings:
     """A function of strings: by which name it takes them, and as a vector or as a column."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: TensorFlow) -> None:
         self._tf = function.tf
         self._name: str | None = None
         if function.is_signature or function.parameter("input") is not None:
@@ -80,8 +86,3 @@ class _OfStrings:
         if self._rank == 2:
             strings = self._tf.reshape(strings, [-1, 1])
         return ([strings], {}) if self._name is None else ([], {self._name: strings})
-
-
-def load(manifest: Manifest, folder: Path, threads: int) -> TextEncoder:
-    """Load the encoder of an unpacked artefact."""
-    return TextEncoder(manifest, folder, threads)

@@ -10,43 +10,46 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_embeddings_udf.encoders import Prepared
-from tf_embeddings_udf.encoders.saved_model import Function
+from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 from tf_embeddings_udf.manifest import MODEL_FOLDER
 
 if TYPE_CHECKING:
+    from tf_embeddings_udf.engines import Engine, Input
     from tf_embeddings_udf.manifest import Manifest
 
 # An encoding weighs about 150 bytes a token until it is truncated: tokenise so many characters
 # at a time, so that 2,048 rows of 100,000 characters do not need gigabytes.
 _CHARACTERS_AT_A_TIME = 4_000_000
 
-_POOLINGS = ("mean", "cls", "max")
+# Padded tokens of a batch. On two cores, MiniLM: LiteRT is as fast with 1,024 and a tenth slower
+# with 2,048; TensorFlow is as fast with 1,024, a quarter slower with 4,096 on texts of mixed
+# lengths, and half as fast with 65,536.
+_BUDGETS = {LITERT: 512, TENSORFLOW: 2048}
 
-Tensor = Any  # TensorFlow ships no types
+_POOLINGS = ("mean", "cls", "max")
 
 
 class TokensEncoder:
     """BERT and its family. A payload is an int array [2, tokens]: ids and segment ids."""
 
     counts_tokens = True
-    # Padded tokens. On two cores MiniLM is as fast with 1,024; with 4,096 it is a quarter slower
-    # on texts of mixed lengths, with 65,536 it is half as fast.
-    budget = 2048
 
-    def __init__(self, manifest: Manifest, folder: Path, threads: int) -> None:
-        """Load the tokenizer and the model."""
-        # The tokenizer's own threads do not survive a fork, and tokenising is 2 % of the work.
+    def __init__(self, manifest: Manifest, folder: Path, engine: Engine) -> None:
+        """Load the tokenizer."""
+        # The tokenizer's own threads do not survive a fork, and tokenizing is 2 % of the work.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         from tokenizers import Tokenizer
 
-        self._model = Function(manifest, folder, threads)
-        self._ids = self._model.input_named_by("input_ids")
+        self.engine = engine
+        self.budget = _BUDGETS[engine.name]
+        self._ids = engine.input_named_by("input_ids")
         self._mask = self._optional_input("attention_mask")
         self._segments = self._optional_input("token_type_ids")
-        self._length = self._model.fixed_length(self._ids[0])
-        self._pooling = self._model.parameter("pooling")
+        shape = self._ids[1].shape
+        self._length = shape[1] if shape and len(shape) == 2 else None
+        self._pooling = engine.parameter("pooling")
         if self._pooling not in (None, *_POOLINGS):
-            raise self._model.says("pooling", f"null, {', '.join(_POOLINGS)}")
+            raise engine.says("pooling", f"null, {', '.join(_POOLINGS)}")
 
         name = str(manifest.encoder.get("tokenizer", "tokenizer.json"))
         self._tokenizer = Tokenizer.from_file(str(folder / MODEL_FOLDER / name))
@@ -81,49 +84,42 @@ class TokensEncoder:
         return np.concatenate(vectors)[np.argsort(np.concatenate(together))]
 
     def _run(self, payloads: Sequence[Any]) -> np.ndarray:
-        longest = self._length or max(payload.shape[1] for payload in payloads)
-        shape = (len(payloads), longest)
-        ids, ids_type = self._ids
-        mask, mask_type = self._mask or ("", self._model.tf.int32)
-        inputs = {
-            ids: np.full(shape, self._pad_id, ids_type.as_numpy_dtype),
-            mask: np.zeros(shape, mask_type.as_numpy_dtype),
-        }
-        for row, payload in enumerate(payloads):
-            length = payload.shape[1]
-            inputs[ids][row, :length] = payload[0]
-            inputs[mask][row, :length] = 1
+        lengths = np.array([payload.shape[1] for payload in payloads])
+        longest = self._length or int(lengths.max())
+        is_token = np.arange(longest) < lengths[:, None]
+        rows = np.concatenate(payloads, 1)
+        ids, of_ids = self._ids
+        inputs = {ids: np.full(is_token.shape, self._pad_id, of_ids.dtype)}
+        inputs[ids][is_token] = rows[0]
+        if self._mask is not None:
+            mask, of_mask = self._mask
+            inputs[mask] = is_token.astype(of_mask.dtype)
         if self._segments is not None:
-            segments, segments_type = self._segments
-            inputs[segments] = np.zeros(shape, segments_type.as_numpy_dtype)
-            for row, payload in enumerate(payloads):
-                inputs[segments][row, : payload.shape[1]] = payload[1]
-        tensors = {name: self._model.tf.constant(value) for name, value in inputs.items()}
-        of_mask = tensors[mask] if self._mask else tensors.pop(mask)
-        return self._pooled(self._model(**tensors), of_mask).numpy()
+            segments, of_segments = self._segments
+            inputs[segments] = np.zeros(is_token.shape, of_segments.dtype)
+            inputs[segments][is_token] = rows[1]
+        return self._pooled(self.engine(inputs), is_token)
 
-    def _pooled(self, states: Tensor, mask: Tensor) -> Tensor:
+    def _pooled(self, states: np.ndarray, is_token: np.ndarray) -> np.ndarray:
         """Make one vector of a text's tokens, [texts, numbers]; padding has no part in it."""
         if self._pooling is None:
             return states
-        if len(states.shape) != 3:
-            raise self._model.error(
+        if states.ndim != 3:
+            raise self.engine.error(
                 f"gave an output of shape {list(states.shape)}, and pooling '{self._pooling}' "
                 f"takes [texts, tokens, numbers]"
             )
-        tf = self._model.tf
         if self._pooling == "cls":
             return states[:, 0]
-        is_token = tf.cast(mask, tf.bool)[:, :, None]
+        is_token = is_token[:, :, None]
         if self._pooling == "max":
-            return tf.reduce_max(tf.where(is_token, states, states.dtype.min), 1)
-        sums = tf.reduce_sum(tf.where(is_token, states, 0), 1)
-        return sums / tf.reduce_sum(tf.cast(is_token, states.dtype), 1)
+            return np.where(is_token, states, np.finfo(states.dtype).min).max(1)
+        return np.where(is_token, states, 0).sum(1) / is_token.sum(1, dtype=states.dtype)
 
-    def _optional_input(self, parameter: str) -> tuple[str, Any] | None:
-        if self._model.parameter(parameter) is None:
+    def _optional_input(self, parameter: str) -> tuple[str, Input] | None:
+        if self.engine.parameter(parameter) is None:
             return None
-        return self._model.input_named_by(parameter)
+        return self.engine.input_named_by(parameter)
 
     def _prepared(self, encoding: Any) -> Prepared:  # noqa: ANN401 - tokenizers.Encoding
         own_tokens = len(encoding)
@@ -136,11 +132,6 @@ class TokensEncoder:
         whole = self._tokenizer.post_process(encoding)
         payload = np.array([whole.ids, whole.type_ids], np.int32)
         return Prepared(payload, self._length or payload.shape[1], count, is_truncated)
-
-
-def load(manifest: Manifest, folder: Path, threads: int) -> TokensEncoder:
-    """Load the encoder of an unpacked artefact."""
-    return TokensEncoder(manifest, folder, threads)
 
 
 def _portions(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""What the kinds share: TensorFlow itself, and one function of a SavedModel."""
+"""TensorFlow itself, for models that LiteRT cannot run: those that take strings, above all."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import importlib
 import os
 import re
 import sys
-import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_embeddings_udf.engines import TENSORFLOW, Engine, Input, in_a_line
+from tf_embeddings_udf.engines.stderr import without_lines
 from tf_embeddings_udf.errors import TfEmbeddingsError
 from tf_embeddings_udf.manifest import MODEL_FOLDER, PREPROCESSOR_FOLDER
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tf_embeddings_udf.manifest import Manifest
 
 CALL = "__call__"
@@ -49,7 +52,7 @@ def import_tensorflow(threads: int) -> Any:  # noqa: ANN401 - TensorFlow ships n
         import tensorflow as tf
     else:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-        with _without_chatter():
+        with without_lines(_CHATTER):
             import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
@@ -61,37 +64,18 @@ def import_tensorflow(threads: int) -> Any:  # noqa: ANN401 - TensorFlow ships n
     return tf
 
 
-@contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Hold back what is written to stderr, and then write all of it but TensorFlow's chatter.
+class TensorFlow(Engine):
+    """A signature of a SavedModel, or the loaded object itself.
 
-    The chatter comes from C++, so it is the file descriptor that is held.
+    One call runs on all of TensorFlow's threads: two Python threads with one each were slower.
     """
-    try:
-        stderr = os.dup(2)
-    except OSError:  # there is no stderr
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            held.seek(0)
-            for line in held:
-                if not _CHATTER.match(line):
-                    os.write(2, line)
 
-
-class Function:
-    """A signature of a SavedModel, or the loaded object itself; called with tensors."""
+    name = TENSORFLOW
 
     def __init__(
         self, manifest: Manifest, folder: Path, threads: int, part: str = MODEL_FOLDER
     ) -> None:
-        """Load the SavedModel in the folder `part` of an artefact, and look up what it is to run.
+        """Load the SavedModel in the folder `part` of an artifact, and look up what it is to run.
 
         The parameters are the encoder's, or those that it has for its preprocessor.
 
@@ -99,51 +83,51 @@ class Function:
             TfEmbeddingsError: TensorFlow cannot load it, or it lacks what the manifest names.
             ModuleNotFoundError: a library is not installed.
         """
-        self.tf = import_tensorflow(threads)
-        self._model = manifest.model
-        self._parameters: Mapping[str, Any] = manifest.encoder
+        super().__init__(manifest.model, manifest.encoder)
         self._is_preprocessor = part == PREPROCESSOR_FOLDER
         if self._is_preprocessor:
+            self._what = f"the preprocessor of {self._what}"
+            self._place = "encoder.preprocessor"
             self._parameters = manifest.encoder["preprocessor"]
+        self.tf = import_tensorflow(threads)
         self._import_libraries(manifest)
         # The functions of a SavedModel do not keep its variables alive; this reference does.
-        self._object = self._load(manifest, folder, part)
-        name = self._text("signature")
-        self._call = self._object if name == CALL else self._signature(name)
-        self._inputs = self._input_specs()
-
-    def input_named_by(self, parameter: str) -> tuple[str, Any]:
-        """Return the name and the TensorFlow type of the input that an encoder parameter names."""
-        name = self._text(parameter)
-        if name not in self._inputs:
-            raise self._lacks("input", name, self._inputs)
-        return name, self._inputs[name].dtype
-
-    def fixed_length(self, name: str) -> int | None:
-        """Return how long the rows of an input must be, None if they may have any length."""
-        shape = self._inputs[name].shape
-        return shape[1] if shape.rank == 2 else None
-
-    def parameter(self, name: str) -> Any:  # noqa: ANN401 - as JSON gives it
-        """Return what the manifest says of this function; None where it says nothing."""
-        return self._parameters.get(name)
+        self.loaded = self._load(manifest, folder, part)
+        name = self.text("signature")
+        self._call = self.loaded if name == CALL else self._signature(name)
+        self.specs = self._input_specs()
+        """The TensorSpec of each input; empty where a called object does not tell."""
+        self.inputs = {
+            name: Input(
+                spec.dtype.as_numpy_dtype,
+                None if spec.shape.rank is None else tuple(spec.shape.as_list()),
+            )
+            for name, spec in self.specs.items()
+        }
 
     @property
-    def inputs(self) -> Mapping[str, Any]:
-        """The TensorSpec of each input; empty where a called object does not tell."""
-        return self._inputs
+    def version(self) -> str:
+        """The version of TensorFlow."""
+        return str(self.tf.__version__)
 
     @property
     def is_signature(self) -> bool:
         """Whether its inputs must be given by name."""
-        return self._call is not self._object
+        return self._call is not self.loaded
 
     def whole(self, *inputs: Any, **named: Any) -> Any:  # noqa: ANN401 - tensors
         """Run it: all that it gives."""
         return self._call(*inputs, **named)
 
-    def __call__(self, *inputs: Any, **named: Any) -> Any:  # noqa: ANN401 - tensors
-        """Run it: the output that the manifest names, a float32 tensor.
+    def __call__(self, inputs: Mapping[str, Any]) -> np.ndarray:
+        """Run the model on named arrays: the output that the manifest names, float32."""
+        tensors = {
+            name: self.tf.constant(value, self.specs[name].dtype) for name, value in inputs.items()
+        }
+        return self.output(**tensors).numpy()
+
+    def output(self, *inputs: Any, **named: Any) -> Any:  # noqa: ANN401 - tensors
+        """Run it on tensors: the output that the manifest names, a float32 tensor.
 
         Raises:
             TfEmbeddingsError: there is no such output, or it is no tensor of floats.
@@ -151,28 +135,13 @@ class Function:
         outputs = _named(self._call(*inputs, **named))
         name = self.parameter("output")
         if name not in outputs:
-            raise self._lacks("output", name, outputs)
+            raise self.lacks("output", name, outputs)
         output = outputs[name]
         if not isinstance(output, self.tf.Tensor):
             raise self._gives_no_floats(name, f"a {type(output).__name__}")
         if not output.dtype.is_floating:
             raise self._gives_no_floats(name, f"a tensor of {output.dtype.name}")
         return self.tf.cast(output, self.tf.float32)
-
-    def error(self, what: str) -> TfEmbeddingsError:
-        """Return the error that says what of this model does not fit its manifest."""
-        of = "the preprocessor of " if self._is_preprocessor else ""
-        return TfEmbeddingsError(
-            f"tf_embeddings: {of}model '{self._model}' {what}. Stage the model again."
-        )
-
-    def says(self, name: str, allowed: str) -> TfEmbeddingsError:
-        """Return the error that a parameter is not what is allowed."""
-        of = "preprocessor." if self._is_preprocessor else ""
-        return TfEmbeddingsError(
-            f"tf_embeddings: the manifest of model '{self._model}' says encoder.{of}{name}: "
-            f"{self.parameter(name)!r}, not {allowed}. Stage the model again."
-        )
 
     def _import_libraries(self, manifest: Manifest) -> None:
         """Import the libraries whose operations the model has."""
@@ -189,7 +158,7 @@ class Function:
             except ModuleNotFoundError:
                 raise
             except Exception as error:  # made for another TensorFlow
-                what = _in_a_line(error)
+                what = in_a_line(error)
                 raise TfEmbeddingsError(
                     f"tf_embeddings: model '{self._model}' needs the Python module '{library}', "
                     f"which cannot be imported beside TensorFlow {self.tf.__version__} ({what}). "
@@ -215,48 +184,34 @@ class Function:
                 except Exception as error:
                     version = self.tf.__version__
                     raise self.error(
-                        f"cannot be loaded by TensorFlow {version} ({_in_a_line(error)})"
+                        f"cannot be loaded by TensorFlow {version} ({in_a_line(error)})"
                     ) from error
                 _loaded[key] = loaded
         return loaded
 
     def _signature(self, name: str) -> Any:  # noqa: ANN401
-        signatures = self._object.signatures
+        signatures = self.loaded.signatures
         if name not in signatures:
-            raise self._lacks("signature", name, signatures)
+            raise self.lacks("signature", name, signatures)
         signature = signatures[name]
         output = self.parameter("output")
         if not self._is_preprocessor and output not in signature.structured_outputs:
-            raise self._lacks("output", output, signature.structured_outputs)
+            raise self.lacks("output", output, signature.structured_outputs)
         return signature
 
     def _input_specs(self) -> Mapping[str, Any]:
         if self.is_signature:
             return self._call.structured_input_signature[1]
-        if not callable(self._object):
-            has = ", ".join(sorted(self._object.signatures))
+        if not callable(self.loaded):
+            has = ", ".join(sorted(self.loaded.signatures))
             raise self.error(f"cannot be called itself (it has the signatures: {has})")
-        functions = getattr(self._object.__call__, "concrete_functions", [])
+        functions = getattr(self.loaded.__call__, "concrete_functions", [])
         return {
             name: parameter.type_constraint
             for function in functions
             for name, parameter in function.function_type.parameters.items()
             if hasattr(parameter.type_constraint, "dtype")
         }
-
-    def _text(self, name: str) -> str:
-        value = self.parameter(name)
-        if isinstance(value, str):
-            return value
-        raise self.says(name, "a name")
-
-    def _lacks(
-        self, what: str, name: str | None, has: Mapping[str, Any] | Mapping[None, Any]
-    ) -> TfEmbeddingsError:
-        nameless = "one without a name"
-        wanted = "without a name" if name is None else f"'{name}'"
-        there = ", ".join(sorted(nameless if one is None else one for one in has))
-        return self.error(f"has no {what} {wanted} (it has: {there or 'none'})")
 
     def _gives_no_floats(self, name: str | None, came: str) -> TfEmbeddingsError:
         output = "its output" if name is None else f"its output '{name}'"
@@ -272,5 +227,6 @@ def _named(result: Any) -> Mapping[Any, Any]:  # noqa: ANN401
     return {None: result}
 
 
-def _in_a_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+def load(manifest: Manifest, folder: Path, threads: int) -> TensorFlow:
+    """Load the model of an unpacked artifact."""
+    return TensorFlow(manifest, folder, threads)
