@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
+import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +17,11 @@ from tf_embeddings_udf import Embedder, load, unpack
 from tf_embeddings_udf.lock import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from snowflake_projects import LocalSnowflake
+
+STAGING = Path(__file__).parents[1] / "scripts" / "tf_embeddings_staging"
 
 # What is fetched and built is kept in the repository, for the processes of the tests too.
 os.environ.setdefault("TF_EMBEDDINGS_CACHE", str(Path(__file__).parents[1] / ".cache" / "staging"))
@@ -30,19 +36,56 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in _LONG)
 
 
-@pytest.fixture(scope="session")
-def saved_tokens_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """The folder of a small encoder of kind `tokens`, and its parameters."""
-    folder = tmp_path_factory.mktemp("tokens") / "model"
-    return folder, makers.save_tokens_model(folder)
+Saved = tuple[Path, dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def tiny(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+def made_models() -> Path:
+    """A folder for models that take long to make: kept for as long as their makers stay."""
+    makers_of = [Path(makers.__file__), STAGING / "conversion" / "litert.py"]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in makers_of))
+    digest.update(importlib.metadata.version("tensorflow").encode())
+    folder = Path(__file__).parents[1] / ".cache" / "models" / digest.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def saved_tokens_model(made_models: Path) -> Saved:
+    """The folder of a small SavedModel of kind `tokens`, and its parameters."""
+    return kept(made_models / "tokens", lambda folder: (folder, makers.save_tokens_model(folder)))
+
+
+@pytest.fixture(scope="session")
+def litert_tokens_model(saved_tokens_model: Saved, made_models: Path) -> Saved:
+    """The same, converted to LiteRT: what runs it is light."""
+    return kept(made_models / "litert", lambda folder: makers.convert(*saved_tokens_model, folder))
+
+
+def kept(folder: Path, make: Callable[[Path], Saved]) -> Saved:
+    """Make a model, once for all processes of the tests; return its folder and its parameters."""
+    note = folder.with_suffix(".json")
+    with locked(folder.with_suffix(".lock")):
+        if not note.is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            path, parameters = make(folder)
+            note.write_text(json.dumps([str(path.relative_to(folder)), parameters]))
+    inner, parameters = json.loads(note.read_text())
+    return folder / inner, parameters
+
+
+@pytest.fixture(scope="session")
+def tiny(litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+    """A small model of kind `tokens` on LiteRT, staged; 8 dimensions, at most 16 tokens."""
+    return makers.write_artefact(*litert_tokens_model, tmp_path_factory.mktemp("tiny_stage"))
+
+
+@pytest.fixture(scope="session")
+def tiny_on_tensorflow(
+    saved_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory
 ) -> makers.Artefact:
-    """A small model of kind `tokens`, staged; 8 dimensions, at most 16 tokens."""
-    return makers.write_artefact(*saved_tokens_model, tmp_path_factory.mktemp("tiny_stage"))
+    """The same model on TensorFlow: of the same version."""
+    return makers.write_artefact(*saved_tokens_model, tmp_path_factory.mktemp("tensorflow_stage"))
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +144,18 @@ def load_artefact(artefact: makers.Artefact) -> Embedder:
 @pytest.fixture(scope="session")
 def tiny_embedder(tiny: makers.Artefact) -> Embedder:
     return load_artefact(tiny)
+
+
+@pytest.fixture(scope="session")
+def tiny_on_tensorflow_embedder(tiny_on_tensorflow: makers.Artefact) -> Embedder:
+    return load_artefact(tiny_on_tensorflow)
+
+
+@pytest.fixture(params=["litert", "tensorflow"])
+def tiny_on_each(request: pytest.FixtureRequest) -> Embedder:
+    """The small model, on each engine in turn."""
+    name = {"litert": "tiny_embedder", "tensorflow": "tiny_on_tensorflow_embedder"}[request.param]
+    return request.getfixturevalue(name)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,13 @@ operations, and a Keras one. Each is saved, packed and loaded as a user's model 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import shutil
 import stat
+import struct
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +49,7 @@ class Artefact:
     build: str
     dimensions: int
     kind: str = "tokens"
-    packages: tuple[str, ...] = ("numpy", "tensorflow", "tokenizers")
+    packages: tuple[str, ...] = ("ai-edge-litert", "numpy", "tokenizers")
 
     def pin(self) -> dict[str, Any]:
         return {
@@ -106,9 +110,10 @@ def save_tokens_model(folder: Path, *, dimensions: int = 8) -> dict[str, Any]:
             ]
         )
         def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-            weights = tf.cast(attention_mask, tf.float32)[:, :, None]
-            places = tf.range(tf.shape(input_ids)[1], dtype=tf.int32)
-            places = tf.cast(places, tf.float32)[None, :, None]
+            shape = tf.shape(input_ids)
+            weights = tf.reshape(tf.cast(attention_mask, tf.float32), [shape[0], shape[1], 1])
+            places = tf.cast(tf.range(shape[1], dtype=tf.int32), tf.float32)
+            places = tf.reshape(places, [1, shape[1], 1])
             states = tf.sin(tf.gather(self.table, input_ids) + 0.1 * places) * weights
             return {"embedding": tf.reduce_sum(states, 1) / tf.reduce_sum(weights, 1)}
 
@@ -117,6 +122,7 @@ def save_tokens_model(folder: Path, *, dimensions: int = 8) -> dict[str, Any]:
     save_tokenizer(folder / "tokenizer.json")
     return {
         "kind": "tokens",
+        "engine": "tensorflow",
         "dimensions": dimensions,
         "max_tokens": TOKENS_LIMIT,
         "encoder": {
@@ -130,6 +136,39 @@ def save_tokens_model(folder: Path, *, dimensions: int = 8) -> dict[str, Any]:
         },
         "packages": ["numpy", "tensorflow", "tokenizers"],
     }
+
+
+def convert(
+    saved: Path, parameters: Mapping[str, Any], target: Path
+) -> tuple[Path, dict[str, Any]]:
+    """Convert a saved model to LiteRT, as staging does; return its folder and its parameters."""
+    from tf_embeddings_staging.building.model import packages_of
+    from tf_embeddings_staging.conversion.litert import convert_litert_task, litert_parameters
+
+    with tempfile.TemporaryDirectory() as temporary:
+        artefact = write_artefact(saved, parameters, Path(temporary))
+        folder = Path(temporary) / "unpacked"
+        with zipfile.ZipFile(artefact.path) as archive:
+            archive.extractall(folder)
+        (target / "model").mkdir(parents=True)
+        tokenizer = parameters["encoder"].get("tokenizer") or parameters["encoder"]["sentencepiece"]
+        (target / "model" / tokenizer).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(saved / tokenizer, target / "model" / tokenizer)
+        answer = convert_litert_task({"folder": str(folder), "target": str(target)})
+        assert "refused" not in answer, answer
+    return target / "model", {
+        **parameters,
+        "engine": "litert",
+        "encoder": litert_parameters(parameters["encoder"]),
+        "packages": list(packages_of(parameters["kind"], "litert")),
+        "meaning": meaning_of(saved),
+    }
+
+
+def meaning_of(folder: Path) -> dict[str, Any]:
+    """Return the meaning that an artefact of a saved model has."""
+    files = _files("model", folder)
+    return {"weights": {name: hashlib.sha256(each).hexdigest() for name, each in files.items()}}
 
 
 def save_text_model(
@@ -193,26 +232,24 @@ def write_artefact(
 
     With `with_runtime` the runtime is in the zip, as in every artefact that the CLI makes: a
     function of Snowflake imports it from there. `golden` is what golden.json holds; see
-    `golden_of`. `preprocessor` is the SavedModel that prepares the strings for the model.
+    `golden_of`; its vectors are lists of numbers here. `preprocessor` is the SavedModel that
+    prepares the strings for the model.
     """
     weights = _files("model", model_folder)
     if preprocessor:
         weights |= _files("preprocessor", preprocessor)
     files = weights | (_runtime_files() if with_runtime else {})
-    if golden is not None:
-        files["golden.json"] = json.dumps(golden).encode()
+    meaning = meaning_of(model_folder)
+    if preprocessor:
+        meaning["preprocessor"] = meaning_of(preprocessor)
     manifest: dict[str, Any] = {
-        "format": 2,
+        "format": 3,
         "contract": 1,
         "model": model,
-        "version": "v" + hashlib.sha256(b"".join(weights.values())).hexdigest()[:12],
+        "meaning": meaning,
         "model_dimensions": parameters["dimensions"],
         "normalize": True,
         "prefix": "",
-        "memory_bytes": None,
-        "source": {"uri": "makers.py", "files": {}},
-        "licence": None,
-        "tensorflow": "2.21.0",
         "files": {
             name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
             for name, content in files.items()
@@ -220,7 +257,26 @@ def write_artefact(
         **parameters,
         **overrides,
     }
+    manifest.setdefault("version", version_of(manifest["meaning"]))
+    if golden is not None:
+        files["golden.json"] = json.dumps(_encoded(golden)).encode()
     return write_zip(stage, {"manifest.json": json.dumps(manifest).encode(), **files}, manifest)
+
+
+def version_of(meaning: Mapping[str, Any]) -> str:
+    """Return the version of a meaning, by the rule that design and README state."""
+    canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "v" + hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _encoded(golden: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **golden,
+        "vectors": [
+            vector and base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+            for vector in golden["vectors"]
+        ],
+    }
 
 
 def golden_of(embedder: Embedder, texts: Sequence[str]) -> dict[str, Any]:
@@ -252,13 +308,13 @@ def _runtime_files() -> dict[str, bytes]:
 
 
 def write_zip(stage: Path, entries: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Artefact:
-    """Write entries as they are, under the name that the bytes and the manifest give."""
+    """Write entries as they are, under the name that the manifest and its bytes give."""
     stage.mkdir(parents=True, exist_ok=True)
     unnamed = stage / "unnamed.zip"
     with zipfile.ZipFile(unnamed, "w") as archive:
         for name, content in entries.items():
             archive.writestr(_entry(name), content)
-    build = "b" + hashlib.sha256(unnamed.read_bytes()).hexdigest()[:12]
+    build = "b" + hashlib.sha256(entries["manifest.json"]).hexdigest()[:12]
     model, version = str(manifest["model"]), str(manifest["version"])
     path = stage / model / version / f"{model}-{build}.zip"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -283,6 +339,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def _text_parameters(name: str, output: str, rank: int, *, dimensions: int) -> dict[str, Any]:
     return {
         "kind": "text",
+        "engine": "tensorflow",
         "dimensions": dimensions,
         "max_tokens": None,
         "encoder": {"signature": "serving_default", "input": name, "rank": rank, "output": output},
@@ -291,8 +348,7 @@ def _text_parameters(name: str, output: str, rank: int, *, dimensions: int) -> d
 
 
 def content_of(artefact: Path) -> dict[str, Any]:
-    """Return what is in an artefact, by name, without the memory that its probe measured."""
+    """Return what is in an artefact, by name, but for what was measured."""
     with zipfile.ZipFile(artefact) as archive:
-        files: dict[str, Any] = {name: archive.read(name) for name in archive.namelist()}
-    manifest = json.loads(files.pop("manifest.json"))
-    return {**files, "manifest.json": {**manifest, "memory_bytes": None}}
+        names = set(archive.namelist()) - {"golden.json"}
+        return {name: archive.read(name) for name in names}
