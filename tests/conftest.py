@@ -135,10 +135,15 @@ def anaconda_python() -> Path:
     return python
 
 
+def unpacked(artefact: makers.Artefact) -> Path:
+    """Unpack an artefact beside its stage; return the folder."""
+    cache = artefact.stage / ".cache"
+    return unpack(artefact.path, cache, model=artefact.model, build=artefact.build)
+
+
 def load_artefact(artefact: makers.Artefact) -> Embedder:
     """Unpack an artefact beside its stage, and load it."""
-    cache = artefact.stage / ".cache"
-    return load(unpack(artefact.path, cache, model=artefact.model, build=artefact.build))
+    return load(unpacked(artefact))
 
 
 @pytest.fixture(scope="session")
@@ -151,11 +156,19 @@ def tiny_on_tensorflow_embedder(tiny_on_tensorflow: makers.Artefact) -> Embedder
     return load_artefact(tiny_on_tensorflow)
 
 
-@pytest.fixture(params=["litert", "tensorflow"])
-def tiny_on_each(request: pytest.FixtureRequest) -> Embedder:
-    """The small model, on each engine in turn."""
-    name = {"litert": "tiny_embedder", "tensorflow": "tiny_on_tensorflow_embedder"}[request.param]
+@pytest.fixture(scope="session", params=["litert", "tensorflow"])
+def tokens_model_on_each(request: pytest.FixtureRequest) -> Saved:
+    """The small model of kind `tokens`, for each engine in turn."""
+    name = {"litert": "litert_tokens_model", "tensorflow": "saved_tokens_model"}[request.param]
     return request.getfixturevalue(name)
+
+
+@pytest.fixture(scope="session")
+def tiny_on_each(tokens_model_on_each: Saved, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    """The small model, loaded, on each engine in turn."""
+    return load_artefact(
+        makers.write_artefact(*tokens_model_on_each, tmp_path_factory.mktemp("each_stage"))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -64,9 +64,9 @@ def test_an_unpacked_artefact_that_lost_a_file_is_made_whole(
     tiny: Artefact, tmp_path: Path
 ) -> None:
     folder = unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
-    (folder / "model" / "saved_model.pb").unlink()
+    (folder / "model" / "model.tflite").unlink()
     unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
-    assert (folder / "model" / "saved_model.pb").is_file()
+    assert (folder / "model" / "model.tflite").is_file()
     assert os.listdir(tmp_path) == [folder.name]
 
 
@@ -115,10 +115,52 @@ def test_one_flipped_bit(tiny: Artefact, tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    came = "b" + hashlib.sha256(content).hexdigest()[:12]
+    with zipfile.ZipFile(path) as archive:
+        hit = archive.testzip()
+    assert hit
     with pytest.raises(TfEmbeddingsError) as error:
         unpack(path, tmp_path / "cache", model="tiny", build=tiny.build)
-    assert str(error.value) == unusable(path, f"its digest is {came}, not {tiny.build}")
+    assert str(error.value) == unusable(path, f"'{hit}' is not as its manifest says")
+    assert os.listdir(tmp_path / "cache") == []
+
+
+def test_another_build_under_this_name(tiny: Artefact, tmp_path: Path) -> None:
+    with pytest.raises(TfEmbeddingsError) as error:
+        unpack(tiny.path, tmp_path / "cache", model="tiny", build="b000000000000")
+    what = f"its build is {tiny.build}, not b000000000000"
+    assert str(error.value) == unusable(tiny.path, what)
+    assert os.listdir(tmp_path / "cache") == []
+
+
+def test_what_was_measured_is_no_part_of_the_build(
+    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Another machine has other golden vectors in the seventh digit: the pin in git is right."""
+    builds = {
+        write_artefact(
+            *litert_tokens_model,
+            tmp_path / name,
+            golden={"texts": [name], "vectors": [[1.0]], "token_counts": [3]},
+        ).build
+        for name in ("one machine", "another")
+    }
+    assert len(builds) == 1
+
+
+def test_another_file_is_another_build(tiny: Artefact, tmp_path: Path) -> None:
+    manifest = json.loads(zipfile.ZipFile(tiny.path).read("manifest.json"))
+    manifest["files"]["model/extra"] = {"sha256": hashlib.sha256(b"x").hexdigest(), "bytes": 1}
+    changes = {"manifest.json": json.dumps(manifest).encode(), "model/extra": b"x"}
+    assert repacked(tiny, tmp_path, **changes).build != tiny.build
+
+
+def test_golden_vectors_that_would_fill_the_disk(tiny: Artefact, tmp_path: Path) -> None:
+    path = copy_of(tiny, tmp_path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("golden.json", b" " * (2**26 + 1))
+    with pytest.raises(TfEmbeddingsError) as error:
+        unpack(path, tmp_path / "cache", model="tiny", build=tiny.build)
+    assert str(error.value) == unusable(path, "its golden.json is too large")
     assert os.listdir(tmp_path / "cache") == []
 
 
@@ -172,9 +214,8 @@ def test_a_link(tiny: Artefact, tmp_path: Path) -> None:
             if entry.filename == "model/tokenizer.json":
                 entry.external_attr = (stat.S_IFLNK | 0o777) << 16
             target.writestr(entry, source.read(entry.filename))
-    build = "b" + hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     with pytest.raises(TfEmbeddingsError) as error:
-        unpack(path, tmp_path / "cache", model="tiny", build=build)
+        unpack(path, tmp_path / "cache", model="tiny", build=tiny.build)
     assert str(error.value) == unusable(path, "it holds a link")
 
 
@@ -183,9 +224,8 @@ def test_the_same_file_twice(tiny: Artefact, tmp_path: Path) -> None:
     path = copy_of(tiny, tmp_path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("model/tokenizer.json", b"{}")
-    build = "b" + hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     with pytest.raises(TfEmbeddingsError) as error:
-        unpack(path, tmp_path / "cache", model="tiny", build=build)
+        unpack(path, tmp_path / "cache", model="tiny", build=tiny.build)
     assert str(error.value) == unusable(path, "it holds the same file twice")
 
 
@@ -409,9 +449,9 @@ def test_the_message_has_one_sentence_and_its_next_step(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def prefixed(saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
+def prefixed(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
     """The small model under another name and with a prefix."""
-    folder, parameters = saved_tokens_model
+    folder, parameters = litert_tokens_model
     return write_artefact(folder, parameters, tmp_path / "stage", model="query", prefix="query: ")
 
 
@@ -470,10 +510,10 @@ def test_a_damaged_file_is_not_shared(
     tiny: Artefact, prefixed: Artefact, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     one = unpack_into(tmp_path, tiny)
-    damage(one / "model" / "saved_model.pb")
+    damage(one / "model" / "model.tflite")
     other = unpack_into(tmp_path, prefixed)
-    content = (other / "model" / "saved_model.pb").read_bytes()
-    expected = read_manifest(prefixed.path).files["model/saved_model.pb"].sha256
+    content = (other / "model" / "model.tflite").read_bytes()
+    expected = read_manifest(prefixed.path).files["model/model.tflite"].sha256
     assert hashlib.sha256(content).hexdigest() == expected
     assert inodes(one)["model/tokenizer.json"] == inodes(other)["model/tokenizer.json"]
     assert sorted(os.listdir(tmp_path)) == sorted([one.name, other.name, "stage"])

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,18 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import load_artefact
+from conftest import load_artefact, unpacked
 from makers import TOKENS_LIMIT, Artefact, save_text_model, write_artefact
-from tf_embeddings_udf import Embedder, TfEmbeddingsError, cached, load, unpack
+from tf_embeddings_udf import Embedder, TfEmbeddingsError, cached, load
+from tf_embeddings_udf.engines.litert import LiteRT
 
 UDF_SRC = Path(__file__).parents[1] / "udf_src"
 
 SavedModel = tuple[Path, dict[str, Any]]
-
-
-def unpacked(artefact: Artefact) -> Path:
-    cache = artefact.stage / ".cache"
-    return unpack(artefact.path, cache, model=artefact.model, build=artefact.build)
 
 
 # tokens
@@ -35,7 +32,7 @@ def test_texts_are_truncated_as_the_models_own_tokenizer_does(
 
     tokenizer = Tokenizer.from_file(str(unpacked(tiny) / "model" / "tokenizer.json"))
     tokenizer.no_padding()
-    encoder = tiny_embedder._planner._encoder
+    encoder = tiny_embedder._planner.encoder
     texts = ["the fox", "the quick brown fox jumps over the lazy dog " * 3, "a " * 14, "a " * 15]
     for text, prepared in zip(texts, encoder.prepare(texts), strict=True):
         tokenizer.no_truncation()
@@ -48,16 +45,14 @@ def test_texts_are_truncated_as_the_models_own_tokenizer_does(
 
 def test_the_files_own_limit_and_padding_do_not_count(tiny_embedder: Embedder) -> None:
     """MiniLM's tokenizer.json truncates at 128 and pads to 128; the model's limit is 256."""
-    prepared = tiny_embedder._planner._encoder.prepare(["a " * 12])[0]
+    prepared = tiny_embedder._planner.encoder.prepare(["a " * 12])[0]
     assert (prepared.cost, prepared.token_count, prepared.is_truncated) == (14, 14, False)
 
 
 def test_a_tokenizer_that_truncates_on_the_left(
-    saved_tokens_model: SavedModel, tmp_path: Path
+    litert_tokens_model: SavedModel, tmp_path: Path
 ) -> None:
-    import shutil
-
-    folder, parameters = saved_tokens_model
+    folder, parameters = litert_tokens_model
     shutil.copytree(folder, tmp_path / "model")
     file = tmp_path / "model" / "tokenizer.json"
     content = json.loads(file.read_text())
@@ -65,7 +60,7 @@ def test_a_tokenizer_that_truncates_on_the_left(
     file.write_text(json.dumps(content))
     left = load_artefact(write_artefact(tmp_path / "model", parameters, tmp_path / "stage"))
     kept = "the lazy dog " * 4 + "fox fox"  # 14 tokens of its own: with two special ones, 16
-    encoder = left._planner._encoder
+    encoder = left._planner.encoder
     whole, cut = encoder.prepare([kept, "a person " * 5 + kept])
     assert (whole.is_truncated, cut.is_truncated) == (False, True)
     assert np.array_equal(whole.payload, cut.payload)
@@ -73,7 +68,7 @@ def test_a_tokenizer_that_truncates_on_the_left(
 
 def test_hundreds_of_long_texts_are_tokenised_in_portions(tiny_embedder: Embedder) -> None:
     texts = [f"{number} " + "a b " * 25_000 for number in range(50)]
-    prepared = tiny_embedder._planner._encoder.prepare(texts)
+    prepared = tiny_embedder._planner.encoder.prepare(texts)
     assert len(prepared) == 50
     assert {one.cost for one in prepared} == {TOKENS_LIMIT}
     assert all(one.token_count is not None and one.token_count > 50_000 for one in prepared)
@@ -169,6 +164,33 @@ def test_a_missing_package_is_named_with_the_command(
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "module", "package", "file"),
+    [
+        ("tiny", "ai_edge_litert", "ai-edge-litert", "requirements.txt"),
+        ("tiny_on_tensorflow", "tensorflow", "tensorflow", "requirements-staging.txt"),
+    ],
+)
+def test_a_missing_engine_is_named_with_the_command(
+    model: str,
+    module: str,
+    package: str,
+    file: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = unpacked(request.getfixturevalue(model))
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(TfEmbeddingsError) as error:
+        load(folder, threads=7)
+    assert str(error.value) == (
+        f"tf_embeddings: model 'tiny' needs the Python package '{package}', which is not "
+        f"installed. Install it with: pip install -r dbt_packages/tf_embeddings/{file}"
+    )
+
+
 def test_a_process_loads_a_model_once(tiny: Artefact) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -191,8 +213,8 @@ def test_a_forked_child_gets_a_sentence_instead_of_hanging(tiny_embedder: Embedd
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     assert answers.get(timeout=60) == (
-        "tf_embeddings: model 'tiny' was loaded before this process was forked, and TensorFlow "
-        "does not survive a fork. Load it in the child, or start processes with "
+        "tf_embeddings: model 'tiny' was loaded before this process was forked, and its "
+        "threads do not survive a fork. Load it in the child, or start processes with "
         "multiprocessing's 'spawn'."
     )
     process.join()
@@ -212,32 +234,106 @@ def in_a_fresh_process(artefact: Artefact, code: str, **environment: str) -> tup
     return done.stdout, done.stderr
 
 
-def test_tensorflow_starts_without_a_word(tiny: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("model", ["tiny", "tiny_on_tensorflow"])
+def test_an_engine_starts_without_a_word(
+    model: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     code = "import os; print(load(folder).embed(['a']).statuses)"
-    assert in_a_fresh_process(tiny, code) == ("['ok']\n", "")
+    artefact: Artefact = request.getfixturevalue(model)
+    assert in_a_fresh_process(artefact, code) == ("['ok']\n", "")
+
+
+def test_litert_runs_without_tensorflow(tiny: Artefact) -> None:
+    code = (
+        "import sys; load(folder).embed(['a', 'b c']); "
+        "print([name for name in sys.modules if name.partition('.')[0] in "
+        "('tensorflow', 'keras', 'tensorflow_hub', 'pandas', 'pyarrow')])"
+    )
+    assert in_a_fresh_process(tiny, code) == ("[]\n", "")
 
 
 def test_what_others_write_to_stderr_meanwhile_is_kept(
-    tiny: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_on_tensorflow: Artefact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     code = (
         "import os, threading, sys; seen = threading.Timer(0.5, os.write, (2, b'not chatter\\n')); "
         "seen.start(); load(folder); seen.join()"
     )
-    assert in_a_fresh_process(tiny, code) == ("", "not chatter\n")
+    assert in_a_fresh_process(tiny_on_tensorflow, code) == ("", "not chatter\n")
 
 
-def test_the_users_own_log_level_is_respected(tiny: Artefact) -> None:
-    _, stderr = in_a_fresh_process(tiny, "load(folder)", TF_CPP_MIN_LOG_LEVEL="0")
+def test_the_users_own_log_level_is_respected(tiny_on_tensorflow: Artefact) -> None:
+    _, stderr = in_a_fresh_process(tiny_on_tensorflow, "load(folder)", TF_CPP_MIN_LOG_LEVEL="0")
     assert re.search(r"oneDNN|TensorFlow binary|cuda", stderr)
 
 
-def test_the_number_of_threads_is_set(tiny: Artefact) -> None:
+def test_the_number_of_tensorflows_threads_is_set(tiny_on_tensorflow: Artefact) -> None:
     code = (
         "load(folder, threads=1); import tensorflow as tf; "
         "print(tf.config.threading.get_intra_op_parallelism_threads()); "
         "load(folder, threads=2).embed(['a'])"
     )
-    assert in_a_fresh_process(tiny, code)[0] == "1\n", "the first model decides"
+    assert in_a_fresh_process(tiny_on_tensorflow, code)[0] == "1\n", "the first model decides"
+
+
+def test_litert_has_as_many_interpreters_as_threads(tiny: Artefact) -> None:
+    folder = unpacked(tiny)
+    assert load(folder, threads=1).engine.workers == 1
+    assert load(folder, threads=3).engine.workers == 3
+    assert load(folder).engine.workers == len(os.sched_getaffinity(0))
+
+
+def test_models_that_differ_in_their_prefix_share_their_interpreters(
+    litert_tokens_model: SavedModel, tiny: Artefact, tmp_path: Path
+) -> None:
+    query = write_artefact(*litert_tokens_model, tmp_path, model="query", prefix="query: ")
+    one, other = load_artefact(tiny).engine, load_artefact(query).engine
+    assert isinstance(one, LiteRT)
+    assert isinstance(other, LiteRT)
+    assert one._pool is other._pool
+
+
+def test_an_interpreter_that_failed_is_not_used_again(tiny: Artefact) -> None:
+    engine = load(unpacked(tiny), threads=1).engine
+    good = {name: np.ones((1, 3), np.int32) for name in ("input_ids", "attention_mask")}
+    expected = engine(good)
+    with pytest.raises(RuntimeError, match="gather index out of bounds"):
+        engine({**good, "input_ids": np.full((1, 3), 10**6, np.int32)})
+    assert np.array_equal(engine(good), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "cannot be loaded by LiteRT"), (b"\0" * 64, "cannot be loaded by LiteRT")],
+)
+def test_a_file_that_is_no_model_of_litert(
+    litert_tokens_model: SavedModel, content: bytes, says: str, tmp_path: Path
+) -> None:
+    folder, parameters = litert_tokens_model
+    shutil.copytree(folder, tmp_path / "model")
+    (tmp_path / "model" / "model.tflite").write_bytes(content)
+    artefact = write_artefact(tmp_path / "model", parameters, tmp_path / "stage")
+    for threads in (1, 2):
+        with pytest.raises(TfEmbeddingsError, match=f"model 'tiny' {says}"):
+            load(unpacked(artefact), threads)
+
+
+def test_an_engine_that_this_runtime_does_not_know(
+    litert_tokens_model: SavedModel, tmp_path: Path
+) -> None:
+    artefact = write_artefact(*litert_tokens_model, tmp_path, engine="abacus")
+    with pytest.raises(TfEmbeddingsError) as error:
+        load_artefact(artefact)
+    assert str(error.value) == (
+        "tf_embeddings: model 'tiny' runs on the engine 'abacus', and the installed tf_embeddings "
+        "knows litert, tensorflow. Install the tf_embeddings that staged it."
+    )
+
+
+def test_strings_do_not_run_on_litert(litert_tokens_model: SavedModel, tmp_path: Path) -> None:
+    folder, parameters = litert_tokens_model
+    artefact = write_artefact(folder, {**parameters, "kind": "text"}, tmp_path)
+    with pytest.raises(TfEmbeddingsError, match="takes strings, which the engine 'litert'"):
+        load_artefact(artefact)

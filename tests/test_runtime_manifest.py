@@ -25,12 +25,13 @@ def test_a_manifest_is_the_same_from_the_file_and_from_its_bytes(tiny: Artefact)
     manifest = read_manifest(tiny.path)
     assert manifest == read_manifest(tiny.path.read_bytes())
     assert (manifest.model, manifest.version, manifest.dimensions) == ("tiny", tiny.version, 8)
-    assert manifest.packages == ("numpy", "tensorflow", "tokenizers")
-    assert "model/saved_model.pb" in manifest.files
+    assert manifest.packages == ("ai-edge-litert", "numpy", "tokenizers")
+    assert manifest.engine == "litert"
+    assert "model/model.tflite" in manifest.files
 
 
-@pytest.mark.parametrize(("number", "known"), [("format", 2), ("contract", 1)])
-@pytest.mark.parametrize("came", [3, 0, "1", True, None])
+@pytest.mark.parametrize(("number", "known"), [("format", 3), ("contract", 1)])
+@pytest.mark.parametrize("came", [2, 4, 0, "1", True, None])
 def test_an_unknown_number_is_refused(
     fields: dict[str, Any], number: str, known: int, came: object
 ) -> None:
@@ -55,10 +56,17 @@ def test_an_unknown_number_is_refused(
         ("model_dimensions", "8", 'model_dimensions: "8", not a whole number from 1 to 100000'),
         ("model_dimensions", 7, "model_dimensions: 7, fewer than its dimensions: 8"),
         ("prefix", None, "prefix: null, not a text, empty for none"),
-        ("memory_bytes", 0.5, "memory_bytes: 0.5, not null or a whole number of bytes"),
+        ("engine", None, "engine: null, not the name of an engine"),
+        ("meaning", "v1", 'meaning: "v1", not what the version is a digest of'),
         ("normalize", 1, "normalize: 1, not true or false"),
         ("max_tokens", 0, "max_tokens: 0, not null or a whole number of at least 1"),
         ("packages", ["numpy", ""], 'packages: ["numpy", ""], not a list of Python packages'),
+        (
+            "files",
+            {"golden.json": {"sha256": "0" * 64, "bytes": 1}},
+            'files: {"golden.json": {"sha256": "00000000000000000000000000000..., not a digest '
+            "and a size for each file",
+        ),
         ("files", {"../up": {}}, 'files: {"../up": {}}, not a digest and a size for each file'),
     ],
 )

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import load_artefact
+from conftest import load_artefact, unpacked
 from hypothesis import given
 from hypothesis import strategies as st
 from makers import CORPUS, TOKENS_LIMIT, Artefact, write_artefact
-from tf_embeddings_udf import Embedder, TfEmbeddingsError, read_manifest
+from tf_embeddings_udf import Embedder, TfEmbeddingsError, load, read_manifest
 from tf_embeddings_udf.planner import batches
 
 SAME = 1e-6  # per component: the same text, whatever else is in the batch
@@ -27,9 +27,9 @@ def vector(embedder: Embedder, text: str) -> np.ndarray:
 # What becomes of a row.
 
 
-def test_null_and_blank_have_no_vector(tiny_embedder: Embedder) -> None:
+def test_null_and_blank_have_no_vector(tiny_on_each: Embedder) -> None:
     texts = [None, "", "   ", "\t\r\n", "\u00a0\u2003", "\x00", "\u200b", "the fox"]
-    outcomes = tiny_embedder.embed(texts)
+    outcomes = tiny_on_each.embed(texts)
     assert outcomes.statuses.tolist() == ["null", *["blank"] * 6, "ok"]
     assert outcomes.valid.tolist() == [False] * 7 + [True]
     assert outcomes.counted.tolist() == [False] + [True] * 7
@@ -37,21 +37,21 @@ def test_null_and_blank_have_no_vector(tiny_embedder: Embedder) -> None:
     assert not outcomes.embeddings[:7].any()
 
 
-def test_no_rows_and_only_rows_without_text(tiny_embedder: Embedder) -> None:
-    assert tiny_embedder.embed([]).embeddings.shape == (0, 8)
-    assert tiny_embedder.embed([None]).statuses.tolist() == ["null"]
-    assert tiny_embedder.embed([""]).statuses.tolist() == ["blank"]
+def test_no_rows_and_only_rows_without_text(tiny_on_each: Embedder) -> None:
+    assert tiny_on_each.embed([]).embeddings.shape == (0, 8)
+    assert tiny_on_each.embed([None]).statuses.tolist() == ["null"]
+    assert tiny_on_each.embed([""]).statuses.tolist() == ["blank"]
 
 
 @pytest.mark.parametrize(
     "text", ["😀", "нос 鼻 أنف nose", "نص حكيم", "a\x00b", "!", "x" * 100_000, "a b " * 25_000]
 )
-def test_any_text_has_a_vector_of_length_one(tiny_embedder: Embedder, text: str) -> None:
-    assert np.linalg.norm(vector(tiny_embedder, text)) == pytest.approx(1, abs=1e-6)
+def test_any_text_has_a_vector_of_length_one(tiny_on_each: Embedder, text: str) -> None:
+    assert np.linalg.norm(vector(tiny_on_each, text)) == pytest.approx(1, abs=1e-6)
 
 
-def test_outcomes_are_typed_as_a_warehouse_needs_them(tiny_embedder: Embedder) -> None:
-    outcomes = tiny_embedder.embed(["the fox", None])
+def test_outcomes_are_typed_as_a_warehouse_needs_them(tiny_on_each: Embedder) -> None:
+    outcomes = tiny_on_each.embed(["the fox", None])
     assert outcomes.embeddings.dtype == np.float32
     assert outcomes.embeddings.flags.c_contiguous
     assert outcomes.token_counts.dtype == np.int32
@@ -63,29 +63,51 @@ def test_outcomes_are_typed_as_a_warehouse_needs_them(tiny_embedder: Embedder) -
 # The same text, the same vector.
 
 
-def test_a_text_is_the_same_alone_in_a_batch_in_any_order(tiny_embedder: Embedder) -> None:
+def test_a_text_is_the_same_alone_in_a_batch_in_any_order(tiny_on_each: Embedder) -> None:
     texts = [f"{CORPUS[row % 6]} {row % 700}" for row in range(2048)]
-    batch = tiny_embedder.embed(texts)
+    batch = tiny_on_each.embed(texts)
     order = np.random.default_rng(7).permutation(2048)
-    shuffled = tiny_embedder.embed([texts[row] for row in order])
+    shuffled = tiny_on_each.embed([texts[row] for row in order])
     np.testing.assert_allclose(shuffled.embeddings, batch.embeddings[order], rtol=0, atol=SAME)
     for row in range(0, 2048, 97):
-        alone = vector(tiny_embedder, texts[row])
+        alone = vector(tiny_on_each, texts[row])
         np.testing.assert_allclose(alone, batch.embeddings[row], rtol=0, atol=SAME)
 
 
-def test_four_threads_at_once_get_what_one_gets(tiny_embedder: Embedder) -> None:
+def test_four_threads_at_once_get_what_one_gets(tiny_on_each: Embedder) -> None:
     columns = [[f"{CORPUS[row % 6]} {row} {column}" for row in range(300)] for column in range(4)]
-    one_by_one = [tiny_embedder.embed(column).embeddings for column in columns]
+    one_by_one = [tiny_on_each.embed(column).embeddings for column in columns]
     with ThreadPoolExecutor(4) as threads:
-        at_once = list(threads.map(tiny_embedder.embed, columns * 3))
+        at_once = list(threads.map(tiny_on_each.embed, columns * 3))
     for number, outcomes in enumerate(at_once):
         np.testing.assert_allclose(outcomes.embeddings, one_by_one[number % 4], rtol=0, atol=SAME)
 
 
+def test_a_column_of_many_batches_is_what_its_rows_are_alone(tiny: Artefact) -> None:
+    """On LiteRT batches run on several interpreters at once, the longest first."""
+    folder = unpacked(tiny)
+    one, four = load(folder, threads=1), load(folder, threads=4)
+    texts = [f"{CORPUS[row % 6]} {row}" for row in range(3000)]
+    assert len(list(batches([12] * 3000, four._planner.encoder.budget))) > 50
+    expected, came = one.embed(texts), four.embed(texts)
+    assert came.statuses.tolist() == expected.statuses.tolist()
+    np.testing.assert_allclose(came.embeddings, expected.embeddings, rtol=0, atol=SAME)
+
+
+def test_a_failure_among_many_batches_is_raised(tiny: Artefact) -> None:
+    embedder = load(unpacked(tiny), threads=4)
+
+    def run(payloads: Sequence[Any]) -> np.ndarray:
+        raise TfEmbeddingsError(f"the model was run on {len(payloads)}")
+
+    embedder._planner.encoder.run = run
+    with pytest.raises(TfEmbeddingsError, match="the model was run on"):
+        embedder.embed([f"{CORPUS[row % 6]} {row}" for row in range(3000)])
+
+
 def test_equal_texts_are_embedded_once(tiny: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
     embedder = load_artefact(tiny)
-    encoder = embedder._planner._encoder
+    encoder = embedder._planner.encoder
     seen: list[str] = []
     prepare = encoder.prepare
 
@@ -129,8 +151,8 @@ def test_a_text_that_is_no_unicode_is_an_error(strings_embedder: Embedder) -> No
 
 def test_a_model_that_always_fails_says_so(strings: Artefact) -> None:
     embedder = load_artefact(strings)
-    run = embedder._planner._encoder.run
-    embedder._planner._encoder.run = lambda payloads: run([b"number: x" for _ in payloads])
+    run = embedder._planner.encoder.run
+    embedder._planner.encoder.run = lambda payloads: run([b"number: x" for _ in payloads])
     with pytest.raises(TfEmbeddingsError) as error:
         embedder.embed(["a", "b"])
     message = str(error.value)
@@ -138,7 +160,7 @@ def test_a_model_that_always_fails_says_so(strings: Artefact) -> None:
         "tf_embeddings: model 'strings' fails on every text (InvalidArgumentError: "
     )
     assert "could not correctly convert string: x" in message
-    assert message.endswith("). Stage the model again with the TensorFlow that is installed here.")
+    assert message.endswith("). Stage the model again with the packages that are installed here.")
     assert "\n" not in message
 
 
@@ -152,6 +174,7 @@ def repacked(artefact: Artefact, folder: Path, **overrides: Any) -> Embedder:  #
     manifest = read_manifest(artefact.path)
     parameters = {
         "kind": "text",
+        "engine": "tensorflow",
         "dimensions": manifest.dimensions,
         "max_tokens": None,
         "encoder": dict(manifest.encoder),
@@ -192,24 +215,24 @@ def variant(saved: tuple[Path, dict[str, Any]], stage: Path, **overrides: Any) -
 
 
 def test_the_prefix_stands_before_each_text(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, tiny_embedder: Embedder
+    tokens_model_on_each: tuple[Path, dict[str, Any]], tmp_path: Path, tiny_on_each: Embedder
 ) -> None:
     """It takes part in the vector, in the count of tokens and in the limit."""
     texts = [*CORPUS, "the lazy dog " * 4, "fox " * 13, "\U0001f600", "\n fox "]
-    came = variant(saved_tokens_model, tmp_path, prefix="query: ").embed(texts)
-    expected = tiny_embedder.embed([f"query: {text}" for text in texts])
+    came = variant(tokens_model_on_each, tmp_path, prefix="query: ").embed(texts)
+    expected = tiny_on_each.embed([f"query: {text}" for text in texts])
     np.testing.assert_allclose(came.embeddings, expected.embeddings, rtol=0, atol=SAME)
     assert came.token_counts.tolist() == expected.token_counts.tolist()
     assert came.is_truncated.tolist() == expected.is_truncated.tolist()
-    plain = tiny_embedder.embed(texts)
+    plain = tiny_on_each.embed(texts)
     assert (came.token_counts > plain.token_counts).all()
     assert came.is_truncated.sum() > plain.is_truncated.sum()
 
 
 def test_a_text_without_tokens_is_blank_behind_a_prefix_too(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
+    tokens_model_on_each: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    embedder = variant(saved_tokens_model, tmp_path, prefix="query: ")
+    embedder = variant(tokens_model_on_each, tmp_path, prefix="query: ")
     outcomes = embedder.embed(["", " ", "\u200b", "\x00", None, "fox"])
     assert outcomes.statuses.tolist() == [*["blank"] * 4, "null", "ok"]
     assert outcomes.token_counts[:5].tolist() == [0] * 5
@@ -227,16 +250,16 @@ def test_a_prefix_for_a_model_that_takes_strings(strings: Artefact, tmp_path: Pa
 
 
 def test_the_first_numbers_are_kept_and_then_normalised(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, tiny_embedder: Embedder
+    tokens_model_on_each: tuple[Path, dict[str, Any]], tmp_path: Path, tiny_on_each: Embedder
 ) -> None:
     """As for Matryoshka models, https://arxiv.org/abs/2205.13147: first cut, then normalised."""
-    folder, parameters = saved_tokens_model
+    folder, parameters = tokens_model_on_each
     cut = {**parameters, "dimensions": 3}
     embedder = variant((folder, cut), tmp_path, model_dimensions=8)
     came = embedder.embed([*CORPUS, None])
     assert came.embeddings.shape == (7, 3)
     assert came.embeddings.flags.c_contiguous
-    first = tiny_embedder.embed(CORPUS).embeddings[:, :3].astype(np.float64)
+    first = tiny_on_each.embed(CORPUS).embeddings[:, :3].astype(np.float64)
     expected = first / np.linalg.norm(first, axis=1, keepdims=True)
     np.testing.assert_allclose(came.embeddings[:6], expected, rtol=0, atol=SAME)
 
@@ -257,7 +280,7 @@ def without_its_model(embedder: Embedder) -> Embedder:
     def run(payloads: Sequence[Any]) -> np.ndarray:
         raise TfEmbeddingsError(f"the model was run on {len(payloads)}")
 
-    embedder._planner._encoder.run = run
+    embedder._planner.encoder.run = run
     return embedder
 
 
@@ -266,10 +289,10 @@ COUNTED = ["the fox", None, "", "a b " * 30, "\u200b", "the fox", *CORPUS]
 
 @pytest.mark.parametrize("prefix", ["", "query: "])
 def test_tokens_are_counted_without_running_the_model(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, prefix: str
+    tokens_model_on_each: tuple[Path, dict[str, Any]], tmp_path: Path, prefix: str
 ) -> None:
-    expected = variant(saved_tokens_model, tmp_path, prefix=prefix).embed(COUNTED)
-    embedder = without_its_model(variant(saved_tokens_model, tmp_path, prefix=prefix))
+    expected = variant(tokens_model_on_each, tmp_path, prefix=prefix).embed(COUNTED)
+    embedder = without_its_model(variant(tokens_model_on_each, tmp_path, prefix=prefix))
     counted = embedder.count(COUNTED)
     assert not counted.valid.any()
     assert not counted.embeddings.any()
@@ -286,12 +309,10 @@ def test_counting_where_the_kind_cannot(strings: Artefact) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(COUNTED), st.booleans()), max_size=20))
-def test_a_column_may_mix_both(
-    tiny_embedder: Embedder, rows: list[tuple[str | None, bool]]
-) -> None:
+def test_a_column_may_mix_both(tiny_on_each: Embedder, rows: list[tuple[str | None, bool]]) -> None:
     texts, tokens_only = [text for text, _ in rows], [only for _, only in rows]
-    mixed = tiny_embedder.outcomes(texts, tokens_only)
-    embedded = tiny_embedder.embed(texts)
+    mixed = tiny_on_each.outcomes(texts, tokens_only)
+    embedded = tiny_on_each.embed(texts)
     assert mixed.valid.tolist() == (embedded.valid & ~np.array(tokens_only, bool)).tolist()
     expected = np.where(mixed.valid[:, None], embedded.embeddings, 0)
     np.testing.assert_allclose(mixed.embeddings, expected, rtol=0, atol=SAME)
@@ -324,9 +345,9 @@ def test_batches_hold_every_row_once_within_the_budget(costs: list[int], budget:
     )
 )
 def test_whatever_the_column_every_row_has_one_outcome(
-    tiny_embedder: Embedder, texts: list[str | None]
+    tiny_on_each: Embedder, texts: list[str | None]
 ) -> None:
-    outcomes = tiny_embedder.embed(texts)
+    outcomes = tiny_on_each.embed(texts)
     for row, text in enumerate(texts):
         status = outcomes.statuses[row]
         assert (status == "null") == (text is None)

@@ -10,6 +10,7 @@ import stat
 import tempfile
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
@@ -147,11 +148,7 @@ def _extract(zip_path: Path, folder: Path, manifest: Manifest) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             if any(_link(path, target, expected) for path in unpacked.get(expected, ())):
                 continue
-            try:
-                is_as_listed = _copy(archive, name, target, expected)
-            except zipfile.BadZipFile as error:
-                raise _unusable(zip_path, manifest.model, str(error)) from None
-            if not is_as_listed:
+            if not _copy(archive, name, target, expected):
                 raise _unusable(zip_path, manifest.model, f"'{name}' is not as its manifest says")
 
 
@@ -195,12 +192,15 @@ def _copy(archive: zipfile.ZipFile, name: str, target: Path, expected: FileEntry
     """Copy one file out of the zip; False, early, where it is not what the manifest says."""
     digest, size = hashlib.sha256(), 0
     with archive.open(name) as source, target.open("wb") as copy:
-        while chunk := source.read(_CHUNK):
-            size += len(chunk)
-            if size > expected.bytes:
-                return False
-            digest.update(chunk)
-            copy.write(chunk)
+        try:
+            while chunk := source.read(_CHUNK):
+                size += len(chunk)
+                if size > expected.bytes:
+                    return False
+                digest.update(chunk)
+                copy.write(chunk)
+        except (zipfile.BadZipFile, EOFError, zlib.error):
+            return False
     return size == expected.bytes and digest.hexdigest() == expected.sha256
 
 

@@ -123,7 +123,8 @@ def missing_packages(packages: Iterable[str]) -> list[str]:
 
 def _package_of(module: str | None, manifest: Manifest) -> str | None:
     """Return the package that brings a module, as the manifest calls it."""
-    return next((one for one in manifest.packages if _module_of(one) == module), module)
+    top = module and module.partition(".")[0]
+    return next((one for one in manifest.packages if _module_of(one) == top), top)
 
 
 def _module_of(package: str) -> str:

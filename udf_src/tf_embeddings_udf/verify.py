@@ -43,8 +43,7 @@ def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
     """
     golden = _golden(embedder.manifest, folder)
     outcomes = embedder.embed(golden["texts"])
-    vectors = [one and decoded(one) for one in golden["vectors"]]
-    largest, mismatches = _compare(outcomes, vectors, golden["token_counts"])
+    largest, mismatches = _compare(outcomes, golden["vectors"], golden["token_counts"])
     import numpy as np
 
     return {
@@ -64,13 +63,19 @@ def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
 
 
 def _golden(manifest: Manifest, folder: Path) -> dict[str, Any]:
+    what = "holds no golden vectors"
     if (folder / GOLDEN).is_file():
-        golden = json.loads((folder / GOLDEN).read_bytes())
-        if golden["texts"]:
-            return golden
+        try:
+            golden = json.loads((folder / GOLDEN).read_bytes())
+            vectors = [one and decoded(one) for one in golden["vectors"]]
+            lengths = {len(golden["texts"]), len(golden["token_counts"]), len(vectors)}
+            if lengths != {0} and len(lengths) == 1:
+                return {**golden, "vectors": vectors}
+        except (ValueError, KeyError, TypeError):
+            what = f"holds a {GOLDEN} that is damaged"
     raise TfEmbeddingsError(
-        f"tf_embeddings: the artefact {folder.name} holds no golden vectors, so there is nothing "
-        f"to verify it by. Stage the model again with: {stage_command(manifest.model)}"
+        f"tf_embeddings: the artefact {folder.name} {what}, so there is nothing to verify it by. "
+        f"Stage the model again with: {stage_command(manifest.model)}"
     )
 
 
@@ -86,7 +91,7 @@ def decoded(text: str) -> np.ndarray:
     """Return the vector of `encoded`."""
     import numpy as np
 
-    return np.frombuffer(base64.b64decode(text), "<f4")
+    return np.frombuffer(base64.b64decode(text, validate=True), "<f4")
 
 
 def _compare(
