@@ -108,19 +108,39 @@ def keras_model(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
 
 @pytest.fixture(scope="session")
 def minilm(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
-    """The real MiniLM, staged by the CLI's own code."""
+    """The real MiniLM on LiteRT, staged by the CLI's own code."""
+    return stage_minilm(tmp_path_factory.mktemp("minilm_stage"))
+
+
+@pytest.fixture(scope="session")
+def minilm_on_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+    """The same on TensorFlow, as for Snowflake's Anaconda channel."""
+    return stage_minilm(tmp_path_factory.mktemp("minilm_tensorflow_stage"), engine="tensorflow")
+
+
+def stage_minilm(stage: Path, engine: str | None = None) -> makers.Artefact:
+    """Build MiniLM, once for all processes of the tests, and put it on a stage."""
     from tf_embeddings_staging.building.build import build
     from tf_embeddings_staging.cache import cache_folder
     from tf_embeddings_staging.catalogue import catalogue
+    from tf_embeddings_staging.options import Options
     from tf_embeddings_staging.progress import Report
     from tf_embeddings_staging.warehouse.stage import put
 
     report = Report()
     cache_folder().mkdir(parents=True, exist_ok=True)
-    with locked(cache_folder() / ".minilm.lock"):  # one process of the tests builds it
-        built = build(catalogue()["minilm"], "minilm", cache_folder(), report)
-    path = put(built, tmp_path_factory.mktemp("minilm_stage"), report)
-    return makers.Artefact(path, built.model, built.version, built.build, built.dimensions)
+    with locked(cache_folder() / ".minilm.lock"):
+        options = Options(engine=engine)
+        built = build(catalogue()["minilm"], "minilm", cache_folder(), report, options)
+    path = put(built, stage, report)
+    return makers.Artefact(
+        path,
+        built.model,
+        built.version,
+        built.build,
+        built.dimensions,
+        packages=built.packages,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -174,6 +194,11 @@ def tiny_on_each(tokens_model_on_each: Saved, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def minilm_embedder(minilm: makers.Artefact) -> Embedder:
     return load_artefact(minilm)
+
+
+@pytest.fixture(scope="session")
+def minilm_on_tensorflow_embedder(minilm_on_tensorflow: makers.Artefact) -> Embedder:
+    return load_artefact(minilm_on_tensorflow)
 
 
 @pytest.fixture(scope="session")

@@ -247,6 +247,7 @@ def write_artefact(
         "contract": 1,
         "model": model,
         "meaning": meaning,
+        "engine": "tensorflow",
         "model_dimensions": parameters["dimensions"],
         "normalize": True,
         "prefix": "",

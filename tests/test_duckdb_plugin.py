@@ -16,7 +16,7 @@ import pytest
 import tf_embeddings_duckdb
 from dbt.adapters.duckdb.credentials import DuckDBCredentials
 from makers import CORPUS, Artefact, golden_of, write_artefact
-from tf_embeddings_duckdb import Plugin
+from tf_embeddings_duckdb import Plugin, register
 from tf_embeddings_udf import Embedder, TfEmbeddingsError
 
 UDF_SRC = Path(__file__).parents[1] / "udf_src"
@@ -473,7 +473,7 @@ def test_a_wrong_pin(staged: Artefact, changes: dict[str, object], says: str) ->
         )
 
 
-def test_an_artefact_whose_digest_does_not_match(staged: Artefact) -> None:
+def test_an_artefact_that_is_damaged(staged: Artefact) -> None:
     content = bytearray(staged.path.read_bytes())
     content[len(content) // 2] ^= 1
     staged.path.write_bytes(content)
@@ -481,23 +481,21 @@ def test_an_artefact_whose_digest_does_not_match(staged: Artefact) -> None:
         message = error_of(conn, check(staged))
         assert error_of(conn, f"select {staged.function}('a', false)") == message
     assert message.startswith(
-        f"tf_embeddings: the artefact '{staged.path}' cannot be used: its digest is b"
-    )
-    assert message.endswith(
-        f", not {staged.build}. Delete it and stage the model again with: {STAGE_TINY}"
+        f"tf_embeddings: the artefact '{staged.path}' cannot be used: 'model/model.tflite' is not "
+        f"as its manifest says. Delete it and stage the model again with: {STAGE_TINY}"
     )
 
 
-@pytest.mark.parametrize(("number", "known"), [("format", 2), ("contract", 1)])
+@pytest.mark.parametrize(("number", "known"), [("format", 3), ("contract", 1)])
 def test_an_artefact_of_another_time(
     saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, number: str, known: int
 ) -> None:
     folder, parameters = saved_tokens_model
-    artefact = write_artefact(folder, {**parameters, number: 3}, tmp_path)
+    artefact = write_artefact(folder, {**parameters, number: 2}, tmp_path)
     with connect(tmp_path) as conn:
         assert functions(conn) == OPERATIONS
         assert error_of(conn, check(artefact)) == (
-            f"tf_embeddings: the artefact '{artefact.path}' has {number} 3, and the "
+            f"tf_embeddings: the artefact '{artefact.path}' has {number} 2, and the "
             f"installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
             "made it, or stage the model again with: "
             "python dbt_packages/tf_embeddings/scripts/stage_model.py <model> --write"
@@ -546,14 +544,22 @@ def without(packages: Sequence[str], artefact: Artefact, folder: Path, sql: str)
     return done.stdout.rstrip()
 
 
-def test_without_tensorflow_tokenizers_and_pyarrow_dbt_starts(
-    tiny: Artefact, tmp_path: Path
-) -> None:
+def test_without_litert_tokenizers_and_pyarrow_dbt_starts(tiny: Artefact, tmp_path: Path) -> None:
     for sql in (check(tiny), call("verify", tiny)):
-        assert without(["tensorflow", "tokenizers", "pyarrow"], tiny, tmp_path, sql) == (
-            "model 'tiny' needs Python packages that are not installed: tensorflow, tokenizers, "
-            "pyarrow. Install them with: pip install -r dbt_packages/tf_embeddings/requirements.txt"
+        assert without(["ai_edge_litert", "tokenizers", "pyarrow"], tiny, tmp_path, sql) == (
+            "model 'tiny' needs Python packages that are not installed: ai-edge-litert, "
+            "tokenizers, pyarrow. Install them with: "
+            "pip install -r dbt_packages/tf_embeddings/requirements.txt"
         )
+
+
+def test_without_tensorflow_a_model_that_needs_it_says_so(
+    tiny_on_tensorflow: Artefact, tmp_path: Path
+) -> None:
+    assert without(["tensorflow"], tiny_on_tensorflow, tmp_path, check(tiny_on_tensorflow)) == (
+        "model 'tiny' needs Python packages that are not installed: tensorflow. Install them with: "
+        "pip install -r dbt_packages/tf_embeddings/requirements-staging.txt"
+    )
 
 
 @pytest.mark.parametrize("operation", ["check", "verify", "staged", "remove"])
@@ -783,3 +789,51 @@ def test_dbt_embeds_with_the_plugin(
     with duckdb.connect(tmp_path / "p.duckdb") as conn:
         sql = "select typeof(embedding), array_inner_product(embedding, embedding) from m"
         assert conn.execute(sql).fetchall() == [("FLOAT[8]", pytest.approx(1, abs=1e-6))]
+
+
+# Outside dbt.
+
+OUTSIDE = """
+import sys
+sys.modules["dbt"] = None
+import duckdb, tf_embeddings_duckdb
+connection = duckdb.connect()
+tf_embeddings_duckdb.register(connection, stage=sys.argv[1])
+connection.execute("create table docs as select * from (values (1, 'the fox'), (2, 'a dog')) d(id, t)")
+sql = '''
+with q as materialized (select FUNCTION($1, false).embedding as v)
+select id from docs, q order by array_cosine_similarity(FUNCTION(t, false).embedding, v) desc
+'''
+rows = connection.cursor().execute(sql.replace("FUNCTION", sys.argv[2]), ["the fox"]).fetchall()
+print(rows, [name for name in ("dbt", "tensorflow") if sys.modules.get(name)])
+"""
+
+
+def test_any_connection_gets_the_functions(tiny: Artefact, tmp_path: Path) -> None:
+    """A notebook or an app embeds its question where it is asked; there is no dbt."""
+    done = subprocess.run(
+        [sys.executable, "-c", OUTSIDE, str(tiny.stage), tiny.function],
+        env={**os.environ, "PYTHONPATH": str(UDF_SRC)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[(1,), (2,)] []\n", "")
+
+
+def test_a_connection_may_be_given_the_functions_again(tiny: Artefact, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with duckdb.connect() as conn:
+        for _ in range(2):
+            register(conn, tiny.stage, cache=cache, threads=1)
+        assert answer(conn, f"select {tiny.function}('the fox', false).status") == "ok"
+    assert [path.name for path in cache.iterdir()] == [f"tiny-{tiny.version}-{tiny.build}"]
+
+
+def test_register_names_a_wrong_argument() -> None:
+    with duckdb.connect() as conn, pytest.raises(TfEmbeddingsError) as error:
+        register(conn, threads=-1)
+    assert str(error.value) == (
+        "tf_embeddings: the plugin's config says threads: -1; give a whole number, 0 for all cores."
+    )

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
-
-_REQUIREMENTS = "pip install -r dbt_packages/tf_embeddings/requirements"
+from tf_embeddings_udf import pip_command
 
 # What making an artefact needs, and staging one that was made before does not.
-_OF_MAKING = ("keras", "ml_dtypes", "pkg_resources", "safetensors", "tensorflow", "tensorflow_hub")
-
-# Few models need it, so no requirements have it.
-_TEXT = "tensorflow_text"
-_TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-macos")
+_OF_MAKING = ("keras", "ml_dtypes", "pkg_resources", "safetensors", "tensorflow_hub")
 
 
 class StagingError(Exception):
@@ -34,17 +27,8 @@ class SourceError(Exception):
 
 def missing_package(package: str) -> StagingError:
     """Return the error for a Python package that is not installed."""
-    suffix = "-staging" if package.replace("-", "_") in _OF_MAKING else ""
-    command = _install_text() if package == _TEXT else f"{_REQUIREMENTS}{suffix}.txt"
+    is_of_making = package.replace("-", "_") in _OF_MAKING
+    command = pip_command("tensorflow" if is_of_making else package)
     return StagingError(
         f"the Python package '{package}' is not installed. Install it with: {command}"
     )
-
-
-def _install_text() -> str:
-    """Return how to install TensorFlow Text: without a release, pip may change TensorFlow's."""
-    for name in _TENSORFLOWS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            release = ".".join(importlib.metadata.version(name).split(".")[:2])
-            return f"pip install 'tensorflow-text=={release}.*'"
-    return "pip install tensorflow-text"

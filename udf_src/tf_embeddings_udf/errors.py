@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
+
 _PACKAGE = "dbt_packages/tf_embeddings"
 
-# What a run needs is in requirements.txt; these need TensorFlow, which is in the other file.
-_OF_TENSORFLOW = ("tensorflow", "tensorflow_text")
+_TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-macos")
 
 
 class TfEmbeddingsError(Exception):
@@ -18,7 +20,22 @@ def stage_command(source: str) -> str:
 
 
 def pip_command(*packages: str | None) -> str:
-    """Return the command that installs packages that are missing where a model runs."""
+    """Return the command that installs packages that are missing where a model runs.
+
+    What a run needs is in requirements.txt, TensorFlow in the other file, and TensorFlow Text in
+    neither: few models need it.
+    """
     names = {(package or "").replace("-", "_") for package in packages}
-    suffix = "-staging" if names & set(_OF_TENSORFLOW) else ""
+    if names == {"tensorflow_text"}:
+        return _install_text()
+    suffix = "-staging" if "tensorflow" in names else ""
     return f"pip install -r {_PACKAGE}/requirements{suffix}.txt"
+
+
+def _install_text() -> str:
+    """Return how to install TensorFlow Text: without a release, pip may change TensorFlow's."""
+    for name in _TENSORFLOWS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            release = ".".join(importlib.metadata.version(name).split(".")[:2])
+            return f"pip install 'tensorflow-text=={release}.*'"
+    return "pip install tensorflow-text"
