@@ -24,9 +24,26 @@ def oracle() -> dict[str, Any]:
     return json.loads(ORACLE.read_text(encoding="utf-8"))
 
 
-def test_what_is_beyond_the_limit_changes_nothing(minilm_embedder: Embedder) -> None:
+@pytest.fixture(scope="module", params=["minilm_embedder", "minilm_on_tensorflow_embedder"])
+def embedder(request: pytest.FixtureRequest) -> Embedder:
+    """MiniLM, on each engine in turn."""
+    return request.getfixturevalue(request.param)
+
+
+def test_the_engines_give_the_same_vectors(
+    minilm_embedder: Embedder, minilm_on_tensorflow_embedder: Embedder, oracle: dict[str, Any]
+) -> None:
+    litert, tensorflow = minilm_embedder, minilm_on_tensorflow_embedder
+    assert [litert.engine.name, tensorflow.engine.name] == ["litert", "tensorflow"]
+    assert litert.manifest.version == tensorflow.manifest.version
+    came = litert.embed(oracle["texts"]).embeddings
+    expected = tensorflow.embed(oracle["texts"]).embeddings
+    np.testing.assert_allclose(came, expected, rtol=0, atol=SAME)
+
+
+def test_what_is_beyond_the_limit_changes_nothing(embedder: Embedder) -> None:
     words = "horse " * 254
-    outcomes = minilm_embedder.embed([words, words + "dog", words + "dog " * 50_000])
+    outcomes = embedder.embed([words, words + "dog", words + "dog " * 50_000])
     assert outcomes.token_counts.tolist() == [256, 257, 50_256]
     assert outcomes.is_truncated.tolist() == [False, True, True]
     for vector in outcomes.embeddings[1:]:
@@ -34,27 +51,25 @@ def test_what_is_beyond_the_limit_changes_nothing(minilm_embedder: Embedder) -> 
 
 
 def test_a_text_is_the_same_alone_in_2048_and_in_any_order(
-    minilm_embedder: Embedder, oracle: dict[str, Any]
+    embedder: Embedder, oracle: dict[str, Any]
 ) -> None:
     """The oracle's texts among 2,048 short ones, from front to back and shuffled."""
     texts = [*oracle["texts"], *(f"{number} horses" for number in range(2048))][:2048]
-    batch = minilm_embedder.embed(texts)
+    batch = embedder.embed(texts)
     order = np.random.default_rng(7).permutation(len(texts))
-    shuffled = minilm_embedder.embed([texts[row] for row in order])
+    shuffled = embedder.embed([texts[row] for row in order])
     np.testing.assert_allclose(shuffled.embeddings, batch.embeddings[order], rtol=0, atol=SAME)
     for row in range(0, 60):
-        alone = minilm_embedder.embed([texts[row]]).embeddings[0]
+        alone = embedder.embed([texts[row]]).embeddings[0]
         np.testing.assert_allclose(alone, batch.embeddings[row], rtol=0, atol=SAME)
 
 
-def test_four_threads_at_once_get_what_one_gets(
-    minilm_embedder: Embedder, oracle: dict[str, Any]
-) -> None:
+def test_four_threads_at_once_get_what_one_gets(embedder: Embedder, oracle: dict[str, Any]) -> None:
     texts = oracle["texts"]
-    expected = minilm_embedder.embed(texts).embeddings
+    expected = embedder.embed(texts).embeddings
     with ThreadPoolExecutor(4) as threads:
-        forward = threads.map(minilm_embedder.embed, [texts] * 4)
-        backward = threads.map(minilm_embedder.embed, [texts[::-1]] * 4)
+        forward = threads.map(embedder.embed, [texts] * 4)
+        backward = threads.map(embedder.embed, [texts[::-1]] * 4)
         for one, other in zip(forward, backward, strict=True):
             np.testing.assert_allclose(one.embeddings, expected, rtol=0, atol=SAME)
             np.testing.assert_allclose(other.embeddings[::-1], expected, rtol=0, atol=SAME)

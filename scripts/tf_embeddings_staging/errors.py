@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tf_embeddings_udf import pip_command
-
 # What making an artefact needs, and staging one that was made before does not.
 _OF_MAKING = ("keras", "ml_dtypes", "pkg_resources", "safetensors", "tensorflow_hub")
 
@@ -27,6 +25,9 @@ class SourceError(Exception):
 
 def missing_package(package: str) -> StagingError:
     """Return the error for a Python package that is not installed."""
+    # Not above: the probe, which imports this module too, runs the runtime of the artefact.
+    from tf_embeddings_udf import pip_command
+
     is_of_making = package.replace("-", "_") in _OF_MAKING
     command = pip_command("tensorflow" if is_of_making else package)
     return StagingError(
