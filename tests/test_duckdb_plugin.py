@@ -799,7 +799,7 @@ sys.modules["dbt"] = None
 import duckdb, tf_embeddings_duckdb
 connection = duckdb.connect()
 tf_embeddings_duckdb.register(connection, stage=sys.argv[1])
-connection.execute("create table docs as select 1 as id, 'the fox' as t union all select 2, 'a dog'")
+connection.execute("create table docs as select 1 id, 'the fox' t union all select 2, 'a dog'")
 sql = '''
 with q as materialized (select FUNCTION($1, false).embedding as v)
 select id from docs, q order by array_cosine_similarity(FUNCTION(t, false).embedding, v) desc

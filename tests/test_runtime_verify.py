@@ -58,7 +58,7 @@ def test_each_engine_agrees_with_what_litert_recorded(
     request: pytest.FixtureRequest,
     tmp_path: Path,
 ) -> None:
-    saved = request.getfixturevalue(model)
+    saved: tuple[Path, dict[str, Any]] = request.getfixturevalue(model)
     artefact = write_artefact(*saved, tmp_path / "stage", golden=golden)
     came = report(load_artefact(artefact), folder_of(artefact))
     assert json.loads(json.dumps(came, allow_nan=False)) == came
