@@ -283,12 +283,59 @@ def test_a_package_that_is_installed_but_not_listed_is_not_found(database: Datab
     assert "ModuleNotFoundError: No module named 'numpy'" in (error.msg or "")
 
 
+LITERT = (
+    "'ai-edge-litert==2.3.0', 'backports-strenum==1.2.8', 'flatbuffers==25.12.19', "
+    "'ml-dtypes==0.6.0', 'numpy==2.4.6', 'protobuf==6.33.6', 'tqdm==4.70.1', "
+    "'typing-extensions==4.16.0'"
+)
+
+
+def _import_litert(repository: str, packages: str) -> str:
+    body = """
+def handler(x):
+    from ai_edge_litert.interpreter import Interpreter
+    return Interpreter.__name__
+"""
+    properties = f"artifact_repository = {repository} packages = ({packages})"
+    return HEADER.format(
+        name="f(x varchar)", returns="varchar", options="", properties=properties, body=body
+    )
+
+
+@pytest.mark.parametrize("packages", [LITERT, "'ai-edge-litert'", "'AI_Edge.LiteRT==2.3.0'"])
+def test_litert_loads_with_pypis_packages(database: Database, packages: str) -> None:
+    """Whether what it needs is named or not: see `open_points.sql`."""
+    database.execute(_import_litert(PYPI, packages))
+    assert database.value("select f('')") == "Interpreter"
+
+
+def test_another_version_of_litert_is_not_there(database: Database) -> None:
+    error = database.fails(_import_litert(PYPI, LITERT.replace("litert==2.3.0", "litert==0.0.1")))
+    assert error.errno == 100357
+    assert "Packages not found: ai-edge-litert==0.0.1" in (error.msg or "")
+
+
+@pytest.mark.usefixtures("anaconda_python")
+def test_litert_is_not_anacondas(database: Database) -> None:
+    error = database.fails(_import_litert(ANACONDA, LITERT))
+    assert "Package 'ai-edge-litert' is not supported." in (error.msg or "")
+
+
+def test_litert_is_not_found_where_its_package_is_not_listed(database: Database) -> None:
+    database.execute(_import_litert(PYPI, "'numpy', 'tensorflow', 'tokenizers'"))
+    error = database.fails("select f('')")
+    assert "ModuleNotFoundError: No module named 'ai_edge_litert'" in (error.msg or "")
+
+
 def test_information_schema_lists_the_anaconda_channel(database: Database) -> None:
     rows = database.execute(
         "select p.version from information_schema.packages p where p.package_name = 'tensorflow'"
         " and p.language = 'python' and p.runtime_version = '3.11'"
     )
     assert rows == [("2.17.0",)]
+    assert not database.execute(
+        "select 1 from information_schema.packages where package_name = 'ai-edge-litert'"
+    )
 
 
 # Imports.
