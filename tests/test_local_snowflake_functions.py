@@ -899,7 +899,7 @@ immutable
 runtime_version = '3.11'
 imports = ('@s/{file}')
 artifact_repository = {repository}
-packages = ('numpy', 'pandas', 'tensorflow', 'tokenizers')
+packages = ({packages})
 handler = 'embed'
 comment = 'tf_embeddings: a test'
 as $$
@@ -917,21 +917,37 @@ $$
 """
 
 
+ON_LITERT = f"{LITERT}, 'pandas', 'tokenizers'"
+ON_TENSORFLOW = "'numpy', 'pandas', 'tensorflow', 'tokenizers'"
+
+
 @pytest.fixture(scope="session")
-def deployed(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+def on_litert(
+    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> Artefact:
     """The small model with the runtime in its zip, as the CLI packs it."""
+    stage = tmp_path_factory.mktemp("deployed_stage")
+    return write_artefact(*litert_tokens_model, stage, with_runtime=True)
+
+
+@pytest.fixture(scope="session")
+def on_tensorflow(
+    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Artefact:
+    """The same for TensorFlow."""
     stage = tmp_path_factory.mktemp("deployed_stage")
     return write_artefact(*saved_tokens_model, stage, with_runtime=True)
 
 
-def _create_embed(database: Database, artefact: Artefact, repository: str) -> None:
+def _create_embed(
+    database: Database, artefact: Artefact, packages: str, repository: str = PYPI
+) -> None:
     database.stage(artefact.path, "")
     database.execute(
         EMBED.format(
             file=artefact.path.name,
             repository=repository,
+            packages=packages,
             model=artefact.model,
             version=artefact.version,
             build=artefact.build,
@@ -939,28 +955,61 @@ def _create_embed(database: Database, artefact: Artefact, repository: str) -> No
     )
 
 
-@pytest.mark.parametrize("repository", [PYPI, ANACONDA])
-def test_a_model_runs_from_either_repository(
+@pytest.mark.parametrize(
+    ("deployed", "packages", "repository"),
+    [
+        ("on_litert", ON_LITERT, PYPI),
+        # Of what LiteRT needs, only NumPy is imported.
+        ("on_litert", "'ai-edge-litert', 'numpy', 'pandas', 'tokenizers'", PYPI),
+        ("on_tensorflow", ON_TENSORFLOW, PYPI),
+        ("on_tensorflow", ON_TENSORFLOW, ANACONDA),
+    ],
+)
+def test_a_model_runs_from_a_repository_that_has_its_engine(
     database: Database,
     request: pytest.FixtureRequest,
-    deployed: Artefact,
     tiny_embedder: Embedder,
+    deployed: str,
+    packages: str,
     repository: str,
 ) -> None:
     if repository == ANACONDA:
         request.getfixturevalue("anaconda_python")
-    _create_embed(database, deployed, repository)
+    _create_embed(database, request.getfixturevalue(deployed), packages, repository)
     outcome = json.loads(database.value("select embed('the quick brown fox', false)"))
     expected = tiny_embedder.embed(["the quick brown fox"]).embeddings[0]
     assert outcome["status"] == "ok"
     assert outcome["embedding"] == pytest.approx(expected.tolist(), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("deployed", "packages", "missing"),
+    [
+        ("on_litert", ON_TENSORFLOW, "ai-edge-litert"),
+        ("on_litert", ON_LITERT.replace(", 'tokenizers'", ""), "tokenizers"),
+        ("on_tensorflow", ON_LITERT, "tensorflow"),
+    ],
+)
+def test_a_function_whose_packages_lack_what_the_model_imports(
+    database: Database,
+    request: pytest.FixtureRequest,
+    deployed: str,
+    packages: str,
+    missing: str,
+) -> None:
+    _create_embed(database, request.getfixturevalue(deployed), packages)
+    error = database.fails("select embed('the quick brown fox', false)")
+    assert (
+        f": the function lacks Python packages: {missing}. Correct 'packages' in the pin in var "
+        "tf_embeddings_models; to write it anew: "
+    ) in (error.msg or "")
+
+
 def test_eight_workers_race_to_unpack_and_one_is_killed(
-    deployed: Artefact, tiny_embedder: Embedder, own_server: Database
+    on_litert: Artefact, tiny_embedder: Embedder, own_server: Database
 ) -> None:
     killed = _workers_killed(own_server.server)
-    _create_embed(own_server, deployed, PYPI)
+    _create_embed(own_server, on_litert, ON_LITERT)
     _fault(own_server.server, "worker_killed_during_extraction")
     rows = own_server.execute(f"select x, embed(x, false) from {_rows(200)}")
     assert _workers_killed(own_server.server) == killed + 1
@@ -970,5 +1019,5 @@ def test_eight_workers_race_to_unpack_and_one_is_killed(
     assert len(rows) == 200
     for outcome, vector in zip(outcomes, expected, strict=True):
         assert outcome["embedding"] == pytest.approx(vector.tolist(), abs=1e-6)
-    # One folder and its lock, whatever the killed one had begun.
-    assert {len(outcome["files"]) for outcome in outcomes} == {2}
+    # One folder, whatever the killed one had begun.
+    assert {len(outcome["files"]) for outcome in outcomes} == {1}

@@ -131,16 +131,16 @@ def settings(*artefacts: Artefact, **others: object) -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def tiny(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> Artefact:
-    """The small model of conftest.py, with the runtime in its artefact."""
+    """The small model of conftest.py on LiteRT, with the runtime in its artifact."""
     folder = tmp_path_factory.mktemp("tiny_stage")
-    return write_artefact(*saved_tokens_model, folder, with_runtime=True)
+    return write_artefact(*litert_tokens_model, folder, with_runtime=True)
 
 
 @pytest.fixture(scope="session")
 def strings(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
-    """The small model of strings of conftest.py, with the runtime in its artefact."""
+    """The small model of strings of conftest.py, on TensorFlow, with the runtime too."""
     folder = tmp_path_factory.mktemp("strings")
     parameters = save_text_model(folder / "model")
     return write_artefact(
