@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import bert_folder
+import duckdb
 import makers
 import numpy as np
 import pytest
@@ -163,6 +165,30 @@ def test_an_artifact_that_was_made_elsewhere_is_staged_and_built_and_verified(
     for (vector,), other in zip(rows, expected.embeddings, strict=True):
         if vector is not None:
             np.testing.assert_allclose(vector, other, atol=1e-6)
+
+
+def test_the_demo_is_built_from_a_staged_artifact(
+    light: Path, minilm: Artefact, tmp_path: Path
+) -> None:
+    """As in `demo/run.sh`, where the source is an artifact."""
+    repository = tmp_path / "tf_embeddings"
+    left_out = [".*", "dbt_packages", "logs", "target", "*.duckdb*", "tf_embeddings_stage"]
+    shutil.copytree(PACKAGE, repository, ignore=shutil.ignore_patterns(*left_out))
+    demo = Project(repository / "demo")
+    commands = [
+        [light / "dbt", "--quiet", "deps"],
+        [light / "python", SCRIPT, minilm.path, "--write"],
+        [light / "dbt", "--no-use-colors", "build"],
+        [light / "python", "show_results.py"],
+    ]
+    done = [call(demo, *command) for command in commands]
+
+    assert [one.returncode for one in done] == [0] * 4, [one.stdout + one.stderr for one in done]
+    assert f"build: {minilm.build}\n" in (demo.folder / "dbt_project.yml").read_text("utf-8")
+    with duckdb.connect(str(demo.folder / "demo.duckdb"), read_only=True) as connection:
+        sql = "select count(*), count(embedding) from embedding_store"
+        [(texts, vectors)] = connection.execute(sql).fetchall()
+    assert texts == vectors > 1900
 
 
 def test_a_search_question_is_embedded_where_it_is_asked(
