@@ -21,6 +21,8 @@ DEMO_ENV := $(VENV)/.requirements-$(call digest,requirements.lock)
 DEV_ENV := $(VENV)/.requirements-dev-$(call digest,requirements-dev.lock)
 # What Snowflake's Anaconda channel has, in an environment inside the other.
 ANACONDA_ENV := $(VENV)/.anaconda-$(call digest,requirements-anaconda.lock)
+# What a run on DuckDB needs, without TensorFlow, in another one.
+LIGHT_ENV := $(VENV)/.light-$(call digest,requirements-light.lock)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate
@@ -33,7 +35,7 @@ demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real m
 snowflake-shell: $(DEV_ENV)  ## Serve a local Snowflake until Ctrl-C, and print the dbt profile for it
 	$(BIN)/python tests/local_snowflake serve --profile
 
-test: $(DEV_ENV) $(ANACONDA_ENV)  ## Run every test
+test: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
 		--no-loadscope-reorder --durations=25
 
@@ -53,9 +55,11 @@ bench: $(DEMO_ENV)  ## Measure the runtime, the store and the search side by sid
 	$(BIN)/python bench/store.py
 	$(BIN)/python bench/search.py
 
-lock: $(DEV_ENV)  ## Write the lock files anew from requirements.txt and pyproject.toml
-	$(COMPILE) --upgrade requirements.txt --group dbt --group snowflake --group dev -o requirements-dev.lock
-	$(COMPILE) requirements.txt --group dbt -c requirements-dev.lock -o requirements.lock
+lock: $(DEV_ENV)  ## Write the lock files anew from requirements*.txt and pyproject.toml
+	$(COMPILE) --upgrade requirements-staging.txt --group dbt --group snowflake --group dev \
+		-o requirements-dev.lock
+	$(COMPILE) requirements-staging.txt --group dbt -c requirements-dev.lock -o requirements.lock
+	$(COMPILE) requirements.txt --group dbt -c requirements-dev.lock -o requirements-light.lock
 	$(COMPILE) --upgrade --group anaconda -o requirements-anaconda.lock
 
 clean:  ## Remove what the other targets made
@@ -86,4 +90,10 @@ $(ANACONDA_ENV): $(DEV_ENV)
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
 		$(BIN)/python -m venv $(VENV)/anaconda && $(VENV)/anaconda/bin/python -m pip install --quiet \
 		--no-deps --require-hashes -r requirements-anaconda.lock; fi
+	touch $@
+
+$(LIGHT_ENV): $(DEV_ENV)
+	rm -rf $(VENV)/light $(VENV)/.light-*
+	$(BIN)/python -m venv $(VENV)/light
+	$(VENV)/light/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-light.lock
 	touch $@

@@ -37,10 +37,11 @@ def test_every_statement_runs_but_the_one_that_asks_for_an_error(server: LocalSn
             except ProgrammingError as error:
                 refused.append(str(error))
 
-    assert len(STATEMENTS) == 17
+    assert len(STATEMENTS) == 20
     [refusal] = refused
     assert "Remote file '@models/no/such/file.zip' was not found" in refusal
     assert [("NAType, dtype string",), ("str, dtype string",)] in answers
     assert [(pytest.approx(1),)] in answers
     assert [(True,)] in answers
     assert [(3, 3000)] in answers
+    assert [("ai_edge_litert.interpreter, flatbuffers, google.protobuf, numpy",)] in answers

@@ -324,11 +324,15 @@ def test_a_model_of_strings_cannot_count_tokens(project: Project) -> None:
     ) in run.output
 
 
-TENSORFLOW_TEXT_IS_MISSING = (
-    " needs the Python package tensorflow-text, which "
-    "snowflake.snowpark.anaconda_shared_repository does not have. Set var "
-    "tf_embeddings_artifact_repository to snowflake.snowpark.pypi_shared_repository."
-)
+ANACONDA = "snowflake.snowpark.anaconda_shared_repository"
+USE_PYPI = "Set var tf_embeddings_artifact_repository to snowflake.snowpark.pypi_shared_repository"
+NOT_ANACONDAS = {
+    "tensorflow-text": f"tensorflow-text, which {ANACONDA} does not have. {USE_PYPI}.",
+    "ai-edge-litert": (
+        f"ai-edge-litert, which {ANACONDA} is not known to have. {USE_PYPI}, or stage the model "
+        "again with --engine tensorflow."
+    ),
+}
 
 
 @pytest.mark.parametrize(
@@ -349,18 +353,26 @@ TENSORFLOW_TEXT_IS_MISSING = (
         ),
     ],
 )
-@pytest.mark.parametrize("package", ["tensorflow-text", "TensorFlow_Text==2.17.0"])
-def test_tensorflow_text_is_not_anacondas(
-    project: Project, package: str, call: str, subject: str
+@pytest.mark.parametrize(
+    ("packages", "missing"),
+    [
+        (["numpy", "tensorflow", "tensorflow-text"], "tensorflow-text"),
+        (["numpy", "tensorflow", "TensorFlow_Text==2.17.0"], "tensorflow-text"),
+        (["ai-edge-litert", "numpy", "tokenizers"], "ai-edge-litert"),
+        (["numpy", "tokenizers", "AI_Edge.LiteRT==2.3.0"], "ai-edge-litert"),
+    ],
+)
+def test_packages_that_are_not_anacondas(
+    project: Project, packages: list[str], missing: str, call: str, subject: str
 ) -> None:
-    settings = pins(packages=["numpy", "tensorflow", package])
+    settings = pins(packages=packages)
     settings["tf_embeddings_artifact_repository"] = "Snowflake.Snowpark.ANACONDA_SHARED_REPOSITORY"
     run = project.dbt(
         "compile", "--inline", f"{{{{ tf_embeddings.{call} }}}}", "--vars", json.dumps(settings)
     )
 
     assert not run.success
-    assert f"{subject}{TENSORFLOW_TEXT_IS_MISSING}" in run.output
+    assert f"{subject} needs the Python package {NOT_ANACONDAS[missing]}" in run.output
     assert run.sent("current_role") == []
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
 
 import makers
 import pytest
-from dbt_projects import Project, Run, make_project, stage
+from dbt_projects import NAME, Project, Run, make_project, stage
 from makers import Artefact, golden_of
 from tf_embeddings_udf import Embedder
 
 TEXTS = ["the quick brown fox", "a person on a sunny day", "where is my invoice"]
+LITERT_VERSION = importlib.metadata.version("ai-edge-litert")
 STAGE_IT = "python dbt_packages/tf_embeddings/scripts/stage_model.py {} --write --target dev"
 
 
@@ -28,18 +30,18 @@ def golden(tiny_embedder: Embedder) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def verifiable(
-    saved_tokens_model: tuple[Path, dict[str, Any]],
+    litert_tokens_model: tuple[Path, dict[str, Any]],
     golden: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Artefact:
     """The tiny model with its golden vectors."""
     folder = tmp_path_factory.mktemp("verifiable")
-    return makers.write_artefact(*saved_tokens_model, folder, golden=golden)
+    return makers.write_artefact(*litert_tokens_model, folder, golden=golden)
 
 
 @pytest.fixture(scope="module")
 def tampered(
-    saved_tokens_model: tuple[Path, dict[str, Any]],
+    litert_tokens_model: tuple[Path, dict[str, Any]],
     golden: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Artefact:
@@ -47,7 +49,7 @@ def tampered(
     vectors = [list(vector) for vector in golden["vectors"]]
     vectors[1][2] += 1e-3
     return makers.write_artefact(
-        *saved_tokens_model,
+        *litert_tokens_model,
         tmp_path_factory.mktemp("tampered"),
         model="tampered",
         golden={**golden, "vectors": vectors},
@@ -72,7 +74,45 @@ def test_verify_prints_one_line_for_each_model(
     assert "largest difference 0 (tolerance 0.01)" in run.said[0]
     assert "largest difference 0.001 (tolerance 0.01)" in run.said[1]
     for line in run.said:
-        assert all(word in line for word in ("TensorFlow 2.", "Python 3.", "NumPy 2.", "memory"))
+        assert f"(tolerance 0.01), LiteRT {LITERT_VERSION}, Python 3." in line
+        assert all(word in line for word in ("NumPy 2.", "memory"))
+
+
+def test_verify_names_the_engine_that_ran(
+    tmp_path: Path,
+    saved_tokens_model: tuple[Path, dict[str, Any]],
+    golden: dict[str, Any],
+) -> None:
+    on_tensorflow = makers.write_artefact(*saved_tokens_model, tmp_path / "stage", golden=golden)
+    run = operation(make_project(tmp_path / "project", artefacts=[on_tensorflow]), "verify")
+
+    assert run.success, run.errors
+    [line] = run.said
+    assert f"(tolerance 1e-05), TensorFlow {importlib.metadata.version('tensorflow')}, " in line
+
+
+def test_verify_names_the_engine_of_an_artifact_of_the_release_before(
+    project: Project, verifiable: Artefact
+) -> None:
+    """On Snowflake its check function stays: the runtime in it says `tensorflow`, its version."""
+    report = {
+        **{"model": "tiny", "version": verifiable.version, "build": verifiable.build},
+        **{"texts": 3, "largest_difference": 0.0, "mismatches": [], "memory_bytes": None},
+        **{"tensorflow": "2.21.0", "python": "3.11.9", "numpy": "2.4.6", "processor": "x86_64"},
+    }
+    project.write(
+        "macros/_golden_report.sql",
+        "{% macro duckdb___golden_report(pin, inventory, grant) %}"
+        f"{{{{ return({json.dumps(json.dumps(report))}) }}}}"
+        "{% endmacro %}",
+    )
+    order = {"macro_namespace": "tf_embeddings", "search_order": [NAME, "tf_embeddings"]}
+    project.configure(dispatch=[order])
+    run = operation(project, "verify")
+
+    assert run.success, run.errors
+    [line] = run.said
+    assert "(tolerance 1e-05), TensorFlow 2.21.0, Python 3.11.9, NumPy 2.4.6, x86_64" in line
 
 
 def test_verify_fails_beyond_the_tolerance_and_says_what_to_do(
@@ -85,7 +125,7 @@ def test_verify_fails_beyond_the_tolerance_and_says_what_to_do(
     assert (
         f"verify: model 'tampered' (version {tampered.version}, build {tampered.build}) gives "
         "other vectors than when it was built: a component differs by 0.001, more than the "
-        "tolerance of 1e-05, on TensorFlow"
+        f"tolerance of 1e-05, on LiteRT {LITERT_VERSION}"
     ) in run.output
     assert f"or stage it again with: {STAGE_IT.format('tampered')}" in run.output
     assert f"tiny {verifiable.version} {verifiable.build}: 3 texts" in run.output
@@ -103,18 +143,18 @@ def test_verify_looks_at_the_model_that_is_named(
 
 
 def test_verify_fails_where_a_golden_text_has_another_number_of_tokens(
-    tmp_path: Path, saved_tokens_model: tuple[Path, dict[str, Any]], golden: dict[str, Any]
+    tmp_path: Path, litert_tokens_model: tuple[Path, dict[str, Any]], golden: dict[str, Any]
 ) -> None:
     counts = [golden["token_counts"][0] + 1, *golden["token_counts"][1:]]
     artefact = makers.write_artefact(
-        *saved_tokens_model, tmp_path / "stage", golden={**golden, "token_counts": counts}
+        *litert_tokens_model, tmp_path / "stage", golden={**golden, "token_counts": counts}
     )
     run = operation(make_project(tmp_path / "project", artefacts=[artefact]), "verify")
 
     assert not run.success
     assert (
         "gives 1 of its 3 golden texts a vector or a number of tokens that they did not have when "
-        "it was built, on TensorFlow"
+        "it was built, on LiteRT"
     ) in run.output
 
 
@@ -148,6 +188,17 @@ def test_verify_refuses_a_project_without_pins(project: Project) -> None:
 
     assert not run.success
     assert "verify: var tf_embeddings_models has no models." in run.output
+
+
+def test_the_target_says_which_engines_its_functions_can_have(project: Project) -> None:
+    run = operation(project, "_staging_target")
+
+    assert run.success, run.errors
+    [line] = [text for text in run.printed if text.startswith("tf_embeddings_target ")]
+    assert json.loads(line.removeprefix("tf_embeddings_target "))["engines"] == [
+        "litert",
+        "tensorflow",
+    ]
 
 
 def test_what_the_staging_cli_asks_is_answered_for_a_pin_that_the_project_has_not(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 import secrets
@@ -156,6 +157,28 @@ def test_verify_creates_the_check_function_once(
     assert comment.startswith("tf_embeddings: check of model lengths, version ")
     assert len(changes(first)) == 1
     assert changes(again) == []
+
+
+def test_verify_names_the_engine_that_ran(
+    project: SnowflakeProject,
+    litert_tokens_model: Saved,
+    tiny_embedder: Embedder,
+    tmp_path: Path,
+) -> None:
+    artefact = makers.write_artefact(
+        *litert_tokens_model,
+        tmp_path / "stage",
+        with_runtime=True,
+        golden=golden_of(tiny_embedder, TEXTS),
+    )
+    project.put(artefact)
+    set_vars(project, artefact)
+    run = operation(project, "verify")
+
+    assert run.success, run.errors
+    [line] = run.said
+    assert line.startswith(f"tiny {artefact.version} {artefact.build}: 3 texts, ")
+    assert f"LiteRT {importlib.metadata.version('ai-edge-litert')}, Python 3." in line
 
 
 def test_verify_fails_beyond_the_tolerance_and_says_what_to_do(

@@ -8,6 +8,7 @@ After a change of the DDL, write the files of tests/fixtures/snowflake_hook anew
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 import os
@@ -20,6 +21,8 @@ import pytest
 import sqlfluff
 import sqlglot
 from dbt_projects import NAME, PACKAGE, Project, make_project
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from snowflake.connector.util_text import split_statements
 from sqlglot import exp
 
@@ -45,6 +48,12 @@ MULTILINGUAL = {
     "dimensions": 512,
     "kind": "text",
     "packages": ["numpy", "tensorflow", "tensorflow-text"],
+}
+LITERT = {**MINILM, "packages": ["ai-edge-litert", "numpy", "tokenizers"]}
+LITERT_SENTENCEPIECE = {**USE, "packages": ["ai-edge-litert", "numpy", "sentencepiece"]}
+LITERT_PINNED = {
+    **MINILM,
+    "packages": ["ai_edge_litert==2.2.0", "numpy", "tokenizers", "Protobuf==5.29.5"],
 }
 PINNED = {**MINILM, "packages": ["tensorflow==2.19.1", "numpy==2.1.3", "tokenizers"]}
 ANACONDA = "snowflake.snowpark.anaconda_shared_repository"
@@ -74,6 +83,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "models": {"multilingual": MULTILINGUAL},
         "artifact_repository": "tools.python.our_packages",
     },
+    "litert": {"models": {"minilm": LITERT, "use": LITERT_SENTENCEPIECE}},
+    "litert_other_repository": {
+        "models": {"minilm": LITERT},
+        "artifact_repository": "tools.python.our_packages",
+    },
+    "litert_pinned_packages": {"models": {"minilm": LITERT_PINNED}},
     "small_batches": {"max_batch_size": 64},
     "another_schema": {"database": "ml", "schema": "models_of_text", "stage": "files"},
 }
@@ -425,8 +440,9 @@ def test_the_versions_are_those_that_the_tests_run(
     versions = told(project, "versions", repository=repository)
     lock = locked(file, python="3.12")
 
-    tensorflow_text = {"tensorflow-text"} if file == "requirements-dev.lock" else set()
-    assert set(versions) == tensorflow_text | {
+    is_pypi = file == "requirements-dev.lock"
+    pypi_only = {"ai-edge-litert", "tensorflow-text", *needs_of("ai-edge-litert")}
+    assert set(versions) == (pypi_only if is_pypi else set()) | {
         "numpy",
         "pandas",
         "sentencepiece",
@@ -434,3 +450,35 @@ def test_the_versions_are_those_that_the_tests_run(
         "tokenizers",
     }
     assert versions == {name: lock.get(name) for name in versions}
+
+
+def needs_of(package: str) -> set[str]:
+    """Return what a package needs by its metadata, and what that needs, on any of Python's."""
+    found: set[str] = set()
+    waiting = [package]
+    while waiting:
+        for text in importlib.metadata.requires(waiting.pop()) or []:
+            requirement = Requirement(text)
+            is_asked = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            name = canonicalize_name(requirement.name)
+            if is_asked and name not in found:
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+@pytest.mark.parametrize("name", ["litert", "litert_other_repository", "litert_pinned_packages"])
+def test_all_that_litert_needs_is_named_with_its_version(name: str) -> None:
+    packages = literals(name, "packages")
+    names = {canonicalize_name(package.split("==")[0]) for package in packages}
+
+    assert needs_of("ai-edge-litert") < names
+    assert len(names) == len(packages)
+    assert all("==" in package for package in packages)
+
+
+def test_what_a_pin_says_of_a_package_that_litert_needs_counts() -> None:
+    packages = literals("litert_pinned_packages", "packages")
+
+    assert packages[0] == "ai_edge_litert==2.2.0"
+    assert [one for one in packages if one.lower().startswith("protobuf")] == ["Protobuf==5.29.5"]

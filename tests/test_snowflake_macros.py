@@ -131,16 +131,16 @@ def settings(*artefacts: Artefact, **others: object) -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def tiny(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> Artefact:
-    """The small model of conftest.py, with the runtime in its artefact."""
+    """The small model of conftest.py on LiteRT, with the runtime in its artifact."""
     folder = tmp_path_factory.mktemp("tiny_stage")
-    return write_artefact(*saved_tokens_model, folder, with_runtime=True)
+    return write_artefact(*litert_tokens_model, folder, with_runtime=True)
 
 
 @pytest.fixture(scope="session")
 def strings(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
-    """The small model of strings of conftest.py, with the runtime in its artefact."""
+    """The small model of strings of conftest.py, on TensorFlow, with the runtime too."""
     folder = tmp_path_factory.mktemp("strings")
     parameters = save_text_model(folder / "model")
     return write_artefact(
@@ -466,3 +466,22 @@ def test_a_run_that_fails_for_another_reason_is_not_told_to_stage(
 
     assert run.status("broken") == "error"
     assert "stage it with" not in run.output
+
+
+@pytest.mark.parametrize(
+    ("repository", "engines"),
+    [
+        ("snowflake.snowpark.pypi_shared_repository", ["litert", "tensorflow"]),
+        ("tools.python.our_packages", ["litert", "tensorflow"]),
+        ("Snowflake.Snowpark.Anaconda_Shared_Repository", ["tensorflow"]),
+    ],
+)
+def test_the_target_says_which_engines_its_functions_can_have(
+    project: SnowflakeProject, tiny: Artefact, repository: str, engines: list[str]
+) -> None:
+    variables = json.dumps(settings(tiny, artifact_repository=repository))
+    run = project.dbt("run-operation", "tf_embeddings._staging_target", "--vars", variables)
+
+    assert run.success, run.errors
+    [line] = [text for text in run.printed if text.startswith("tf_embeddings_target ")]
+    assert json.loads(line.removeprefix("tf_embeddings_target "))["engines"] == engines

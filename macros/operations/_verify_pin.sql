@@ -1,14 +1,16 @@
 {% macro _verify_pin(pin, tolerance, inventory, grant=true) %}
   {#
-    Has a staged artefact embed its golden texts where it is deployed. Returns a map of: report,
+    Has a staged artifact embed its golden texts where it is deployed. Returns a map of: report,
     what it said; line, the same to read; problem, a sentence where it is not as when it was built.
     See _golden_report for the other arguments.
   #}
   {% set report = fromjson(tf_embeddings._golden_report(pin, inventory, grant)) %}
   {% set difference = report.largest_difference %}
   {% set within = tf_embeddings._scientific(tolerance) %}
-  {% set runs_on = "TensorFlow " ~ report.tensorflow ~ ", Python " ~ report.python ~ ", NumPy "
-    ~ report.numpy ~ ", " ~ report.processor %}
+  {# An artifact of 0.1 brings a runtime that says `tensorflow`, its version. #}
+  {% set engine = 'LiteRT' if report.engine == 'litert' else 'TensorFlow' %}
+  {% set runs_on = engine ~ " " ~ (report.engine_version or report.tensorflow) ~ ", Python "
+    ~ report.python ~ ", NumPy " ~ report.numpy ~ ", " ~ report.processor %}
   {% set line = [
     pin.model ~ " " ~ pin.version ~ " " ~ pin.build ~ ": " ~ report.texts ~ " texts",
     "largest difference " ~ tf_embeddings._scientific(difference) ~ " (tolerance " ~ within ~ ")",

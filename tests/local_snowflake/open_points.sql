@@ -2,7 +2,7 @@
 --
 -- Run it in an account after `stage_model.py minilm --verify`, with the role that staged, in a
 -- worksheet or with `snow sql -f`. Set the first line to where your project stages. Each query
--- says what it answers; it makes four functions, and drops them at the end.
+-- says what it answers; it makes five functions, and drops them at the end.
 use schema analytics.tf_embeddings;
 
 -- 1. Which versions of what a model needs does the Anaconda channel have?
@@ -12,7 +12,7 @@ where
   language = 'python'
   and package_name in (
     'tensorflow', 'keras', 'tf-keras', 'tensorflow-text', 'tensorflow-hub', 'tokenizers',
-    'sentencepiece', 'numpy', 'pandas'
+    'sentencepiece', 'numpy', 'pandas', 'ai-edge-litert'
   )
 group by package_name, runtime_version
 order by package_name, runtime_version;
@@ -146,7 +146,33 @@ select
 from questions
 cross join corpus;
 
+-- 12. Does LiteRT load, and does PyPI's repository add what a package needs? (expected: four modules)
+create or replace function tf_embeddings_open_point_litert()
+returns varchar
+language python
+volatile
+runtime_version = '3.11'
+artifact_repository = snowflake.snowpark.pypi_shared_repository
+packages = ('ai-edge-litert==2.3.0')
+handler = 'handle'
+as $$
+import importlib
+
+def look(name):
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        return f'{name}: {error!r}'
+    return name
+
+def handle():
+    names = ['ai_edge_litert.interpreter', 'flatbuffers', 'google.protobuf', 'numpy']
+    return ', '.join(look(name) for name in names)
+$$;
+select tf_embeddings_open_point_litert();
+
 drop function if exists tf_embeddings_open_point_missing_file();
 drop function if exists tf_embeddings_open_point_null(varchar);
 drop function if exists tf_embeddings_open_point_node(number);
 drop function if exists tf_embeddings_open_point_once(varchar);
+drop function if exists tf_embeddings_open_point_litert();

@@ -15,11 +15,18 @@
     }) }}
   {% endif %}
   {{ return({
+    'ai-edge-litert': '2.3.0',
+    'backports-strenum': '1.2.8',
+    'flatbuffers': '25.12.19',
+    'ml-dtypes': '0.6.0',
     'numpy': '2.4.6',
     'pandas': '3.1.1',
+    'protobuf': '6.33.6',
     'sentencepiece': '0.2.3',
     'tensorflow': '2.21.0',
     'tensorflow-text': '2.21.1',
     'tokenizers': '0.23.3',
+    'tqdm': '4.70.1',
+    'typing-extensions': '4.16.0',
   }) }}
 {% endmacro %}

@@ -15,5 +15,12 @@
       ~ "grant read, write on stage " ~ stage ~ " to role " ~ role ~ ";"
     ) %}
   {% endif %}
-  {{ return({'stage': '@' ~ tf_embeddings._stage_name(), 'warnings': warnings}) }}
+  {# LiteRT is not known to be in Anaconda's channel; see _require_packages. #}
+  {% set is_anaconda = settings.artifact_repository | lower
+    == 'snowflake.snowpark.anaconda_shared_repository' %}
+  {{ return({
+    'stage': '@' ~ tf_embeddings._stage_name(),
+    'engines': ['tensorflow'] if is_anaconda else ['litert', 'tensorflow'],
+    'warnings': warnings,
+  }) }}
 {% endmacro %}
