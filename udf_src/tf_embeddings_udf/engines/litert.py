@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_embeddings_udf.cores import available_cores
 from tf_embeddings_udf.engines import LITERT, Engine, Input, in_a_line
 from tf_embeddings_udf.engines.stderr import without_lines
 from tf_embeddings_udf.manifest import MODEL_FOLDER
@@ -136,13 +137,6 @@ class _Interpreter:
             self._interpreter.set_tensor(self._places[name], value)
         self._interpreter.invoke()
         return self._interpreter.get_tensor(self._output)
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def load(manifest: Manifest, folder: Path, threads: int) -> LiteRT:
