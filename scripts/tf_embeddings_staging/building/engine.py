@@ -65,7 +65,7 @@ def _converted(
     model: Model, folder: Path, target: Path, work: Path, report: Report, limits: Limits
 ) -> dict[str, Any]:
     if model.kind == "text":
-        return {"refused": "the model takes strings, which it cannot"}
+        return {"refused": "the model takes strings, and LiteRT has no ops for them"}
     for parameter in ("tokenizer", "sentencepiece"):
         if file := model.encoder.get(parameter):
             copy = target / MODEL / file
