@@ -497,8 +497,7 @@ def test_an_artefact_of_another_time(
         assert error_of(conn, check(artefact)) == (
             f"tf_embeddings: the artefact '{artefact.path}' has {number} 2, and the "
             f"installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
-            "made it, or stage the model again with: "
-            "python dbt_packages/tf_embeddings/scripts/stage_model.py <model> --write"
+            f"made it, or stage the model again with: {STAGE_TINY}"
         )
 
 
@@ -829,11 +828,3 @@ def test_a_connection_may_be_given_the_functions_again(tiny: Artefact, tmp_path:
             register(conn, tiny.stage, cache=cache, threads=1)
         assert answer(conn, f"select {tiny.function}('the fox', false).status") == "ok"
     assert [path.name for path in cache.iterdir()] == [f"tiny-{tiny.version}-{tiny.build}"]
-
-
-def test_register_names_a_wrong_argument() -> None:
-    with duckdb.connect() as conn, pytest.raises(TfEmbeddingsError) as error:
-        register(conn, threads=-1)
-    assert str(error.value) == (
-        "tf_embeddings: the plugin's config says threads: -1; give a whole number, 0 for all cores."
-    )
