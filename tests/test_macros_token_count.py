@@ -77,7 +77,7 @@ def use_lite(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="module")
 def artefacts(
-    saved_tokens_model: tuple[Path, dict[str, Any]],
+    litert_tokens_model: tuple[Path, dict[str, Any]],
     use_lite: Made,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> list[Artefact]:
@@ -86,12 +86,15 @@ def artefacts(
     strings = stage / "strings" / "model"
     parameters = makers.save_text_model(strings)
     return [
-        write_artefact(*saved_tokens_model, stage, with_runtime=True),
-        write_artefact(*saved_tokens_model, stage, model="asked", with_runtime=True, prefix=PREFIX),
+        write_artefact(*litert_tokens_model, stage, with_runtime=True),
+        write_artefact(
+            *litert_tokens_model, stage, model="asked", with_runtime=True, prefix=PREFIX
+        ),
         write_artefact(
             use_lite.path,
             {
                 "kind": "sentencepiece",
+                "engine": "tensorflow",
                 "dimensions": use_lite.dimensions,
                 "max_tokens": PIECES_LIMIT,
                 "encoder": {
@@ -117,10 +120,10 @@ def artefacts(
 
 @pytest.fixture(scope="module")
 def counts(
-    saved_tokens_model: tuple[Path, dict[str, Any]], use_lite: Made
+    litert_tokens_model: tuple[Path, dict[str, Any]], use_lite: Made
 ) -> dict[str, Callable[[str], int]]:
     """The oracle: model -> what counts the tokens of a text that is not blank."""
-    tokens = bert_tokens(saved_tokens_model[0])
+    tokens = bert_tokens(litert_tokens_model[0])
     pieces = use_lite.tokens
     assert pieces is not None
     return {
