@@ -85,14 +85,14 @@ $(DEV_ENV): $(DEMO_ENV)
 	touch $@
 
 # TensorFlow 2.17 has no release for Python 3.13: there the tests that need it skip.
-$(ANACONDA_ENV): $(DEV_ENV)
+$(ANACONDA_ENV): | $(DEV_ENV)
 	rm -rf $(VENV)/anaconda $(VENV)/.anaconda-*
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
 		$(BIN)/python -m venv $(VENV)/anaconda && $(VENV)/anaconda/bin/python -m pip install --quiet \
 		--no-deps --require-hashes -r requirements-anaconda.lock; fi
 	touch $@
 
-$(LIGHT_ENV): $(DEV_ENV)
+$(LIGHT_ENV): | $(DEV_ENV)
 	rm -rf $(VENV)/light $(VENV)/.light-*
 	$(BIN)/python -m venv $(VENV)/light
 	$(VENV)/light/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-light.lock
