@@ -75,8 +75,10 @@ def show(measured: Measured) -> None:
         f"of each corpus, in which the ways take turns.\n"
     )
     _print_table(
-        ["", "glosses", "descriptions", "one text alone", "start to first vector"]
-        + ["memory after one text", f"after {measured.mixed_texts:,}"],
+        [
+            *("", *CORPORA, "one text alone", "start to first vector"),
+            *("memory after one text", f"after {measured.mixed_texts:,}"),
+        ],
         [_row(measured, way) for way in measured.start],
     )
     _print_table(

@@ -4,6 +4,7 @@ As many Python threads as cores call one session that has one thread: measured 1
 as a session with a thread for each core.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os
