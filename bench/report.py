@@ -17,7 +17,8 @@ RAW = "LiteRT alone, on token ids"
 ONE_THREAD = "tf_embeddings on LiteRT, one thread"
 HANDLER = "the function of Snowflake, one thread"
 ARTICLE = "a load of the model for each row"
-ONNX = "ONNX Runtime"
+ONNX = "ONNX Runtime, batches by length"
+ONNX_POOL = "ONNX Runtime, a pool as ours"
 SENTENCE_TRANSFORMERS = "Sentence Transformers"
 DBT = "dbt run on DuckDB"
 
@@ -26,6 +27,7 @@ WITH_MEMORY = (LITERT, TENSORFLOW, ONE_THREAD, ONNX, SENTENCE_TRANSFORMERS)
 PAIRS = (
     (LITERT, TENSORFLOW),
     (LITERT, ONNX),
+    (LITERT, ONNX_POOL),
     (LITERT, SENTENCE_TRANSFORMERS),
     (LITERT, RAW),
     (LITERT, ARTICLE),
