@@ -5,6 +5,7 @@
 It runs in the peers' environment. The attention is the plain one: ONNX Runtime fuses what it knows.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import sys

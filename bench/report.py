@@ -17,7 +17,8 @@ RAW = "LiteRT alone, on token ids"
 ONE_THREAD = "tf_embeddings on LiteRT, one thread"
 HANDLER = "the function of Snowflake, one thread"
 ARTICLE = "a load of the model for each row"
-ONNX = "ONNX Runtime"
+ONNX = "ONNX Runtime, batches by length"
+ONNX_POOL = "ONNX Runtime, a pool as ours"
 SENTENCE_TRANSFORMERS = "Sentence Transformers"
 DBT = "dbt run on DuckDB"
 
@@ -26,6 +27,7 @@ WITH_MEMORY = (LITERT, TENSORFLOW, ONE_THREAD, ONNX, SENTENCE_TRANSFORMERS)
 PAIRS = (
     (LITERT, TENSORFLOW),
     (LITERT, ONNX),
+    (LITERT, ONNX_POOL),
     (LITERT, SENTENCE_TRANSFORMERS),
     (LITERT, RAW),
     (LITERT, ARTICLE),
@@ -75,8 +77,10 @@ def show(measured: Measured) -> None:
         f"of each corpus, in which the ways take turns.\n"
     )
     _print_table(
-        ["", "glosses", "descriptions", "one text alone", "start to first vector"]
-        + ["memory after one text", f"after {measured.mixed_texts:,}"],
+        [
+            *("", *CORPORA, "one text alone", "start to first vector"),
+            *("memory after one text", f"after {measured.mixed_texts:,}"),
+        ],
         [_row(measured, way) for way in measured.start],
     )
     _print_table(

