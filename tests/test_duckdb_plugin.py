@@ -794,7 +794,8 @@ def test_dbt_embeds_with_the_plugin(
 
 OUTSIDE = """
 import sys
-sys.modules["dbt"] = None
+if sys.argv[3] == "without dbt":
+    sys.modules["dbt"] = None
 import duckdb, tf_embeddings_duckdb
 connection = duckdb.connect()
 tf_embeddings_duckdb.register(connection, stage=sys.argv[1])
@@ -804,14 +805,17 @@ with q as materialized (select FUNCTION($1, false).embedding as v)
 select id from docs, q order by array_cosine_similarity(FUNCTION(t, false).embedding, v) desc
 '''
 rows = connection.cursor().execute(sql.replace("FUNCTION", sys.argv[2]), ["the fox"]).fetchall()
-print(rows, [name for name in ("dbt", "tensorflow") if sys.modules.get(name)])
+print(rows, [name for name in ("dbt.adapters", "tensorflow") if sys.modules.get(name)])
 """
 
 
-def test_any_connection_gets_the_functions(tiny: Artefact, tmp_path: Path) -> None:
-    """A notebook or an app embeds its question where it is asked; there is no dbt."""
+@pytest.mark.parametrize("environment", ["with dbt", "without dbt"])
+def test_any_connection_gets_the_functions(
+    tiny: Artefact, environment: str, tmp_path: Path
+) -> None:
+    """A notebook or an app embeds its question where it is asked, and loads no dbt for it."""
     done = subprocess.run(
-        [sys.executable, "-c", OUTSIDE, str(tiny.stage), tiny.function],
+        [sys.executable, "-c", OUTSIDE, str(tiny.stage), tiny.function, environment],
         env={**os.environ, "PYTHONPATH": str(UDF_SRC)},
         cwd=tmp_path,
         capture_output=True,

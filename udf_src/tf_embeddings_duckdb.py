@@ -61,11 +61,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from dbt.adapters.duckdb.plugins import BasePlugin
     from tf_embeddings_udf.planner import Outcomes
-else:
-    try:
-        from dbt.adapters.duckdb.plugins import BasePlugin
-    except ModuleNotFoundError:  # outside dbt, where nobody makes a Plugin
-        BasePlugin = object
 
 Answer = TypeVar("Answer")
 
@@ -134,33 +129,46 @@ def register(
     _register_all(connection, _stage(given, "register got"))
 
 
-class Plugin(BasePlugin):
-    """Registers the functions on the connection that dbt opens."""
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - of a module
+    """Give dbt-duckdb its class `Plugin`: an app that only registers does not wait for dbt."""
+    if name == "Plugin":
+        return _plugin()
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
-    def initialize(self, plugin_config: dict[str, Any]) -> None:
-        """Read the configuration; the stage folder need not exist."""
-        # dbt-duckdb puts the profile's `settings` into each plugin's config as well.
-        settings = (self.creds.settings if self.creds else None) or {}
-        _require_known_keys(plugin_config.keys() - settings.keys())
-        self._stage = _stage(plugin_config)
 
-    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
-        """Register the operations, and a function for each artefact that can be read."""
-        if not missing_packages(["numpy"]):  # without, DuckDB registers no Python function
-            _register_all(conn, self._stage)
+@functools.cache
+def _plugin() -> type[BasePlugin]:
+    from dbt.adapters.duckdb.plugins import BasePlugin
 
-    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Where NumPy is missing, define the operations in SQL, to say so."""
-        if not missing_packages(["numpy"]):
-            return
-        what = _sql_literal(
-            f"tf_embeddings: the Python package 'numpy' is not installed. "
-            f"Install what tf_embeddings needs with: {pip_command('numpy')}"
-        )
-        for name, (parameters, _) in _OPERATIONS.items():
-            cursor.execute(
-                f"create or replace temp macro {name}({', '.join(parameters)}) as error({what})"
+    class Plugin(BasePlugin):
+        """Registers the functions on the connection that dbt opens."""
+
+        def initialize(self, plugin_config: dict[str, Any]) -> None:
+            """Read the configuration; the stage folder need not exist."""
+            # dbt-duckdb puts the profile's `settings` into each plugin's config as well.
+            settings = (self.creds.settings if self.creds else None) or {}
+            _require_known_keys(plugin_config.keys() - settings.keys())
+            self._stage = _stage(plugin_config)
+
+        def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+            """Register the operations, and a function for each artefact that can be read."""
+            if not missing_packages(["numpy"]):  # without, DuckDB registers no Python function
+                _register_all(conn, self._stage)
+
+        def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
+            """Where NumPy is missing, define the operations in SQL, to say so."""
+            if not missing_packages(["numpy"]):
+                return
+            what = _sql_literal(
+                f"tf_embeddings: the Python package 'numpy' is not installed. "
+                f"Install what tf_embeddings needs with: {pip_command('numpy')}"
             )
+            for name, (parameters, _) in _OPERATIONS.items():
+                cursor.execute(
+                    f"create or replace temp macro {name}({', '.join(parameters)}) as error({what})"
+                )
+
+    return Plugin
 
 
 def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
