@@ -12,6 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
@@ -290,6 +291,7 @@ _OPTIONS: Mapping[str, Rule] = {
     "prefix": ("a text", lambda value: isinstance(value, str)),
     "preprocessor": _TEXT,
     "allow_ops": _TEXTS,
+    "engine": _one_of(LITERT, TENSORFLOW),
 }
 
 _KNOWN: Mapping[str, Rule] = {

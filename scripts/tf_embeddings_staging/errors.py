@@ -19,6 +19,14 @@ class StagingError(Exception):
         self.details = details
 
 
+class StoppedError(StagingError):
+    """A process went beyond a limit: on another machine, or with another limit, it would not."""
+
+
+class CrashedError(StagingError):
+    """A process crashed."""
+
+
 class SourceError(Exception):
     """A source gave no model, where another may; the message says why."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.errors import CrashedError, StagingError, StoppedError
 from tf_embeddings_staging.memory import machine_memory
 from tf_embeddings_staging.options import Limits
 
@@ -29,12 +29,21 @@ _MOST_SAID = 200_000  # bytes of them that are shown
 _WHAT = {
     "check": "the check of the artefact's graphs",
     "check_litert": "the check of the artefact's model",
+    "compare_litert": "the comparison of LiteRT with TensorFlow",
     "convert": "the conversion into a SavedModel",
     "convert_litert": "the conversion to LiteRT",
     "convert_keras": "the conversion of the Keras file",
     "inspect": "the inspection of the SavedModel",
     "probe": "the probe, which embeds a few texts with the model,",
     "tf_hub": "the download by tensorflow_hub",
+}
+
+# What the converter computes of constants goes into the artifact, so it may not depend on the
+# machine: these are instructions that every x86-64 has, and sums in one order. (Measured: with
+# AVX2 and with AVX-512 a product of matrices had other last digits, and the artifact another
+# build.) https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
+_OF_TASK: Mapping[str, Mapping[str, str]] = {
+    "convert_litert": {"ONEDNN_MAX_CPU_ISA": "SSE41", "TF_NUM_INTRAOP_THREADS": "1"}
 }
 
 
@@ -50,8 +59,9 @@ def run(
         limits: the memory and the time that the process may take; the usual ones if none are given.
 
     Raises:
-        StagingError: the task says so, raised, crashed, or went beyond a limit; `details` holds
-            what it wrote.
+        StagingError: the task says so, or raised; `details` holds what it wrote.
+        StoppedError: it went beyond a limit.
+        CrashedError: it crashed.
     """
     what = _WHAT.get(task, f"the task '{task}'")
     stem = task.replace(":", ".")
@@ -65,16 +75,16 @@ def run(
     ]
     with told.open("wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment()
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment(task)
         )
         try:
             excess = _watch(process, told, limits or Limits())
         finally:
             _end(process)
     if excess:
-        raise StagingError(f"{what} {excess}", _said(told))
+        raise StoppedError(f"{what} {excess}", _said(told))
     if process.returncode or not answered.is_file():
-        raise StagingError(f"{what} {_ending(process.returncode)}", _said(told))
+        raise _ended(what, process.returncode, _said(told))
     answer = json.loads(answered.read_bytes())
     if "error" not in answer:
         return answer["result"]
@@ -91,9 +101,10 @@ def python_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
-def _environment() -> dict[str, str]:
+def _environment(task: str) -> dict[str, str]:
     return {
         **python_environment(),
+        **_OF_TASK.get(task, {}),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",  # whatever order a set has, it has it in every run
         "PYTHONIOENCODING": "utf-8",
@@ -156,23 +167,27 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
-def _ending(code: int) -> str:
+def _ended(what: str, code: int, said: str) -> StagingError:
+    """Return the error of a process that ended without an answer."""
     if not code:
-        return "ended without an answer. --debug shows what it wrote."
+        return StagingError(f"{what} ended without an answer. --debug shows what it wrote.", said)
     if code > 0:
-        return f"failed with exit code {code}. --debug shows what it wrote."
+        sentence = f"{what} failed with exit code {code}. --debug shows what it wrote."
+        return StagingError(sentence, said)
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
     if name == "SIGKILL":
-        return (
-            "was ended by SIGKILL, as the system does where memory runs out. Free some memory, or "
-            "choose a smaller model."
+        return StoppedError(
+            f"{what} was ended by SIGKILL, as the system does where memory runs out. Free some "
+            f"memory, or choose a smaller model.",
+            said,
         )
-    return (
-        f"crashed ({name}). The model, or TensorFlow with it, does not run on this machine; "
-        f"--debug shows what it wrote."
+    return CrashedError(
+        f"{what} crashed ({name}). The model, or TensorFlow with it, does not run on this machine; "
+        f"--debug shows what it wrote.",
+        said,
     )
 
 

@@ -185,7 +185,7 @@ def _built(text: str, path: Path, model: str, build: str) -> Built:
     except TfEmbeddingsError as error:
         raise StagingError(f"SOURCE '{text}': {str(error).removeprefix(_RUNTIME)}") from None
     if came != build or not is_whole(path, build):
-        said = f"it is the build {came}" if came != build else "a file in it is not as listed"
+        said = f"it is the build {came}" if came != build else "not all of it is as it was made"
         raise StagingError(
             f"SOURCE '{text}' is damaged: {said}, and its name says {build}. Copy it again from "
             f"where it was made."

@@ -29,6 +29,7 @@ Task = Callable[[Mapping[str, Any]], dict[str, Any]]
 TASKS: Mapping[str, str] = {
     "check": "tf_embeddings_staging.inspection:check_task",
     "check_litert": "tf_embeddings_staging.inspection.litert:check_litert_task",
+    "compare_litert": "tf_embeddings_staging.conversion.litert:compare_litert_task",
     "convert": "tf_embeddings_staging.conversion.bert_graph:convert_task",
     "convert_litert": "tf_embeddings_staging.conversion.litert:convert_litert_task",
     "convert_keras": "tf_embeddings_staging.conversion.keras_file:convert_keras_task",

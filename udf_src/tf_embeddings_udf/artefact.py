@@ -10,7 +10,6 @@ import stat
 import tempfile
 import time
 import zipfile
-import zlib
 from pathlib import Path
 
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
@@ -18,6 +17,7 @@ from tf_embeddings_udf.lock import locked
 from tf_embeddings_udf.manifest import (
     GOLDEN,
     MANIFEST,
+    UNREADABLE,
     FileEntry,
     Manifest,
     build_of,
@@ -123,26 +123,34 @@ def _is_whole(folder: Path, manifest: Manifest) -> bool:
     return sizes_agree and (folder / MANIFEST).is_file()
 
 
+def problem_in(archive: zipfile.ZipFile, manifest: Manifest) -> str | None:
+    """Return why an open artefact does not hold exactly what its manifest lists; None: it does.
+
+    This is of its directory alone: the digests of its files are not computed.
+    """
+    entries = archive.infolist()
+    names = [entry.filename for entry in entries]
+    if len(set(names)) < len(names):
+        return "it holds the same file twice"
+    if wrong := set(names).symmetric_difference({MANIFEST, *manifest.files}) - {GOLDEN}:
+        return f"its manifest and its content differ in '{min(wrong)}'"
+    if any(stat.S_ISLNK(entry.external_attr >> 16) for entry in entries):
+        return "it holds a link"
+    if GOLDEN in names and archive.getinfo(GOLDEN).file_size > _MOST_GOLDEN:
+        return f"its {GOLDEN} is too large"
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        return "it is compressed"
+    return None
+
+
 def _extract(zip_path: Path, folder: Path, manifest: Manifest) -> None:
     """Write the files that the manifest lists, and only those; its paths are known to be safe."""
     with zipfile.ZipFile(zip_path) as archive:
-        entries = archive.infolist()
-        names = [entry.filename for entry in entries]
-        if len(set(names)) < len(names):
-            raise _unusable(zip_path, manifest.model, "it holds the same file twice")
-        listed = {MANIFEST, *manifest.files}
-        wrong = set(names).symmetric_difference(listed) - {GOLDEN}
-        if wrong:
-            what = f"its manifest and its content differ in '{min(wrong)}'"
-            raise _unusable(zip_path, manifest.model, what)
-        if any(stat.S_ISLNK(entry.external_attr >> 16) for entry in entries):
-            raise _unusable(zip_path, manifest.model, "it holds a link")
+        if problem := problem_in(archive, manifest):
+            raise _unusable(zip_path, manifest.model, problem)
         unpacked = _unpacked_files(folder.parent)
-        if GOLDEN in names:
-            if archive.getinfo(GOLDEN).file_size > _MOST_GOLDEN:
-                raise _unusable(zip_path, manifest.model, f"its {GOLDEN} is too large")
-            (folder / GOLDEN).write_bytes(_read(archive, GOLDEN, zip_path, manifest))
-        (folder / MANIFEST).write_bytes(_read(archive, MANIFEST, zip_path, manifest))
+        for name in {GOLDEN, MANIFEST} & set(archive.namelist()):
+            (folder / name).write_bytes(_read(archive, name, zip_path, manifest))
         for name, expected in manifest.files.items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -155,8 +163,12 @@ def _extract(zip_path: Path, folder: Path, manifest: Manifest) -> None:
 def _read(archive: zipfile.ZipFile, name: str, zip_path: Path, manifest: Manifest) -> bytes:
     try:
         return archive.read(name)
-    except zipfile.BadZipFile as error:
-        raise _unusable(zip_path, manifest.model, str(error)) from None
+    except UNREADABLE as error:
+        raise _unusable(zip_path, manifest.model, _said(error)) from None
+
+
+def _said(error: Exception) -> str:
+    return str(error) or "it is cut short"
 
 
 def _unpacked_files(cache: Path) -> dict[FileEntry, list[Path]]:
@@ -191,16 +203,16 @@ def _link(path: Path, target: Path, expected: FileEntry) -> bool:
 def _copy(archive: zipfile.ZipFile, name: str, target: Path, expected: FileEntry) -> bool:
     """Copy one file out of the zip; False, early, where it is not what the manifest says."""
     digest, size = hashlib.sha256(), 0
-    with archive.open(name) as source, target.open("wb") as copy:
-        try:
+    try:
+        with archive.open(name) as source, target.open("wb") as copy:
             while chunk := source.read(_CHUNK):
                 size += len(chunk)
                 if size > expected.bytes:
                     return False
                 digest.update(chunk)
                 copy.write(chunk)
-        except (zipfile.BadZipFile, EOFError, zlib.error):
-            return False
+    except UNREADABLE:
+        return False
     return size == expected.bytes and digest.hexdigest() == expected.sha256
 
 

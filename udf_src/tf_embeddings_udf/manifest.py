@@ -26,6 +26,9 @@ GOLDEN = "golden.json"
 """What the machine that made the artifact measured: golden vectors, memory; and where the model
 came from. It does not decide what runs, so the manifest does not list it."""
 
+UNREADABLE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError)
+"""What Python raises of a damaged zip: RuntimeError where a bit says that it is encrypted."""
+
 MODEL_FOLDER = "model"
 PREPROCESSOR_FOLDER = "preprocessor"
 
@@ -117,7 +120,7 @@ def parse_manifest(raw: bytes, label: str) -> Manifest:
     """Validate the text of a manifest; `label` names the artefact in messages."""
     try:
         fields = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unusable(label, f"its {MANIFEST} is not JSON ({error})") from None
     if not isinstance(fields, dict):
         raise _unusable(label, f"its {MANIFEST} is a {type(fields).__name__}, not an object")
@@ -162,9 +165,11 @@ def is_safe_path(path: str) -> bool:
 def _entry_of_zip(source: Path | io.BytesIO, label: str) -> bytes:
     try:
         with zipfile.ZipFile(source) as archive:
-            size = archive.getinfo(MANIFEST).file_size
-            if size > _MOST_BYTES:
+            entry = archive.getinfo(MANIFEST)
+            if (size := entry.file_size) > _MOST_BYTES:
                 raise _unusable(label, f"its {MANIFEST} would unpack to {size:,} bytes")
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise _unusable(label, f"its {MANIFEST} is compressed")
             return archive.read(MANIFEST)
     except FileNotFoundError:
         raise TfEmbeddingsError(
@@ -173,7 +178,7 @@ def _entry_of_zip(source: Path | io.BytesIO, label: str) -> bytes:
         ) from None
     except KeyError:
         raise _unusable(label, f"it holds no {MANIFEST}") from None
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (*UNREADABLE, OSError) as error:
         raise _unusable(label, f"it is cut short, or no zip at all ({error})") from None
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tf_embeddings_udf import TfEmbeddingsError, build_of, read_manifest
-from tf_embeddings_udf.manifest import GOLDEN
+from tf_embeddings_udf.artefact import problem_in
+from tf_embeddings_udf.manifest import GOLDEN, UNREADABLE
 
 from tf_embeddings_staging import cache
+
+# A zip's last record, which has no comment here.
+_END, _END_BYTES = b"PK\x05\x06", 22
+_NOTHING = {"texts": [], "vectors": [], "token_counts": []}
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def read_artefact(path: Path) -> Artefact:
     """Return what a whole artefact says of itself."""
     manifest = read_manifest(path)
     with zipfile.ZipFile(path) as archive:
-        golden = json.loads(archive.read(GOLDEN)) if GOLDEN in archive.namelist() else {}
+        golden = _golden(archive)
     return Artefact(
         path=path,
         model=manifest.model,
@@ -75,20 +81,61 @@ def read_artefact(path: Path) -> Artefact:
 def is_whole(path: Path, build: str) -> bool:
     """Tell whether a file is the artefact of a build, to the last byte that decides what runs."""
     try:
-        if build_of(path) != build:
-            return False
+        manifest = read_manifest(path)
         with zipfile.ZipFile(path) as archive:
-            archive.read(GOLDEN)  # for its checksum
-            for name, entry in read_manifest(path).files.items():
-                digest = hashlib.sha256()
-                with archive.open(name) as file:
-                    while chunk := file.read(cache.CHUNK):
-                        digest.update(chunk)
-                if digest.hexdigest() != entry.sha256:
-                    return False
-    except (TfEmbeddingsError, OSError, KeyError, zipfile.BadZipFile):
+            return (
+                build_of(path) == build
+                and _ends_with_its_directory(path)
+                and problem_in(archive, manifest) is None
+                and _is_golden(_golden(archive))
+                and all(
+                    _digest(archive, name, entry.bytes) == entry.sha256
+                    for name, entry in manifest.files.items()
+                )
+            )
+    except (TfEmbeddingsError, OSError, RecursionError, *UNREADABLE):
         return False
-    return True
+
+
+def _ends_with_its_directory(path: Path) -> bool:
+    """Tell whether nothing follows a zip: on a stage a file is known to be whole by its size."""
+    with path.open("rb") as file:
+        file.seek(-_END_BYTES, os.SEEK_END)
+        return file.read(len(_END)) == _END
+
+
+def _digest(archive: zipfile.ZipFile, name: str, size: int) -> str | None:
+    """Return the SHA-256 of a file in a zip; None where it has another size."""
+    if archive.getinfo(name).file_size != size:
+        return None
+    with archive.open(name) as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(cache.CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _golden(archive: zipfile.ZipFile) -> Any:  # noqa: ANN401 - of JSON
+    """Return what was measured; nothing, if the artefact does not say."""
+    return json.loads(archive.read(GOLDEN)) if GOLDEN in archive.namelist() else _NOTHING
+
+
+def _is_golden(value: Any) -> bool:  # noqa: ANN401 - of JSON
+    """Tell whether this is what golden.json holds: the build does not vouch for it."""
+    if not isinstance(value, dict):
+        return False
+    lists = [value.get(name) for name in ("texts", "vectors", "token_counts")]
+    if not all(isinstance(one, list) and len(one) == len(lists[0] or ()) for one in lists):
+        return False
+    texts, vectors, counts = cast("list[list[Any]]", lists)
+    versions, memory = value.get("measured_with", {}), value.get("memory_bytes")
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(vector is None or isinstance(vector, str) for vector in vectors)
+        and all(count is None or type(count) is int for count in counts)
+        and isinstance(versions, dict)
+        and (memory is None or type(memory) is int)
+    )
 
 
 def build_in_name(path: Path) -> str:

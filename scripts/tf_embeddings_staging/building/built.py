@@ -47,7 +47,7 @@ def check_built(
         except TfEmbeddingsError as error:
             raise _refused(source, str(error).removeprefix("tf_embeddings: ")) from None
         if manifest.engine == LITERT:
-            process.run("check_litert", {"model": str(unpacked / MODEL / MODEL_FILE)}, work, limits)
+            process.run("check_litert", {"folder": str(unpacked)}, work, limits)
         else:
             places = [MODEL, *([PREPROCESSOR] if (unpacked / PREPROCESSOR).exists() else [])]
             request = {
@@ -79,9 +79,11 @@ def require_fitting(source: Built) -> Manifest:
         raise _refused(source, f"its kind '{manifest.kind}' or its libraries are unknown")
     if manifest.engine not in (LITERT, TENSORFLOW):
         raise _refused(source, f"its engine '{manifest.engine}' is unknown")
+    if manifest.engine == LITERT and manifest.kind == "text":
+        raise _refused(source, "it is for LiteRT, which runs no model that takes strings")
     if manifest.engine == LITERT and f"{MODEL}/{MODEL_FILE}" not in manifest.files:
         raise _refused(source, f"it is for LiteRT and holds no '{MODEL}/{MODEL_FILE}'")
-    if version_of(manifest.meaning) != manifest.version:
+    if _version_of(manifest) != manifest.version:
         raise _refused(source, f"its version {manifest.version} is not that of its meaning")
     if unknown := [one for one in libraries if one not in _LIBRARIES]:
         raise _refused(source, f"its library {unknown[0]!r} is unknown")
@@ -94,6 +96,13 @@ def require_fitting(source: Built) -> Manifest:
             f"{', '.join(wanted)}",
         )
     return manifest
+
+
+def _version_of(manifest: Manifest) -> str | None:
+    try:
+        return version_of(manifest.meaning)
+    except (ValueError, RecursionError):  # what no source has: half a surrogate, a thousand lists
+        return None
 
 
 def _runtime_of(manifest: Manifest) -> dict[str, str]:

@@ -11,7 +11,7 @@ from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 from tf_embeddings_staging import process
 from tf_embeddings_staging.building.model import Model
 from tf_embeddings_staging.building.prepare import MODEL
-from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.errors import CrashedError, StagingError, StoppedError
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 
@@ -40,12 +40,19 @@ def choose_engine(
         The engine, and the folder of its artifact.
 
     Raises:
-        StagingError: LiteRT was asked for, and the model does not run on it.
+        StagingError: LiteRT was asked for, and the model does not run on it; or nobody knows, for
+            the conversion went beyond a limit of this machine.
     """
     if options.engine == TENSORFLOW:
         return TENSORFLOW, folder
     target = work / LITERT
     answer = _converted(model, folder, target, work, report, limits)
+    if fails := answer.get("fails"):
+        if options.engine == LITERT:
+            raise StagingError(
+                f"--engine litert: {name} gives no vectors, with TensorFlow either ({fails})."
+            )
+        return TENSORFLOW, folder  # The probe says what is wrong with it.
     if refused := answer.get("refused"):
         if options.engine == LITERT:
             raise StagingError(
@@ -73,7 +80,16 @@ def _converted(
             shutil.copyfile(folder / MODEL / file, copy)
     request = {"folder": str(folder), "target": str(target)}
     try:
-        with report.step("Converting to LiteRT, and comparing its vectors with TensorFlow's"):
-            return process.run("convert_litert", request, work, limits)
-    except StagingError as error:
-        return {"refused": str(error).rstrip(".")}
+        with report.step("Converting to LiteRT"):
+            answer = process.run("convert_litert", request, work, limits)
+        if "refused" in answer:
+            return answer
+        with report.step("Comparing LiteRT's vectors with TensorFlow's"):
+            return process.run("compare_litert", request, work, limits)
+    except CrashedError:
+        return {"refused": "converting or running it crashes"}
+    except StoppedError as error:
+        # Another machine would choose LiteRT, and build another artifact.
+        raise StagingError(
+            f"{error} Or leave the conversion out with --engine tensorflow.", error.details
+        ) from None

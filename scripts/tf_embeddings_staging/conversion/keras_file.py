@@ -16,6 +16,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,32 @@ def convert_keras_task(request: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError, KeyError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
         raise _refused(path, f"Keras {keras.__version__} cannot load it ({first[:300]})") from error
+    _list_in_order(model)
     model.export(str(target), format="tf_saved_model", verbose=False)
     return {}
+
+
+def _list_in_order(model: Any) -> None:  # noqa: ANN401 - Keras types it as Any or None
+    """Have Keras list the variables that a graph uses in the model's own order.
+
+    It takes them from a set of TensorFlow's, in the order of their addresses in memory, so one file
+    would give one SavedModel today and another one tomorrow: another build. Nothing else is done in
+    this process. Where Keras has moved its function, it is left as it is.
+    """
+    try:
+        archive: Any = import_module("keras.src.export.saved_model_export_archive")
+        listed = archive._list_variables_used_by_fns
+    except (ImportError, AttributeError):
+        return
+    places = {id(variable.value): place for place, variable in enumerate(model.variables)}
+
+    def in_order(functions: Any) -> tuple[list[Any], ...]:  # noqa: ANN401
+        return tuple(
+            sorted(variables, key=lambda one: places.get(id(one), len(places)))
+            for variables in listed(functions)
+        )
+
+    archive._list_variables_used_by_fns = in_order
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from tf_embeddings_staging.building.golden_texts import TEXTS
 from tf_embeddings_staging.sentences import in_one_sentence
 
 if TYPE_CHECKING:
-    from tf_embeddings_udf import Embedder, Manifest
+    from tf_embeddings_udf import Embedder, Manifest, TfEmbeddingsError
     from tf_embeddings_udf.engines.tensorflow import TensorFlow
 
 TOLERANCE = 1e-5
@@ -36,27 +36,38 @@ _ROLES = (
     *("values", "indices", "dense_shape"),
 )
 # What the converted graph does itself.
-_IN_THE_GRAPH = ("libraries", "output", "pooling", "preprocessor", "signature", "tags")
+_IN_THE_GRAPH = ("libraries", "output", "preprocessor", "signature", "tags")
 
+# Variables of TensorFlow 1, which the converter does not take.
+_REFERENCES = ("Variable", "VariableV2")
+
+# What the converter says of an op that it does not take, and where in whose source it was made.
 _MISSING_OPS = re.compile(r"(?:TF Select|Custom) ops: ([\w, ]+)")
+_REFUSED_OP = re.compile(r"error: 'tf\.(\w+)' op ")
+_PLACE = re.compile(r"(?<=ConverterError: )\S+:\d+:\d+: error: ")
+_MOST_OPS = 5
 
 Tensor = Any  # TensorFlow ships no types
 
 
 def litert_parameters(encoder: Mapping[str, Any]) -> dict[str, Any]:
     """Return the manifest's `encoder` of a model that was converted."""
-    return {
+    parameters = {
         name: name if name in _ROLES and value is not None else value
         for name, value in encoder.items()
         if name not in _IN_THE_GRAPH
     }
+    if encoder.get("attention_mask"):
+        parameters.pop("pooling", None)
+    return parameters
 
 
 def convert_litert_task(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Do the worker's task: {folder, target} -> {texts, difference}, or {refused: why}.
+    """Do the worker's task: {folder, target} -> {}, or {refused: why}.
 
     `folder` is the artifact for TensorFlow, unpacked. `target` is where the one for LiteRT is laid
-    out, all but its model: that is written there, and stays only if it gives the same vectors.
+    out, all but its model, which is written there. The converter computes what a graph computes
+    of constants alone, so this has a process of its own: see `process`.
     """
     import tf_embeddings_udf as runtime
     from tf_embeddings_udf.engines.litert import MODEL_FILE
@@ -65,12 +76,25 @@ def convert_litert_task(request: Mapping[str, Any]) -> dict[str, Any]:
 
     folder, target = Path(request["folder"]), Path(request["target"])
     manifest = runtime.read_manifest(folder)
+    engine = TensorFlow(manifest, folder, 1)
     try:
-        content = _converted(TensorFlow(manifest, folder, 0), manifest)
+        content = _converted(engine, manifest, folder / MODEL_FOLDER)
     except Exception as error:  # whatever the converter may raise
         return {"refused": f"it does not convert: {_why(error)}"}
-    path = target / MODEL_FOLDER / MODEL_FILE
-    path.write_bytes(content)
+    (target / MODEL_FOLDER / MODEL_FILE).write_bytes(content)
+    return {}
+
+
+def compare_litert_task(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the worker's task: {folder, target} -> {texts, difference}, or {refused: why}.
+
+    The folders are those of `convert_litert_task`. The answer {fails: why} is of a model that gives
+    no vectors with TensorFlow either.
+    """
+    import tf_embeddings_udf as runtime
+
+    folder, target = Path(request["folder"]), Path(request["target"])
+    manifest = runtime.read_manifest(folder)
     converted = replace(
         manifest,
         engine="litert",
@@ -78,13 +102,7 @@ def convert_litert_task(request: Mapping[str, Any]) -> dict[str, Any]:
         model_dimensions=manifest.dimensions,
         files={},
     )
-    try:
-        answer = _compare(_loaded(manifest, folder), _loaded(converted, target))
-    except runtime.TfEmbeddingsError as error:
-        answer = {"refused": f"it converts and does not run ({in_one_sentence(error)})"}
-    if "refused" in answer:
-        path.unlink()
-    return answer
+    return _compare(_loaded(manifest, folder), lambda: _loaded(converted, target))
 
 
 def _loaded(manifest: Manifest, folder: Path) -> Embedder:
@@ -95,19 +113,20 @@ def _loaded(manifest: Manifest, folder: Path) -> Embedder:
     return Embedder(manifest, Planner(load_encoder(manifest, folder, 0), manifest))
 
 
-def _converted(engine: TensorFlow, manifest: Manifest) -> bytes:
-    """Return the model as LiteRT's file: by the names of its inputs, `embedding`."""
+def _converted(engine: TensorFlow, manifest: Manifest, folder: Path) -> bytes:
+    """Return the model as LiteRT's file: by the roles of its inputs, `embedding`."""
     from tf_embeddings_udf.engines.litert import OUTPUT
 
     tf = engine.tf
     named = {role: manifest.encoder[role] for role in _ROLES if manifest.encoder.get(role)}
     pooling = manifest.encoder.get("pooling")
+    output = _of_constants(engine, folder) if _has_reference_variables(engine) else engine.output
 
     def embed(*tensors: Tensor) -> dict[str, Tensor]:
         inputs = dict(zip(named, tensors, strict=True))
-        states = engine.output(**{named[role]: tensor for role, tensor in inputs.items()})
-        vectors = _pooled(tf, states, inputs.get("attention_mask"), pooling)
-        return {OUTPUT: vectors[:, : manifest.dimensions]}
+        states = output(**{named[role]: tensor for role, tensor in inputs.items()})
+        states = _pooled(tf, states, inputs.get("attention_mask"), pooling)
+        return {OUTPUT: states[..., : manifest.dimensions]}
 
     module = tf.Module()
     module.loaded = engine.loaded  # its variables
@@ -120,31 +139,72 @@ def _converted(engine: TensorFlow, manifest: Manifest) -> bytes:
     return tf.lite.TFLiteConverter.from_concrete_functions([function], module).convert()
 
 
+def _has_reference_variables(engine: TensorFlow) -> bool:
+    """Tell whether a graph keeps its variables as TensorFlow 1 did, as modules of TF-Hub do."""
+    if not engine.is_signature:
+        return False
+    graph = engine.loaded.signatures[engine.text("signature")].graph
+    return any(operation.type in _REFERENCES for operation in graph.get_operations())
+
+
+def _of_constants(engine: TensorFlow, folder: Path) -> Callable[..., Tensor]:
+    """Return a signature of a graph of TensorFlow 1 with constants in place of its variables."""
+    v1, name = engine.tf.compat.v1, engine.parameter("output")
+    with v1.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        tags = engine.parameter("tags")
+        loaded = v1.saved_model.load(session, ["serve"] if tags is None else tags, str(folder))
+        signature = loaded.signature_def[engine.text("signature")]
+        output: str = signature.outputs[name].name
+        frozen = v1.graph_util.convert_variables_to_constants(
+            session, graph.as_graph_def(), [output.partition(":")[0]]
+        )
+    whole = v1.wrap_function(lambda: v1.import_graph_def(frozen, name=""), [])
+    inputs = {key: whole.graph.as_graph_element(one.name) for key, one in signature.inputs.items()}
+    function = whole.prune(list(inputs.values()), whole.graph.as_graph_element(output))
+
+    def call(**named: Tensor) -> Tensor:
+        return engine.tf.cast(function(*(named[key] for key in inputs)), engine.tf.float32)
+
+    return call
+
+
 def _pooled(tf: Any, states: Tensor, mask: Tensor | None, pooling: str | None) -> Tensor:  # noqa: ANN401
     """Make one vector of a text's tokens, as `encoders.tokens` does; reshapes, for the converter.
 
-    Without a mask all rows of a batch have one length, and no padding.
+    Without a mask the graph does not know what is padding, and the runtime pools.
     """
-    if pooling is None:
+    if pooling is None or mask is None:
         return states
     if pooling == "cls":
         return states[:, 0]
-    if mask is None:
-        return tf.reduce_max(states, 1) if pooling == "max" else tf.reduce_mean(states, 1)
     shape = tf.shape(states)
-    weights = tf.reshape(tf.cast(mask, tf.float32), [shape[0], shape[1], 1])
+    is_token = tf.reshape(tf.cast(mask, tf.bool), [shape[0], shape[1], 1])
+    # Not times 0: of padding a model may make what is not finite.
     if pooling == "max":
-        return tf.reduce_max(states * weights + (weights - 1.0) * np.float32(1e30), 1)
-    return tf.reduce_sum(states * weights, 1) / tf.reduce_sum(weights, 1)
+        return tf.reduce_max(tf.where(is_token, states, states.dtype.min), 1)
+    total = tf.reduce_sum(tf.where(is_token, states, 0.0), 1)
+    return total / tf.reduce_sum(tf.cast(is_token, tf.float32), 1)
 
 
-def _compare(tensorflow: Embedder, litert: Embedder) -> dict[str, Any]:
+def _compare(tensorflow: Embedder, load_converted: Callable[[], Embedder]) -> dict[str, Any]:
     """Embed the same texts with both, in batches, and some alone with LiteRT."""
+    from tf_embeddings_udf import TfEmbeddingsError
+
     texts = [*TEXTS, *mixed_texts()]
-    wanted, came = tensorflow.embed(texts), litert.embed(texts)
+    try:
+        wanted = tensorflow.embed(texts)
+    except TfEmbeddingsError as error:
+        return {"fails": _cause(error)}
+    rows = np.flatnonzero(wanted.valid)
+    if not len(rows):
+        return {"fails": "none of them is a finite vector"}
+    try:
+        litert = load_converted()
+        came = litert.embed(texts)
+    except TfEmbeddingsError as error:
+        return {"refused": f"it converts and does not run ({_cause(error)})"}
     if lost := int((wanted.valid != came.valid).sum()):
         return {"refused": f"it converts, and gives {lost} of {len(texts)} texts no vector"}
-    rows = np.flatnonzero(wanted.valid)
     alone = rows[:: max(1, len(rows) // _ALONE)]
     vectors = [litert.embed([texts[row]]).embeddings[0] for row in alone]
     difference = max(
@@ -175,6 +235,16 @@ def mixed_texts(count: int = _MIXED) -> Sequence[str]:
 
 def _why(error: Exception) -> str:
     """Return why the converter refused a graph: the ops that LiteRT does not have, or its words."""
-    if missing := sorted(set(_MISSING_OPS.findall(str(error)))):
-        return f"LiteRT has no {', '.join(missing)} of this form"
-    return in_one_sentence(error).rstrip(".")
+    said = str(error)
+    lists = _MISSING_OPS.findall(said)
+    if ops := sorted({*re.findall(r"\w+", " ".join(lists))} or {*_REFUSED_OP.findall(said)}):
+        more = f" and {len(ops) - _MOST_OPS} more" if len(ops) > _MOST_OPS else ""
+        return f"LiteRT has no {', '.join(ops[:_MOST_OPS])}{more} of this form"
+    return _PLACE.sub("", in_one_sentence(error)).rstrip(".")
+
+
+def _cause(error: TfEmbeddingsError) -> str:
+    """Return what lies behind an error of the runtime, which speaks to the warehouse."""
+    if error.__cause__ is not None:
+        return in_one_sentence(error.__cause__).rstrip(".")
+    return str(error).removeprefix("tf_embeddings: ").rstrip(".")

@@ -1,4 +1,4 @@
-"""Looking at a model of LiteRT that was made elsewhere: nothing of it runs.
+"""Looking at a model of LiteRT that was made elsewhere: it is loaded, and not run.
 
 LiteRT's own ops compute: none of them reads a file, runs Python or reaches the network. What could
 are ops of somebody else's (custom ones) and weights in other files, so both are refused.
@@ -14,30 +14,53 @@ from typing import Any
 
 from tf_embeddings_staging.errors import StagingError
 
+_MAGIC = slice(4, 8), b"TFL3"
+
 
 def check_litert_task(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Do the worker's task: {model} -> {}: refuse a file that reaches out, or is no model.
+    """Do the worker's task: {folder} -> {}: refuse a model that reaches out, or does not load.
+
+    `folder` is an artifact, unpacked. That its model is whole, and has the inputs and the output
+    that the manifest names, is what loading it finds.
 
     Raises:
-        StagingError: it does, or is none.
+        StagingError: it is refused.
+    """
+    from tf_embeddings_udf import TfEmbeddingsError, read_manifest
+    from tf_embeddings_udf.encoders import load_encoder
+    from tf_embeddings_udf.engines.litert import MODEL_FILE
+    from tf_embeddings_udf.manifest import MODEL_FOLDER
+
+    folder = Path(request["folder"])
+    _check_content((folder / MODEL_FOLDER / MODEL_FILE).read_bytes())
+    try:
+        load_encoder(read_manifest(folder), folder, threads=1)
+    except TfEmbeddingsError as error:
+        raise StagingError(str(error).removeprefix("tf_embeddings: ")) from None
+    return {}
+
+
+def _check_content(content: bytes) -> None:
+    """Refuse a file with custom ops or weights elsewhere, or that is none of LiteRT.
+
+    Raises:
+        StagingError: it is refused.
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    content = Path(request["model"]).read_bytes()
-    if content[4:8] != b"TFL3":
+    place, magic = _MAGIC
+    if content[place] != magic:
         raise StagingError("the artefact's model is no file of LiteRT.")
     try:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
     except (struct.error, IndexError, TypeError, ValueError) as error:
         raise StagingError(f"the artefact's model is damaged ({error}).") from None
-    if custom := sorted({_name(code) for code in model.operatorCodes or () if code.customCode}):
-        raise StagingError(
-            f"the artefact's model has the custom op {custom[0]}, which is not LiteRT's own."
-        )
-    if getattr(model, "externalBufferGroups", None):
+    custom = schema.BuiltinOperator.CUSTOM
+    for code in model.operatorCodes or ():
+        if code.customCode or custom in (code.builtinCode, code.deprecatedBuiltinCode):
+            name = (code.customCode or b"").decode(errors="replace")
+            raise StagingError(
+                f"the artefact's model has the custom op {name!r}, which is not LiteRT's own."
+            )
+    if model.externalBufferGroups or model.externalBuffers:
         raise StagingError("the artefact's model has weights in other files.")
-    return {}
-
-
-def _name(code: Any) -> str:  # noqa: ANN401 - generated, without types
-    return repr(code.customCode.decode(errors="replace"))

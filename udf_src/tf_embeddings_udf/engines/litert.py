@@ -35,7 +35,7 @@ OUTPUT = "embedding"
 _CHATTER = re.compile(rb"INFO: ")
 _is_quiet = threading.Event()
 
-# By process, content and size: models that differ in their prefix only share their interpreters.
+# By process, content and workers: models that differ in their prefix only share their interpreters.
 _loaded: weakref.WeakValueDictionary[tuple[Any, ...], _Pool] = weakref.WeakValueDictionary()
 _loading = threading.Lock()
 
@@ -51,7 +51,8 @@ class LiteRT(Engine):
         self.workers = threads or available_cores()
         path = folder / MODEL_FOLDER / MODEL_FILE
         entry = manifest.files.get(f"{MODEL_FOLDER}/{MODEL_FILE}")
-        key = (os.getpid(), entry and entry.sha256, self.workers)
+        # Staging compares models that no manifest lists yet: they are nobody else's.
+        key = (os.getpid(), entry.sha256 if entry else object(), self.workers)
         try:
             with _loading:
                 pool = _loaded.get(key)
