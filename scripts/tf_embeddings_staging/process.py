@@ -108,6 +108,7 @@ def _environment(task: str) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",  # whatever order a set has, it has it in every run
         "PYTHONIOENCODING": "utf-8",
+        "PYTHONUTF8": "1",  # Keras reads the words of a layer as the locale says
         "CUDA_VISIBLE_DEVICES": "-1",  # golden vectors are a CPU's
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TOKENIZERS_PARALLELISM": "false",
