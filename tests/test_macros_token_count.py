@@ -83,6 +83,25 @@ def artefacts(
 ) -> list[Artefact]:
     """Models of each kind: `tiny`; `asked`, which is tiny with a prefix; `pieces`; `strings`."""
     stage = tmp_path_factory.mktemp("stage")
+    pieces = {
+        "kind": "sentencepiece",
+        "engine": "tensorflow",
+        "dimensions": use_lite.dimensions,
+        "max_tokens": PIECES_LIMIT,
+        "encoder": {
+            "tags": [],
+            "signature": "default",
+            "output": "default",
+            "libraries": [],
+            "values": "values",
+            "indices": "indices",
+            "dense_shape": "dense_shape",
+            "sentencepiece": "assets/universal_encoder_8k_spm.model",
+            "max_tokens": PIECES_LIMIT,
+        },
+        "packages": ["numpy", "sentencepiece", "tensorflow"],
+    }
+    converted = makers.convert(use_lite.path, pieces, stage / "converted")
     strings = stage / "strings" / "model"
     parameters = makers.save_text_model(strings)
     return [
@@ -90,30 +109,7 @@ def artefacts(
         write_artefact(
             *litert_tokens_model, stage, model="asked", with_runtime=True, prefix=PREFIX
         ),
-        write_artefact(
-            use_lite.path,
-            {
-                "kind": "sentencepiece",
-                "engine": "tensorflow",
-                "dimensions": use_lite.dimensions,
-                "max_tokens": PIECES_LIMIT,
-                "encoder": {
-                    "tags": [],
-                    "signature": "default",
-                    "output": "default",
-                    "libraries": [],
-                    "values": "values",
-                    "indices": "indices",
-                    "dense_shape": "dense_shape",
-                    "sentencepiece": "assets/universal_encoder_8k_spm.model",
-                    "max_tokens": PIECES_LIMIT,
-                },
-                "packages": ["numpy", "sentencepiece", "tensorflow"],
-            },
-            stage,
-            model="pieces",
-            with_runtime=True,
-        ),
+        write_artefact(*converted, stage, model="pieces", with_runtime=True),
         write_artefact(strings, parameters, stage, model="strings", with_runtime=True),
     ]
 
