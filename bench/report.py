@@ -70,12 +70,22 @@ class Measured:
     has_tensorflow: dict[str, bool] = field(default_factory=dict)
 
 
-def show(measured: Measured) -> None:
-    """Print the tables, in Markdown."""
+def show_speed(measured: Measured) -> None:
+    """Print how many times as fast each way is as another, and how near their vectors are."""
     print(
         f"{os.cpu_count()} cores; medians of {measured.rounds} rounds over {measured.texts} texts "
         f"of each corpus, in which the ways take turns.\n"
     )
+    _print_table(
+        ["times as fast", *CORPORA, *(f"{corpus}, by CPU time" for corpus in CORPORA)],
+        [_ratios(measured, *pair) for pair in PAIRS if pair[1] in measured.vectors],
+    )
+    apart = max(_apart(measured, way) for way in measured.vectors)
+    print(f"No component of a vector differs by more than {apart:.1e} from {LITERT}.\n", flush=True)
+
+
+def show_all(measured: Measured) -> None:
+    """Print the table of the ways, and what dbt takes."""
     _print_table(
         [
             *("", *CORPORA, "one text alone", "start to first vector"),
@@ -83,20 +93,14 @@ def show(measured: Measured) -> None:
         ],
         [_row(measured, way) for way in measured.start],
     )
-    _print_table(
-        ["times as fast", *CORPORA, "glosses, CPU", "descriptions, CPU"],
-        [_ratios(measured, *pair) for pair in PAIRS if pair[1] in measured.start],
-    )
     dbt, runtime = measured.mixed[DBT], measured.mixed[LITERT]
     print(
-        f"{DBT}, {measured.mixed_texts:,} mixed texts beyond one: {_speed(dbt)}, "
+        f"{DBT}: {_speed(dbt)} of {measured.mixed_texts:,} mixed texts, "
         f"{_ratio(runtime, dbt):.2f} x the runtime's {_speed(runtime)} "
-        f"({_ratio(runtime, dbt, 'cpu'):.2f} x, CPU)"
+        f"({_ratio(runtime, dbt, 'cpu'):.2f} x by CPU time)."
     )
-    for way, has in measured.has_tensorflow.items():
-        print(f"tensorflow in sys.modules, {way}: {'yes' if has else 'no'}")
-    for way in measured.vectors:
-        print(f"largest difference of a component to {LITERT}, {way}: {_apart(measured, way):.1e}")
+    without = [way for way, has in measured.has_tensorflow.items() if not has]
+    print(f"No tensorflow in sys.modules: {', '.join(without)}.")
 
 
 def _row(measured: Measured, way: str) -> list[str]:

@@ -47,9 +47,10 @@ def main() -> None:
         ways = [*_own_ways(litert, tensorflow), *_peers(arguments.peers, litert, folder)]
         measured = Measured(arguments.rounds, arguments.texts, len(texts))
         _measure_speed(ways, corpora(arguments.texts), measured)
+        report.show_speed(measured)
         _measure_starts(ways, texts, measured)
         _measure_dbt(ways[0], litert, texts, measured)
-    report.show(measured)
+    report.show_all(measured)
 
 
 def _arguments() -> argparse.Namespace:
