@@ -23,11 +23,13 @@ DEV_ENV := $(VENV)/.requirements-dev-$(call digest,requirements-dev.lock)
 ANACONDA_ENV := $(VENV)/.anaconda-$(call digest,requirements-anaconda.lock)
 # What a run on DuckDB needs, without TensorFlow, in another one.
 LIGHT_ENV := $(VENV)/.light-$(call digest,requirements-light.lock)
+# What others embed with, in a third one: for `make bench-peers` alone.
+PEERS_ENV := $(VENV)/.peers-$(call digest,bench/peers.txt)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate
 
-.PHONY: demo snowflake-shell test lint format bench lock clean help
+.PHONY: demo snowflake-shell test lint format bench bench-peers lock clean help
 
 demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real model, build and test the demo project, show search results
 	PATH="$(BIN):$$PATH" $(if $(filter local_snowflake,$(TARGET)),python tests/local_snowflake run --) demo/run.sh $(TARGET)
@@ -50,10 +52,13 @@ format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar macros models tests/generic demo/models
 
-bench: $(DEMO_ENV)  ## Measure the runtime, the store and the search side by side with what they replace
-	$(BIN)/python bench/runtime.py
+bench: $(DEV_ENV)  ## Measure speed, store and search side by side with what they replace; half an hour
+	$(BIN)/python bench/speed.py --peers $(VENV)/peers
 	$(BIN)/python bench/store.py
 	$(BIN)/python bench/search.py
+
+bench-peers: $(PEERS_ENV)  ## The same with Sentence Transformers and ONNX Runtime, which it installs
+	$(MAKE) bench
 
 lock: $(DEV_ENV)  ## Write the lock files anew from requirements*.txt and pyproject.toml
 	$(COMPILE) --upgrade requirements-staging.txt --group dbt --group snowflake --group dev \
@@ -85,15 +90,21 @@ $(DEV_ENV): $(DEMO_ENV)
 	touch $@
 
 # TensorFlow 2.17 has no release for Python 3.13: there the tests that need it skip.
-$(ANACONDA_ENV): $(DEV_ENV)
+$(ANACONDA_ENV): | $(DEV_ENV)
 	rm -rf $(VENV)/anaconda $(VENV)/.anaconda-*
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
 		$(BIN)/python -m venv $(VENV)/anaconda && $(VENV)/anaconda/bin/python -m pip install --quiet \
 		--no-deps --require-hashes -r requirements-anaconda.lock; fi
 	touch $@
 
-$(LIGHT_ENV): $(DEV_ENV)
+$(LIGHT_ENV): | $(DEV_ENV)
 	rm -rf $(VENV)/light $(VENV)/.light-*
 	$(BIN)/python -m venv $(VENV)/light
 	$(VENV)/light/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-light.lock
+	touch $@
+
+$(PEERS_ENV): | $(VENV)/bin/python
+	rm -rf $(VENV)/peers $(VENV)/.peers-*
+	$(BIN)/python -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install --quiet -r bench/peers.txt
 	touch $@

@@ -103,7 +103,7 @@ def read_glosses(folder: Path, part_of_speech: str, uses: Mapping[str, int]) -> 
     """Yield every sense of one part of speech that is a common word and has a real definition."""
     letter, number = PARTS_OF_SPEECH[part_of_speech]
     for line in (folder / f"data.{part_of_speech}").read_text("utf-8").splitlines():
-        if line.startswith("  "):  # the licence
+        if line.startswith("  "):  # the license
             continue
         fields, _, text = line.partition(" | ")
         offset, lexfile, _, word_count, *rest = fields.split()

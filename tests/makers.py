@@ -170,6 +170,19 @@ def convert(
     }
 
 
+def shortened(
+    saved: tuple[Path, Mapping[str, Any]], dimensions: int
+) -> tuple[Path, dict[str, Any]]:
+    """Keep the first numbers of a model's vectors: another version, of another length."""
+    folder, parameters = saved
+    return folder, {
+        **parameters,
+        "dimensions": dimensions,
+        "model_dimensions": parameters["dimensions"],
+        "meaning": {**parameters["meaning"], "dimensions": dimensions},
+    }
+
+
 def meaning_of(folder: Path) -> dict[str, Any]:
     """Return the meaning that an artefact of a saved model has."""
     files = _files("model", folder)

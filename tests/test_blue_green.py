@@ -42,15 +42,15 @@ models:
 
 
 @pytest.fixture
-def old(saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
-    return write_artefact(*saved_tokens_model, tmp_path / "old", model="tickets")
+def old(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
+    return write_artefact(*litert_tokens_model, tmp_path / "old", model="tickets")
 
 
 @pytest.fixture
-def new(saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
+def new(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
     """The same model with a prefix: other vectors, so another version."""
     return write_artefact(
-        *saved_tokens_model,
+        *litert_tokens_model,
         tmp_path / "new",
         model="tickets_next",
         prefix="invoice day ",

@@ -86,7 +86,7 @@ def test_the_committed_seed_has_2000_different_definitions_in_40_categories() ->
     assert not [row for row in rows if '"' in row["gloss"]]
 
 
-def test_the_licence_of_the_text_lies_beside_it() -> None:
-    licence = (DEMO / "seeds" / "LICENSE-WordNet.txt").read_text("utf-8")
-    assert "WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved." in licence
-    assert licence.rstrip().endswith("Princeton University and LICENSEE agrees to preserve same.")
+def test_the_license_of_the_text_lies_beside_it() -> None:
+    text = (DEMO / "seeds" / "LICENSE-WordNet.txt").read_text("utf-8")
+    assert "WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved." in text
+    assert text.rstrip().endswith("Princeton University and LICENSEE agrees to preserve same.")

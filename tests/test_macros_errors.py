@@ -482,6 +482,7 @@ def test_the_staging_target_is_one_line_of_json(project: Project) -> None:
         "type": "duckdb",
         "target": "dev",
         "stage": str(project.stage),
+        "engines": ["litert", "tensorflow"],
     }
 
 

@@ -42,13 +42,13 @@ def project(tiny: Artefact, tmp_path: Path) -> Project:
 
 
 def newer(
-    tiny: Artefact, saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
+    tiny: Artefact, litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> Artefact:
     """The same model not normalised: another version of it, with other vectors."""
     version = "v" + "0" * 11 + "1"
     assert version != tiny.version
     return write_artefact(
-        *saved_tokens_model, tmp_path / "newer", model=tiny.model, normalize=False, version=version
+        *litert_tokens_model, tmp_path / "newer", model=tiny.model, normalize=False, version=version
     )
 
 
@@ -80,10 +80,10 @@ def test_only_new_and_changed_rows_are_embedded(project: Project) -> None:
 def test_a_changed_pin_embeds_all_rows_again_and_mixes_no_versions(
     project: Project,
     tiny: Artefact,
-    saved_tokens_model: tuple[Path, dict[str, Any]],
+    litert_tokens_model: tuple[Path, dict[str, Any]],
     tmp_path: Path,
 ) -> None:
-    upgrade = newer(tiny, saved_tokens_model, tmp_path)
+    upgrade = newer(tiny, litert_tokens_model, tmp_path)
     run(project)
     assert project.rows("select distinct model_version from embedded") == [(tiny.version,)]
 
@@ -102,11 +102,11 @@ def test_a_changed_pin_embeds_all_rows_again_and_mixes_no_versions(
 def test_a_new_build_of_the_same_version_embeds_nothing_again(
     project: Project,
     tiny: Artefact,
-    saved_tokens_model: tuple[Path, dict[str, Any]],
+    litert_tokens_model: tuple[Path, dict[str, Any]],
     tmp_path: Path,
 ) -> None:
     rebuilt = write_artefact(
-        *saved_tokens_model, tmp_path / "rebuilt", model=tiny.model, tensorflow="2.20.0"
+        *litert_tokens_model, tmp_path / "rebuilt", model=tiny.model, with_runtime=True
     )
     assert (rebuilt.version, rebuilt.build != tiny.build) == (tiny.version, True)
     run(project)

@@ -201,11 +201,11 @@ class Searched:
 
 @pytest.fixture(scope="session")
 def tiny(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> Artefact:
     """The small model of conftest.py, with the runtime in its artefact."""
     return write_artefact(
-        *saved_tokens_model, tmp_path_factory.mktemp("tiny_stage"), with_runtime=True
+        *litert_tokens_model, tmp_path_factory.mktemp("tiny_stage"), with_runtime=True
     )
 
 

@@ -77,50 +77,49 @@ def use_lite(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="module")
 def artefacts(
-    saved_tokens_model: tuple[Path, dict[str, Any]],
+    litert_tokens_model: tuple[Path, dict[str, Any]],
     use_lite: Made,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> list[Artefact]:
     """Models of each kind: `tiny`; `asked`, which is tiny with a prefix; `pieces`; `strings`."""
     stage = tmp_path_factory.mktemp("stage")
+    pieces = {
+        "kind": "sentencepiece",
+        "engine": "tensorflow",
+        "dimensions": use_lite.dimensions,
+        "max_tokens": PIECES_LIMIT,
+        "encoder": {
+            "tags": [],
+            "signature": "default",
+            "output": "default",
+            "libraries": [],
+            "values": "values",
+            "indices": "indices",
+            "dense_shape": "dense_shape",
+            "sentencepiece": "assets/universal_encoder_8k_spm.model",
+            "max_tokens": PIECES_LIMIT,
+        },
+        "packages": ["numpy", "sentencepiece", "tensorflow"],
+    }
+    converted = makers.convert(use_lite.path, pieces, stage / "converted")
     strings = stage / "strings" / "model"
     parameters = makers.save_text_model(strings)
     return [
-        write_artefact(*saved_tokens_model, stage, with_runtime=True),
-        write_artefact(*saved_tokens_model, stage, model="asked", with_runtime=True, prefix=PREFIX),
+        write_artefact(*litert_tokens_model, stage, with_runtime=True),
         write_artefact(
-            use_lite.path,
-            {
-                "kind": "sentencepiece",
-                "dimensions": use_lite.dimensions,
-                "max_tokens": PIECES_LIMIT,
-                "encoder": {
-                    "tags": [],
-                    "signature": "default",
-                    "output": "default",
-                    "libraries": [],
-                    "values": "values",
-                    "indices": "indices",
-                    "dense_shape": "dense_shape",
-                    "sentencepiece": "assets/universal_encoder_8k_spm.model",
-                    "max_tokens": PIECES_LIMIT,
-                },
-                "packages": ["numpy", "sentencepiece", "tensorflow"],
-            },
-            stage,
-            model="pieces",
-            with_runtime=True,
+            *litert_tokens_model, stage, model="asked", with_runtime=True, prefix=PREFIX
         ),
+        write_artefact(*converted, stage, model="pieces", with_runtime=True),
         write_artefact(strings, parameters, stage, model="strings", with_runtime=True),
     ]
 
 
 @pytest.fixture(scope="module")
 def counts(
-    saved_tokens_model: tuple[Path, dict[str, Any]], use_lite: Made
+    litert_tokens_model: tuple[Path, dict[str, Any]], use_lite: Made
 ) -> dict[str, Callable[[str], int]]:
     """The oracle: model -> what counts the tokens of a text that is not blank."""
-    tokens = bert_tokens(saved_tokens_model[0])
+    tokens = bert_tokens(litert_tokens_model[0])
     pieces = use_lite.tokens
     assert pieces is not None
     return {

@@ -190,17 +190,6 @@ def test_verify_refuses_a_project_without_pins(project: Project) -> None:
     assert "verify: var tf_embeddings_models has no models." in run.output
 
 
-def test_the_target_says_which_engines_its_functions_can_have(project: Project) -> None:
-    run = operation(project, "_staging_target")
-
-    assert run.success, run.errors
-    [line] = [text for text in run.printed if text.startswith("tf_embeddings_target ")]
-    assert json.loads(line.removeprefix("tf_embeddings_target "))["engines"] == [
-        "litert",
-        "tensorflow",
-    ]
-
-
 def test_what_the_staging_cli_asks_is_answered_for_a_pin_that_the_project_has_not(
     project: Project, tampered: Artefact
 ) -> None:

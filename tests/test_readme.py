@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,10 +19,16 @@ import duckdb
 import pytest
 import yaml
 from snowflake_projects import LocalSnowflake, serve
+from tf_embeddings_staging.building.engine import choose_engine
+from tf_embeddings_staging.building.model import Model
 from tf_embeddings_staging.catalogue import catalogue
+from tf_embeddings_staging.options import Limits, Options
+from tf_embeddings_staging.progress import Report
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAMS = Path(sys.executable).parent
+LIGHT = Path(sys.prefix) / "light" / "bin"  # the environment without TensorFlow
 
 
 @dataclass(frozen=True)
@@ -53,9 +61,12 @@ def names(cells: list[str]) -> list[str]:
     return re.findall(r"`(\w+)[^`]*`", " ".join(cells))
 
 
-def call(folder: Path, command: str) -> str:
-    """Run a line of the README's shell in a folder, with the `dbt`, `python` and `pip` of here."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+def call(folder: Path, command: str, programs: Path = PROGRAMS) -> str:
+    """Run a line of the README's shell in a folder, with the `dbt`, `python` and `pip` of here.
+
+    Or those in the folder `programs`, of another environment.
+    """
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
     done = subprocess.run(
         shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True
     )
@@ -112,6 +123,60 @@ def test_a_project_that_follows_the_readme_has_its_vectors(project: Path) -> Non
             "select id, len(embedding) from tickets_embedded order by id"
         ).fetchall()
     assert rows == [(1, 384), (2, None), (3, 384), (4, 384), (5, 384)]
+
+
+def test_a_colleague_and_ci_need_no_tensorflow(project: Path, tmp_path: Path) -> None:
+    """A clone of the project, the artifact's file, and the environment that requirements.txt is."""
+    (job,) = [
+        block.text for block in blocks(section("### In CI and in a team")) if block.language == "sh"
+    ]
+    for name in ("dbt_project.yml", "packages.yml", "profiles.yml", "models", "seeds"):
+        original = project / name
+        copy = shutil.copytree if original.is_dir() else shutil.copyfile
+        copy(original, tmp_path / name)
+    before = (tmp_path / "dbt_project.yml").read_text()
+    (artifact,) = (project / "tf_embeddings_stage").glob("minilm/*/minilm-*.zip")
+    shutil.copyfile(artifact, tmp_path / artifact.name)
+
+    assert "requirements-staging.txt" not in job
+    assert "stage_model.py minilm-b0123456789ab.zip\n" in job
+    for command in job.replace("minilm-b0123456789ab.zip", artifact.name).splitlines():
+        call(tmp_path, command, LIGHT)
+
+    assert (tmp_path / "dbt_project.yml").read_text() == before
+    with duckdb.connect(str(tmp_path / "dev.duckdb"), read_only=True) as connection:
+        embedded = connection.execute("select count(*), count(embedding) from tickets_embedded")
+        assert embedded.fetchall() == [(5, 4)]
+
+
+def test_a_search_in_a_notebook_finds_what_is_near(project: Path) -> None:
+    script, command = blocks(section("### From a notebook or an app"))
+    (pin,) = every_pin(yaml.safe_load((project / "dbt_project.yml").read_text())["vars"])
+    shown = "v0123456789ab_b0123456789ab"
+    assert shown in script.text
+    (project / "search.py").write_text(
+        script.text.replace(shown, f"{pin['version']}_{pin['build']}")
+    )
+
+    for programs in (PROGRAMS, LIGHT):
+        said = call(project, f"sh -c {shlex.quote(command.text)}", programs)
+        found = [body for _, body, _ in ast.literal_eval(said)]
+        assert sorted(found[:2]) == ["MY CARD WAS STOLEN", "My card was stolen"]
+        assert found[2:] == ["Hello", "Hello"]
+
+
+def test_the_lines_on_the_engine_are_what_staging_says(capsys: pytest.CaptureFixture[str]) -> None:
+    (shown,) = (
+        block.text.splitlines() for block in blocks(section("### Engines: LiteRT and TensorFlow"))
+    )
+    litert, tensorflow = shown
+    assert f"{litert}\n" in section("## Quick start")
+
+    use = catalogue()["use"]
+    model = Model(use.kind, {}, 512, 512, False, None, "", {}, {}, None)
+    nowhere = Path("nowhere")
+    choose_engine(model, use.name, nowhere, nowhere, Report(), Options(), Limits())
+    assert f"{tensorflow}\n" in capsys.readouterr().err
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def test_an_unknown_number_is_refused(
     assert str(error.value) == (
         f"tf_embeddings: the artefact tiny-b000000000000.zip has {number} {json.dumps(came)}, and "
         f"the installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
-        f"made it, or stage the model again with: {STAGE_AGAIN}"
+        f"made it, or stage the model again with: {STAGE_AGAIN.replace('<model>', 'tiny')}"
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from conftest import load_artefact
 from counting import Reached, counted
 from dbt_projects import NAME, Project, Run, make_project, stage
-from makers import Artefact, save_tokens_model, write_artefact
+from makers import Artefact, shortened, write_artefact
 from tf_embeddings_udf import Embedder
 
 SAME = 1e-6
@@ -391,11 +391,11 @@ def test_a_new_version_is_embedded_beside_the_old_one(
     reached: Reached,
     tiny: Artefact,
     strings: Artefact,
-    saved_tokens_model: tuple[Path, Any],
+    litert_tokens_model: tuple[Path, dict[str, Any]],
 ) -> None:
     """And only its rows are joined; the old ones stay, and cost nothing when one goes back."""
     newer = write_artefact(
-        *saved_tokens_model, project.folder, model="tiny", prefix="a ", version="v" + "1" * 12
+        *litert_tokens_model, project.folder, model="tiny", prefix="a ", version="v" + "1" * 12
     )
     stage(project, newer)
     before = set(stored(project, "*"))
@@ -498,10 +498,12 @@ def test_errors_say_what_is_wrong(tiny: Artefact, tmp_path: Path) -> None:
 
 
 def test_a_store_holds_vectors_of_one_type(
-    project: Project, reached: Reached, tmp_path: Path
+    project: Project,
+    reached: Reached,
+    litert_tokens_model: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
 ) -> None:
-    parameters = save_tokens_model(tmp_path / "model", dimensions=5)
-    short = write_artefact(tmp_path / "model", parameters, tmp_path / "stage", model="short")
+    short = write_artefact(*shortened(litert_tokens_model, 5), tmp_path, model="short")
     stage(project, short)
     done = run(project, models={"short": short.pin()}, default_model="short")
 

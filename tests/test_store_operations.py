@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import load_artefact
 from dbt_projects import PACKAGE, Project, Run, make_project
-from makers import Artefact, save_tokens_model, write_artefact
+from makers import Artefact, shortened, write_artefact
 from tf_embeddings_udf import Embedder
 
 NOTES = [
@@ -60,22 +60,23 @@ def hash_of(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def prefixed(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> Artefact:
     """The tiny model with a prefix: vectors of the same length, and other neighbors."""
     folder = tmp_path_factory.mktemp("prefixed")
     version = "v" + "0" * 11 + "1"
     return write_artefact(
-        *saved_tokens_model, folder, model="prefixed", prefix="invoice day ", version=version
+        *litert_tokens_model, folder, model="prefixed", prefix="invoice day ", version=version
     )
 
 
 @pytest.fixture(scope="module")
-def short(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
+def short(
+    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Artefact:
     """A model whose vectors are shorter."""
     folder = tmp_path_factory.mktemp("short")
-    parameters = save_tokens_model(folder / "model", dimensions=5)
-    return write_artefact(folder / "model", parameters, folder / "stage", model="short")
+    return write_artefact(*shortened(litert_tokens_model, 5), folder, model="short")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
@@ -32,7 +33,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from makers import Artefact, save_tokens_model, write_artefact
+from makers import Artefact, shortened, write_artefact
 from tf_embeddings_duckdb import Plugin
 from tf_embeddings_udf.planner import Outcomes
 
@@ -379,12 +380,15 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="module")
-def artefacts(strings: Artefact, tmp_path_factory: pytest.TempPathFactory) -> list[Artefact]:
-    """A model of strings and one of tokens, whose vectors fit into one column."""
-    folder = tmp_path_factory.mktemp("tokens") / "model"
-    parameters = save_tokens_model(folder, dimensions=strings.dimensions)
+def artefacts(
+    strings: Artefact,
+    litert_tokens_model: tuple[Path, dict[str, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[Artefact]:
+    """A model of each engine, whose vectors fit into one column: one of strings, one of tokens."""
+    tokens = shortened(litert_tokens_model, strings.dimensions)
     stage = tmp_path_factory.mktemp("tokens_stage")
-    return [strings, write_artefact(folder, parameters, stage, model="tokens")]
+    return [strings, write_artefact(*tokens, stage, model="tokens")]
 
 
 @pytest.fixture(scope="module")

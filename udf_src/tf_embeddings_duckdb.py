@@ -40,7 +40,7 @@ from collections.abc import Callable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 from tf_embeddings_udf import (
@@ -54,17 +54,15 @@ from tf_embeddings_udf import (
     stage_command,
     unpack,
 )
+from tf_embeddings_udf.cores import available_cores
 from tf_embeddings_udf.verify import report
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from dbt.adapters.duckdb.plugins import BasePlugin
     from tf_embeddings_udf.planner import Outcomes
-else:
-    try:
-        from dbt.adapters.duckdb.plugins import BasePlugin
-    except ModuleNotFoundError:  # outside dbt, where nobody makes a Plugin
-        BasePlugin = object
+
+Answer = TypeVar("Answer")
 
 # Parameters by function; those without an artefact, which are there in any case.
 _PIN = {"model": "VARCHAR", "version": "VARCHAR", "build": "VARCHAR"}
@@ -84,10 +82,8 @@ _MOST_FILES_LISTED = 5
 # only as long as the connection that registered it: without these it calls freed memory.
 _registered: list[Callable[..., Any]] = []
 
-# The bindings of TensorFlow remember, for each thread, the Python state that they met it with.
-# DuckDB's threads get a new one at each call into Python, and a second call runs into the freed one
-# of the first: a crash. So Python's own threads, which keep theirs, do the embedding.
-_threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="tf_embeddings")
+# By process, for a forked child has none of its parent's threads, and their number.
+_threads: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 @dataclass(frozen=True)
@@ -127,37 +123,52 @@ def register(
             f"tf_embeddings: Python packages are not installed: {', '.join(missing)}. "
             f"Install them with: {pip_command(*missing)}"
         )
-    given = {"stage": os.fspath(stage), "threads": threads}
-    _register_all(connection, _stage(given if cache is None else {**given, "cache": str(cache)}))
+    given: dict[str, Any] = {"stage": os.fspath(stage), "threads": threads}
+    if cache is not None:
+        given["cache"] = os.fspath(cache)
+    _register_all(connection, _stage(given, "register got"))
 
 
-class Plugin(BasePlugin):
-    """Registers the functions on the connection that dbt opens."""
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - of a module
+    """Give dbt-duckdb its class `Plugin`: an app that only registers does not wait for dbt."""
+    if name == "Plugin":
+        return _plugin()
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
-    def initialize(self, plugin_config: dict[str, Any]) -> None:
-        """Read the configuration; the stage folder need not exist."""
-        # dbt-duckdb puts the profile's `settings` into each plugin's config as well.
-        settings = (self.creds.settings if self.creds else None) or {}
-        _require_known_keys(plugin_config.keys() - settings.keys())
-        self._stage = _stage(plugin_config)
 
-    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
-        """Register the operations, and a function for each artefact that can be read."""
-        if not missing_packages(["numpy"]):  # without, DuckDB registers no Python function
-            _register_all(conn, self._stage)
+@functools.cache
+def _plugin() -> type[BasePlugin]:
+    from dbt.adapters.duckdb.plugins import BasePlugin
 
-    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Where NumPy is missing, define the operations in SQL, to say so."""
-        if not missing_packages(["numpy"]):
-            return
-        what = _sql_literal(
-            f"tf_embeddings: the Python package 'numpy' is not installed. "
-            f"Install what tf_embeddings needs with: {pip_command('numpy')}"
-        )
-        for name, (parameters, _) in _OPERATIONS.items():
-            cursor.execute(
-                f"create or replace temp macro {name}({', '.join(parameters)}) as error({what})"
+    class Plugin(BasePlugin):
+        """Registers the functions on the connection that dbt opens."""
+
+        def initialize(self, plugin_config: dict[str, Any]) -> None:
+            """Read the configuration; the stage folder need not exist."""
+            # dbt-duckdb puts the profile's `settings` into each plugin's config as well.
+            settings = (self.creds.settings if self.creds else None) or {}
+            _require_known_keys(plugin_config.keys() - settings.keys())
+            self._stage = _stage(plugin_config)
+
+        def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+            """Register the operations, and a function for each artefact that can be read."""
+            if not missing_packages(["numpy"]):  # without, DuckDB registers no Python function
+                _register_all(conn, self._stage)
+
+        def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
+            """Where NumPy is missing, define the operations in SQL, to say so."""
+            if not missing_packages(["numpy"]):
+                return
+            what = _sql_literal(
+                f"tf_embeddings: the Python package 'numpy' is not installed. "
+                f"Install what tf_embeddings needs with: {pip_command('numpy')}"
             )
+            for name, (parameters, _) in _OPERATIONS.items():
+                cursor.execute(
+                    f"create or replace temp macro {name}({', '.join(parameters)}) as error({what})"
+                )
+
+    return Plugin
 
 
 def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
@@ -198,14 +209,13 @@ def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
         )
 
 
-def _stage(config: Mapping[str, Any]) -> Stage:
-    folder = Path(_text(config, "stage", "tf_embeddings_stage")).expanduser().absolute()
-    cache = Path(_text(config, "cache", str(folder / ".cache"))).expanduser().absolute()
+def _stage(config: Mapping[str, Any], says: str = "the plugin's config says") -> Stage:
+    folder = _folder(config, "stage", "tf_embeddings_stage", says)
+    cache = _folder(config, "cache", str(folder / ".cache"), says)
     threads = config.get("threads", 0)
     if type(threads) is not int or threads < 0:
         raise TfEmbeddingsError(
-            f"tf_embeddings: the plugin's config says threads: {threads!r}; give a whole number, "
-            f"0 for all cores."
+            f"tf_embeddings: {says} threads: {threads!r}; give a whole number, 0 for all cores."
         )
     return Stage(folder, cache, threads)
 
@@ -218,13 +228,11 @@ def _require_known_keys(keys: Set[str]) -> None:
         )
 
 
-def _text(config: Mapping[str, Any], key: str, default: str) -> str:
+def _folder(config: Mapping[str, Any], key: str, default: str, says: str) -> Path:
     value = config.get(key, default)
     if isinstance(value, str) and value:
-        return value
-    raise TfEmbeddingsError(
-        f"tf_embeddings: the plugin's config says {key}: {value!r}; give the path of a folder."
-    )
+        return Path(value).expanduser().absolute()
+    raise TfEmbeddingsError(f"tf_embeddings: {says} {key}: {value!r}; give the path of a folder.")
 
 
 def _sql_literal(text: str) -> str:
@@ -239,16 +247,23 @@ def _register(
     returns: Any,  # noqa: ANN401 - duckdb's type is private
     **options: Any,  # noqa: ANN401 - passed on
 ) -> None:
+    _registered.append(function)
+    create = functools.partial(conn.create_function, name, function, parameters, returns, **options)
     try:
-        conn.create_function(name, function, parameters, returns, **options)
+        create()
     except (duckdb.CatalogException, duckdb.NotImplementedException):
-        # It is there: dbt was called before in this process, and the database stayed open.
         if not conn.execute(
             "select 1 from duckdb_functions() where function_name = ? limit 1", [name]
         ).fetchall():
             raise
-    else:
-        _registered.append(function)
+        # It is there, for another stage folder maybe.
+        try:
+            conn.remove_function(name)
+        except duckdb.InvalidInputException:
+            # Another connection registered it, and no other can replace it: dbt was called before
+            # in this process, and the database stayed open.
+            return
+        create()
 
 
 def _embed_function(stage: Stage, path: Path) -> Callable[[Any, Any], Any]:
@@ -267,9 +282,23 @@ def _embed_function(stage: Stage, path: Path) -> Callable[[Any, Any], Any]:
         return _to_arrow(embedder.outcomes(texts.to_pylist(), only))
 
     def embed_in_own_thread(texts: Any, tokens_only: Any) -> Any:  # noqa: ANN401
-        return _threads.submit(embed, texts, tokens_only).result()
+        return _in_own_thread(stage, functools.partial(embed, texts, tokens_only))
 
     return embed_in_own_thread
+
+
+def _in_own_thread(stage: Stage, call: Callable[[], Answer]) -> Answer:
+    """Call in a thread of Python's own, with no more of them at once than the models may use.
+
+    The bindings of TensorFlow remember, for each thread, the Python state that they met it with.
+    DuckDB's threads get a new one at each call into Python, and a second call runs into the freed
+    one of the first: a crash. Python's own threads keep theirs.
+    """
+    key = (os.getpid(), stage.threads or available_cores())
+    threads = _threads.get(key)
+    if threads is None:
+        threads = _threads.setdefault(key, ThreadPoolExecutor(key[1], "tf_embeddings"))
+    return threads.submit(call).result()
 
 
 def _to_arrow(outcomes: Outcomes) -> pa.StructArray:
@@ -328,10 +357,8 @@ def _verify(stage: Stage, model: str, version: str, build: str) -> str:
     _require_packages(manifest)
     folder = unpack(path, stage.cache, model=model, build=build)
 
-    def verify() -> dict[str, Any]:
-        return report(cached(folder, stage.threads), folder)
-
-    return json.dumps(_threads.submit(verify).result(), allow_nan=False)
+    said = _in_own_thread(stage, lambda: report(cached(folder, stage.threads), folder))
+    return json.dumps(said, allow_nan=False)
 
 
 def _staged_as_json(stage: Stage) -> str:

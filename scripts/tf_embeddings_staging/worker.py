@@ -1,4 +1,4 @@
-"""The process that runs TensorFlow: converts, inspects, probes.
+"""The process that runs TensorFlow and LiteRT: converts, inspects, probes.
 
     python -m tf_embeddings_staging.worker TASK request.json answer.json
 

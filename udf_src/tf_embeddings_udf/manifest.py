@@ -186,10 +186,13 @@ def _require_known_number(fields: Mapping[str, Any], name: str, known: int, labe
     came = fields.get(name)
     if type(came) is int and came == known:
         return
+    model = fields.get("model")
+    if not (isinstance(model, str) and _NAME.fullmatch(model)):
+        model = "<model>"
     raise TfEmbeddingsError(
         f"tf_embeddings: the artefact {label} has {name} {json.dumps(came)}, and the installed "
         f"tf_embeddings knows {name} {known} alone. Install the tf_embeddings that made it, or "
-        f"stage the model again with: {stage_command('<model>')}"
+        f"stage the model again with: {stage_command(model)}"
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 OK, NULL, BLANK, ERROR = "ok", "null", "blank", "error"
 
 _PROBE = "test"
+_FEWEST_IN_PARALLEL = 64
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -174,7 +176,15 @@ class Planner:
         return prepared
 
     def _tokenise(self, texts: list[str]) -> list[Prepared | None]:
-        return self._isolating(self.encoder.prepare, texts, lambda: _PROBE)
+        def prepare(some: list[str]) -> list[Prepared | None]:
+            return self._isolating(self.encoder.prepare, some, lambda: _PROBE)
+
+        # The model waits for it: 1.3 % of the work is 2.6 % of the time of two cores.
+        share = -(-len(texts) // self.encoder.engine.workers)
+        if share < _FEWEST_IN_PARALLEL:
+            return prepare(texts)
+        parts = [texts[start : start + share] for start in range(0, len(texts), share)]
+        return list(chain.from_iterable(self._workers.map(prepare, parts)))
 
     def _run(self, prepared: list[Prepared]) -> np.ndarray:
         """Run the model: a row for each text, NaN where it gave no vector."""

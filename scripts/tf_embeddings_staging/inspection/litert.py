@@ -52,7 +52,7 @@ def _check_content(content: bytes) -> None:
     if content[place] != magic:
         raise StagingError("the artefact's model is no file of LiteRT.")
     try:
-        model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+        model: Any = schema.ModelT.InitFromPackedBuf(content, 0)  # typed wrongly
     except (struct.error, IndexError, TypeError, ValueError) as error:
         raise StagingError(f"the artefact's model is damaged ({error}).") from None
     custom = schema.BuiltinOperator.CUSTOM

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_embeddings_udf.cores import available_cores
 from tf_embeddings_udf.engines import LITERT, Engine, Input, in_a_line
 from tf_embeddings_udf.engines.stderr import without_lines
 from tf_embeddings_udf.manifest import MODEL_FOLDER
@@ -75,14 +76,17 @@ class LiteRT(Engine):
 
 
 class _Pool:
-    """The interpreters of one model; one more is made when a call finds none idle."""
+    """The interpreters of one model; one more is made when a call finds none idle.
+
+    Each weighs about half as much as its model, so there are no more than `size`: a call waits.
+    """
 
     def __init__(self, path: Path, size: int) -> None:
         # A file is mapped, and counted, once for each interpreter; bytes are shared.
         self._source: dict[str, Any] = (
             {"model_path": str(path)} if size == 1 else {"model_content": path.read_bytes()}
         )
-        self._size = size
+        self._free = threading.Semaphore(size)
         self._lock = threading.Lock()
         first = _Interpreter(self._source)
         self._idle = [first]
@@ -90,12 +94,12 @@ class _Pool:
 
     @contextmanager
     def interpreter(self) -> Iterator[_Interpreter]:
-        with self._lock:
-            interpreter = self._idle.pop() if self._idle else None
-        interpreter = interpreter or _Interpreter(self._source)
-        yield interpreter  # One that raised is not used again.
-        with self._lock:
-            if len(self._idle) < self._size:
+        with self._free:
+            with self._lock:
+                interpreter = self._idle.pop() if self._idle else None
+            interpreter = interpreter or _Interpreter(self._source)
+            yield interpreter  # One that raised is not used again.
+            with self._lock:
                 self._idle.append(interpreter)
 
 
@@ -137,13 +141,6 @@ class _Interpreter:
             self._interpreter.set_tensor(self._places[name], value)
         self._interpreter.invoke()
         return self._interpreter.get_tensor(self._output)
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def load(manifest: Manifest, folder: Path, threads: int) -> LiteRT:

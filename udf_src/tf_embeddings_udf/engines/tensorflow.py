@@ -33,6 +33,9 @@ _LIBRARIES = ("tensorflow_text",)
 _loaded: weakref.WeakValueDictionary[tuple[Any, ...], Any] = weakref.WeakValueDictionary()
 _loading = threading.Lock()
 
+# The process whose threads TensorFlow has; in a fork of it, it would wait for them forever.
+_processes: set[int] = set()
+
 # Lines that TensorFlow logs while it is imported, whatever TF_CPP_MIN_LOG_LEVEL says: in absl's
 # format, announced by a warning, or in its own. tensorflow/tensorflow#100442
 _CHATTER = re.compile(
@@ -89,7 +92,14 @@ class TensorFlow(Engine):
             self._what = f"the preprocessor of {self._what}"
             self._place = "encoder.preprocessor"
             self._parameters = manifest.encoder["preprocessor"]
+        if _processes - {os.getpid()}:
+            raise TfEmbeddingsError(
+                f"tf_embeddings: model '{self._model}' runs on TensorFlow, which ran before this "
+                f"process was forked, and its threads do not survive a fork. Start processes with "
+                f"multiprocessing's 'spawn'."
+            )
         self.tf = import_tensorflow(threads)
+        _processes.add(os.getpid())
         self._import_libraries(manifest)
         # The functions of a SavedModel do not keep its variables alive; this reference does.
         self.loaded = self._load(manifest, folder, part)

@@ -1,0 +1,141 @@
+"""What speed.py has measured, and the tables of it."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from process import Cost
+
+LITERT = "tf_embeddings on LiteRT"
+TENSORFLOW = "tf_embeddings on TensorFlow"
+RAW = "LiteRT alone, on token ids"
+ONE_THREAD = "tf_embeddings on LiteRT, one thread"
+HANDLER = "the function of Snowflake, one thread"
+ARTICLE = "a load of the model for each row"
+ONNX = "ONNX Runtime, batches by length"
+ONNX_POOL = "ONNX Runtime, a pool as ours"
+SENTENCE_TRANSFORMERS = "Sentence Transformers"
+DBT = "dbt run on DuckDB"
+
+CORPORA = ("glosses", "descriptions")
+WITH_MEMORY = (LITERT, TENSORFLOW, ONE_THREAD, ONNX, SENTENCE_TRANSFORMERS)
+PAIRS = (
+    (LITERT, TENSORFLOW),
+    (LITERT, ONNX),
+    (LITERT, ONNX_POOL),
+    (LITERT, SENTENCE_TRANSFORMERS),
+    (LITERT, RAW),
+    (LITERT, ARTICLE),
+    (HANDLER, ONE_THREAD),
+)
+
+Lists = defaultdict[str, list[float]]
+
+
+@dataclass
+class Measured:
+    """What was measured, by way.
+
+    Attributes:
+        rounds: how often.
+        texts: of each corpus.
+        mixed_texts: that dbt ran on, and the memory is of.
+        speed: what a text took, by corpus and way, round by round.
+        mixed: what a text took of the mixed ones, round by round.
+        alone: the seconds of a call with one text.
+        start: the seconds from the start of a process to its first vector.
+        memory_after_one: in MB, after one text.
+        memory_after_all: in MB, after the mixed texts.
+        vectors: of the same texts.
+        has_tensorflow: whether TensorFlow was imported.
+    """
+
+    rounds: int
+    texts: int
+    mixed_texts: int
+    speed: defaultdict[tuple[str, str], list[Cost]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    mixed: defaultdict[str, list[Cost]] = field(default_factory=lambda: defaultdict(list))
+    alone: Lists = field(default_factory=lambda: defaultdict(list))
+    start: Lists = field(default_factory=lambda: defaultdict(list))
+    memory_after_one: Lists = field(default_factory=lambda: defaultdict(list))
+    memory_after_all: dict[str, float] = field(default_factory=dict)
+    vectors: dict[str, list[list[float]]] = field(default_factory=dict)
+    has_tensorflow: dict[str, bool] = field(default_factory=dict)
+
+
+def show(measured: Measured) -> None:
+    """Print the tables, in Markdown."""
+    print(
+        f"{os.cpu_count()} cores; medians of {measured.rounds} rounds over {measured.texts} texts "
+        f"of each corpus, in which the ways take turns.\n"
+    )
+    _print_table(
+        [
+            *("", *CORPORA, "one text alone", "start to first vector"),
+            *("memory after one text", f"after {measured.mixed_texts:,}"),
+        ],
+        [_row(measured, way) for way in measured.start],
+    )
+    _print_table(
+        ["times as fast", *CORPORA, "glosses, CPU", "descriptions, CPU"],
+        [_ratios(measured, *pair) for pair in PAIRS if pair[1] in measured.start],
+    )
+    dbt, runtime = measured.mixed[DBT], measured.mixed[LITERT]
+    print(
+        f"{DBT}, {measured.mixed_texts:,} mixed texts beyond one: {_speed(dbt)}, "
+        f"{_ratio(runtime, dbt):.2f} x the runtime's {_speed(runtime)} "
+        f"({_ratio(runtime, dbt, 'cpu'):.2f} x, CPU)"
+    )
+    for way, has in measured.has_tensorflow.items():
+        print(f"tensorflow in sys.modules, {way}: {'yes' if has else 'no'}")
+    for way in measured.vectors:
+        print(f"largest difference of a component to {LITERT}, {way}: {_apart(measured, way):.1e}")
+
+
+def _row(measured: Measured, way: str) -> list[str]:
+    alone, after_all = measured.alone[way], measured.memory_after_all.get(way)
+    return [
+        way,
+        *(_speed(measured.speed[corpus, way]) for corpus in CORPORA),
+        f"{statistics.median(alone) * 1000:.1f} ms" if alone else "",
+        f"{statistics.median(measured.start[way]):.1f} s",
+        f"{statistics.median(measured.memory_after_one[way]):.0f} MB",
+        f"{after_all:.0f} MB" if after_all else "",
+    ]
+
+
+def _ratios(measured: Measured, way: str, other: str) -> list[str]:
+    pairs = [(measured.speed[corpus, other], measured.speed[corpus, way]) for corpus in CORPORA]
+    ratios = [_ratio(*pair, kind) for kind in ("seconds", "cpu") for pair in pairs]
+    return [f"{way} / {other}", *(f"{ratio:.2f}" for ratio in ratios)]
+
+
+def _ratio(costs: Sequence[Cost], others: Sequence[Cost], kind: str = "seconds") -> float:
+    return _median(costs, kind) / _median(others, kind)
+
+
+def _speed(costs: Sequence[Cost]) -> str:
+    speed = 1 / _median(costs)
+    return f"{speed:.0f} texts/s" if speed >= 10 else f"{speed:.2g} texts/s"
+
+
+def _median(costs: Sequence[Cost], kind: str = "seconds") -> float:
+    return statistics.median(getattr(cost, kind) for cost in costs)
+
+
+def _apart(measured: Measured, way: str) -> float:
+    vectors = np.array(measured.vectors[way])
+    return float(np.abs(vectors - measured.vectors[LITERT][: len(vectors)]).max())
+
+
+def _print_table(head: list[str], rows: list[list[str]]) -> None:
+    for row in (head, ["---"] * len(head), *rows):
+        print(f"| {' | '.join(row)} |")
+    print()

@@ -1,0 +1,28 @@
+"""Our runtime, on the engine of the artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from worker import Call, Way
+
+
+def start(udf_src: str, folder: str, threads: str) -> Way:
+    """Load an unpacked artifact; 0 threads are as many as there are cores."""
+    import sys
+
+    sys.path.insert(0, udf_src)
+    from tf_embeddings_udf import load
+
+    embedder = load(folder, int(threads))
+
+    def way(texts: Sequence[str]) -> Call:
+        def call() -> np.ndarray:
+            return embedder.embed(texts).embeddings
+
+        return call
+
+    return way

@@ -1,0 +1,180 @@
+"""The functions in any connection of DuckDB: a notebook's, an app's, a forked server's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from makers import Artefact
+from tf_embeddings_duckdb import register
+from tf_embeddings_udf import Embedder, TfEmbeddingsError
+from tf_embeddings_udf.engines import litert
+
+SAME_VECTOR = 1e-6
+
+
+def embedding(connection: duckdb.DuckDBPyConnection, artefact: Artefact, text: str) -> np.ndarray:
+    sql = f"select {artefact.function}(?, false).embedding"
+    [(vector,)] = connection.execute(sql, [text]).fetchall()
+    return np.array(vector)
+
+
+def staged_models(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    [(listed,)] = connection.execute("select tf_embeddings_staged()").fetchall()
+    return [one["model"] for one in json.loads(listed)]
+
+
+def test_a_question_is_embedded_where_a_built_database_is_only_read(
+    tiny: Artefact, tiny_embedder: Embedder, tmp_path: Path
+) -> None:
+    texts = ["the quick brown fox", "where is my invoice", "a person on a sunny day"]
+    vectors = tiny_embedder.embed(texts).embeddings
+    with duckdb.connect(tmp_path / "dev.duckdb") as connection:
+        connection.execute("create table docs (body varchar, embedding float[8])")
+        connection.executemany(
+            "insert into docs values (?, ?)",
+            [[text, vector.tolist()] for text, vector in zip(texts, vectors, strict=True)],
+        )
+
+    with duckdb.connect(tmp_path / "dev.duckdb", read_only=True) as connection:
+        register(connection, tiny.stage)
+        found = connection.cursor().execute(
+            f"select body from docs order by array_cosine_similarity(embedding, "
+            f"{tiny.function}('my invoice', false).embedding) desc limit 1"
+        )
+        assert found.fetchall() == [("where is my invoice",)]
+        expected = tiny_embedder.embed(["my invoice"]).embeddings[0]
+        came = embedding(connection, tiny, "my invoice")
+        np.testing.assert_allclose(came, expected, rtol=0, atol=SAME_VECTOR)
+
+
+def test_a_connection_is_registered_again_for_another_stage_folder(
+    tiny: Artefact, strings: Artefact
+) -> None:
+    with duckdb.connect() as connection:
+        register(connection, tiny.stage)
+        assert staged_models(connection) == ["tiny"]
+        register(connection, strings.stage)
+        assert staged_models(connection) == ["strings"]
+        assert staged_models(connection.cursor()) == ["strings"]
+        assert len(embedding(connection, tiny, "fox")) == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"stage": ""}, "stage: ''; give the path of a folder."),
+        ({"cache": ""}, "cache: ''; give the path of a folder."),
+        ({"threads": -1}, "threads: -1; give a whole number, 0 for all cores."),
+        ({"threads": "2"}, "threads: '2'; give a whole number, 0 for all cores."),
+    ],
+)
+def test_a_wrong_argument_is_named(given: dict[str, Any], says: str) -> None:
+    with duckdb.connect() as connection, pytest.raises(TfEmbeddingsError) as error:
+        register(connection, **given)
+    assert str(error.value) == f"tf_embeddings: register got {says}"
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+def exit_code_in_a_fork(call: Callable[[], object]) -> int:
+    """Return 0 if a call ends well in a forked child, and -14 if it does not end in a minute."""
+    child = os.fork()
+    if not child:
+        code = 1
+        signal.alarm(60)
+        try:
+            call()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_embeds_in_a_connection_of_its_own(tiny: Artefact) -> None:
+    """It waited forever, for the threads of its parent: a server that loads and then forks."""
+    with duckdb.connect() as connection:
+        register(connection, tiny.stage)
+        expected = embedding(connection, tiny, "the fox")
+
+    def embed() -> None:
+        with duckdb.connect() as connection:
+            register(connection, tiny.stage)
+            came = embedding(connection, tiny, "the fox")
+            np.testing.assert_allclose(came, expected, rtol=0, atol=SAME_VECTOR)
+
+    assert exit_code_in_a_fork(embed) == 0
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_is_told_that_tensorflow_does_not_survive(
+    tiny_on_tensorflow: Artefact, tiny_on_tensorflow_embedder: Embedder
+) -> None:
+    assert tiny_on_tensorflow_embedder.embed(["the fox"]).valid.all()
+
+    def embed() -> None:
+        with duckdb.connect() as connection:
+            register(connection, tiny_on_tensorflow.stage)
+            with pytest.raises(duckdb.InvalidInputException) as error:
+                embedding(connection, tiny_on_tensorflow, "the fox")
+        assert (
+            "tf_embeddings: model 'tiny' runs on TensorFlow, which ran before this process was "
+            "forked, and its threads do not survive a fork. Start processes with "
+            "multiprocessing's 'spawn'."
+        ) in str(error.value)
+
+    assert exit_code_in_a_fork(embed) == 0
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_no_more_calls_run_at_once_than_the_threads_allow(
+    tiny: Artefact, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """However many threads DuckDB has: each interpreter weighs half as much as its model."""
+    lock = threading.Lock()
+    running, most, made = 0, 0, 0
+    make, run = litert._Interpreter.__init__, litert._Interpreter.run
+
+    def counting_make(self: Any, source: Any) -> None:  # noqa: ANN401
+        nonlocal made
+        made += 1
+        make(self, source)
+
+    def counting_run(self: Any, inputs: Any) -> np.ndarray:  # noqa: ANN401
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        for _ in range(200):  # long enough for others to come
+            run(self, inputs)
+        with lock:
+            running -= 1
+        return run(self, inputs)
+
+    monkeypatch.setattr(litert._Interpreter, "__init__", counting_make)
+    monkeypatch.setattr(litert._Interpreter, "run", counting_run)
+    with duckdb.connect() as connection:
+        register(connection, tiny.stage, cache=tiny.stage / f"cache_{threads}", threads=threads)
+        cursors = [connection.cursor() for _ in range(8)]
+
+        def embed(cursor: duckdb.DuckDBPyConnection) -> int:
+            return len([embedding(cursor, tiny, f"fox {one}") for one in range(10)])
+
+        with ThreadPoolExecutor(len(cursors)) as callers:
+            assert list(callers.map(embed, cursors)) == [10] * len(cursors)
+    assert most <= threads
+    assert made <= threads
