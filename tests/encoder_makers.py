@@ -281,17 +281,22 @@ def save_keras_file(folder: Path) -> Made:
 
 
 def save_transformers_saved_model(
-    folder: Path, output: str = "last_hidden_state", pooling: str | None = "mean"
+    folder: Path,
+    output: str = "last_hidden_state",
+    pooling: str | None = "mean",
+    *,
+    new_axes: bool = False,
 ) -> Made:
     """Save a folder as `TFBertModel.save_pretrained(folder, saved_model=True)` lays it out.
 
     `direct` is the output that is named, pooled over the text's own tokens. The states of padding
-    are not zero, and the model fails on more than POSITIONS tokens, as BERT does.
+    are not zero, and the model fails on more than POSITIONS tokens, as BERT does. `new_axes`: see
+    `_bert_like_model`.
     """
     import tensorflow as tf
 
     saved_model = folder / "saved_model" / "1"
-    model = _bert_like_model(seed=41)
+    model = _bert_like_model(seed=41, new_axes=new_axes)
     _save(model, saved_model, signatures={"serving_default": model.serving})
     makers.save_tokenizer(folder / "tokenizer.json")
     config = {
@@ -512,13 +517,19 @@ def _words_model(*, seed: int, rank: int = 1, gives: str = "tensor") -> Any:  # 
     return Model()
 
 
-def _bert_like_model(*, seed: int) -> Any:  # noqa: ANN401
+def _bert_like_model(*, seed: int, new_axes: bool = False) -> Any:  # noqa: ANN401
     """Return a module of BERT's inputs and outputs.
 
     A row is sin(row of the id + row of its place + row of its type), for padding too; a state is
-    tanh(the row + the mean of the text's rows). Places end at POSITIONS.
+    tanh(the row + the mean of the text's rows). Places end at POSITIONS. With `new_axes` it has
+    `x[:, None]` for `tf.expand_dims`, which is the same to TensorFlow, and nothing to LiteRT.
     """
     import tensorflow as tf
+
+    def expanded(tensor: Tensor, axis: int) -> Tensor:
+        if new_axes:
+            return tensor[(*[slice(None)] * axis, None)]
+        return tf.expand_dims(tensor, axis)
 
     def ids(name: str, width: int | None = None) -> Tensor:
         return tf.TensorSpec([None, width], tf.int32, name=name)
@@ -533,11 +544,11 @@ def _bert_like_model(*, seed: int) -> Any:  # noqa: ANN401
 
         def states(self, ids: Tensor, mask: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
             places = tf.range(tf.shape(ids)[1])
-            rows = tf.gather(self.words, ids) + tf.gather(self.places, places)[None]
+            rows = tf.gather(self.words, ids) + expanded(tf.gather(self.places, places), 0)
             rows = tf.sin(rows + tf.gather(self.types, types))
-            weights = tf.cast(mask, tf.float32)[:, :, None]
+            weights = expanded(tf.cast(mask, tf.float32), 2)
             mean = tf.reduce_sum(rows * weights, 1) / tf.reduce_sum(weights, 1)
-            states = tf.tanh(rows + mean[:, None])
+            states = tf.tanh(rows + expanded(mean, 1))
             return states, tf.tanh(states[:, 0] @ self.pooler)
 
         @tf.function(

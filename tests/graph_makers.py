@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import makers
+import numpy as np
+
 Tensor = Any  # TensorFlow ships no types
 Message = Any  # made by protobuf, without types
 
@@ -102,3 +105,52 @@ def add_constant(nodes: Any, name: str, text: str) -> None:  # noqa: ANN401
     node = nodes.add(name=name, op="Const")
     node.attr["dtype"].type = tf.string.as_datatype_enum
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
+
+
+def save_ids(
+    folder: Path,
+    function: Callable[..., Tensor],
+    *,
+    dtype: str = "int32",
+    length: int | None = None,
+    masked: bool = True,
+) -> Path:
+    """Save a model that makes what this function does of token ids, and of a mask; a tokenizer too.
+
+    `length` is that of its inputs; None leaves it open.
+    """
+    names = ["input_ids", "attention_mask"] if masked else ["input_ids"]
+    inputs = [([None, length], dtype, name) for name in names]
+    save(folder, {"serving_default": lambda *given: {"vector": function(*given)}}, *inputs)
+    makers.save_tokenizer(folder / "tokenizer.json")
+    return folder
+
+
+# Rows of ids and of places: `states` is made of them here, and in NumPy where it is tested.
+WIDTH, MOST_PLACES = 8, 64
+ROWS = np.random.default_rng(61).normal(size=(300, WIDTH)).astype(np.float32)
+PLACES = np.random.default_rng(62).normal(size=(MOST_PLACES, WIDTH)).astype(np.float32)
+
+
+def states(ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return states [texts, tokens, WIDTH]: sin(row of the id + row of its place), padding too."""
+    import tensorflow as tf
+
+    del mask
+    count = tf.shape(ids)[1]
+    places = tf.gather(PLACES, tf.range(count))
+    return tf.sin(tf.gather(ROWS, ids) + tf.reshape(places, [1, count, WIDTH]))
+
+
+def states_in_numpy(ids: Sequence[int]) -> np.ndarray:
+    """Return what `states` gives for one text, without padding: [tokens, WIDTH]."""
+    return np.sin(ROWS[list(ids)].astype(np.float64) + PLACES[: len(ids)])
+
+
+def mean(ids: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of the states of a text's own tokens: [texts, WIDTH]."""
+    import tensorflow as tf
+
+    shape = tf.shape(ids)
+    weights = tf.reshape(tf.cast(mask, tf.float32), [shape[0], shape[1], 1])
+    return tf.reduce_sum(states(ids) * weights, 1) / tf.reduce_sum(weights, 1)

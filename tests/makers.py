@@ -143,7 +143,11 @@ def convert(
 ) -> tuple[Path, dict[str, Any]]:
     """Convert a saved model to LiteRT, as staging does; return its folder and its parameters."""
     from tf_embeddings_staging.building.model import packages_of
-    from tf_embeddings_staging.conversion.litert import convert_litert_task, litert_parameters
+    from tf_embeddings_staging.conversion.litert import (
+        compare_litert_task,
+        convert_litert_task,
+        litert_parameters,
+    )
 
     with tempfile.TemporaryDirectory() as temporary:
         artefact = write_artefact(saved, parameters, Path(temporary))
@@ -154,8 +158,9 @@ def convert(
         tokenizer = parameters["encoder"].get("tokenizer") or parameters["encoder"]["sentencepiece"]
         (target / "model" / tokenizer).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(saved / tokenizer, target / "model" / tokenizer)
-        answer = convert_litert_task({"folder": str(folder), "target": str(target)})
-        assert "refused" not in answer, answer
+        request = {"folder": str(folder), "target": str(target)}
+        assert convert_litert_task(request) == {}
+        assert "texts" in compare_litert_task(request)
     return target / "model", {
         **parameters,
         "engine": "litert",
@@ -271,7 +276,8 @@ def write_artefact(
         **parameters,
         **overrides,
     }
-    manifest.setdefault("version", version_of(manifest["meaning"]))
+    if "version" not in manifest:
+        manifest["version"] = version_of(manifest["meaning"])
     if golden is not None:
         files["golden.json"] = json.dumps(_encoded(golden)).encode()
     return write_zip(stage, {"manifest.json": json.dumps(manifest).encode(), **files}, manifest)

@@ -86,12 +86,14 @@ class Case:
         save: makes the model.
         source: how it comes to the CLI: a folder or file as it is, an archive of it, the URL of
             one, or a handle that TF-Hub's protocol, or Kaggle's, answers.
+        runs_on: the engine that staging chooses.
         options: flags beside those that the model needs.
         change: what the flags change of what a direct call gives.
     """
 
     save: Callable[[Path], Made]
     source: str = "as it is"
+    runs_on: str = "tensorflow"
     options: tuple[str, ...] = ()
     change: Callable[[Made], Made] = field(default=lambda made: made)
 
@@ -161,14 +163,22 @@ def save_transformers_with_pooler(folder: Path) -> Made:
 
 
 def save_bert_folder(folder: Path) -> Made:
-    """Save a BERT of random weights as Sentence Transformers does; it is converted when staged."""
+    """Save a BERT of random weights as Sentence Transformers does; `direct` is BERT in NumPy."""
     made = bert_folder.make_folder(folder, pooling="mean", normalize=True)
-    tokens = bert_tokens(folder)
+    tokens, limit = bert_tokens(folder), 20
+
+    def vector(text: str) -> np.ndarray:
+        ids = np.array([truncated(tokens(text), limit)])
+        return normalized(bert_folder.embed_in_numpy(made, ids, np.ones_like(ids)))
 
     def direct(texts: Sequence[str]) -> np.ndarray:
-        raise AssertionError("the converted model is in the artefact: see `direct_of_artefact`")
+        return np.concatenate([vector(text) for text in texts])
 
-    return Made(made.path, "tokens", direct, (), tokens, None, 20, bert_folder.HIDDEN)
+    return Made(made.path, "tokens", direct, (), tokens, None, limit, bert_folder.HIDDEN)
+
+
+def save_transformers_with_new_axes(folder: Path) -> Made:
+    return encoder_makers.save_transformers_saved_model(folder, new_axes=True)
 
 
 CASES: dict[str, Case] = {
@@ -181,14 +191,15 @@ CASES: dict[str, Case] = {
     "list_output": Case(encoder_makers.save_list_output),
     "two_vectors": Case(encoder_makers.save_two_vectors_text),
     "tf1_text_module": Case(encoder_makers.save_tf1_text_module, "handle"),
-    "use_lite": Case(encoder_makers.save_use_lite_module, "handle"),
+    "use_lite": Case(encoder_makers.save_use_lite_module, "handle", "litert"),
     "keras_export": Case(encoder_makers.save_keras_export),
     "keras_file": Case(encoder_makers.save_keras_file),
-    "transformers": Case(encoder_makers.save_transformers_saved_model),
-    "transformers_pooler": Case(save_transformers_with_pooler, ".tar.gz"),
+    "transformers": Case(encoder_makers.save_transformers_saved_model, runs_on="litert"),
+    "transformers_pooler": Case(save_transformers_with_pooler, ".tar.gz", "litert"),
+    "transformers_new_axes": Case(save_transformers_with_new_axes),
     "preprocessor_pair": Case(encoder_makers.save_preprocessor_pair),
     "text_ops": Case(encoder_makers.save_text_ops_model),
-    "bert_folder": Case(save_bert_folder),
+    "bert_folder": Case(save_bert_folder, runs_on="litert"),
 }
 
 # Options that belong to a model; its function runs them in Python, whatever the engine.
@@ -205,11 +216,13 @@ OPTIONS: dict[str, Case] = {
     ),
     "few_tokens": Case(
         encoder_makers.save_transformers_saved_model,
+        runs_on="litert",
         options=("--max-tokens", "10"),
         change=with_limit(10),
     ),
     "few_pieces_with_prefix": Case(
         encoder_makers.save_use_lite_module,
+        runs_on="litert",
         options=("--max-tokens", "12", "--prefix", PREFIX),
         change=with_limit_and_prefix(12, PREFIX),
     ),
@@ -218,6 +231,7 @@ COUNTING = {
     "use_lite",
     "transformers",
     "transformers_pooler",
+    "transformers_new_axes",
     "bert_folder",
     "few_tokens",
     "few_pieces_with_prefix",
@@ -415,15 +429,26 @@ def test_vectors_are_those_that_the_model_itself_gives(
     done = staged.calls[name]
     assert done.returncode == 0, done.stderr
     made, rows = staged.models[name], embedded.rows(name)
-    direct = direct_of_artefact(staged, name) if name == "bert_folder" else made.direct
     with_vector = [number for number, text in enumerate(TEXTS) if has_vector(made, text)]
     assert [n for n, row in enumerate(rows) if row.embedding is not None] == with_vector
 
-    expected = direct([TEXTS[number] or "" for number in with_vector])
+    expected = made.direct([TEXTS[number] or "" for number in with_vector])
     found = np.array([rows[number].embedding for number in with_vector], np.float32)
     assert found.shape == expected.shape == (len(with_vector), made.dimensions)
     differences = np.abs(found - expected).max(1)
     assert differences.max() < TOLERANCE, TEXTS[with_vector[int(differences.argmax())]]
+
+
+@pytest.mark.parametrize("name", CASES | OPTIONS)
+def test_each_runs_on_litert_if_it_can(name: str, staged: Staged) -> None:
+    case, artefact = (CASES | OPTIONS)[name], staged.artefact(name)
+    with zipfile.ZipFile(artefact.path) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["engine"] == case.runs_on
+    package = {"litert": "ai-edge-litert", "tensorflow": "tensorflow"}[case.runs_on]
+    assert {"ai-edge-litert", "tensorflow"} & {*artefact.packages} == {package}
+    spoken = {"litert": "LiteRT", "tensorflow": "TensorFlow"}[case.runs_on]
+    assert f"Engine of {name}: {spoken}. " in staged.calls[name].stderr
 
 
 @on_engines
@@ -503,31 +528,6 @@ def counted(made: Made, text: str | None) -> tuple[int | None, bool | None]:
         return None, None
     count = len(made.tokens(text)) if text.strip() else 0
     return count, made.max_tokens is not None and count > made.max_tokens
-
-
-def direct_of_artefact(staged: Staged, name: str) -> Direct:
-    """Return a direct call of the SavedModel in an artefact: staging converted its weights."""
-    import tensorflow as tf
-
-    made, artefact = staged.models[name], staged.artefact(name)
-    folder = made.path.with_name("unpacked")
-    with zipfile.ZipFile(artefact.path) as archive:
-        archive.extractall(folder)
-    encoder = json.loads((folder / "manifest.json").read_text())["encoder"]
-    call = tf.saved_model.load(str(folder / "model"), tags=encoder["tags"])
-    signature = call.signatures[encoder["signature"]]
-    tokens, limit = made.tokens, made.max_tokens
-    assert tokens and limit
-
-    def vector(text: str) -> np.ndarray:
-        ids = truncated(tokens(text), limit)
-        inputs = {
-            encoder["input_ids"]: tf.constant([ids], tf.int32),
-            encoder["attention_mask"]: tf.ones([1, len(ids)], tf.int32),
-        }
-        return normalized(signature(**inputs)[encoder["output"]].numpy())
-
-    return lambda texts: np.concatenate([vector(text) for text in texts])
 
 
 def real_use_lite() -> Path | None:

@@ -22,10 +22,13 @@ import pytest
 import tf_embeddings_udf
 from dbt_projects import Project, make_project
 from encoder_makers import Made
+from graph_makers import save_ids
 from loopback import gives, serve, speaks_tf_hub
+from other_machine import build_elsewhere
 from test_staging_cli import SCRIPT, stage_model
 from tf_embeddings_staging import cli
 from tf_embeddings_staging.building.artefact import Artefact, read_artefact
+from tf_embeddings_staging.building.assemble import write_golden
 from tf_embeddings_staging.building.build import build, gather, look
 from tf_embeddings_staging.building.recipe import recipe
 from tf_embeddings_staging.catalogue import (
@@ -40,7 +43,9 @@ from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local, Source
-from tf_embeddings_udf import Embedder, Manifest, read_manifest
+from tf_embeddings_staging.warehouse.stage import stage
+from tf_embeddings_udf import Embedder, read_manifest
+from tf_embeddings_udf.verify import encoded
 
 TEXTS = ["the quick brown fox", "how do i reset my password", "one two three four five six seven"]
 TOLERANCE = 1e-6
@@ -102,33 +107,124 @@ def test_prompts_without_a_default_are_told(
     )
 
 
-def test_two_builds_in_two_processes_give_the_same_bytes(project: Project, tmp_path: Path) -> None:
-    made = encoder_makers.save_use_lite_module(tmp_path / "model")
-    one, other = (
-        built(project, tmp_path / cache, made.path, "--name", "m") for cache in ("one", "other")
+def save_folded(folder: Path) -> Path:
+    """Save a model of ids whose table is a product of constants, which the converter computes.
+
+    On two CPUs it has other last digits, unless the converter is kept from their own instructions.
+    """
+    import tensorflow as tf
+
+    chance = np.random.default_rng(71)
+    left = chance.normal(size=(300, 64)).astype(np.float32)
+    right = chance.normal(size=(64, 8)).astype(np.float32)
+
+    def embed(ids: Any, mask: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+        table = tf.matmul(tf.nn.softmax(tf.sin(tf.constant(left))), right)
+        shape = tf.shape(ids)
+        weights = tf.reshape(tf.cast(mask, tf.float32), [shape[0], shape[1], 1])
+        return tf.reduce_sum(tf.gather(table, ids) * weights, 1) / tf.reduce_sum(weights, 1)
+
+    return save_ids(folder, embed)
+
+
+@pytest.mark.parametrize(
+    ("save", "options", "engine"),
+    [
+        (save_folded, Options(max_tokens=16), "litert"),
+        (lambda folder: encoder_makers.save_use_lite_module(folder).path, Options(), "litert"),
+        (lambda folder: bert_folder.make_folder(folder).path, Options(engine="tensorflow"), None),
+        (lambda folder: encoder_makers.save_keras_file(folder).path, Options(), None),
+    ],
+    ids=["folded", "use_lite", "bert on tensorflow", "keras file"],
+)
+def test_a_source_has_one_build_on_every_machine(
+    save: Callable[[Path], Path], options: Options, engine: str | None, tmp_path: Path
+) -> None:
+    """So a pin in git is right for every colleague, and a file on a stage is known by its size."""
+    path = save(tmp_path / "here/model")
+    here = build(Local(path), "m", tmp_path / "cache", Report(), options)
+    assert here.engine == (engine or "tensorflow")
+
+    copied = tmp_path / "there/of another name" / path.relative_to(tmp_path / "here/model")
+    shutil.copytree(tmp_path / "here/model", tmp_path / "there/of another name")
+    source = f"Local(Path({str(copied)!r}))"
+    there = build_elsewhere(source, "m", tmp_path / "there", repr(options))
+
+    assert there.path.name == here.path.name
+    assert (there.version, there.build, there.pin()) == (here.version, here.build, here.pin())
+    assert there.path.stat().st_size == here.path.stat().st_size
+    assert makers.content_of(there.path) == makers.content_of(here.path)
+    assert golden_of(here)["source"]["uri"] != golden_of(there)["source"]["uri"] or path.is_file()
+    for artefact in (here, there):
+        with zipfile.ZipFile(artefact.path) as archive:
+            content = b"".join(archive.read(name) for name in archive.namelist())
+        assert str(tmp_path).encode() not in content
+
+
+def golden_of(artefact: Artefact) -> dict[str, Any]:
+    with zipfile.ZipFile(artefact.path) as archive:
+        return json.loads(archive.read("golden.json"))
+
+
+def test_what_was_measured_does_not_change_the_size_of_golden_json(tmp_path: Path) -> None:
+    """Also an address of thousands of characters, and the digests of a thousand files."""
+    texts = ["elephant", "Рыба"]
+
+    def size_of(vectors: list[list[float]], **measured: Any) -> int:  # noqa: ANN401
+        golden = {
+            "texts": texts,
+            "vectors": [encoded(np.array(vector)) for vector in vectors],
+            "token_counts": [3, 12],
+        }
+        write_golden(tmp_path, golden, measured)
+        written = json.loads((tmp_path / "golden.json").read_bytes())
+        assert {name: written[name] for name in golden} == golden
+        assert written["memory_bytes"] == measured["memory_bytes"]
+        return (tmp_path / "golden.json").stat().st_size
+
+    short = {"source": {"uri": "folder:m", "files": {}}, "licence": None}
+    far = {"uri": f"https://models.example/{'я' * 20_000}.zip", "files": {}}
+    many = {"uri": "folder:m", "files": {f"assets/{n}": "0" * 64 for n in range(1000)}}
+    sizes = {
+        size_of([[0.0, 1.0], [1.0, 0.0]], **short, memory_bytes=None),
+        size_of([[1e-38, -1 / 3], [2e30, 0.1]], **short, memory_bytes=2**40),
+        size_of([[0.0, 1.0], [1.0, 0.0]], **{**short, "source": far}, memory_bytes=1),
+        size_of([[0.0, 1.0], [1.0, 0.0]], **{**short, "source": many}, memory_bytes=1),
+        size_of([[0.0, 1.0], [1.0, 0.0]], source=far, licence="L" * 9000, memory_bytes=1),
+    }
+    assert len(sizes) == 1
+
+
+def test_a_colleagues_artefact_with_other_golden_vectors_is_staged_already(
+    project: Project, litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Whose CPU gave the vectors another last digit. It is not copied over theirs."""
+    mine, theirs = (
+        makers.write_artefact(
+            *litert_tokens_model,
+            tmp_path / name,
+            golden={"texts": ["fox"], "vectors": [[digit] * 8], "token_counts": [3]},
+        )
+        for name, digit in (("mine", 0.25), ("theirs", 0.2500001))
     )
-    assert one.path != other.path
-    assert makers.content_of(one.path) == makers.content_of(other.path)
-    assert (one.version, one.kind) == (other.version, made.kind)
-    manifest = read_manifest(one.path)
-    assert manifest.memory_bytes
-    assert manifest.memory_bytes % 2**28 == 0
-    assert no_path_of(tmp_path, manifest)
+    assert mine.path.name == theirs.path.name
+    assert mine.path.read_bytes() != theirs.path.read_bytes()
+    place = project.stage / "tiny" / theirs.version / theirs.path.name
+    place.parent.mkdir(parents=True)
+    shutil.copyfile(theirs.path, place)
 
+    done = stage_model(project, mine.path, TF_EMBEDDINGS_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert f"tiny is staged already: {place}\n" in done.stderr
+    assert place.read_bytes() == theirs.path.read_bytes()
 
-def test_two_builds_of_a_keras_file_are_of_one_version(tmp_path: Path) -> None:
-    """What TensorFlow writes of it is not always the same to the byte."""
-    made = encoder_makers.save_keras_file(tmp_path / "model")
-    one, other = (
-        build(Local(made.path), "m", tmp_path / cache, Report()) for cache in ("one", "other")
-    )
-    assert one.path != other.path
-    assert (one.version, one.kind) == (other.version, made.kind)
-    assert no_path_of(tmp_path, read_manifest(one.path))
-
-
-def no_path_of(folder: Path, manifest: Manifest) -> bool:
-    return str(folder) not in repr(manifest)
+    report = Report()
+    assert stage(read_artefact(mine.path), project.stage, report, dry_run=False).was_there
+    content = bytearray(theirs.path.read_bytes())
+    content[content.index(b"TFL3") + 100] ^= 1
+    place.write_bytes(content)
+    assert not stage(read_artefact(mine.path), project.stage, report, dry_run=False).was_there
+    assert place.read_bytes() == mine.path.read_bytes()
 
 
 def test_a_preprocessor_is_a_part_of_the_version(cache: Path, tmp_path: Path) -> None:
@@ -139,7 +235,7 @@ def test_a_preprocessor_is_a_part_of_the_version(cache: Path, tmp_path: Path) ->
     manifest = read_manifest(first.path)
     assert manifest.packages == ("numpy", "tensorflow", "tensorflow-text")
     assert manifest.encoder["libraries"] == ["tensorflow_text"]
-    assert manifest.source["preprocessor"]["uri"] == "folder:preprocessor"
+    assert golden_of(first)["source"]["preprocessor"]["uri"] == "folder:preprocessor"
     assert "preprocessor/saved_model.pb" in manifest.files
 
     vocabulary = preprocessor / "assets/vocab.txt"
@@ -347,8 +443,7 @@ def test_a_golden_text_without_tokens_is_left_out(
         "Left out of the golden vectors, for the model gives them none: '明日は海へ行きます。', "
         "'我们明天去海边。'\n"
     ) in capsys.readouterr().err
-    with zipfile.ZipFile(artefact.path) as archive:
-        golden = json.loads(archive.read("golden.json"))
+    golden = golden_of(artefact)
     assert len(golden["texts"]) == len(golden["vectors"]) == 13
     assert min(golden["token_counts"]) > 0
 
@@ -474,7 +569,15 @@ def test_an_encoders_folder_is_inspected_too(tmp_path: Path) -> None:
     assert "max tokens  7\n" in shown.stdout
 
 
-@pytest.mark.parametrize("flags", [["--prefix", "query: "], ["--sha256", "0" * 64], ["--inspect"]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--prefix", "query: "],
+        ["--sha256", "0" * 64],
+        ["--inspect"],
+        ["--engine", "tensorflow"],
+    ],
+)
 def test_an_artefact_takes_no_options(
     strings: makers.Artefact, flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import makers
 import pytest
+from ai_edge_litert import schema_py_generated as schema
+from dbt_projects import make_project
 from graph_makers import Tensor, lengths, save_text
 from rich.console import Console
+from test_staging_cli import stage_model
+from tf_embeddings_staging.building.artefact import is_whole
 from tf_embeddings_staging.building.build import build, likely_packages
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
 from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.sources import Built
+from tf_embeddings_staging.sources import Built, resolve
+from tf_embeddings_udf import TfEmbeddingsError, unpack
 
 
 @pytest.fixture
@@ -120,3 +131,273 @@ def test_an_unknown_kind_or_library_is_refused(
 ) -> None:
     artefact = makers.write_artefact(*saved, tmp_path / "stage", **overrides)
     assert "unknown" in refusal(artefact, tmp_path / "cache")
+
+
+# For LiteRT
+
+
+Saved = tuple[Path, dict[str, Any]]
+
+
+def test_an_artefact_for_litert_is_staged_where_there_is_no_tensorflow(
+    litert_tokens_model: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promotion on a machine with requirements.txt alone."""
+    project = make_project(tmp_path / "project")
+    ours = makers.write_artefact(*litert_tokens_model, tmp_path / "stage", with_runtime=True)
+    missing = tmp_path / "missing"
+    missing.mkdir()
+    for name in ("h5py", "keras", "safetensors", "tensorflow", "tensorflow_hub"):
+        (missing / f"{name}.py").write_text(f"raise AssertionError('{name} is imported')\n")
+    monkeypatch.setenv("PYTHONPATH", str(missing))
+
+    done = stage_model(project, ours.path, "--write", TF_EMBEDDINGS_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    place = project.stage / "tiny" / ours.version / ours.path.name
+    assert f"tiny is staged: {place}\n" in done.stderr
+    assert place.read_bytes() == ours.path.read_bytes()
+
+
+def changed(saved: Saved, folder: Path, change: Callable[[bytes], bytes]) -> makers.Artefact:
+    """Pack a model of LiteRT whose file was changed; its digests are right."""
+    model, parameters = saved
+    shutil.copytree(model, folder / "model")
+    path = folder / "model" / "model.tflite"
+    path.write_bytes(change(path.read_bytes()))
+    return makers.write_artefact(folder / "model", parameters, folder / "stage")
+
+
+def edited(change: Callable[[Any], None]) -> Callable[[bytes], bytes]:
+    """Return what changes a model by its schema, and writes it again."""
+
+    def write(content: bytes) -> bytes:
+        model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+        change(model)
+        builder = flatbuffers.Builder(len(content))
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    return write
+
+
+def unchanged(_: Any) -> None:  # noqa: ANN401 - generated, without types
+    pass
+
+
+def with_custom_op(model: Any) -> None:  # noqa: ANN401
+    code: Any = schema.OperatorCodeT()
+    code.builtinCode, code.customCode = schema.BuiltinOperator.CUSTOM, b"FlexReadFile"
+    model.operatorCodes.append(code)
+
+
+def with_nameless_custom_op(model: Any) -> None:  # noqa: ANN401
+    model.operatorCodes[0].builtinCode = schema.BuiltinOperator.CUSTOM
+    model.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+
+
+def with_buffer_elsewhere(model: Any) -> None:  # noqa: ANN401
+    group: Any = schema.ExternalBufferGroupT()
+    buffer: Any = schema.ExternalBufferT()
+    group.name = b"/etc/shadow"
+    buffer.id = buffer.length = 1
+    model.externalBufferGroups, model.externalBuffers = [group], [buffer]
+
+
+def with_buffer_beyond_the_end(model: Any) -> None:  # noqa: ANN401
+    largest = max(model.buffers, key=lambda one: 0 if one.data is None else len(one.data))
+    largest.data, largest.offset, largest.size = None, 2**30, 2**20
+
+
+def without_signature(model: Any) -> None:  # noqa: ANN401
+    model.signatureDefs = None
+
+
+def with_other_inputs(model: Any) -> None:  # noqa: ANN401
+    for signature in model.signatureDefs:
+        for one in signature.inputs:
+            one.name = one.name.replace(b"input_ids", b"other_ids")
+
+
+def test_a_model_that_is_written_again_as_it_is_is_staged(
+    litert_tokens_model: Saved, tmp_path: Path
+) -> None:
+    """So the refusals below are of what was changed."""
+    stage(changed(litert_tokens_model, tmp_path, edited(unchanged)), tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            with_custom_op,
+            r"the artefact's model has the custom op 'FlexReadFile', which is not LiteRT's own\.",
+        ),
+        (
+            with_nameless_custom_op,
+            r"the artefact's model has the custom op '', which is not LiteRT's own\.",
+        ),
+        (with_buffer_elsewhere, r"the artefact's model has weights in other files\."),
+        (
+            with_buffer_beyond_the_end,
+            r"model 'tiny' cannot be loaded by LiteRT \S+ \(.*\)\. Stage the model again\.",
+        ),
+        (
+            without_signature,
+            r"model 'tiny' cannot be loaded by LiteRT \S+ \(ValueError: it has no signature "
+            r"'serving_default'\)\. Stage the model again\.",
+        ),
+        (
+            with_other_inputs,
+            r"model 'tiny' has no input 'input_ids' \(it has: attention_mask, other_ids\)\. Stage "
+            r"the model again\.",
+        ),
+    ],
+)
+def test_a_model_of_litert_that_reaches_out_or_is_none_of_ours_is_refused(
+    litert_tokens_model: Saved, tmp_path: Path, change: Callable[[Any], None], said: str
+) -> None:
+    artefact = changed(litert_tokens_model, tmp_path, edited(change))
+    assert re.fullmatch(said, refusal(artefact, tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda _: b"", r"the artefact's model is no file of LiteRT\."),
+        (lambda _: b"PK\3\4 and more", r"the artefact's model is no file of LiteRT\."),
+        (lambda content: content[:2000], r"the artefact's model is damaged \(.*\)\."),
+        (lambda content: b"\xff" * 4 + content[4:], r"the artefact's model is damaged \(.*\)\."),
+    ],
+    ids=["empty", "a zip", "cut short", "another root"],
+)
+def test_a_damaged_model_of_litert_is_refused(
+    litert_tokens_model: Saved, tmp_path: Path, change: Callable[[bytes], bytes], said: str
+) -> None:
+    artefact = changed(litert_tokens_model, tmp_path, change)
+    assert re.fullmatch(said, refusal(artefact, tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"engine": "onnx"}, "its engine 'onnx' is unknown"),
+        (
+            {"kind": "text", "packages": ["ai-edge-litert", "numpy"]},
+            "it is for LiteRT, which runs no model that takes strings",
+        ),
+        (
+            {"packages": ["numpy", "tensorflow", "tokenizers"]},
+            "it asks for the packages numpy, tensorflow, tokenizers, where its kind needs "
+            "ai-edge-litert, numpy, tokenizers",
+        ),
+        ({"version": "v000000000000"}, "its version v000000000000 is not that of its meaning"),
+        (
+            {"version": "v000000000000", "meaning": {"weights": "\ud800"}},
+            "its version v000000000000 is not that of its meaning",
+        ),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_engine_or_its_meaning_is_refused(
+    litert_tokens_model: Saved, tmp_path: Path, overrides: dict[str, Any], said: str
+) -> None:
+    artefact = makers.write_artefact(
+        litert_tokens_model[0], {**litert_tokens_model[1], **overrides}, tmp_path / "stage"
+    )
+    assert refusal(artefact, tmp_path / "cache") == (
+        f"SOURCE '{artefact.path.name}' cannot be staged: {said}. Stage the model again from where "
+        "it comes from."
+    )
+
+
+def test_an_artefact_for_litert_without_its_model_is_refused(
+    saved_tokens_model: Saved, litert_tokens_model: Saved, tmp_path: Path
+) -> None:
+    artefact = makers.write_artefact(
+        saved_tokens_model[0], litert_tokens_model[1], tmp_path / "stage"
+    )
+    said = "it is for LiteRT and holds no 'model/model.tflite'"
+    assert said in refusal(artefact, tmp_path / "cache")
+
+
+GOLDEN = {"texts": ["fox"], "vectors": [[0.5] * 8], "token_counts": [3]}
+
+
+@pytest.mark.parametrize(
+    "golden",
+    [
+        b"",
+        b"\xff",
+        b"[" * 100_000,
+        b"[]",
+        b'{"texts": ["fox"]}',
+        b'{"texts": ["fox"], "vectors": [null], "token_counts": []}',
+        b'{"texts": [7], "vectors": [null], "token_counts": [3]}',
+        b'{"texts": [], "vectors": [], "token_counts": [], "memory_bytes": "much"}',
+        b'{"texts": [], "vectors": [], "token_counts": [], "measured_with": ["numpy"]}',
+    ],
+    ids=repr,
+)
+def test_what_was_measured_is_looked_at_though_the_build_does_not_vouch_for_it(
+    litert_tokens_model: Saved, tmp_path: Path, golden: bytes
+) -> None:
+    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
+    assert is_whole(artefact.path, artefact.build)
+    repack(artefact.path, {"golden.json": golden})
+    assert not is_whole(artefact.path, artefact.build)
+    with pytest.raises(StagingError, match="is damaged: not all of it is as it was made, and"):
+        resolve(str(artefact.path), {})
+
+
+def repack(path: Path, changes: Mapping[str, bytes], **options: Any) -> None:  # noqa: ANN401
+    """Write an artefact's zip anew with other entries; its name stays."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, content in {**entries, **changes}.items():
+            archive.writestr(name, content)
+
+
+def test_a_zip_that_holds_more_or_is_compressed_is_not_whole(
+    litert_tokens_model: Saved, tmp_path: Path
+) -> None:
+    """Snowflake imports from the whole zip, and a stage knows a file by its size."""
+    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
+    whole = artefact.path.read_bytes()
+    repack(artefact.path, {"numpy.py": b"import os"})
+    assert not is_whole(artefact.path, artefact.build)
+    artefact.path.write_bytes(whole)
+    repack(artefact.path, {}, compression=zipfile.ZIP_DEFLATED)
+    assert not is_whole(artefact.path, artefact.build)
+    artefact.path.write_bytes(whole)
+    assert is_whole(artefact.path, artefact.build)
+
+
+def test_any_damage_to_an_artefact_is_found_or_does_not_matter(tmp_path: Path) -> None:
+    """A flipped bit may say that a file is encrypted, or compressed in a way nobody knows."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/tokenizer.json").write_bytes(b"{}" * 20)
+    parameters = {
+        "kind": "tokens",
+        "engine": "litert",
+        "dimensions": 8,
+        "max_tokens": 16,
+        "encoder": {},
+        "packages": ["ai-edge-litert", "numpy", "tokenizers"],
+    }
+    artefact = makers.write_artefact(tmp_path / "model", parameters, tmp_path / "stage")
+    content = artefact.path.read_bytes()
+    with zipfile.ZipFile(artefact.path) as archive:
+        directory = archive.start_dir
+    copy, cache = tmp_path / artefact.path.name, tmp_path / "cache"
+    for place in range(len(content)):
+        for bit in range(8) if place >= directory else [place % 8]:
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << bit
+            copy.write_bytes(damaged)
+            is_unpacked = False
+            with contextlib.suppress(TfEmbeddingsError):
+                unpack(copy, cache, model="tiny", build=artefact.build)
+                is_unpacked = True
+                shutil.rmtree(cache)
+            assert is_unpacked or not is_whole(copy, artefact.build), (place, bit)

@@ -158,7 +158,7 @@ def test_a_file_of_ones_own_adds_to_the_catalogue(tmp_path: Path) -> None:
     entry = added["tickets"]
     assert (entry.about, entry.kind, entry.dimensions) == ("Tickets of our help desk", "text", 64)
     assert entry.sources == (TfHub("https://models.example/tickets/1"),)
-    assert entry.packages == ("numpy", "tensorflow")
+    assert entry.packages == ()
     assert entry.options == Options()
     assert (entry.home, entry.licence, entry.languages, entry.known) == (None, None, (), None)
     assert (dict(entry.digests), entry.verified) == ({}, False)
@@ -172,7 +172,10 @@ def test_an_entry_says_everything_that_it_may(tmp_path: Path) -> None:
         "licence": "MIT",
         "languages": ["en", "de"],
         "packages": ["tensorflow-text"],
-        "options": {"normalize": True, "prefix": "", "truncate_dim": 32, "allow_ops": ["PyFunc"]},
+        "options": {
+            **{"normalize": True, "prefix": "", "truncate_dim": 32, "allow_ops": ["PyFunc"]},
+            "engine": "tensorflow",
+        },
         "digests": {"variables/variables.index": SHA256},
         "verified": True,
         "sources": [
@@ -193,9 +196,9 @@ def test_an_entry_says_everything_that_it_may(tmp_path: Path) -> None:
         HuggingFace("us/tickets", ("a/config.json",), "main"),
         PythonPackage("tickets==1", SHA256, "m"),
     )
-    assert entry.packages == ("numpy", "sentencepiece", "tensorflow", "tensorflow-text")
+    assert entry.packages == ("tensorflow-text",)
     assert entry.options == Options(
-        normalize=True, prefix="", truncate_dim=32, allow_ops=("PyFunc",)
+        normalize=True, prefix="", truncate_dim=32, allow_ops=("PyFunc",), engine="tensorflow"
     )
     assert entry.known == Known(
         source="us",
@@ -260,7 +263,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"options": {"normalise": True}},
         ", options, has the unknown field 'normalise'. It may have: kind, signature, output, "
-        "pooling, normalize, max_tokens, truncate_dim, prefix, preprocessor, allow_ops.",
+        "pooling, normalize, max_tokens, truncate_dim, prefix, preprocessor, allow_ops, engine.",
     ),
     (
         {"options": {"pooling": "sum"}},

@@ -107,7 +107,7 @@ def test_a_dry_run_then_a_run_then_the_same_again(
     pin = (
         f"vars:\n  tf_embeddings_models:\n    minilm:\n      version: {minilm.version}\n"
         f"      build: {minilm.build}\n      dimensions: 384\n      kind: tokens\n"
-        f"      packages: [numpy, tensorflow, tokenizers]\n"
+        f"      packages: [ai-edge-litert, numpy, tokenizers]\n"
     )
     before = tree(project.folder)
 
@@ -184,7 +184,8 @@ def test_killed_at_any_moment_the_next_run_ends_well(
 ) -> None:
     arguments = [encoder.path, "--name", "mine", "--write"]
     cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
-    for moment in ("Asking dbt", "Converting", "Probing", "Writing", "Copying"):
+    moments = ("Asking dbt", "Converting the weights", "Converting to LiteRT", "Probing")
+    for moment in (*moments, "Writing", "Copying"):
         process = start(project, *arguments, **cache)
         assert process.stderr
         assert any(line.startswith(moment) for line in process.stderr), moment
@@ -313,6 +314,11 @@ wrong = pytest.mark.parametrize(
             ["minilm", "--pooling", "sum"],
             2,
             f"--pooling: 'sum' is none of mean, cls, max. {HELP}",
+        ),
+        (
+            ["minilm", "--engine", "onnx"],
+            2,
+            f"--engine: 'onnx' is none of auto, litert, tensorflow. {HELP}",
         ),
         (
             ["minilm", "--max-tokens", "0"],
@@ -475,12 +481,17 @@ def test_an_artefact_that_is_not_what_its_name_says_is_one_sentence(
 ) -> None:
     content = strings.path.read_bytes()
 
-    damaged = tmp_path / strings.path.name
-    damaged.write_bytes(content[:-1])
-    came = tf_embeddings_udf.build_of(damaged)
-    assert refusal(damaged) == (
-        f"SOURCE '{damaged}' is damaged: its bytes have the build {came}, and its name says "
-        f"{strings.build}. Copy it again from where it was made."
+    short = tmp_path / strings.path.name
+    short.write_bytes(content[:-1])
+    assert refusal(short).startswith(
+        f"SOURCE '{short}': the artefact {short.name} cannot be used: it is cut short, or no zip "
+    )
+
+    misnamed = tmp_path / "strings-b000000000000.zip"
+    misnamed.write_bytes(content)
+    assert refusal(misnamed) == (
+        f"SOURCE '{misnamed}' is damaged: it is the build {strings.build}, and its name says "
+        f"b000000000000. Copy it again from where it was made."
     )
 
     renamed = tmp_path / f"other-{strings.build}.zip"
@@ -490,10 +501,10 @@ def test_an_artefact_that_is_not_what_its_name_says_is_one_sentence(
         f"the name '{strings.path.name}'."
     )
 
-    newer = makers.write_artefact(*saved_tokens_model, tmp_path / "stage", format=3).path
+    newer = makers.write_artefact(*saved_tokens_model, tmp_path / "stage", format=4).path
     assert refusal(newer).startswith(
-        f"SOURCE '{newer}': the artefact {newer.name} has format 3, and the installed "
-        f"tf_embeddings knows format 2 alone. "
+        f"SOURCE '{newer}': the artefact {newer.name} has format 4, and the installed "
+        f"tf_embeddings knows format 3 alone. "
     )
 
     empty = tmp_path / f"strings-b{hashlib.sha256(b'').hexdigest()[:12]}.zip"

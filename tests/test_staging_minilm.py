@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import importlib.metadata
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import makers
 import numpy as np
 import pytest
 import tf_embeddings_udf
+from other_machine import build_elsewhere
 from tf_embeddings_staging.building import build as building
 from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.cache import cache_folder
@@ -49,39 +50,57 @@ def test_the_manifest_says_what_the_model_is(minilm: makers.Artefact) -> None:
     manifest = read_manifest(minilm.path)
     assert (manifest.model, manifest.version) == ("minilm", minilm.version)
     assert (manifest.kind, manifest.dimensions, manifest.max_tokens) == ("tokens", 384, 256)
-    assert (manifest.normalize, manifest.licence) == (True, "Apache-2.0")
+    assert (manifest.engine, manifest.normalize) == ("litert", True)
     assert (manifest.prefix, manifest.model_dimensions) == ("", 384)
-    assert manifest.packages == ("numpy", "tensorflow", "tokenizers")
-    assert manifest.memory_bytes
-    assert manifest.memory_bytes % 2**28 == 0
-    assert 2**29 <= manifest.memory_bytes <= 2**31
-    assert manifest.source["files"] == ENTRY.digests
+    assert manifest.packages == ("ai-edge-litert", "numpy", "tokenizers")
+    assert manifest.meaning["weights"]["files"] == ENTRY.digests
     assert tf_embeddings_udf.build_of(minilm.path) == minilm.build
 
 
+def test_what_was_measured_is_beside_the_manifest(minilm: makers.Artefact) -> None:
+    golden = golden_of(minilm.path)
+    assert golden["measured_with"] == {
+        package: importlib.metadata.version(package) for package in minilm.packages
+    }
+    assert golden["licence"] == "Apache-2.0"
+    assert golden["source"]["files"] == ENTRY.digests
+    assert 2**26 <= golden["memory_bytes"] <= 2**29
+
+
 def test_the_version_is_what_it_was_when_the_model_was_first_staged(
-    minilm: makers.Artefact,
+    minilm: makers.Artefact, minilm_on_tensorflow: makers.Artefact
 ) -> None:
-    """Another version would have everybody embed everything again."""
-    assert minilm.version == "v98eb59103c31"
+    """Another version would have everybody embed everything again; 0.1 ran it on TensorFlow."""
+    assert minilm.version == minilm_on_tensorflow.version == "v98eb59103c31"
+    assert minilm.build != minilm_on_tensorflow.build
 
 
 def test_the_golden_vectors_are_what_the_artefact_gives(
     minilm: makers.Artefact, minilm_embedder: Embedder
 ) -> None:
-    with zipfile.ZipFile(minilm.path) as archive:
-        golden = json.loads(archive.read("golden.json"))
+    golden = golden_of(minilm.path)
     assert len(golden["texts"]) >= 8
     outcomes = minilm_embedder.embed(golden["texts"])
-    assert np.abs(outcomes.embeddings - np.array(golden["vectors"])).max() < 1e-6
+    vectors = [np.frombuffer(base64.b64decode(vector), "<f4") for vector in golden["vectors"]]
+    assert np.abs(outcomes.embeddings - np.array(vectors)).max() < 1e-6
     assert outcomes.token_counts.tolist() == golden["token_counts"]
     assert outcomes.is_truncated.any()
 
 
-def test_the_zip_holds_nothing_of_the_moment_or_the_machine(minilm: makers.Artefact) -> None:
+def golden_of(artefact: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(artefact) as archive:
+        return json.loads(archive.read("golden.json"))
+
+
+@pytest.mark.parametrize("engine", ["litert", "tensorflow"])
+def test_the_zip_holds_nothing_of_the_moment_or_the_machine(
+    engine: str, request: pytest.FixtureRequest
+) -> None:
+    fixture = {"litert": "minilm", "tensorflow": "minilm_on_tensorflow"}[engine]
+    minilm = request.getfixturevalue(fixture)
     with zipfile.ZipFile(minilm.path) as archive:
         entries = archive.infolist()
-        text = b"".join(archive.read(name) for name in ("manifest.json", "model/saved_model.pb"))
+        text = b"".join(archive.read(entry) for entry in entries)
     names = [entry.filename for entry in entries]
     assert names == sorted(names)
     assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
@@ -92,32 +111,16 @@ def test_the_zip_holds_nothing_of_the_moment_or_the_machine(minilm: makers.Artef
     assert str(Path.home()).encode() + b"/" not in text
 
 
-def test_another_process_with_an_empty_cache_builds_the_same_files(
+def test_another_machine_with_an_empty_cache_builds_the_same_files(
     minilm: makers.Artefact, tmp_path: Path
 ) -> None:
     """The fetched source is taken over, the artefact is not."""
     (source,) = (cache_folder() / "sources").glob("minilm-*")
-    (tmp_path / "sources").mkdir()
-    (tmp_path / "sources" / source.name).symlink_to(source)
-    code = (
-        "from pathlib import Path\n"
-        "from tf_embeddings_staging.building.build import build\n"
-        "from tf_embeddings_staging.catalogue import catalogue\n"
-        "from tf_embeddings_staging.progress import Report\n"
-        f"print(build(catalogue()['minilm'], 'minilm', Path({str(tmp_path)!r}), Report()).path)\n"
-    )
-    python_path = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent / "udf_src")])
-    environment = {**os.environ, "PYTHONPATH": python_path, "PYTHONHASHSEED": "7"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    again = Path(done.stdout.strip())
-    assert tmp_path in again.parents
+    (tmp_path / "cache/sources").mkdir(parents=True)
+    (tmp_path / "cache/sources" / source.name).symlink_to(source)
+    again = build_elsewhere("catalogue()['minilm']", "minilm", tmp_path).path
+    assert again.name == minilm.path.name
+    assert again.stat().st_size == minilm.path.stat().st_size
     assert makers.content_of(again) == makers.content_of(minilm.path)
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from tf_embeddings_staging.building.model import Model, packages_of
+from tf_embeddings_staging.building.model import Model, packages_of, version_of
 from tf_embeddings_staging.options import Options
 
 TOKENS = {
@@ -65,6 +65,7 @@ def test_options_are_called_what_the_command_line_calls_them() -> None:
         "--prefix",
         "--preprocessor",
         "--allow-op",
+        "--engine",
     ]
 
 
@@ -107,9 +108,21 @@ def test_where_a_model_comes_from_is_no_part_of_the_version() -> None:
     assert other.version() == MODEL.version()
 
 
-def test_packages_follow_from_the_kind_and_the_libraries_of_the_graph() -> None:
-    assert MODEL.packages == ("numpy", "tensorflow", "tokenizers")
-    assert packages_of("sentencepiece") == ("numpy", "sentencepiece", "tensorflow")
-    assert packages_of("text") == ("numpy", "tensorflow")
+def test_packages_follow_from_the_kind_the_engine_and_the_libraries_of_the_graph() -> None:
+    assert MODEL.packages("litert") == ("ai-edge-litert", "numpy", "tokenizers")
+    assert MODEL.packages("tensorflow") == ("numpy", "tensorflow", "tokenizers")
+    assert packages_of("sentencepiece", "litert") == ("ai-edge-litert", "numpy", "sentencepiece")
+    assert packages_of("sentencepiece", "tensorflow") == ("numpy", "sentencepiece", "tensorflow")
+    assert packages_of("text", "tensorflow") == ("numpy", "tensorflow")
     with_text = replace(MODEL, encoder={**TOKENS, "libraries": ["tensorflow_text"]})
-    assert with_text.packages == ("numpy", "tensorflow", "tensorflow-text", "tokenizers")
+    expected = ("numpy", "tensorflow", "tensorflow-text", "tokenizers")
+    assert with_text.packages("tensorflow") == expected
+
+
+def test_no_package_is_named_for_an_engine_that_nobody_knows_yet() -> None:
+    assert packages_of("tokens", None) == ("numpy", "tokenizers")
+
+
+def test_what_runs_a_model_is_no_part_of_its_version() -> None:
+    assert "engine" not in MODEL.meaning()
+    assert version_of(MODEL.meaning()) == MODEL.version()

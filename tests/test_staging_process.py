@@ -13,7 +13,12 @@ from typing import Any
 import psutil
 import pytest
 from tf_embeddings_staging import memory, process
-from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.errors import (
+    CrashedError,
+    StagingError,
+    StoppedError,
+    missing_package,
+)
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.process import run
 from tf_embeddings_staging.sentences import in_one_sentence
@@ -173,6 +178,43 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
         "dbt_packages/tf_embeddings/requirements.txt"
     )
     assert "import_missing" in (error.details or "")
+
+
+@pytest.mark.parametrize(
+    ("package", "file"),
+    [
+        *[(light, "requirements.txt") for light in ("ai-edge-litert", "numpy", "tokenizers")],
+        *[(light, "requirements.txt") for light in ("psutil", "rich", "ruamel", "sentencepiece")],
+        *[(heavy, "requirements-staging.txt") for heavy in ("keras", "pkg_resources", "requests")],
+        *[(heavy, "requirements-staging.txt") for heavy in ("safetensors", "tensorflow")],
+        ("tensorflow_hub", "requirements-staging.txt"),
+    ],
+)
+def test_what_only_making_an_artefact_needs_is_in_the_other_requirements(
+    package: str, file: str
+) -> None:
+    assert str(missing_package(package)) == (
+        f"the Python package '{package}' is not installed. Install it with: pip install -r "
+        f"dbt_packages/tf_embeddings/{file}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "request_", "limits", "kind"),
+    [
+        ("worker_tasks:segfault", {}, None, CrashedError),
+        ("worker_tasks:hang", {}, Limits(seconds=0.1), StoppedError),
+    ],
+)
+def test_a_crash_and_a_limit_are_told_apart(
+    tmp_path: Path,
+    task: str,
+    request_: dict[str, Any],
+    limits: Limits | None,
+    kind: type[StagingError],
+) -> None:
+    """A model on which the converter crashes stays on TensorFlow; a limit is the machine's."""
+    assert type(error_of(task, tmp_path, request_, limits)) is kind
 
 
 def test_tensorflow_text_is_asked_for_in_the_release_of_tensorflow(tmp_path: Path) -> None:

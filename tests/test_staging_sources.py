@@ -88,10 +88,30 @@ def test_an_artefact_is_built(tiny: makers.Artefact) -> None:
     assert resolve(str(tiny.path), {}) == Built(tiny.path, tiny.model)
 
 
-def test_a_damaged_artefact_is_refused(tiny: makers.Artefact, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["a byte more", "a bit of the model"])
+def test_a_damaged_artefact_is_refused(tiny: makers.Artefact, tmp_path: Path, damage: str) -> None:
+    content = bytearray(tiny.path.read_bytes())
+    if damage == "a byte more":
+        content.append(0)
+    else:
+        content[content.index(b"TFL3") + 100] ^= 1
     path = tmp_path / tiny.path.name
-    path.write_bytes(tiny.path.read_bytes() + b"\0")
-    assert refused(path).startswith(f"SOURCE '{path}' is damaged: its bytes have the build b")
+    path.write_bytes(content)
+    assert refused(path) == (
+        f"SOURCE '{path}' is damaged: not all of it is as it was made, and its name says "
+        f"{tiny.build}. Copy it again from where it was made."
+    )
+
+
+def test_an_artefact_of_another_build_than_its_name_says_is_refused(
+    tiny: makers.Artefact, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny-b000000000000.zip"
+    shutil.copyfile(tiny.path, path)
+    assert refused(path) == (
+        f"SOURCE '{path}' is damaged: it is the build {tiny.build}, and its name says "
+        "b000000000000. Copy it again from where it was made."
+    )
 
 
 def test_an_artefact_of_another_name_is_refused(tiny: makers.Artefact, tmp_path: Path) -> None:

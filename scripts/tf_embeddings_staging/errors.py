@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 # What making an artefact needs, and staging one that was made before does not.
-_OF_MAKING = ("keras", "ml_dtypes", "pkg_resources", "safetensors", "tensorflow_hub")
+_OF_MAKING = (
+    *("h5py", "keras", "ml_dtypes", "pkg_resources"),
+    *("requests", "safetensors", "tensorflow_hub", "urllib3"),
+)
 
 
 class StagingError(Exception):

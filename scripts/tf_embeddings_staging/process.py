@@ -43,7 +43,11 @@ _WHAT = {
 # AVX2 and with AVX-512 a product of matrices had other last digits, and the artifact another
 # build.) https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
 _OF_TASK: Mapping[str, Mapping[str, str]] = {
-    "convert_litert": {"ONEDNN_MAX_CPU_ISA": "SSE41", "TF_NUM_INTRAOP_THREADS": "1"}
+    "convert_litert": {
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "TF_NUM_INTRAOP_THREADS": "1",
+    }
 }
 
 
