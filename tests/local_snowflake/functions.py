@@ -33,8 +33,8 @@ from local_snowflake.errors import compilation_error
 from local_snowflake.grants import Name, function_name, not_authorized
 from local_snowflake.namespaces import current, in_scope, require_schema
 from local_snowflake.rows import Rows, status, texts
-from local_snowflake.stages import Location, already_exists, like_matches
-from local_snowflake.statements import Reader, first_words, identifier, qualified
+from local_snowflake.stages import Location, already_exists
+from local_snowflake.statements import Reader, first_words, identifier, like_matches, qualified
 
 if TYPE_CHECKING:
     from local_snowflake.execution import Query

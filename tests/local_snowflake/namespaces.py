@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from local_snowflake.session import Session
 
 HIDDEN = ("main", "pg_catalog", "information_schema", "_fs_information_schema")
-# Other parameters of a session, like QUERY_TAG, change nothing here.
-FAKESNOWS_PARAMETERS = ("autocommit", "quoted_identifiers_ignore_case")
 FAKESNOWS = ("memory", "system", "temp", "_fs_global")
 
 
@@ -132,10 +130,6 @@ def handle(session: Session, sql: str) -> Rows | None:
         return _drop(session, Reader(sql))
     if words[:1] == ["use"]:
         return _use(session, Reader(sql))
-    if words[:2] == ["alter", "session"] and not any(
-        word in FAKESNOWS_PARAMETERS for word in words
-    ):
-        return status()
     return None
 
 
