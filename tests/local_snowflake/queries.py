@@ -134,6 +134,13 @@ def translated(error: duckdb.Error, known: ProgrammingError | None = None) -> Pr
     text = str(error)
     if match := re.search(r"\[\[(\d+) (\w+)\]\] (.*)", text, re.S):
         return ProgrammingError(msg=match[3], errno=int(match[1]), sqlstate=match[2])
+    if "TransactionContext Error: Conflict on" in text:
+        return ProgrammingError(
+            msg="Another session has changed these rows since the first change of this transaction:"
+            " Snowflake goes on, the DuckDB under this local Snowflake does not.",
+            errno=625,
+            sqlstate="57014",
+        )
     if "MERGE INTO command cannot affect the same target row" in text:
         # https://docs.snowflake.com/en/sql-reference/sql/merge#duplicate-join-behavior
         return ProgrammingError(
