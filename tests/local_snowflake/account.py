@@ -19,6 +19,7 @@ from local_snowflake.statements import qualified
 from local_snowflake.transactions import SECONDS_BETWEEN_LOOKS, Statement, Transactions
 
 if TYPE_CHECKING:
+    from local_snowflake.keep import Keep
     from local_snowflake.server import Asked
     from local_snowflake.session import Session
 
@@ -43,6 +44,7 @@ class Account:
     transactions: Transactions = field(default_factory=Transactions)
     # What clients asked for, by their token and the id of the request.
     requests: dict[tuple[str, str], Asked] = field(default_factory=dict)
+    keep: Keep | None = None
     # The statement that has the lock.
     executing: Statement | None = None
 
@@ -63,6 +65,12 @@ class Account:
         finally:
             self.executing = before
             self.lock.release()
+
+    def save(self) -> None:
+        """Write what has changed to the folder that keeps the account, if there is one."""
+        if self.keep is not None:
+            with self._noting:
+                self.keep.save(self)
 
     def note_rows(self, function: Name, count: int) -> None:
         """Count rows that go to a function's workers, from whichever of DuckDB's threads."""

@@ -103,6 +103,15 @@ class Functions:
     _registered: dict[str, Callable[..., Any]] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def kept(self) -> tuple[dict[Name, Function], dict[str, str]]:
+        """What a new server needs: the functions, and DuckDB's names for them."""
+        return self.by_name, self._names
+
+    @kept.setter
+    def kept(self, kept: tuple[dict[Name, Function], dict[str, str]]) -> None:
+        self.by_name, self._names = kept
+
     def called(self, name: Name, count: int) -> Function | None:
         """Return the function of a name that takes so many arguments."""
         found = [

@@ -171,7 +171,9 @@ def create_database(
         grants.require(session, "OWNERSHIP", "DATABASE", (name,))
         _drop_database(session, name)
     _refuse_other_case(name, databases(session))
-    session.run(f"attach ':memory:' as {duck(name)}")
+    keep = session.account.keep
+    place = str(keep.database(name)) if keep else ":memory:"
+    session.run(f"attach {literal(place)} as {duck(name)}")
     for create in (info_schema.per_db_creation_sql, macros.creation_sql):
         session.run(_for_catalog(create("FS_CATALOG"), name))
     session.run(f"create schema {duck(name, 'PUBLIC')}")
@@ -248,6 +250,8 @@ def _drop_database(session: Session, name: str) -> None:
     # DuckDB refuses to detach what another session has as its current database.
     session.leave(name)
     session.run(f"detach {duck(name)}")
+    if session.account.keep:
+        session.account.keep.forget(name)
     _forget(session, "DATABASE", (name,))
 
 

@@ -35,6 +35,7 @@ from starlette.routing import Route
 
 from local_snowflake import roles, stages, transactions
 from local_snowflake.errors import internal_error
+from local_snowflake.keep import Keep
 from local_snowflake.session import Server, Session
 from local_snowflake.stages import FULL, Upload
 from local_snowflake.statements import unquoted
@@ -66,16 +67,20 @@ class Asked:
 
 
 @contextmanager
-def serve(port: int = 0) -> Iterator[int]:
-    """Serve a new account on the loopback interface; yields the port.
+def serve(port: int = 0, keep: Path | None = None) -> Iterator[int]:
+    """Serve an account on the loopback interface; yields the port.
 
-    It holds one database, DEMO. Nothing of it is left when the block ends.
+    It holds one database, DEMO. Nothing of it is left when the block ends, unless a folder keeps
+    it: then it is as it was left.
+
+    Raises:
+        KeepError: the folder cannot be used.
     """
     _quiet()
-    account = Server()
+    account = Server(Keep(keep) if keep else None)
     fakesnow.server.shared_fs = account
     fakesnow.server.parse_one = _parse_one  # pyright: ignore[reportPrivateImportUsage]
-    account.connect().cursor().execute(f"create database {DATABASE}")
+    account.connect().cursor().execute(f"create database if not exists {DATABASE}")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
@@ -360,6 +365,7 @@ async def _upload(request: Request) -> Response:
         return Response(status_code=403)
     encryption = _encryption(request, upload)
     await run_in_threadpool(account.stages.install, upload, sent, encryption)
+    await run_in_threadpool(account.save)
     return Response()
 
 

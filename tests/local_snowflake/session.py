@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlglot
+from fakesnow import info_schema
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
-from fakesnow.instance import FakeSnow
+from fakesnow.instance import GLOBAL_DATABASE_NAME, FakeSnow
+from fakesnow.transforms import show
 from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from sqlglot import Expr, exp
@@ -30,14 +32,17 @@ from local_snowflake import (
     roles,
     rows,
     stages,
+    statements,
     transactions,
     vector,
 )
 from local_snowflake.account import Account
 from local_snowflake.errors import internal_error
+from local_snowflake.keep import Keep
 from local_snowflake.packages import list_packages
 from local_snowflake.parameters import Parameters
 from local_snowflake.rows import Rows
+from local_snowflake.statements import first_words, literal
 from local_snowflake.transactions import Statement
 
 
@@ -71,6 +76,8 @@ class Cursor(FakeSnowflakeCursor):
                     # To describe a query DuckDB plans it, and calls functions whose arguments are
                     # constants: in no other's turn, and where none has workers.
                     self._described = super()._describe_last_sql()
+                    if first_words(command, 1) not in READS:
+                        session.account.save()
                 self._name_result(statement.query_id)
                 return self
         except (ProgrammingError, OperationalError):
@@ -186,13 +193,28 @@ class Session(FakeSnowflakeConnection):
 class Server(FakeSnow):
     """One account in one DuckDB."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Keep | None = None) -> None:
         duck.install()
         vector.install()
         rows.install()
         super().__init__()
-        self.account = Account()
+        self.account = Account(keep=keep)
         self._numbers = itertools.count(int(time.time() * 1000))
+        if keep is not None:
+            self._open(keep)
+
+    def _open(self, keep: Keep) -> None:
+        """Attach the databases that were kept, and let DuckDB call the functions."""
+        self.duck_conn.execute(f"detach {GLOBAL_DATABASE_NAME}")
+        for name in {GLOBAL_DATABASE_NAME, *keep.names()}:
+            place = literal(str(keep.database(name)))
+            self.duck_conn.execute(f"attach {place} as {statements.duck(name)}")
+        self.duck_conn.execute(info_schema.fs_global_creation_sql())
+        self.duck_conn.execute(show.fs_global_creation_sql())
+        keep.load(self.account)
+        session = self.connect()
+        for function in list(self.account.functions.by_name.values()):
+            self.account.functions.register(session, function)
 
     def connect(
         self,
@@ -215,6 +237,8 @@ class Server(FakeSnow):
         return session
 
 
+# Statements that change nothing beside a database.
+READS = [["select"], ["with"], ["insert"], ["update"], ["delete"], ["merge"], ["show"]]
 Handler = Callable[[Session, str], Rows | None]
 Transform = Callable[[Session, Expr], Expr]
 

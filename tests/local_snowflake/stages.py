@@ -107,6 +107,7 @@ class Stages:
     uploads: dict[str, Upload] = field(default_factory=dict)
     puts: list[dict[str, Any]] = field(default_factory=list)
     _folder: Path | None = None
+    _stays: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -117,9 +118,14 @@ class Stages:
                 self._folder = Path(tempfile.mkdtemp(prefix="local_snowflake_"))
             return self._folder
 
+    def use(self, folder: Path) -> None:
+        """Keep staged files in a folder that stays."""
+        self._folder = folder
+        self._stays = True
+
     def close(self) -> None:
         """Remove every staged file from disk."""
-        if self._folder is not None:
+        if self._folder is not None and not self._stays:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def resolve(self, session: Session, location: str) -> Location:
