@@ -50,7 +50,7 @@ MOST_ANSWERS = 100
 def seconds_to_answer() -> float:
     """Return after how long a statement is said to be in progress; tests set another time.
 
-    https://docs.snowflake.com/en/developer-guide/sql-api/submitting-requests
+    https://docs.snowflake.com/en/developer-guide/sql-api/reference
     """
     return float(os.environ.get("LOCAL_SNOWFLAKE_ANSWER_SECONDS", "45"))
 
