@@ -35,7 +35,7 @@ demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real m
 	PATH="$(BIN):$$PATH" $(if $(filter local_snowflake,$(TARGET)),python tests/local_snowflake run --) demo/run.sh $(TARGET)
 
 snowflake-shell: $(DEV_ENV)  ## Serve a local Snowflake until Ctrl-C, and print the dbt profile for it
-	$(BIN)/python tests/local_snowflake serve --profile
+	$(BIN)/python tests/local_snowflake serve --profile $(if $(KEEP),--keep "$(KEEP)")
 
 test: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \

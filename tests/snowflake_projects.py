@@ -10,6 +10,7 @@ assert project.rows("select count(*) from dev.a") == [(1,)]
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -139,11 +140,15 @@ def make_snowflake_project(
 
 
 @contextmanager
-def serve() -> Iterator[LocalSnowflake]:
-    """Start a server in a process of its own, and stop it."""
+def serve(**environment: str) -> Iterator[LocalSnowflake]:
+    """Start a server in a process of its own, with these variables, and stop it."""
     command = [sys.executable, str(MODULE), "serve", "--port", "0"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
     ) as process:
         try:
             assert process.stdout is not None

@@ -458,6 +458,60 @@ def test_a_temporary_view_reads_what_it_names(session: SnowflakeConnection) -> N
     assert "does not exist or not authorized" in refusal(session, "select y from t")
 
 
+def test_a_session_without_a_schema_names_each_relation(
+    local_snowflake: LocalSnowflake, database: str
+) -> None:
+    """A regression: an assertion of fakesnow's failed, in dbt's second incremental run."""
+    place = f"{database}.dev"
+    with local_snowflake.connect(schema="never_created") as session:
+        session.cursor().execute(f"create table {place}.t (id int, x varchar(20)) comment = 'c'")
+        session.cursor().execute(f"insert into {place}.t select 1, 'old'")
+        session.cursor().execute(
+            f"create or replace temporary table {place}.s as (select 1 as id, 'new' as x)"
+        )
+        session.cursor().execute(f"create temporary table {place}.s2 (x varchar(20))")
+        session.cursor().execute(
+            f"merge into {place}.t as a using {place}.s as b on a.id = b.id "
+            "when matched then update set x = b.x"
+        )
+        session.cursor().execute(f"drop table if exists {place}.s")
+        assert rows(session, f"select x from {place}.t") == [("new",)]
+        assert rows(session, "select current_database(), current_schema()") == [(None, None)]
+
+
+def test_columns_have_comments(session: SnowflakeConnection, database: str) -> None:
+    session.cursor().execute("create table t (id int comment 'made', x int)")
+    session.cursor().execute("create temporary table s (id int)")
+    session.cursor().execute(
+        "create view v (\"ID\" comment $$it's$$, x comment '') as select * from t"
+    )
+    comments = {"t": "made", "v": "it's", "s": None}
+    for change, expected in (
+        ("select 1", comments),
+        (
+            'alter table t alter "ID" COMMENT $$one; \'two\'$$, "X" COMMENT $$$$',
+            {"t": "one; 'two'"},
+        ),
+        ("alter table if exists t modify (column id comment 'three')", {"t": "three"}),
+        ("comment on column dev.t.id is 'four'", {"t": "four"}),
+        ("alter view v alter column id comment 'five'", {"v": "five"}),
+        ("alter table s alter id comment 'six'", {"s": "six"}),
+    ):
+        session.cursor().execute(change)
+        comments |= expected
+        for name, comment in comments.items():
+            kind = "view" if name == "v" else "table"
+            assert rows(session, f"describe {kind} {name}")[0][9] == comment
+    stored = rows(
+        session,
+        f"select table_name, comment from {database}.information_schema.columns "
+        "where column_name = 'ID' and table_schema = 'DEV' order by 1",
+    )
+    assert stored == [("T", "four"), ("V", "five")]
+    for wrong in ("t alter nothing", "nothing alter id"):
+        refusal(session, f"alter table {wrong} comment 'x'")
+
+
 # MERGE and transactions
 
 
@@ -666,6 +720,35 @@ def test_dbt_runs_an_incremental_model_again(project: SnowflakeProject, strategy
         (2, 1),
         (3, again),
     ]
+
+
+def test_dbt_keeps_docs_and_tags_where_the_logins_schema_is_missing(
+    project: SnowflakeProject,
+) -> None:
+    """A regression: each of the three failed. The model has a schema of its own."""
+    model = """
+    {{{{ config(
+      materialized='{kind}', schema='other', unique_key='id', query_tag='nightly',
+      persist_docs={{'relation': true, 'columns': true}}
+    ) }}}}
+    select 1 as id, 'x' as body
+    """
+    kinds = ("table", "view", "incremental")
+    for kind in kinds:
+        project.write(f"models/documented_{kind}.sql", model.format(kind=kind))
+    columns = [{"name": "id", "description": "it's; $one"}, {"name": "body"}]
+    described = [
+        {"name": f"documented_{kind}", "description": "all of it", "columns": columns}
+        for kind in kinds
+    ]
+    project.write_yaml("models/documented.yml", {"version": 2, "models": described})
+    for _ in range(2):
+        run = project.dbt("run", "--select", "documented_*", "--target-path", "target/documented")
+        assert run.success, run.errors
+    assert project.rows(
+        f"select count(*) from {project.name}.information_schema.columns "
+        "where column_name = 'ID' and comment = 'it''s; [$]one'"
+    ) == [(3,)]
 
 
 def test_dbt_refuses_another_dimension_until_it_refreshes(project: SnowflakeProject) -> None:

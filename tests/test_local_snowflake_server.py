@@ -118,6 +118,86 @@ def test_serve_prints_a_profile_that_dbt_can_copy(folder: Path) -> None:
     }
 
 
+KEPT = """
+create role reader;
+grant usage on database demo to role reader;
+create schema demo.dev;
+create table demo.dev.t (id int, v vector(float, 2), note varchar(20) comment 'a column')
+  comment = 'a table';
+insert into demo.dev.t select 1, [1, 2]::vector(float, 2), 'one';
+create function demo.dev.twice(x int) returns int language python runtime_version = '3.11'
+  packages = () artifact_repository = snowflake.snowpark.pypi_shared_repository handler = 'f'
+  as 'f = lambda x: x * 2';
+create view demo.dev.w as select demo.dev.twice(id) as twice, v from demo.dev.t;
+create stage demo.dev.files;
+put 'file://{path}' @demo.dev.files/folder auto_compress = false;
+create database "an other";
+create database gone;
+create table "an other".public.t as select 1 as one;
+drop database gone
+"""
+ASKED = [
+    "select id, v, note from demo.dev.t",
+    "select twice, v from demo.dev.w",
+    "list @demo.dev.files",
+    "select comment from demo.information_schema.columns where column_name = 'NOTE'",
+    "select comment from demo.information_schema.tables where table_name = 'T'",
+    'select * from "an other".public.t',
+    "show databases",
+    "show grants to role reader",
+    "describe function demo.dev.twice(int)",
+]
+
+
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM"])
+def test_an_account_survives_its_server(folder: Path, tmp_path: Path, end: str) -> None:
+    """A regression: a restart deleted the account."""
+    keep = str(tmp_path / "account")
+    with started(folder, "--keep", keep) as process:
+        server = server_of(process)
+        for sql in KEPT.format(path=Path(__file__)).split(";\n"):
+            server.execute(sql)
+        before = [server.execute(sql) for sql in ASKED]
+        session = server.connect(database="demo", schema="dev")
+        for sql in (
+            "create temporary table mine as select 1 as x",
+            "begin",
+            "update t set note = 'never committed'",
+        ):
+            session.cursor().execute(sql)
+        second = [sys.executable, str(MODULE), "serve", "--keep", keep]
+        refused = subprocess.run(second, capture_output=True, text=True, check=False)
+        process.send_signal(signal.Signals[end])
+        process.wait(timeout=60)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "is the account of another local Snowflake that runs" in refused.stderr
+    with started(folder, "--keep", keep, "--profile") as process:
+        server = server_of(process)
+        assert [server.execute(sql) for sql in ASKED] == before
+        server.execute(
+            "create or replace function demo.dev.twice(x int) returns int language python "
+            "runtime_version = '3.11' packages = () handler = 'f' as 'f = lambda x: x * 3'"
+        )
+        assert server.execute("select twice from demo.dev.w") == [(3,)]
+        server.execute("remove @demo.dev.files")
+        server.execute('drop database "an other"')
+        process.terminate()
+        assert f"The account is kept in {keep}." in process.communicate(timeout=60)[0]
+    with started(folder, "--keep", keep) as process:
+        server = server_of(process)
+        assert server.execute("list @demo.dev.files") == []
+        with pytest.raises(ProgrammingError, match="does not exist"):
+            server.execute('use database "an other"')
+
+
+def test_a_folder_of_another_version_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "account.pickle").write_bytes(b"something else")
+    with started(folder, "--keep", str(tmp_path)) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert "is of another version of the local Snowflake. Remove " in err
+
+
 def test_run_gives_the_port_to_a_command(folder: Path) -> None:
     done = run(folder, sys.executable, "-c", ASK)
     assert (done.returncode, done.stdout, done.stderr) == (0, "DEMO\n", "")
@@ -325,7 +405,43 @@ def test_parameters_of_a_session_are_taken(local_snowflake: LocalSnowflake) -> N
         cursor.execute("alter session set query_tag = 'dbt'")
         cursor.execute("alter session unset query_tag")
         cursor.execute("alter session set autocommit = true")
+        cursor.execute("alter session set week_of_year_policy = 1, strict_json_output = true")
         assert row(cursor, "select 1") == (1,)
+
+
+def test_parameters_of_a_session_are_shown(local_snowflake: LocalSnowflake) -> None:
+    with local_snowflake.connect(session_parameters={"QUERY_TAG": "from the login"}) as session:
+        cursor = session.cursor()
+        shown = "show parameters like 'query_tag' in session"
+        assert row(cursor, shown)[:4] == ("QUERY_TAG", "from the login", "", "SESSION")
+        cursor.execute("alter session set query_tag = 'it''s', lock_timeout = 5")
+        assert row(cursor, shown)[1] == "it's"
+        assert row(cursor, "show parameters like 'lock\\\\_%'")[:3] == (
+            "LOCK_TIMEOUT",
+            "5",
+            "43200",
+        )
+        cursor.execute("alter session unset query_tag, lock_timeout")
+        assert row(cursor, shown)[1:4] == ("", "", "")
+        for wrong in ("autocommit = 'maybe'", "lock_timeout = soon", f"query_tag = '{'x' * 2001}'"):
+            with pytest.raises(ProgrammingError, match="invalid value"):
+                cursor.execute(f"alter session set {wrong}")
+
+
+def test_quoted_identifiers_can_ignore_case(local_snowflake: LocalSnowflake) -> None:
+    database = local_snowflake.new_database()
+    with local_snowflake.connect(database=database) as session:
+        cursor = session.cursor()
+        cursor.execute("create table t as select 'it''s \"x\"' as id")
+        with pytest.raises(ProgrammingError):
+            cursor.execute('select "id" from "t"')
+        cursor.execute("alter session set quoted_identifiers_ignore_case = true")
+        cursor.execute('select "id" as "an id" from "t" where "id" = \'it\'\'s "x"\'')
+        assert [column.name for column in cursor.description] == ["AN ID"]
+        assert cursor.fetchall() == [('it\'s "x"',)]
+        cursor.execute("alter session unset quoted_identifiers_ignore_case")
+        assert row(cursor, 'select 1 as "an id"') == (1,)
+        assert [column.name for column in cursor.description] == ["an id"]
 
 
 def test_a_database_is_created_once(local_snowflake: LocalSnowflake) -> None:

@@ -17,11 +17,13 @@ from types import FrameType
 warnings.simplefilter("ignore")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from local_snowflake.keep import KeepError  # noqa: E402
 from local_snowflake.server import DATABASE, LOOPBACK, serve  # noqa: E402
 
+LOST = "The account holds the database {database} alone, and is gone when this server ends."
+KEPT = "The account is kept in {folder}."
 PROFILE = """
-The account holds nothing but the database {database}, and it is gone when this server ends. Any
-user and any password will do.
+{lifetime} Any user and any password will do.
 
 A target for dbt's profiles.yml:
 
@@ -64,6 +66,12 @@ def main() -> int:
     serving = commands.add_parser("serve", help="serve until Ctrl-C, SIGTERM or end of input")
     serving.add_argument("--port", type=int, default=0, help="any free one unless given")
     serving.add_argument("--profile", action="store_true", help="print how to connect")
+    serving.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the account in a folder, and go on with what is there",
+    )
     running = commands.add_parser(
         "run",
         help="run a command beside a server, whose port is in LOCAL_SNOWFLAKE_PORT; if that is set "
@@ -72,20 +80,30 @@ def main() -> int:
     running.add_argument("rest", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     options = parser.parse_args()
     if options.command == "serve":
-        return _serve(options.port, profile=options.profile or sys.stdout.isatty())
+        try:
+            return _serve(
+                options.port, profile=options.profile or sys.stdout.isatty(), keep=options.keep
+            )
+        except KeepError as error:
+            print(f"local_snowflake: {error}", file=sys.stderr)
+            return 1
     command = options.rest[1:] if options.rest[:1] == ["--"] else options.rest
     if not command:
         parser.error("run needs a command, after --")
     return _run(command)
 
 
-def _serve(port: int, *, profile: bool) -> int:
+def _serve(port: int, *, profile: bool, keep: Path | None) -> int:
     ended = threading.Event()
     _on_signals(lambda _number, _frame: ended.set())
-    with serve(port) as port:
+    with serve(port, keep) as port:
         print(f"local_snowflake listens on {LOOPBACK}, port {port}", flush=True)
         if profile:
-            names = {"database": DATABASE, "database_lower": DATABASE.lower()}
+            names = {
+                "database": DATABASE,
+                "database_lower": DATABASE.lower(),
+                "lifetime": KEPT.format(folder=keep) if keep else LOST.format(database=DATABASE),
+            }
             print(PROFILE.format(host=LOOPBACK, port=port, **names), flush=True)
         threading.Thread(target=_end_with_input, args=(ended,), daemon=True).start()
         ended.wait()

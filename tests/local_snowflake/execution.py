@@ -77,9 +77,17 @@ class Query:
     def call(self, function: Function, columns: Sequence[list[Any]]) -> list[Any]:
         """Return a function's results for rows, which come as columns."""
         with self._lock:
+            if self.error is not None:
+                raise self.error
             if function not in self._pools:
                 self._pools[function] = Pool(self.session, function, self._new_folder(function))
         return self._pools[function].call(columns)
+
+    def cancel(self, error: ProgrammingError) -> None:
+        """End the workers, from another thread than the one that waits for them."""
+        self.error = self.error or error
+        for pool in list(self._pools.values()):
+            pool.kill()
 
     def close(self) -> None:
         """End the workers, and remove /tmp and the imports."""
@@ -190,11 +198,15 @@ class Pool:
         ]
         return list(itertools.chain.from_iterable(self._threads.map(self._run, batches)))
 
+    def kill(self) -> None:
+        """Kill the workers."""
+        self._is_closed = True
+        for worker in list(self.workers):
+            worker.kill()
+
     def close(self) -> None:
         """End the workers."""
-        self._is_closed = True
-        for worker in self.workers:
-            worker.kill()
+        self.kill()
         self._threads.shutdown(cancel_futures=True)
         for worker in self.workers:
             worker.close()

@@ -33,8 +33,8 @@ from local_snowflake.errors import compilation_error
 from local_snowflake.grants import Name, function_name, not_authorized
 from local_snowflake.namespaces import current, in_scope, require_schema
 from local_snowflake.rows import Rows, status, texts
-from local_snowflake.stages import Location, already_exists, like_matches
-from local_snowflake.statements import Reader, first_words, identifier, qualified
+from local_snowflake.stages import Location, already_exists
+from local_snowflake.statements import Reader, first_words, identifier, like_matches, qualified
 
 if TYPE_CHECKING:
     from local_snowflake.execution import Query
@@ -102,6 +102,15 @@ class Functions:
     # reference only as long as the connection that registered it.
     _registered: dict[str, Callable[..., Any]] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> tuple[dict[Name, Function], dict[str, str]]:
+        """What a new server needs: the functions, and DuckDB's names for them."""
+        return self.by_name, self._names
+
+    @kept.setter
+    def kept(self, kept: tuple[dict[Name, Function], dict[str, str]]) -> None:
+        self.by_name, self._names = kept
 
     def called(self, name: Name, count: int) -> Function | None:
         """Return the function of a name that takes so many arguments."""

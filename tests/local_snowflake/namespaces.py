@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from local_snowflake.session import Session
 
 HIDDEN = ("main", "pg_catalog", "information_schema", "_fs_information_schema")
-# Other parameters of a session, like QUERY_TAG, change nothing here.
-FAKESNOWS_PARAMETERS = ("autocommit", "quoted_identifiers_ignore_case")
 FAKESNOWS = ("memory", "system", "temp", "_fs_global")
 
 
@@ -132,10 +130,6 @@ def handle(session: Session, sql: str) -> Rows | None:
         return _drop(session, Reader(sql))
     if words[:1] == ["use"]:
         return _use(session, Reader(sql))
-    if words[:2] == ["alter", "session"] and not any(
-        word in FAKESNOWS_PARAMETERS for word in words
-    ):
-        return status()
     return None
 
 
@@ -177,7 +171,9 @@ def create_database(
         grants.require(session, "OWNERSHIP", "DATABASE", (name,))
         _drop_database(session, name)
     _refuse_other_case(name, databases(session))
-    session.run(f"attach ':memory:' as {duck(name)}")
+    keep = session.account.keep
+    place = str(keep.database(name)) if keep else ":memory:"
+    session.run(f"attach {literal(place)} as {duck(name)}")
     for create in (info_schema.per_db_creation_sql, macros.creation_sql):
         session.run(_for_catalog(create("FS_CATALOG"), name))
     session.run(f"create schema {duck(name, 'PUBLIC')}")
@@ -254,6 +250,8 @@ def _drop_database(session: Session, name: str) -> None:
     # DuckDB refuses to detach what another session has as its current database.
     session.leave(name)
     session.run(f"detach {duck(name)}")
+    if session.account.keep:
+        session.account.keep.forget(name)
     _forget(session, "DATABASE", (name,))
 
 

@@ -1,29 +1,27 @@
 """What queries, and dbt's statements, need beside fakesnow.
 
-Semi-structured values, temporary relations, MERGE, transactions, checks, and DuckDB's errors as
-the connector's.
+Semi-structured values, temporary relations, comments, MERGE, checks, and DuckDB's errors as the
+connector's.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import duckdb
 import sqlglot
+from fakesnow.transforms import transforms
 from fakesnow.transforms.merge import operations
-from fakesnow.transforms.transforms import SQL_DESCRIBE_TABLE
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import Expr, exp
 
 from local_snowflake import vector
 from local_snowflake.errors import compilation_error
-from local_snowflake.statements import first_words
+from local_snowflake.rows import Rows, status
+from local_snowflake.statements import Reader, duck, first_words, literal
 from local_snowflake.vector import call, rewritten
 
 if TYPE_CHECKING:
@@ -86,54 +84,10 @@ ALL_AT_ONCE = {"no_vector", "json", "elements", "to_varchar", "vector_normalize"
     function.lower() for function in vector.DISTANCES.values()
 }
 
+# What a tree is told of beside its SQL.
+PLACE = "place_of_temporary"
+COLUMN_COMMENTS = "comments_on_columns"
 ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
-LOCK_TIMEOUT_SECONDS = 60
-DDL = {"create", "alter", "drop", "comment", "grant", "revoke"}
-DML = {"insert", "update", "delete", "merge", "truncate", "copy"}
-
-
-@dataclass
-class Transactions:
-    """The explicit transaction that is open in the account, of which DuckDB bears one at a time.
-
-    Snowflake lets a statement wait that changes a table which another transaction has changed;
-    DuckDB refuses it. So all changes wait here for the open transaction's end.
-    https://docs.snowflake.com/en/sql-reference/transactions#resource-locking
-    """
-
-    lock: threading.RLock
-    owner: weakref.ref[Session] | None = None
-    ended: threading.Condition = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.ended = threading.Condition(self.lock)
-
-    def is_of(self, session: Session) -> bool:
-        """Whether the open transaction is this session's."""
-        return self.owner is not None and self.owner() is session
-
-    def wait(self, session: Session) -> None:
-        """Wait until no other session has an open transaction; the lock is held, and let go."""
-        is_free = self.ended.wait_for(
-            lambda: self.owner is None or self.owner() in (None, session), LOCK_TIMEOUT_SECONDS
-        )
-        if not is_free:
-            raise ProgrammingError(
-                msg="Another session has an open transaction, and this lock has not yet been "
-                "released. Your statement was aborted.",
-                errno=625,
-                sqlstate="57014",
-            )
-
-    def begin(self, session: Session) -> None:
-        """Take the transaction."""
-        self.owner = weakref.ref(session)
-
-    def end(self, session: Session) -> None:
-        """Let other sessions begin theirs."""
-        if self.is_of(session):
-            self.owner = None
-            self.ended.notify_all()
 
 
 def create_macros(session: Session) -> None:
@@ -158,34 +112,6 @@ def _at_once(name: str, parameters: list[str]) -> str:
 
 
 @contextmanager
-def in_turn(session: Session, sql: str) -> Iterator[None]:
-    """Run a statement when other sessions' transactions let it.
-
-    DDL commits the open transaction before it runs. A statement that fails ends it, which undoes
-    it: DuckDB cannot go on, Snowflake could.
-    https://docs.snowflake.com/en/sql-reference/transactions#ddl
-    """
-    transactions = session.account.transactions
-    word = "".join(first_words(sql, 1)).lower()
-    if word == "begin" or word in DDL or word in DML:
-        transactions.wait(session)
-    if transactions.is_of(session) and (word == "begin" or word in DDL):
-        session._duck_conn.commit()
-        transactions.end(session)
-    try:
-        yield
-    except Exception:
-        if transactions.is_of(session):
-            session._duck_conn.rollback()
-            transactions.end(session)
-        raise
-    if word == "begin":
-        transactions.begin(session)
-    elif word in ("commit", "rollback"):
-        transactions.end(session)
-
-
-@contextmanager
 def checked(session: Session, statement: Expr) -> Iterator[None]:
     """Run a statement of DuckDB's; its errors are the connector's."""
     try:
@@ -199,6 +125,8 @@ def checked(session: Session, statement: Expr) -> Iterator[None]:
             raise translated(error.__cause__, error) from error.__cause__
         raise
     _note_temporary(session, statement)
+    for column, text in statement.args.get(COLUMN_COMMENTS, ()):
+        session.run(_comment_on(statement.find(exp.Table), column, text))
 
 
 def translated(error: duckdb.Error, known: ProgrammingError | None = None) -> ProgrammingError:
@@ -206,6 +134,13 @@ def translated(error: duckdb.Error, known: ProgrammingError | None = None) -> Pr
     text = str(error)
     if match := re.search(r"\[\[(\d+) (\w+)\]\] (.*)", text, re.S):
         return ProgrammingError(msg=match[3], errno=int(match[1]), sqlstate=match[2])
+    if "TransactionContext Error: Conflict on" in text:
+        return ProgrammingError(
+            msg="Another session has changed these rows since the first change of this transaction:"
+            " Snowflake goes on, the DuckDB under this local Snowflake does not.",
+            errno=625,
+            sqlstate="57014",
+        )
     if "MERGE INTO command cannot affect the same target row" in text:
         # https://docs.snowflake.com/en/sql-reference/sql/merge#duplicate-join-behavior
         return ProgrammingError(
@@ -233,6 +168,83 @@ def _types(match: re.Match[str] | None) -> str:
     if match is None:
         return "VECTOR, VECTOR"
     return ", ".join(_snowflake_type(name) for name in match[1].split(", "))
+
+
+def column_comments(session: Session, tree: Expr) -> Expr:
+    """Keep the comments on columns, which fakesnow drops, in DuckDB.
+
+    https://docs.snowflake.com/en/sql-reference/sql/create-view
+    """
+    del session
+    if isinstance(tree, exp.Create) and isinstance(tree.this, exp.Schema):
+        comments = [
+            (_folded(column), constraint.this.name)
+            for column in tree.this.find_all(exp.ColumnDef)
+            for constraint in column.find_all(exp.CommentColumnConstraint)
+        ]
+        tree.args[COLUMN_COMMENTS] = tuple(comments)
+    return tree
+
+
+def comment_on_columns(session: Session, sql: str) -> Rows | None:
+    """Answer COMMENT ON COLUMN, and ALTER TABLE … ALTER COLUMN … COMMENT, which dbt sends.
+
+    https://docs.snowflake.com/en/sql-reference/sql/alter-table-column
+    """
+    words = first_words(sql, 12)
+    if words[:1] == ["comment"] and "column" in words[1:5]:
+        read = Reader(sql)
+        read.expect("comment")
+        read.take("if", "exists")
+        read.expect("on", "column")
+        *name, column = read.name()
+        read.expect("is")
+        comments = [(column, read.string())]
+    elif words[:1] == ["alter"] and words[1:2] in (["table"], ["view"]) and "comment" in words:
+        read = Reader(sql)
+        read.expect("alter")
+        read.take_any("table", "view")
+        read.take("if", "exists")
+        name = read.name()
+        if not read.take_any("alter", "modify"):
+            return None  # a comment on the table itself: fakesnow's
+        in_brackets = read.take("(")
+        comments = [_column_comment(read)]
+        while read.take(","):
+            comments.append(_column_comment(read))
+        if in_brackets:
+            read.expect(")")
+    else:
+        return None
+    read.end()
+    parts = [exp.to_identifier(part, quoted=True) for part in name]
+    table = exp.Table(**dict(zip(("this", "db", "catalog"), reversed(parts), strict=False)))
+    whole = _full_name(session, table)
+    if whole in session.temporary:
+        table = exp.table_(exp.to_identifier(whole, quoted=True))
+    try:
+        for column, text in comments:
+            session.run(_comment_on(table, column, text))
+    except duckdb.Error as error:
+        raise translated(error) from error
+    return status()
+
+
+def _column_comment(read: Reader) -> tuple[str, str]:
+    read.take("column")
+    name = read.name()[-1]
+    read.expect("comment")
+    return name, read.string()
+
+
+def _comment_on(table: Expr | None, column: str, text: str) -> str:
+    assert isinstance(table, exp.Table)
+    place = duck(*(part.name for part in table.parts), column)
+    return f"comment on column {place} is {literal(text)}"
+
+
+def _folded(column: exp.ColumnDef) -> str:
+    return column.this.name if column.this.quoted else column.this.name.upper()
 
 
 # The types that DuckDB gives to a NULL: in a SELECT, and in VALUES.
@@ -324,7 +336,9 @@ def temporary_relations(session: Session, tree: Expr) -> Expr:
     https://docs.snowflake.com/en/user-guide/tables-temp-transient
     """
     if isinstance(tree, exp.Create) and tree.find(exp.TemporaryProperty):
-        _rename(session, _created(tree))
+        created = _created(tree)
+        tree.args[PLACE] = _parts(session, created)[:2]
+        _rename(session, created)
     if not session.temporary:
         return tree
     for table in list(tree.find_all(exp.Table)):
@@ -364,6 +378,11 @@ def _uses_vectors(session: Session, tree: Expr) -> bool:
     return False
 
 
+def place_of(statement: Expr) -> tuple[str, str] | None:
+    """Return the database and the schema of a temporary relation that is created."""
+    return statement.args.get(PLACE)
+
+
 def _created(tree: exp.Create) -> exp.Table:
     table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
     assert isinstance(table, exp.Table)
@@ -371,6 +390,10 @@ def _created(tree: exp.Create) -> exp.Table:
 
 
 def _full_name(session: Session, table: exp.Table) -> str:
+    return ".".join(_parts(session, table))
+
+
+def _parts(session: Session, table: exp.Table) -> tuple[str, str, str]:
     def name(part: str, default: str | None) -> str:
         identifier = table.args.get(part)
         if not isinstance(identifier, exp.Identifier):
@@ -378,7 +401,7 @@ def _full_name(session: Session, table: exp.Table) -> str:
         return identifier.name if identifier.quoted else identifier.name.upper()
 
     catalog, schema = name("catalog", session.database), name("db", session.schema)
-    return ".".join([catalog, schema, name("this", None)])
+    return catalog, schema, name("this", None)
 
 
 def _rename(session: Session, table: exp.Table) -> None:
@@ -409,7 +432,7 @@ def _ancestors(node: Expr) -> Iterator[Expr]:
 
 
 def _describe(name: str) -> Expr:
-    sql = SQL_DESCRIBE_TABLE.substitute(catalog="temp", schema="main", table=name)
+    sql = transforms.SQL_DESCRIBE_TABLE.substitute(catalog="temp", schema="main", table=name)
     everywhere = sql.replace("FROM _fs_info", "FROM _fs_global._fs_info")
     return sqlglot.parse_one(everywhere, read="duckdb")
 

@@ -504,6 +504,12 @@ def _value(session: Session, node: Expr) -> Expr:
         return exp.convert("." not in name and _is_in_session(session, name))
     if _is_call(node, "SYS_CONTEXT"):
         return exp.convert(_session_context(session, node))
+    if isinstance(node, exp.CurrentSession):
+        return exp.convert(str(session.number))
+    if isinstance(node, exp.CurrentTransaction):
+        # https://docs.snowflake.com/en/sql-reference/functions/current_transaction
+        transaction = session.account.transactions.of(session)
+        return exp.convert(str(transaction.number) if transaction else None)
     if _is_call(node, "IS_ROLE_IN_SESSION"):
         return exp.convert(_argument(node) in session.account.grants.hierarchy(session.role))
     if _is_call(node, "SYSTEM$ARE_ANACONDA_TERMS_ACKNOWLEDGED"):

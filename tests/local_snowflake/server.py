@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import logging
@@ -10,11 +11,14 @@ import secrets
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import fakesnow.server
 import uvicorn
 from fakesnow.dialect import parse_one
@@ -29,32 +33,59 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local_snowflake import roles, stages
+from local_snowflake import roles, stages, transactions
 from local_snowflake.errors import internal_error
+from local_snowflake.keep import Keep
 from local_snowflake.session import Server, Session
 from local_snowflake.stages import FULL, Upload
 from local_snowflake.statements import unquoted
 
 LOOPBACK = "127.0.0.1"
 DATABASE = "DEMO"
+MOST_STATEMENTS = 1000
+# A client may ask again for an answer that it did not get.
+MOST_ANSWERS = 100
+
+
+def seconds_to_answer() -> float:
+    """Return after how long a statement is said to be in progress; tests set another time.
+
+    https://docs.snowflake.com/en/developer-guide/sql-api/reference
+    """
+    return float(os.environ.get("LOCAL_SNOWFLAKE_ANSWER_SECONDS", "45"))
+
+
+@dataclass(eq=False)
+class Asked:
+    """A statement that a client asked for, once, however often it repeats the request."""
+
+    token: str
+    request_id: str
+    query_id: str
+    is_async: bool
+    task: asyncio.Task[JSONResponse]
 
 
 @contextmanager
-def serve(port: int = 0) -> Iterator[int]:
-    """Serve a new account on the loopback interface; yields the port.
+def serve(port: int = 0, keep: Path | None = None) -> Iterator[int]:
+    """Serve an account on the loopback interface; yields the port.
 
-    It holds one database, DEMO. Nothing of it is left when the block ends.
+    It holds one database, DEMO. Nothing of it is left when the block ends, unless a folder keeps
+    it: then it is as it was left.
+
+    Raises:
+        KeepError: the folder cannot be used.
     """
     _quiet()
-    account = Server()
+    account = Server(Keep(keep) if keep else None)
     fakesnow.server.shared_fs = account
     fakesnow.server.parse_one = _parse_one  # pyright: ignore[reportPrivateImportUsage]
-    account.connect().cursor().execute(f"create database {DATABASE}")
+    account.connect().cursor().execute(f"create database if not exists {DATABASE}")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
         listener.listen()  # from here on nobody who knows the port is refused
-        config = uvicorn.Config(_app(), log_level="error", access_log=False, lifespan="off")
+        config = uvicorn.Config(_app(), log_level="error", access_log=False, lifespan="on")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
@@ -88,13 +119,25 @@ def _parse_one(sql: str) -> Expr:
 def _app() -> Starlette:
     ours = [
         Route("/session/v1/login-request", _login, methods=["POST"]),
+        Route("/session", _session, methods=["POST"]),
         Route("/queries/v1/query-request", _query, methods=["POST"]),
+        Route("/queries/v1/abort-request", _abort, methods=["POST"]),
+        Route("/queries/{query_id}/abort-request", _abort, methods=["POST"]),
+        Route("/queries/{query_id}/result", _result, methods=["GET"]),
+        Route("/monitoring/queries/{query_id}", _monitor, methods=["GET"]),
         Route("/local/upload/{ticket}", _upload, methods=["PUT"]),
         Route("/local/faults", _set_fault, methods=["POST"]),
         Route("/local/faults", _clear_faults, methods=["DELETE"]),
         Route("/local/counters", _counters, methods=["GET"]),
     ]
-    return Starlette(routes=[*ours, *fakesnow.server.routes])
+    return Starlette(routes=[*ours, *fakesnow.server.routes], lifespan=_lifespan)
+
+
+@asynccontextmanager
+async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
+    # One thread a statement: those that wait must not keep the one that they wait for from running.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = MOST_STATEMENTS
+    yield
 
 
 def _account() -> Any:  # noqa: ANN401 - pyright takes fakesnow's for the type
@@ -121,24 +164,24 @@ async def _login(request: Request) -> JSONResponse:
 
 
 def _open_session(wanted: Any, data: dict[str, Any]) -> JSONResponse:  # noqa: ANN401
-    parameters = data.get("SESSION_PARAMETERS") or {}
-    autocommit = parameters.get("AUTOCOMMIT", True)
-    session: Any = fakesnow.server.shared_fs.connect(autocommit=autocommit)
-    with session.account.lock:
-        session.user = unquoted(data.get("LOGIN_NAME") or "")
-        session.role = roles.requested_role(session, wanted.get("roleName"))
-        session.warehouse = unquoted(name) if (name := wanted.get("warehouse")) else None
-        session.log_in(wanted.get("databaseName"), wanted.get("schemaName"))
+    session: Any = fakesnow.server.shared_fs.connect()
+    session.parameters.take(data.get("SESSION_PARAMETERS") or {})
+    # Without the account's lock: a login waits for no statement.
+    session.user = unquoted(data.get("LOGIN_NAME") or "")
+    session.role = roles.requested_role(session, wanted.get("roleName"))
+    session.warehouse = unquoted(name) if (name := wanted.get("warehouse")) else None
+    session.log_in(wanted.get("databaseName"), wanted.get("schemaName"))
     token = secrets.token_urlsafe(32)
     fakesnow.server.sessions[token] = session
     return JSONResponse(
         {
             "data": {
                 "token": token,
+                "sessionId": session.number,
                 "masterToken": secrets.token_urlsafe(32),
                 "serverVersion": SERVER_VERSION,
                 "parameters": [
-                    {"name": "AUTOCOMMIT", "value": autocommit},
+                    {"name": "AUTOCOMMIT", "value": session.parameters.autocommit},
                     {"name": "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY", "value": 3600},
                     # 0: bound arrays travel in the statement, and need no stage.
                     {"name": "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD", "value": 0},
@@ -155,12 +198,126 @@ def _open_session(wanted: Any, data: dict[str, Any]) -> JSONResponse:  # noqa: A
     )
 
 
+async def _session(request: Request) -> JSONResponse:
+    """End a session, with its statements and its transaction."""
+    session = fakesnow.server.sessions.get(request.headers.get("Authorization", "")[17:-1])
+    answer = await fakesnow.server.session(request)
+    if session is not None and request.query_params.get("delete"):
+        await run_in_threadpool(_account().transactions.close, session)
+    return answer
+
+
 async def _query(request: Request) -> JSONResponse:
+    """Run a statement once, and answer when it ends, or that it is in progress.
+
+    The connector gives up after 60 seconds and repeats the request, under the same requestId.
+    """
     body = await _body(request)
+    token = request.headers.get("Authorization", "")
+    request_id = request.query_params.get("requestId") or str(uuid.uuid4())
+    asked = _account().requests.get((token, request_id))
+    if asked is None:
+        query_id = str(uuid.uuid4())
+        task = asyncio.create_task(_run(request, body, (request_id, query_id)))
+        asked = Asked(token, request_id, query_id, bool(body.get("asyncExec")), task)
+        _remember(asked)
+    return await _answer(asked)
+
+
+def _remember(asked: Asked) -> None:
+    requests = _account().requests
+    requests[(asked.token, asked.request_id)] = asked
+    for key in [key for key, one in requests.items() if one.task.done()][:-MOST_ANSWERS]:
+        del requests[key]
+
+
+async def _answer(asked: Asked) -> JSONResponse:
+    if not asked.is_async:
+        await asyncio.wait({asked.task}, timeout=seconds_to_answer())
+    if not asked.is_async and asked.task.done():
+        return asked.task.result()
+    data = {
+        "getResultUrl": f"/queries/{asked.query_id}/result",
+        "queryId": asked.query_id,
+        "queryAbortsAfterSecs": 300,
+        "progressDesc": None,
+    }
+    code = "333334" if asked.is_async else "333333"
+    message = "Query execution in progress."
+    return JSONResponse({"data": data, "code": code, "message": message, "success": True})
+
+
+def _asked(request: Request, **wanted: str | None) -> Asked | None:
+    """Return what a session has asked for, by its query_id or its request_id."""
+    token = request.headers.get("Authorization", "")
+    return next(
+        (
+            asked
+            for asked in list(_account().requests.values())
+            if asked.token == token
+            and all(getattr(asked, name) == value for name, value in wanted.items())
+        ),
+        None,
+    )
+
+
+async def _result(request: Request) -> JSONResponse:
+    """Answer who asks again for a statement that was in progress."""
+    asked = _asked(request, query_id=request.path_params["query_id"])
+    if asked is None:
+        return _failure(
+            ProgrammingError(
+                msg=f"Statement {request.path_params['query_id']} not found",
+                errno=709,
+                sqlstate="02000",
+            )
+        )
+    asked.is_async = False
+    return await _answer(asked)
+
+
+async def _monitor(request: Request) -> JSONResponse:
+    """Tell how a statement is going, to who sent it with `execute_async`."""
+    asked = _asked(request, query_id=request.path_params["query_id"])
+    if asked is None:
+        return JSONResponse({"data": {"queries": []}, "success": True})
+    query: dict[str, Any] = {"id": asked.query_id, "status": "RUNNING"}
+    if asked.task.done():
+        answer = json.loads(bytes(asked.task.result().body))
+        query["status"] = "SUCCESS" if answer["success"] else "FAILED_WITH_ERROR"
+        if not answer["success"]:
+            query |= {"errorCode": answer["code"], "errorMessage": answer["message"]}
+    return JSONResponse({"data": {"queries": [query]}, "success": True})
+
+
+async def _abort(request: Request) -> JSONResponse:
+    """Cancel a statement, by its query id or by the id of the request for it."""
+    query_id = request.path_params.get("query_id")
+    wanted = (
+        {"query_id": query_id}
+        if query_id
+        else {"request_id": (await _body(request)).get("requestId")}
+    )
+    asked = _asked(request, **wanted)
+    running = _account().transactions
+    if asked is not None:
+        found = [one for one in list(running.running) if one.query_id == asked.query_id]
+        await run_in_threadpool(running.cancel, found)
+    return JSONResponse({"data": None, "code": None, "message": None, "success": True})
+
+
+async def _run(request: Request, body: dict[str, Any], ids: tuple[str, str]) -> JSONResponse:
+    transactions.request.set(ids)
     try:
+        session: Any = fakesnow.server.to_conn(fakesnow.server.to_token(request))
+        if session.is_aborted:
+            raise ProgrammingError(
+                msg="Session no longer exists.  New login required to access the service.",
+                errno=390111,
+                sqlstate="08001",
+            )
         if not stages.is_put(body["sqlText"]):
             return await fakesnow.server.query_request(request)
-        session: Any = fakesnow.server.to_conn(fakesnow.server.to_token(request))
         address = f"{request.url.scheme}://{request.url.netloc}"
         return await run_in_threadpool(_put, session, body, address)
     except ProgrammingError as error:
@@ -208,6 +365,7 @@ async def _upload(request: Request) -> Response:
         return Response(status_code=403)
     encryption = _encryption(request, upload)
     await run_in_threadpool(account.stages.install, upload, sent, encryption)
+    await run_in_threadpool(account.save)
     return Response()
 
 

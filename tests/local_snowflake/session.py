@@ -6,13 +6,18 @@ is fakesnow's, whose tree of the statement goes through `TRANSFORMS` on its way 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlglot
+from fakesnow import info_schema
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
-from fakesnow.instance import FakeSnow
+from fakesnow.instance import GLOBAL_DATABASE_NAME, FakeSnow
+from fakesnow.transforms import show
 from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from sqlglot import Expr, exp
@@ -22,16 +27,23 @@ from local_snowflake import (
     execution,
     functions,
     namespaces,
+    parameters,
     queries,
     roles,
     rows,
     stages,
+    statements,
+    transactions,
     vector,
 )
 from local_snowflake.account import Account
 from local_snowflake.errors import internal_error
+from local_snowflake.keep import Keep
 from local_snowflake.packages import list_packages
+from local_snowflake.parameters import Parameters
 from local_snowflake.rows import Rows
+from local_snowflake.statements import first_words, literal
+from local_snowflake.transactions import Statement
 
 
 class Cursor(FakeSnowflakeCursor):
@@ -48,17 +60,25 @@ class Cursor(FakeSnowflakeCursor):
         **kwargs: Any,  # noqa: ANN401
     ) -> FakeSnowflakeCursor:
         """Run a statement: one at a time in the whole account."""
+        session = self._conn
         try:
-            with (
-                self._conn.account.lock,
-                queries.in_turn(self._conn, command),
-                functions.errors(self._conn),
-            ):
-                with execution.running(self._conn):
-                    self._answer(command, params, *args, **kwargs)
-                # To describe a query DuckDB plans it, and calls functions whose arguments are
-                # constants: in no other's turn, and where none has workers.
-                self._described = super()._describe_last_sql()
+            command = session.parameters.folded(command)
+            with session.account.transactions.statement(session) as statement:
+                if answer := transactions.control(session, command):
+                    self._answer_aside(answer)
+                    return self
+                with (
+                    transactions.in_turn(session, command, statement),
+                    functions.errors(session),
+                ):
+                    with execution.running(session):
+                        self._answer(command, params, *args, **kwargs)
+                    # To describe a query DuckDB plans it, and calls functions whose arguments are
+                    # constants: in no other's turn, and where none has workers.
+                    self._described = super()._describe_last_sql()
+                    if first_words(command, 1) not in READS:
+                        session.account.save()
+                self._name_result(statement.query_id)
                 return self
         except (ProgrammingError, OperationalError):
             raise
@@ -72,6 +92,20 @@ class Cursor(FakeSnowflakeCursor):
                 self._execute(sqlglot.parse_one(answer.sql(), read="duckdb"))
                 return
         super().execute(command, *args, **kwargs)
+
+    def _answer_aside(self, answer: Rows) -> None:
+        """Answer on a connection of its own: the session's may run something."""
+        self._duck_conn = duck.Connection(self._conn._duck_conn.cursor())
+        sql = answer.sql()
+        self._execute(sqlglot.parse_one(sql, read="duckdb"))
+        self._described = self._duck_conn.execute(f"describe {sql}").fetchall()
+
+    def _name_result(self, query_id: str) -> None:
+        """Give the result the id that the client knows already."""
+        cache = self._conn.results_cache
+        if self._sfqid in cache:
+            cache[query_id] = cache.pop(self._sfqid)
+        self._sfqid = query_id
 
     def _describe_last_sql(self) -> list[Any]:
         return self._described
@@ -93,7 +127,7 @@ class Cursor(FakeSnowflakeCursor):
 
     def run(self, statement: Expr, params: Any = None) -> None:  # noqa: ANN401
         """Run a statement of DuckDB's."""
-        with queries.checked(self._conn, statement):
+        with queries.checked(self._conn, statement), self._conn.at(queries.place_of(statement)):
             super()._execute(statement, params)
 
 
@@ -101,12 +135,18 @@ class Session(FakeSnowflakeConnection):
     """A connection to the account."""
 
     account: Account
+    database: str | None
+    _schema: str | None
     temporary: set[str]
     user: str = "TESTER"
     role: str = "ACCOUNTADMIN"
     warehouse: str | None = None
     # Names of files of a PUT of several, for whose addresses the connector asks one by one.
     expected_uploads: set[str]
+    number: int
+    parameters: Parameters
+    last_used: float
+    is_aborted: bool = False
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask DuckDB."""
@@ -118,8 +158,25 @@ class Session(FakeSnowflakeConnection):
 
     def log_in(self, database: str | None, schema: str | None) -> None:
         """Use what a login names, as far as it exists and the role may see it."""
-        with self.account.lock:
-            namespaces.log_in(self, database, schema)
+        namespaces.log_in(self, database, schema)
+
+    def interrupt(self, statement: Statement) -> None:
+        """End what a statement does, which was cancelled."""
+        if self.account.executing is statement and statement.error is not None:
+            self._duck_conn.interrupt()
+            if query := self.account.functions.query:
+                query.cancel(statement.error)
+
+    @contextmanager
+    def at(self, place: tuple[str, str] | None) -> Iterator[None]:
+        """Name a database and a schema to fakesnow, which notes what it creates under them."""
+        before = self.database, self._schema
+        if place is not None:
+            self.database, self._schema = place
+        try:
+            yield
+        finally:
+            self.database, self._schema = before
 
     def leave(self, database: str) -> None:
         """Let no session use a database that goes away."""
@@ -136,12 +193,28 @@ class Session(FakeSnowflakeConnection):
 class Server(FakeSnow):
     """One account in one DuckDB."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Keep | None = None) -> None:
         duck.install()
         vector.install()
         rows.install()
         super().__init__()
-        self.account = Account()
+        self.account = Account(keep=keep)
+        self._numbers = itertools.count(int(time.time() * 1000))
+        if keep is not None:
+            self._open(keep)
+
+    def _open(self, keep: Keep) -> None:
+        """Attach the databases that were kept, and let DuckDB call the functions."""
+        self.duck_conn.execute(f"detach {GLOBAL_DATABASE_NAME}")
+        for name in {GLOBAL_DATABASE_NAME, *keep.names()}:
+            place = literal(str(keep.database(name)))
+            self.duck_conn.execute(f"attach {place} as {statements.duck(name)}")
+        self.duck_conn.execute(info_schema.fs_global_creation_sql())
+        self.duck_conn.execute(show.fs_global_creation_sql())
+        keep.load(self.account)
+        session = self.connect()
+        for function in list(self.account.functions.by_name.values()):
+            self.account.functions.register(session, function)
 
     def connect(
         self,
@@ -154,6 +227,9 @@ class Server(FakeSnow):
         session = Session(self.duck_conn.cursor(), self.results_cache, **kwargs)
         session.account = self.account
         session.expected_uploads = set()
+        session.number = next(self._numbers)
+        session.parameters = Parameters()
+        session.last_used = time.monotonic()
         self.account.sessions.add(session)
         session.temporary = set()
         queries.create_macros(session)
@@ -161,19 +237,25 @@ class Server(FakeSnow):
         return session
 
 
+# Statements that change nothing beside a database.
+READS = [["select"], ["with"], ["insert"], ["update"], ["delete"], ["merge"], ["show"]]
 Handler = Callable[[Session, str], Rows | None]
 Transform = Callable[[Session, Expr], Expr]
 
 HANDLERS: list[Handler] = [
+    transactions.handle,
+    parameters.handle,
     namespaces.handle,
     roles.handle,
     stages.handle,
     functions.handle,
+    queries.comment_on_columns,
 ]
 TRANSFORMS: list[Transform] = [
     functions.rewrite_calls,
     list_packages,
     roles.session_functions,
+    queries.column_comments,
     queries.temporary_relations,
     queries.check_values,
     queries.check_clustering,

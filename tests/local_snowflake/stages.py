@@ -28,7 +28,14 @@ from local_snowflake.errors import compilation_error
 from local_snowflake.grants import Name, not_authorized
 from local_snowflake.namespaces import current, database_exists, in_scope, schema_exists
 from local_snowflake.rows import Rows, status, texts
-from local_snowflake.statements import Reader, first_words, identifier, unescaped, unquoted
+from local_snowflake.statements import (
+    Reader,
+    first_words,
+    identifier,
+    like_matches,
+    unescaped,
+    unquoted,
+)
 
 if TYPE_CHECKING:
     from local_snowflake.session import Session
@@ -100,6 +107,7 @@ class Stages:
     uploads: dict[str, Upload] = field(default_factory=dict)
     puts: list[dict[str, Any]] = field(default_factory=list)
     _folder: Path | None = None
+    _stays: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -110,9 +118,14 @@ class Stages:
                 self._folder = Path(tempfile.mkdtemp(prefix="local_snowflake_"))
             return self._folder
 
+    def use(self, folder: Path) -> None:
+        """Keep staged files in a folder that stays."""
+        self._folder = folder
+        self._stays = True
+
     def close(self) -> None:
         """Remove every staged file from disk."""
-        if self._folder is not None:
+        if self._folder is not None and not self._stays:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def resolve(self, session: Session, location: str) -> Location:
@@ -519,14 +532,6 @@ def describe(session: Session, read: Reader) -> Rows:
         ("DIRECTORY", "AUTO_REFRESH", "Boolean", "false", "false"),
     ]
     return Rows(columns, rows)
-
-
-def like_matches(pattern: str, name: str) -> bool:
-    """Whether a name is LIKE a pattern of SHOW: case does not count."""
-    parts = re.split(r"(\\?[%_])", pattern)
-    wild = {"%": ".*", "_": "."}
-    regex = "".join(wild.get(part) or re.escape(part.removeprefix("\\")) for part in parts)
-    return bool(re.fullmatch(regex, name, re.IGNORECASE | re.DOTALL))
 
 
 def already_exists(label: str) -> ProgrammingError:

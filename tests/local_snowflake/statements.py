@@ -97,12 +97,21 @@ def unescaped(text: str) -> str:
     )
 
 
+def like_matches(pattern: str, name: str) -> bool:
+    """Whether a name is LIKE a pattern of SHOW: case does not count."""
+    parts = re.split(r"(\\?[%_])", pattern)
+    wild = {"%": ".*", "_": "."}
+    regex = "".join(wild.get(part) or re.escape(part.removeprefix("\\")) for part in parts)
+    return bool(re.fullmatch(regex, name, re.IGNORECASE | re.DOTALL))
+
+
 class Reader:
     """Reads one statement from left to right."""
 
-    def __init__(self, sql: str) -> None:
+    def __init__(self, sql: str, most: int | None = None) -> None:
+        """Read a statement, or no more of it than so many tokens."""
         self.sql = sql
-        self._tokens = list(tokens(sql))
+        self._tokens = list(islice(tokens(sql), most))
         self._place = 0
 
     def peek(self, ahead: int = 0) -> Token | None:
@@ -161,6 +170,10 @@ class Reader:
         if token.kind == "string" and unescaped(token.text).startswith("@"):
             return unescaped(token.text)
         self.fail(token)
+
+    def at_end(self) -> bool:
+        """Whether nothing follows but semicolons."""
+        return all(token.text == ";" for token in self._tokens[self._place :])
 
     def end(self) -> None:
         """Refuse anything that follows."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 import fakesnow.arrow
@@ -26,6 +27,7 @@ import fakesnow.rowtype
 import fakesnow.server
 import pyarrow as pa
 from fakesnow import info_schema
+from fakesnow.transforms import transforms
 from sqlglot import Expr, exp
 
 from local_snowflake.errors import compilation_error
@@ -364,6 +366,9 @@ def install() -> None:
     """Teach fakesnow's server the type: its results, INFORMATION_SCHEMA, DESCRIBE and SHOW."""
     fakesnow.server.describe_as_rowtype = describe_as_rowtype  # pyright: ignore
     fakesnow.server.to_sf = to_sf  # pyright: ignore
+    describe = transforms.SQL_DESCRIBE_TABLE.template
+    commented = describe.replace('NULL::VARCHAR AS "comment"', 'COMMENT AS "comment"')
+    transforms.SQL_DESCRIBE_TABLE = Template(commented)
     name = "SQL_CREATE_GLOBAL_INFORMATION_SCHEMA_COLUMNS_VIEW"
     view: str = getattr(info_schema, name)
     known = "else columns.data_type end as DATA_TYPE"
