@@ -59,6 +59,7 @@ def test_an_unknown_number_is_refused(
         ("engine", None, "engine: null, not the name of an engine"),
         ("meaning", "v1", 'meaning: "v1", not what the version is a digest of'),
         ("normalize", 1, "normalize: 1, not true or false"),
+        ("row_by_row", 1, "row_by_row: 1, not true or false"),
         ("max_tokens", 0, "max_tokens: 0, not null or a whole number of at least 1"),
         ("packages", ["numpy", ""], 'packages: ["numpy", ""], not a list of Python packages'),
         (

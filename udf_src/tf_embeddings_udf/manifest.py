@@ -56,7 +56,8 @@ class Manifest:
     holds the parameters of its kind. `files` maps the path of every other file of the artifact but
     golden.json, relative and with `/`, to what it must be. `max_tokens` is None where the kind of
     encoder has no limit that it could tell. `prefix` is put before each text. Of the
-    `model_dimensions` numbers that the model gives, the first `dimensions` are kept.
+    `model_dimensions` numbers that the model gives, the first `dimensions` are kept. A model is run
+    `row_by_row` where its neighbors in a batch change a text's vector.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Manifest:
     prefix: str
     packages: tuple[str, ...]
     files: Mapping[str, FileEntry]
+    row_by_row: bool = False
 
 
 def build_of(source: Path | bytes) -> str:
@@ -126,6 +128,7 @@ def parse_manifest(raw: bytes, label: str) -> Manifest:
         raise _unusable(label, f"its {MANIFEST} is a {type(fields).__name__}, not an object")
     _require_known_number(fields, "format", FORMAT, label)
     _require_known_number(fields, "contract", CONTRACT, label)
+    fields = {**_DEFAULTS, **fields}
     for name, (allowed, accepts) in _RULES.items():
         if name not in fields:
             raise _unusable(label, f"its {MANIFEST} lacks '{name}', {allowed}")
@@ -153,6 +156,7 @@ def parse_manifest(raw: bytes, label: str) -> Manifest:
         prefix=fields["prefix"],
         packages=tuple(fields["packages"]),
         files={path: FileEntry(**entry) for path, entry in fields["files"].items()},
+        row_by_row=fields["row_by_row"],
     )
 
 
@@ -256,4 +260,8 @@ _RULES: dict[str, tuple[str, Callable[[Any], object]]] = {
         lambda v: isinstance(v, list) and all(map(_is_text, v)),
     ),
     "files": ("a digest and a size for each file", _is_files),
+    "row_by_row": ("true or false", lambda v: isinstance(v, bool)),
 }
+
+# A model that needs none of these has a manifest, and so a build, without them.
+_DEFAULTS: dict[str, Any] = {"row_by_row": False}

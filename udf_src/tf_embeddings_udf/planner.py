@@ -197,7 +197,8 @@ class Planner:
                 if vector is not None:
                     vectors[row] = vector
 
-        todo = list(batches([one.cost for one in prepared], self.encoder.budget))
+        budget = 0 if self._manifest.row_by_row else self.encoder.budget
+        todo = list(batches([one.cost for one in prepared], budget))
         if len(todo) < 2 or self.encoder.engine.workers < 2:
             for batch in todo:
                 run(batch)
