@@ -355,7 +355,7 @@ def probe(tmp_path: Path, code: str) -> StagingError:
     runtime = tmp_path / "artefact" / "tf_embeddings_udf"
     runtime.mkdir(parents=True)
     (runtime / "__init__.py").write_text(code)
-    request = {"folder": str(runtime.parent), "texts": ["a"], "alone": 0}
+    request = {"folder": str(runtime.parent), "texts": ["a"]}
     return error_of("probe", tmp_path, request)
 
 

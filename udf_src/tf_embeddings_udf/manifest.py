@@ -37,6 +37,7 @@ _MOST_DIMENSIONS = 100_000
 _MOST_BYTES = 16 * 2**20
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _VERSION = re.compile(r"v[0-9a-f]{12}")
+_FILE_NAME = re.compile(r"\b([a-z][a-z0-9_]{0,39})-b[0-9a-f]{12}\.zip")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -201,10 +202,13 @@ def _require_known_number(fields: Mapping[str, Any], name: str, known: int, labe
 
 
 def _unusable(label: str, what: str) -> TfEmbeddingsError:
-    return TfEmbeddingsError(
+    named = _FILE_NAME.search(label)
+    error = TfEmbeddingsError(
         f"tf_embeddings: the artefact {label} cannot be used: {what}. Delete it and stage the "
-        f"model again with: {stage_command('<model>')}"
+        f"model again with: {stage_command(named[1] if named else '<model>')}"
     )
+    error.what = what
+    return error
 
 
 def _is_text(value: object) -> bool:
