@@ -7,6 +7,7 @@ import math
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from tf_embeddings_staging.sentences import in_one_sentence
 if TYPE_CHECKING:
     from tf_embeddings_udf import Embedder
     from tf_embeddings_udf.encoders import Encoder
+    from tf_embeddings_udf.planner import Outcomes
 
 _SEEDS, _MIXED = (1, 2, 3), 60
 _ALONE = 40
@@ -26,8 +28,8 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
     """Embed texts with an unpacked artefact, by the artefact's own runtime.
 
     One thread: what comes out does not depend on how busy the machine is. Then columns as they
-    come in a warehouse, see `_apart`, and a whole batch of long texts, see `full_batch`. The memory
-    is of a machine, like the vectors: neither is a part of the build.
+    come in a warehouse, see `_apart`, with a whole batch of long texts, see `full_batch`. The
+    memory is of a machine, like the vectors: neither is a part of the build.
     """
     folder = Path(request["folder"])
     sys.path.insert(0, str(folder))
@@ -36,6 +38,7 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
     if Path(runtime.__file__ or "").parent.parent != folder:
         raise StagingError(f"the probe ran another runtime than the artefact's: {runtime.__file__}")
     from tf_embeddings_udf.encoders import load_encoder
+    from tf_embeddings_udf.engines import LITERT
     from tf_embeddings_udf.planner import Planner
     from tf_embeddings_udf.verify import peak_memory
 
@@ -50,7 +53,14 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
             for text, status in zip(texts, outcomes.statuses, strict=True)
         ]
         mixed = [mixed_texts(_MIXED, seed) for seed in _SEEDS]
-        apart = _apart(embedder, [texts, *mixed, full_batch(encoder, manifest.max_tokens)])
+        columns = [texts, *mixed, full_batch(encoder, manifest.max_tokens)]
+        together = embedder.embed(list(chain.from_iterable(columns)))
+        apart = _apart(embedder, together, columns)
+        memory_bytes = peak_memory()
+        if encoder.engine.name == LITERT:  # A batch by itself runs on all cores, elsewhere.
+            encoder = load_encoder(manifest, folder, threads=0)
+            wide = runtime.Embedder(manifest, Planner(encoder, manifest))
+            apart = max(apart, _apart(wide, together, columns))
     except runtime.TfEmbeddingsError as error:
         raise _staging_error(error) from None
     return {
@@ -63,22 +73,22 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
             for count, counted in zip(outcomes.token_counts, outcomes.counted, strict=True)
         ],
         "apart": apart,
-        "memory_bytes": peak_memory(),
+        "memory_bytes": memory_bytes,
         "measured_with": _versions(manifest.packages),
     }
 
 
-def _apart(embedder: Embedder, columns: Sequence[Sequence[str]]) -> float:
+def _apart(embedder: Embedder, together: Outcomes, columns: Sequence[Sequence[str]]) -> float:
     """Return how far the vectors of one text are from each other, in other batches.
 
-    Each column is embedded on its own and with all others, so that the same text stands in batches
-    of other lengths and of other sizes, and some texts alone. The largest difference of a component
-    is in parts of the vector's length; infinite where one batch gives a vector and another none.
+    Each column is embedded by itself, and some texts alone; all of them were `together`: the same
+    text stands in batches of other lengths and of other sizes. The largest difference of a
+    component is in parts of the vector's length; infinite where one batch gives a vector and
+    another none.
     """
     import numpy as np
 
-    every = [text for column in columns for text in column]
-    together = embedder.embed(every)
+    every = list(chain.from_iterable(columns))
     alone = range(0, len(every), max(1, len(every) // _ALONE))
     starts = np.cumsum([0, *map(len, columns)])
     parts = [(np.array([row]), [every[row]]) for row in alone]
