@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -28,8 +29,8 @@ from other_machine import build_elsewhere
 from rich.console import Console
 from test_staging_cli import SCRIPT, stage_model
 from tf_embeddings_staging import cli
-from tf_embeddings_staging.building.artefact import Artefact, read_artefact
-from tf_embeddings_staging.building.assemble import write_golden
+from tf_embeddings_staging.building.artefact import Artefact, is_zip64, read_artefact
+from tf_embeddings_staging.building.assemble import require_size, write_golden, write_zip
 from tf_embeddings_staging.building.build import build, gather, look
 from tf_embeddings_staging.building.recipe import recipe
 from tf_embeddings_staging.catalogue import (
@@ -194,6 +195,42 @@ def test_what_was_measured_does_not_change_the_size_of_golden_json(tmp_path: Pat
         size_of([[0.0, 1.0], [1.0, 0.0]], source=far, licence="L" * 9000, memory_bytes=1),
     }
     assert len(sizes) == 1
+
+
+def test_what_python_cannot_import_from_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    with (tmp_path / "weights").open("wb") as file:
+        file.truncate(2**32 - 2**20 - 100)  # which needs no room on the disk
+    with pytest.raises(
+        StagingError, match=r"would have 4\.0 GiB and 1 files; Python imports from a"
+    ):
+        require_size(tmp_path)
+    (tmp_path / "weights").unlink()
+    for number in range(2**16 - 2):
+        (tmp_path / f"{number}").touch()
+    with pytest.raises(StagingError) as error:
+        require_size(tmp_path)
+    assert str(error.value) == (
+        "the artefact would have 0.0 GiB and 65,534 files; Python imports from a zip of less than "
+        "4 GiB and 65,536 files. Choose a smaller model."
+    )
+    (tmp_path / "0").unlink()
+    require_size(tmp_path)
+
+
+def test_a_zip_has_no_zip64_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zipfile writes them from 2 GiB on, though zipimport reads 4; here, from 1,000 bytes."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/a_weights").write_bytes(bytes(1500))
+    (tmp_path / "folder/imported.py").write_text("FOUND = 'it'")
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 1000)
+    write_zip(tmp_path / "folder", tmp_path / "ours.zip")
+    with zipfile.ZipFile(tmp_path / "theirs.zip", "w") as archive:
+        archive.write(tmp_path / "folder/a_weights", "a_weights")
+    for name, expected in (("ours", False), ("theirs", True)):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip") as archive:
+            assert is_zip64(archive) == expected
+    monkeypatch.syspath_prepend(tmp_path / "ours.zip")
+    assert importlib.import_module("imported").FOUND == "it"
 
 
 def test_a_colleagues_artefact_with_other_golden_vectors_is_staged_already(

@@ -7,7 +7,7 @@ import math
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,13 +54,16 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
         ]
         mixed = [mixed_texts(_MIXED, seed) for seed in _SEEDS]
         columns = [texts, *mixed, full_batch(encoder, manifest.max_tokens)]
-        together = embedder.embed(list(chain.from_iterable(columns)))
-        apart = _apart(embedder, together, columns)
+        every = list(chain.from_iterable(columns))
+        together = embedder.embed(every)
+        alone = [[row] for row in range(0, len(every), max(1, len(every) // _ALONE))]
+        ends = list(accumulate(map(len, columns), initial=0))
+        apart = _apart(embedder, every, together, [*alone, *map(range, ends, ends[1:])])
         memory_bytes = peak_memory()
         if encoder.engine.name == LITERT:  # A batch by itself runs on all cores, elsewhere.
             encoder = load_encoder(manifest, folder, threads=0)
             wide = runtime.Embedder(manifest, Planner(encoder, manifest))
-            apart = max(apart, _apart(wide, together, columns))
+            apart = max(apart, _apart(wide, every, together, alone))
     except runtime.TfEmbeddingsError as error:
         raise _staging_error(error) from None
     return {
@@ -78,32 +81,26 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _apart(embedder: Embedder, together: Outcomes, columns: Sequence[Sequence[str]]) -> float:
+def _apart(
+    embedder: Embedder, texts: Sequence[str], together: Outcomes, parts: Sequence[Sequence[int]]
+) -> float:
     """Return how far the vectors of one text are from each other, in other batches.
 
-    Each column is embedded by itself, and some texts alone; all of them were `together`: the same
-    text stands in batches of other lengths and of other sizes. The largest difference of a
-    component is in parts of the vector's length; infinite where one batch gives a vector and
-    another none.
+    All texts were embedded `together`, and here each part of them is: the same text stands in
+    batches of other lengths and of other sizes. The largest difference of a component is in parts
+    of the vector's length; infinite where one batch gives a vector and another none.
     """
     import numpy as np
 
-    every = list(chain.from_iterable(columns))
-    alone = range(0, len(every), max(1, len(every) // _ALONE))
-    starts = np.cumsum([0, *map(len, columns)])
-    parts = [(np.array([row]), [every[row]]) for row in alone]
-    parts += [
-        (np.arange(start, start + len(column)), list(column))
-        for start, column in zip(starts[:-1], columns, strict=True)
-    ]
     largest = 0.0
-    for rows, texts in parts:
-        came = embedder.embed(texts)
+    for part in parts:
+        rows = np.array(part)
+        came = embedder.embed([texts[row] for row in part])
         if (came.valid != together.valid[rows]).any():
             return math.inf
         wanted = together.embeddings[rows[came.valid]].astype(np.float64)
         differences = np.abs(came.embeddings[came.valid] - wanted).max(1, initial=0)
-        largest = max(largest, *(differences / np.linalg.norm(wanted, axis=1)).tolist(), 0.0)
+        largest = max([largest, *(differences / np.linalg.norm(wanted, axis=1)).tolist()])
     return largest
 
 
