@@ -179,7 +179,7 @@ def _entry_of_zip(source: Path | io.BytesIO, label: str) -> bytes:
     except FileNotFoundError:
         raise TfEmbeddingsError(
             f"tf_embeddings: the artefact '{source}' does not exist. "
-            f"Make it with: {stage_command('<model>')}"
+            f"Make it with: {_stage_again(str(source))}"
         ) from None
     except KeyError:
         raise _unusable(label, f"it holds no {MANIFEST}") from None
@@ -202,13 +202,18 @@ def _require_known_number(fields: Mapping[str, Any], name: str, known: int, labe
 
 
 def _unusable(label: str, what: str) -> TfEmbeddingsError:
-    named = _FILE_NAME.search(label)
     error = TfEmbeddingsError(
         f"tf_embeddings: the artefact {label} cannot be used: {what}. Delete it and stage the "
-        f"model again with: {stage_command(named[1] if named else '<model>')}"
+        f"model again with: {_stage_again(label)}"
     )
     error.what = what
     return error
+
+
+def _stage_again(label: str) -> str:
+    """Return the command that stages the model of an artifact, which its file's name says."""
+    named = _FILE_NAME.search(label)
+    return stage_command(named[1] if named else "<model>")
 
 
 def _is_text(value: object) -> bool:

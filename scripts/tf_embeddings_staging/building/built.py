@@ -34,6 +34,7 @@ from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built
 
 _LIBRARIES = ("tensorflow_text",)
+_MOST_OTHERS = 3  # that vectors are compared with: a cache may hold dozens of one model
 
 
 def check_built(
@@ -67,8 +68,8 @@ def check_built(
             reaches out, or gives other vectors than it says.
     """
     manifest = require_fitting(source)
-    others = _of_this_version(manifest, folder / "artefacts", stage)
     build = build_in_name(source.path)
+    others = _of_this_version(manifest, build, pinned, folder / "artefacts", stage)
     with cache.work_folder(folder) as work, report.step(f"Checking {source.path.name}"):
         try:
             unpacked = tf_embeddings_udf.unpack(
@@ -217,12 +218,19 @@ def _model_files(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _of_this_version(manifest: Manifest, kept: Path, stage: Path | None) -> Mapping[str, Path]:
-    """Return whole artefacts of a version, by build: those made on this machine, those staged."""
+def _of_this_version(
+    manifest: Manifest, own: str, pinned: str | None, kept: Path, stage: Path | None
+) -> Mapping[str, Path]:
+    """Return whole artefacts of a version, by build: those made on this machine, those staged.
+
+    The same build is one of them, if it is there, and of others the pinned one and some more.
+    """
+    paths = [*(stage.glob("*/*/*.zip") if stage else ()), *kept.glob("*/*.zip")]
+    builds = {path: build_in_name(path) for path in paths}
     found: dict[str, Path] = {}
-    for path in [*kept.glob("*/*.zip"), *(stage.glob("*/*/*.zip") if stage else ())]:
-        build = build_in_name(path)
-        if build in found:
+    for path in sorted(builds, key=lambda path: builds[path] not in (own, pinned)):
+        build = builds[path]
+        if build in found or len(found.keys() - {own}) == _MOST_OTHERS:
             continue
         try:
             is_one = read_manifest(path).version == manifest.version
