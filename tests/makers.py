@@ -16,7 +16,7 @@ import struct
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ def save_tokenizer(path: Path) -> None:
     tokenizer.save(str(path))
 
 
-def save_tokens_model(folder: Path, *, dimensions: int = 8) -> dict[str, Any]:
+def save_tokens_model(folder: Path, *, dimensions: int = 8, seed: int = 7) -> dict[str, Any]:
     """Save an encoder of token ids; return its kind and parameters for the manifest.
 
     A vector is the mean over the tokens of sin(row of the token + 0.1 * place): bounded, different
@@ -99,7 +99,7 @@ def save_tokens_model(folder: Path, *, dimensions: int = 8) -> dict[str, Any]:
 
     class Encoder(tf.Module):
         def __init__(self) -> None:
-            random = np.random.default_rng(7)
+            random = np.random.default_rng(seed)
             table = tf.constant(random.normal(size=(300, dimensions)), tf.float32)
             self.table = tf.Variable(table)
 
@@ -322,6 +322,14 @@ def _encoded(golden: Mapping[str, Any]) -> dict[str, Any]:
             for vector in golden["vectors"]
         ],
     }
+
+
+def copied(artefact: Artefact, stage: Path) -> Artefact:
+    """Copy an artefact to another stage folder."""
+    path = stage / artefact.path.relative_to(artefact.stage)
+    path.parent.mkdir(parents=True)
+    shutil.copyfile(artefact.path, path)
+    return replace(artefact, path=path)
 
 
 def with_golden(artefact: Artefact, texts: Sequence[str] = CORPUS) -> Artefact:

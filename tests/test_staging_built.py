@@ -15,7 +15,7 @@ import makers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from dbt_projects import make_project
-from graph_makers import Tensor, lengths, save_ids, save_text
+from graph_makers import Tensor, lengths, save_text
 from rich.console import Console
 from test_staging_cli import stage_model
 from tf_embeddings_staging.building.artefact import is_whole
@@ -94,7 +94,9 @@ def test_a_graph_that_reaches_out_is_refused_and_may_be_let_in(
 ) -> None:
     folder, parameters = saved
     evil = save_text(tmp_path / "evil", read_a_file)
-    artefact = makers.write_artefact(evil, parameters, tmp_path / "stage")
+    given = {**parameters["encoder"], "output": "vector"}
+    of_evil = {**parameters, "dimensions": 2, "encoder": given}
+    artefact = makers.write_artefact(evil, of_evil, tmp_path / "stage")
     assert "reach the network: ReadFile" in refusal(artefact, tmp_path / "cache")
     stage(makers.with_golden(artefact), tmp_path / "cache", "ReadFile")
 
@@ -378,7 +380,9 @@ def test_another_model_under_the_version_of_one_that_is_known_is_refused(
 ) -> None:
     """Converted weights are not in the version, so vectors are compared with others of its."""
     ours = makers.with_golden(makers.write_artefact(*litert_tokens_model, tmp_path / "ours"))
-    model, parameters = other_model(tmp_path / "other")
+    saved = tmp_path / "saved", makers.save_tokens_model(tmp_path / "saved", seed=8)
+    model, parameters = makers.convert(*saved, tmp_path / "converted")
+    shutil.copyfile(litert_tokens_model[0] / "tokenizer.json", model / "tokenizer.json")
     as_ours = {**parameters, "meaning": litert_tokens_model[1]["meaning"]}
     theirs = makers.write_artefact(model, as_ours, tmp_path / "theirs", golden=golden_in(ours))
     assert (theirs.version, theirs.build != ours.build) == (ours.version, True)
@@ -407,20 +411,6 @@ def test_another_model_under_the_version_of_one_that_is_known_is_refused(
             str(error.value),
         )
     assert "Note" not in stage(ours, tmp_path / "cache")
-
-
-def other_model(folder: Path) -> Saved:
-    """A model of the same interface with other weights, on LiteRT."""
-    import tensorflow as tf
-
-    def embed(ids: Tensor, mask: Tensor) -> Tensor:
-        table = tf.random.stateless_normal([300, 8], seed=(1, 2))
-        weights = tf.cast(mask, tf.float32)[:, :, None]
-        return tf.reduce_sum(tf.gather(table, ids) * weights, 1) / tf.reduce_sum(weights, 1)
-
-    parameters = makers.save_tokens_model(folder / "first")
-    parameters["encoder"]["output"] = "vector"
-    return makers.convert(save_ids(folder / "saved", embed), parameters, folder / "converted")
 
 
 def golden_in(artefact: makers.Artefact) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def test_a_keras_file_is_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert resolve("tickets.keras", {}) == Local(tmp_path / "tickets.keras")
 
 
-def test_an_artefact_is_built(tiny: makers.Artefact) -> None:
+def test_an_artefact_is_built(tiny: makers.Artefact, tmp_path: Path) -> None:
+    tiny = makers.with_golden(makers.copied(tiny, tmp_path))
     assert resolve(str(tiny.path), {}) == Built(tiny.path, tiny.model)
 
 

@@ -188,7 +188,8 @@ def _built(text: str, path: Path, model: str, build: str) -> Built:
         came, manifest = build_of(path), read_manifest(path)
     except TfEmbeddingsError as error:
         said = str(error).removeprefix(_RUNTIME)
-        said = said if error.what is None else f"it cannot be used: {error.what}. {again}"
+        if error.what:
+            said = f"the artefact {path.name} cannot be used: {error.what}. {again}"
         raise StagingError(f"SOURCE '{text}': {said}") from None
     if came == build and (problem := problem_of(path)):
         raise StagingError(f"SOURCE '{text}' cannot be staged: {problem}. {again}")

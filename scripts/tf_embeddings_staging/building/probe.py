@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tf_embeddings_udf.encoders import Encoder
     from tf_embeddings_udf.planner import Outcomes
 
-_SEEDS, _MIXED = (1, 2, 3), 60
-_ALONE = 40
+_SEEDS, _MIXED = (1, 2, 3), 40
+_ALONE = 30
 
 
 def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
