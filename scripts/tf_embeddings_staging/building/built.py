@@ -72,11 +72,10 @@ def check_built(
     others = _of_this_version(manifest, build, pinned, folder / "artefacts", stage)
     with cache.work_folder(folder) as work, report.step(f"Checking {source.path.name}"):
         try:
-            unpacked = tf_embeddings_udf.unpack(
-                source.path, work, model=source.model, build=build_in_name(source.path)
-            )
+            unpacked = tf_embeddings_udf.unpack(source.path, work, model=source.model, build=build)
         except TfEmbeddingsError as error:
-            raise _refused(source, str(error).removeprefix("tf_embeddings: ")) from None
+            why = error.what or str(error).removeprefix("tf_embeddings: ")
+            raise _refused(source, why) from None
         if manifest.engine == LITERT:
             process.run("check_litert", {"folder": str(unpacked)}, work, limits)
         else:
@@ -102,8 +101,9 @@ def check_built(
         report.say(
             f"Note: that the weights of {source.path.name} are those of its version "
             f"{manifest.version} is what it says, and nothing here proves it: they were converted, "
-            f"and neither the project's pin nor an artefact on this machine or on the stage folder "
-            f"has this version. Stage it only if you trust whoever made it."
+            f"the project does not pin this build, and neither the cache nor a stage folder has an "
+            f"artifact of this version to compare it with. Stage it only if you trust whoever made "
+            f"it."
         )
     if _runtime_of(manifest) not in ({}, _installed_runtime()):
         report.say(
@@ -206,7 +206,8 @@ def _other_content(manifest: Manifest) -> str | None:
 
 def _has_its_weights(manifest: Manifest) -> bool:
     """Tell whether the files that the version is a digest of are in the artefact themselves."""
-    return manifest.engine == TENSORFLOW and "files" not in manifest.meaning["weights"]
+    is_converted = isinstance(manifest.meaning["weights"].get("files"), dict)
+    return manifest.engine == TENSORFLOW and not is_converted
 
 
 def _model_files(manifest: Manifest) -> dict[str, str]:
