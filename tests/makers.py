@@ -16,7 +16,7 @@ import struct
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ def save_tokenizer(path: Path) -> None:
     tokenizer.save(str(path))
 
 
-def save_tokens_model(folder: Path, *, dimensions: int = 8) -> dict[str, Any]:
+def save_tokens_model(folder: Path, *, dimensions: int = 8, seed: int = 7) -> dict[str, Any]:
     """Save an encoder of token ids; return its kind and parameters for the manifest.
 
     A vector is the mean over the tokens of sin(row of the token + 0.1 * place): bounded, different
@@ -99,7 +99,7 @@ def save_tokens_model(folder: Path, *, dimensions: int = 8) -> dict[str, Any]:
 
     class Encoder(tf.Module):
         def __init__(self) -> None:
-            random = np.random.default_rng(7)
+            random = np.random.default_rng(seed)
             table = tf.constant(random.normal(size=(300, dimensions)), tf.float32)
             self.table = tf.Variable(table)
 
@@ -166,7 +166,7 @@ def convert(
         "engine": "litert",
         "encoder": litert_parameters(parameters["encoder"]),
         "packages": list(packages_of(parameters["kind"], "litert")),
-        "meaning": meaning_of(saved),
+        "meaning": meaning_of(saved, parameters),
     }
 
 
@@ -179,14 +179,41 @@ def shortened(
         **parameters,
         "dimensions": dimensions,
         "model_dimensions": parameters["dimensions"],
-        "meaning": {**parameters["meaning"], "dimensions": dimensions},
+        "meaning": {
+            **parameters["meaning"],
+            "dimensions": dimensions,
+            "model_dimensions": parameters["dimensions"],
+        },
     }
 
 
-def meaning_of(folder: Path) -> dict[str, Any]:
+def meaning_of(
+    folder: Path, parameters: Mapping[str, Any], preprocessor: Path | None = None
+) -> dict[str, Any]:
     """Return the meaning that an artefact of a saved model has."""
-    files = _files("model", folder)
-    return {"weights": {name: hashlib.sha256(each).hexdigest() for name, each in files.items()}}
+    files = {
+        name.removeprefix("model/"): content for name, content in _files("model", folder).items()
+    }
+    if preprocessor:
+        files |= _files("preprocessor", preprocessor)
+    defaults = {"tags": ["serve"], "libraries": [], "pooling": None, "preprocessor": None}
+    meaning = {
+        "contract": 1,
+        "kind": parameters["kind"],
+        "encoder": {
+            name: value
+            for name, value in parameters["encoder"].items()
+            if name not in defaults or value != defaults[name]
+        },
+        "normalize": parameters.get("normalize", True),
+        "dimensions": parameters["dimensions"],
+        "weights": {name: hashlib.sha256(each).hexdigest() for name, each in files.items()},
+    }
+    if parameters.get("prefix"):
+        meaning["prefix"] = parameters["prefix"]
+    if parameters.get("model_dimensions", parameters["dimensions"]) != parameters["dimensions"]:
+        meaning["model_dimensions"] = parameters["model_dimensions"]
+    return meaning
 
 
 def save_text_model(
@@ -257,9 +284,7 @@ def write_artefact(
     if preprocessor:
         weights |= _files("preprocessor", preprocessor)
     files = weights | (_runtime_files() if with_runtime else {})
-    meaning = meaning_of(model_folder)
-    if preprocessor:
-        meaning["preprocessor"] = meaning_of(preprocessor)
+    meaning = meaning_of(model_folder, {**parameters, **overrides}, preprocessor)
     manifest: dict[str, Any] = {
         "format": 3,
         "contract": 1,
@@ -297,6 +322,26 @@ def _encoded(golden: Mapping[str, Any]) -> dict[str, Any]:
             for vector in golden["vectors"]
         ],
     }
+
+
+def copied(artefact: Artefact, stage: Path) -> Artefact:
+    """Copy an artefact to another stage folder."""
+    path = stage / artefact.path.relative_to(artefact.stage)
+    path.parent.mkdir(parents=True)
+    shutil.copyfile(artefact.path, path)
+    return replace(artefact, path=path)
+
+
+def with_golden(artefact: Artefact, texts: Sequence[str] = CORPUS) -> Artefact:
+    """Add the golden vectors that its model gives, which decide nothing of its build."""
+    with tempfile.TemporaryDirectory() as cache:
+        folder = tf_embeddings_udf.unpack(
+            artefact.path, Path(cache), model=artefact.model, build=artefact.build
+        )
+        golden = _encoded(golden_of(tf_embeddings_udf.load(folder), texts))
+    with zipfile.ZipFile(artefact.path, "a") as archive:
+        archive.writestr(_entry("golden.json"), json.dumps(golden))
+    return artefact
 
 
 def golden_of(embedder: Embedder, texts: Sequence[str]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def test_an_artefact_cut_in_half(tiny: Artefact, tmp_path: Path) -> None:
     assert str(error.value) == (
         f"tf_embeddings: the artefact {path.name} cannot be used: it is cut short, or no zip at "
         "all (File is not a zip file). Delete it and stage the model again with: "
-        "python dbt_packages/tf_embeddings/scripts/stage_model.py <model> --write"
+        "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
     )
 
 

@@ -12,7 +12,7 @@ from makers import Artefact
 from tf_embeddings_udf import TfEmbeddingsError, read_manifest
 from tf_embeddings_udf.manifest import is_safe_path, parse_manifest
 
-STAGE_AGAIN = "python dbt_packages/tf_embeddings/scripts/stage_model.py <model> --write"
+STAGE_AGAIN = "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_an_unknown_number_is_refused(
     assert str(error.value) == (
         f"tf_embeddings: the artefact tiny-b000000000000.zip has {number} {json.dumps(came)}, and "
         f"the installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
-        f"made it, or stage the model again with: {STAGE_AGAIN.replace('<model>', 'tiny')}"
+        f"made it, or stage the model again with: {STAGE_AGAIN}"
     )
 
 
@@ -59,6 +59,7 @@ def test_an_unknown_number_is_refused(
         ("engine", None, "engine: null, not the name of an engine"),
         ("meaning", "v1", 'meaning: "v1", not what the version is a digest of'),
         ("normalize", 1, "normalize: 1, not true or false"),
+        ("row_by_row", 1, "row_by_row: 1, not true or false"),
         ("max_tokens", 0, "max_tokens: 0, not null or a whole number of at least 1"),
         ("packages", ["numpy", ""], 'packages: ["numpy", ""], not a list of Python packages'),
         (
@@ -140,7 +141,7 @@ def test_a_folder_that_is_no_artefact(tmp_path: Path) -> None:
         read_manifest(tmp_path)
     assert str(error.value) == (
         f"tf_embeddings: the folder '{tmp_path}' holds no manifest.json, so it is no unpacked "
-        f"artefact. Make one with: {STAGE_AGAIN}"
+        f"artefact. Make one with: {STAGE_AGAIN.replace('tiny', '<model>')}"
     )
 
 

@@ -257,6 +257,23 @@ def test_a_pin_of_another_version(tiny: Artefact, on_snowflake: Path) -> None:
     )
 
 
+def test_a_pin_of_other_dimensions_is_an_error_before_any_text_is_embedded(
+    tiny: Artefact, on_snowflake: Path
+) -> None:
+    """What embeds casts its vectors to the pin's length: after the work was done."""
+    of_tiny = imported(tiny, on_snowflake)
+    frame = frame_of(["the fox"])
+    frame.attrs["dimensions"] = 8
+    assert embed_texts(frame, **of_tiny).iloc[0]["status"] == "ok"
+    frame.attrs["dimensions"] = 384
+    with pytest.raises(TfEmbeddingsError) as error:
+        embed_texts(frame, **of_tiny)
+    assert str(error.value) == PINNED.format(**of_tiny) + (
+        f"the artefact tiny-{tiny.build}.zip has 8 dimensions, and the pin says 384. Correct the "
+        f"pin in var tf_embeddings_models; to write it anew: {STAGE_TINY}"
+    )
+
+
 def test_a_damaged_artefact(tiny: Artefact, on_snowflake: Path) -> None:
     content = bytearray(tiny.path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -323,6 +340,7 @@ import pandas
 from tf_embeddings_udf.snowflake import embed_texts
 
 def embed(frame):
+    frame.attrs['dimensions'] = {dimensions}
     return embed_texts(frame, model='{model}', version='{version}', build='{build}')
 
 embed._sf_vectorized_input = pandas.DataFrame
@@ -342,7 +360,7 @@ def run_beside(
     lines = [
         "import json, os, sys",
         f"sys.path.insert(0, {str(artefact.path)!r})",
-        BODIES.format(**names(artefact)),
+        BODIES.format(**names(artefact), dimensions=artefact.dimensions),
         "import tf_embeddings_udf.snowflake as runtime",
         f"assert runtime.__file__.startswith({str(artefact.path)!r}), runtime.__file__",
         "assert str(runtime.UNPACKED_IN) == '/tmp'",

@@ -140,8 +140,16 @@ def test_a_model_that_cannot_count_tokens(strings_embedder: Embedder, tmp_path: 
 
 @pytest.mark.parametrize(
     "content",
-    [b"{", b"[]", b"{}", b'{"texts": ["a"], "vectors": ["?"], "token_counts": [1]}'],
-    ids=["cut short", "a list", "empty", "no vectors"],
+    [
+        b"{",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"texts": ["a"], "vectors": ["?"], "token_counts": [1]}',
+        b'{"texts": [7], "vectors": [null], "token_counts": [1]}',
+        b'{"texts": ["a"], "vectors": [null], "token_counts": []}',
+    ],
+    ids=["cut short", "a list", "empty", "deep", "no vectors", "a number", "no count"],
 )
 def test_golden_vectors_that_are_damaged(
     litert_tokens_model: tuple[Path, dict[str, Any]], content: bytes, tmp_path: Path

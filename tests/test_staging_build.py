@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -25,10 +26,11 @@ from encoder_makers import Made
 from graph_makers import save_ids
 from loopback import gives, serve, speaks_tf_hub
 from other_machine import build_elsewhere
+from rich.console import Console
 from test_staging_cli import SCRIPT, stage_model
 from tf_embeddings_staging import cli
-from tf_embeddings_staging.building.artefact import Artefact, read_artefact
-from tf_embeddings_staging.building.assemble import write_golden
+from tf_embeddings_staging.building.artefact import Artefact, is_zip64, read_artefact
+from tf_embeddings_staging.building.assemble import require_size, write_golden, write_zip
 from tf_embeddings_staging.building.build import build, gather, look
 from tf_embeddings_staging.building.recipe import recipe
 from tf_embeddings_staging.catalogue import (
@@ -195,17 +197,54 @@ def test_what_was_measured_does_not_change_the_size_of_golden_json(tmp_path: Pat
     assert len(sizes) == 1
 
 
+def test_what_python_cannot_import_from_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    with (tmp_path / "weights").open("wb") as file:
+        file.truncate(2**32 - 2**20 - 10)  # which needs no room on the disk
+    with pytest.raises(
+        StagingError, match=r"would have 4\.0 GiB and 1 files; Python imports from a"
+    ):
+        require_size(tmp_path)
+    (tmp_path / "weights").unlink()
+    for number in range(2**16 - 2):
+        (tmp_path / f"{number}").touch()
+    with pytest.raises(StagingError) as error:
+        require_size(tmp_path)
+    assert str(error.value) == (
+        "the artefact would have 0.0 GiB and 65,534 files; Python imports from a zip of less than "
+        "4 GiB and 65,536 files. Choose a smaller model."
+    )
+    (tmp_path / "0").unlink()
+    require_size(tmp_path)
+
+
+def test_a_zip_has_no_zip64_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zipfile writes them from 2 GiB on, though zipimport reads 4; here, from 1,000 bytes."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/a_weights").write_bytes(bytes(1500))
+    (tmp_path / "folder/imported.py").write_text("FOUND = 'it'")
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 1000)
+    write_zip(tmp_path / "folder", tmp_path / "ours.zip")
+    with zipfile.ZipFile(tmp_path / "theirs.zip", "w") as archive:
+        archive.write(tmp_path / "folder/a_weights", "a_weights")
+    for name, expected in (("ours", False), ("theirs", True)):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip") as archive:
+            assert is_zip64(archive) == expected
+    monkeypatch.syspath_prepend(tmp_path / "ours.zip")
+    assert importlib.import_module("imported").FOUND == "it"
+
+
 def test_a_colleagues_artefact_with_other_golden_vectors_is_staged_already(
-    project: Project, litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
+    project: Project,
+    litert_tokens_model: tuple[Path, dict[str, Any]],
+    tiny_embedder: Embedder,
+    tmp_path: Path,
 ) -> None:
     """Whose CPU gave the vectors another last digit. It is not copied over theirs."""
+    golden = makers.golden_of(tiny_embedder, ["fox"])
+    others = {**golden, "vectors": [[number * (1 + 1e-6) for number in golden["vectors"][0]]]}
     mine, theirs = (
-        makers.write_artefact(
-            *litert_tokens_model,
-            tmp_path / name,
-            golden={"texts": ["fox"], "vectors": [[digit] * 8], "token_counts": [3]},
-        )
-        for name, digit in (("mine", 0.25), ("theirs", 0.2500001))
+        makers.write_artefact(*litert_tokens_model, tmp_path / name, golden=given)
+        for name, given in (("mine", golden), ("theirs", others))
     )
     assert mine.path.name == theirs.path.name
     assert mine.path.read_bytes() != theirs.path.read_bytes()
@@ -393,19 +432,46 @@ def on_a_circle(lengths: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no type
     return tf.concat([tf.sin(lengths[:, :1]), tf.cos(lengths[:, :1])], 1)
 
 
-def test_long_vectors_may_differ_by_more_in_other_batches(cache: Path, tmp_path: Path) -> None:
-    """By 1e-6 of their length for each text beside them, as sums in another order do."""
+@pytest.mark.parametrize(("by_each_neighbour", "is_alone"), [(1e-7, True), (0.0, False)])
+def test_a_model_that_sees_the_neighbours_of_a_text_runs_row_by_row(
+    cache: Path, tmp_path: Path, by_each_neighbour: float, is_alone: bool
+) -> None:
+    """The promise is 1e-6 of a vector's length, whatever its length is."""
     import tensorflow as tf
 
     def vectors(lengths: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
         neighbours = tf.cast(tf.shape(lengths)[0], tf.float32)
-        return 50 * on_a_circle(lengths) * (1 + 1e-6 * neighbours)
+        return 50 * on_a_circle(lengths) * (1 + by_each_neighbour * neighbours)
 
     folder = save_lengths(tmp_path / "model", vectors)
-    built_one = build(Local(folder), "long", cache, Report())
+    console = Console(record=True, width=1000)
+    built_one = build(Local(folder), "long", cache, Report(console))
+    said = re.findall(r"long runs row by row, .* by (\d\.\de-\d\d) of", console.export_text())
+    assert [1e-6 < float(one) < 1e-4 for one in said] == [True] * is_alone
+
+    raw = json.loads(makers.content_of(built_one.path)["manifest.json"])
+    assert raw.get("row_by_row") == (True if is_alone else None)
+    with zipfile.ZipFile(built_one.path) as archive:
+        golden = json.loads(archive.read("golden.json"))
+    assert golden["batch_difference"] <= (0 if is_alone else 1e-6)
     embedder = loaded(built_one, cache)
     alone, among = embedder.embed(["a"]).embeddings, embedder.embed(list("abcdefgh")).embeddings
-    assert np.abs(alone - among[:1]).max() > 1e-5
+    assert np.abs(alone - among[:1]).max() <= (0 if is_alone else 50e-6)
+
+
+def test_random_numbers_too_small_for_dropout_are_refused(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def vectors(lengths: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+        return on_a_circle(lengths) + tf.random.uniform(tf.shape(lengths), 0, 2e-5)
+
+    folder = save_lengths(tmp_path / "model", vectors)
+    assert re.fullmatch(
+        r"the model gives the same text, alone, other vectors each time \(a component differs by "
+        r"[12](\.\d)?e-05 of the vector's length\)\. Save it for inference, without dropout and "
+        r"random numbers\.",
+        refusal_of(Local(folder), tmp_path / "cache"),
+    )
 
 
 def test_statistics_of_a_batch_are_refused_however_short_the_vectors(tmp_path: Path) -> None:

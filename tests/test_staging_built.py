@@ -25,6 +25,7 @@ from tf_embeddings_staging.options import Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built, resolve
 from tf_embeddings_udf import TfEmbeddingsError, unpack
+from tf_embeddings_udf.verify import parse_golden
 
 
 @pytest.fixture
@@ -33,11 +34,19 @@ def saved(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     return folder, makers.save_text_model(folder)
 
 
-def stage(artefact: makers.Artefact, cache: Path, *allow_ops: str) -> str:
-    """Check an artefact; return what the user reads."""
+def stage(
+    artefact: makers.Artefact,
+    cache: Path,
+    *allow_ops: str,
+    folder: Path | None = None,
+    pinned: str | None = None,
+) -> str:
+    """Check an artefact, for this stage folder and pin; return what the user reads."""
     console = Console(record=True, width=400)
     source = Built(artefact.path, artefact.model)
-    came = build(source, artefact.model, cache, Report(console), Options(allow_ops=allow_ops))
+    options = Options(allow_ops=allow_ops)
+    report = Report(console)
+    came = build(source, artefact.model, cache, report, options, stage=folder, pinned=pinned)
     assert came.path == artefact.path
     return console.export_text()
 
@@ -58,11 +67,13 @@ def test_an_artefact_of_this_release_is_staged_without_a_warning(
     saved: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     ours = makers.write_artefact(*saved, tmp_path / "stage", with_runtime=True)
-    assert "Warning" not in stage(ours, tmp_path / "cache")
+    said = stage(makers.with_golden(ours), tmp_path / "cache")
+    assert "Warning" not in said
+    assert "Note" not in said, "its weights are in it, to the byte"
     exact = makers.write_artefact(
         *saved, tmp_path / "exact", packages=["numpy==2.1.0", "tensorflow==2.18.1"]
     )
-    stage(exact, tmp_path / "cache")
+    stage(makers.with_golden(exact), tmp_path / "cache")
 
 
 def test_an_artefact_of_another_release_is_staged_with_a_warning(
@@ -71,6 +82,7 @@ def test_an_artefact_of_another_release_is_staged_with_a_warning(
     files = {**makers._runtime_files(), "tf_embeddings_udf/more.py": b"import os"}
     monkeypatch.setattr(makers, "_runtime_files", lambda: files)
     theirs = makers.write_artefact(*saved, tmp_path / "stage", with_runtime=True)
+    makers.with_golden(theirs)
     assert (
         f"Warning: {theirs.path.name} brings Python code that is not this release's; it runs where "
         "the model runs. Stage it only if you trust whoever made it.\n"
@@ -82,9 +94,11 @@ def test_a_graph_that_reaches_out_is_refused_and_may_be_let_in(
 ) -> None:
     folder, parameters = saved
     evil = save_text(tmp_path / "evil", read_a_file)
-    artefact = makers.write_artefact(evil, parameters, tmp_path / "stage")
+    given = {**parameters["encoder"], "output": "vector"}
+    of_evil = {**parameters, "dimensions": 2, "encoder": given}
+    artefact = makers.write_artefact(evil, of_evil, tmp_path / "stage")
     assert "reach the network: ReadFile" in refusal(artefact, tmp_path / "cache")
-    stage(artefact, tmp_path / "cache", "ReadFile")
+    stage(makers.with_golden(artefact), tmp_path / "cache", "ReadFile")
 
     before = makers.write_artefact(folder, parameters, tmp_path / "before", preprocessor=evil)
     assert "reach the network: ReadFile" in refusal(before, tmp_path / "cache")
@@ -145,6 +159,7 @@ def test_an_artefact_for_litert_is_staged_where_there_is_no_tensorflow(
     """Promotion on a machine with requirements.txt alone."""
     project = make_project(tmp_path / "project")
     ours = makers.write_artefact(*litert_tokens_model, tmp_path / "stage", with_runtime=True)
+    makers.with_golden(ours)
     missing = tmp_path / "missing"
     missing.mkdir()
     for name in ("h5py", "keras", "safetensors", "tensorflow", "tensorflow_hub"):
@@ -223,7 +238,8 @@ def test_a_model_that_is_written_again_as_it_is_is_staged(
     litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
     """So the refusals below are of what was changed."""
-    stage(changed(litert_tokens_model, tmp_path, edited(unchanged)), tmp_path / "cache")
+    artefact = changed(litert_tokens_model, tmp_path, edited(unchanged))
+    stage(makers.with_golden(artefact), tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -291,6 +307,12 @@ def test_a_damaged_model_of_litert_is_refused(
             "it asks for the packages numpy, tensorflow, tokenizers, where its kind needs "
             "ai-edge-litert, numpy, tokenizers",
         ),
+        (
+            {"prefix": "query: "},
+            "its prefix is 'query: ', and its version is of ''",
+        ),
+        ({"normalize": False}, "its normalize is False, and its version is of True"),
+        ({"max_tokens": 512}, "its max_tokens is 512, and its version is of 16"),
         ({"version": "v000000000000"}, "its version v000000000000 is not that of its meaning"),
         (
             {"version": "v000000000000", "meaning": {"weights": "\ud800"}},
@@ -333,8 +355,9 @@ GOLDEN = {"texts": ["fox"], "vectors": [[0.5] * 8], "token_counts": [3]}
         b'{"texts": ["fox"]}',
         b'{"texts": ["fox"], "vectors": [null], "token_counts": []}',
         b'{"texts": [7], "vectors": [null], "token_counts": [3]}',
-        b'{"texts": [], "vectors": [], "token_counts": [], "memory_bytes": "much"}',
-        b'{"texts": [], "vectors": [], "token_counts": [], "measured_with": ["numpy"]}',
+        b'{"texts": [], "vectors": [], "token_counts": []}',
+        b'{"texts": ["a"], "vectors": [null], "token_counts": [1], "memory_bytes": "much"}',
+        b'{"texts": ["a"], "vectors": [null], "token_counts": [1], "measured_with": ["numpy"]}',
     ],
     ids=repr,
 )
@@ -347,6 +370,137 @@ def test_what_was_measured_is_looked_at_though_the_build_does_not_vouch_for_it(
     assert not is_whole(artefact.path, artefact.build)
     with pytest.raises(StagingError, match="is damaged: not all of it is as it was made, and"):
         resolve(str(artefact.path), {})
+
+
+# What an artefact says of itself.
+
+
+def test_another_model_under_the_version_of_one_that_is_known_is_refused(
+    litert_tokens_model: Saved, tmp_path: Path
+) -> None:
+    """Converted weights are not in the version, so vectors are compared with others of its."""
+    ours = makers.with_golden(makers.write_artefact(*litert_tokens_model, tmp_path / "ours"))
+    saved = tmp_path / "saved", makers.save_tokens_model(tmp_path / "saved", seed=8)
+    model, parameters = makers.convert(*saved, tmp_path / "converted")
+    shutil.copyfile(litert_tokens_model[0] / "tokenizer.json", model / "tokenizer.json")
+    as_ours = {**parameters, "meaning": litert_tokens_model[1]["meaning"]}
+    theirs = makers.write_artefact(model, as_ours, tmp_path / "theirs", golden=golden_in(ours))
+    assert (theirs.version, theirs.build != ours.build) == (ours.version, True)
+    assert refusal(theirs, tmp_path / "cache").startswith(
+        f"SOURCE '{theirs.path.name}' cannot be staged: it is not the model that its golden "
+        f"vectors are of: the vector of '{makers.CORPUS[0]}' differs by "
+    )
+
+    strip(theirs.path, "golden.json")  # and golden vectors are made anew, of what gives them
+    makers.with_golden(theirs)
+    said = stage(theirs, tmp_path / "cache")
+    assert f"Note: that the weights of {theirs.path.name} are those of its version" in said
+    assert "Note" not in stage(theirs, tmp_path / "cache", pinned=theirs.build)
+    kept = tmp_path / "cache/artefacts/digest"
+    for place in (ours.stage, None):
+        if place is None:  # it was made on this machine
+            kept.mkdir(parents=True)
+            shutil.copyfile(ours.path, kept / ours.path.name)
+        with pytest.raises(StagingError) as error:
+            stage(theirs, tmp_path / "cache", folder=place, pinned=theirs.build)
+        assert re.fullmatch(
+            rf"SOURCE '{theirs.path.name}' cannot be staged: '.*/{ours.path.name}' has the same "
+            rf"version {ours.version}, and this one gives other vectors: the vector of "
+            rf"'{makers.CORPUS[0]}' differs by 0\.\d+ of its length\. Stage the model again from "
+            rf"where it comes from\.",
+            str(error.value),
+        )
+    assert "Note" not in stage(ours, tmp_path / "cache")
+
+
+def golden_in(artefact: makers.Artefact) -> dict[str, Any]:
+    with zipfile.ZipFile(artefact.path) as archive:
+        golden = parse_golden(archive.read("golden.json"))
+    return {**golden, "vectors": [vector.tolist() for vector in golden["vectors"]]}
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "tokenizer.json"])
+def test_a_file_that_is_not_the_one_of_its_version_is_refused(
+    saved_tokens_model: Saved, litert_tokens_model: Saved, tmp_path: Path, name: str
+) -> None:
+    for number, (model, parameters) in enumerate((saved_tokens_model, litert_tokens_model)):
+        if not (model / name).is_file():
+            continue
+        folder = tmp_path / str(number)
+        shutil.copytree(model, folder / "model")
+        (folder / "model" / name).write_bytes((model / name).read_bytes() + b"\n")
+        meaning = makers.meaning_of(*saved_tokens_model)
+        artefact = makers.write_artefact(
+            folder / "model", parameters, folder / "stage", meaning=meaning
+        )
+        assert f"its '{name}' is not the one that its version is of. Stage" in refusal(
+            artefact, tmp_path / "cache"
+        )
+
+
+@pytest.mark.parametrize("command", [["--dry-run"], []])
+def test_an_artefact_without_golden_vectors_is_refused(
+    litert_tokens_model: Saved, tmp_path: Path, command: list[str]
+) -> None:
+    project = make_project(tmp_path / "project")
+    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage")
+    done = stage_model(project, artefact.path, *command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"stage_model: SOURCE '{artefact.path}' cannot be staged: it holds no golden.json. "
+        "Copy it again from where it was made, or give the SOURCE that the model was made of, "
+        "with --name tiny.\n"
+    )
+
+
+def test_an_artefact_that_unpacks_to_more_than_it_has_is_refused(
+    litert_tokens_model: Saved, tmp_path: Path
+) -> None:
+    model, parameters = litert_tokens_model
+    shutil.copytree(model, tmp_path / "model")
+    (tmp_path / "model/zeros.bin").write_bytes(bytes(10**7))
+    artefact = makers.write_artefact(
+        tmp_path / "model", parameters, tmp_path / "stage", golden=GOLDEN
+    )
+    content = artefact.path.read_bytes()
+    with zipfile.ZipFile(artefact.path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(artefact.path, "w") as archive:
+        for name, each in entries.items():
+            is_zeros = name.endswith("zeros.bin")
+            archive.writestr(name, each, zipfile.ZIP_DEFLATED if is_zeros else None)
+    assert len(content) > 100 * artefact.path.stat().st_size
+    with pytest.raises(StagingError, match=r"cannot be staged: it is compressed\. Copy it again"):
+        resolve(str(artefact.path), {})
+
+
+def test_a_zip_that_python_does_not_import_from_is_refused(
+    litert_tokens_model: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zipimport reads no ZIP64 before Python 3.13."""
+    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
+    with monkeypatch.context() as as_if_larger:
+        as_if_larger.setattr(zipfile, "ZIP64_LIMIT", 1000)
+        repack(artefact.path, {})
+    with zipfile.ZipFile(artefact.path) as archive:
+        assert archive.testzip() is None
+    assert not is_whole(artefact.path, artefact.build)
+    with pytest.raises(StagingError) as error:
+        resolve(str(artefact.path), {})
+    assert str(error.value) == (
+        f"SOURCE '{artefact.path}' cannot be staged: it has ZIP64 records, as a zip of more than "
+        "4 GiB or 65,535 files has, and Python before 3.13 does not import from it. Copy it again "
+        "from where it was made, or give the SOURCE that the model was made of, with --name tiny."
+    )
+
+
+def strip(path: Path, name: str) -> None:
+    """Leave a file out of an artefact's zip."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {one: archive.read(one) for one in archive.namelist() if one != name}
+    with zipfile.ZipFile(path, "w") as archive:
+        for one, content in entries.items():
+            archive.writestr(one, content)
 
 
 def repack(path: Path, changes: Mapping[str, bytes], **options: Any) -> None:  # noqa: ANN401
@@ -385,7 +539,9 @@ def test_any_damage_to_an_artefact_is_found_or_does_not_matter(tmp_path: Path) -
         "encoder": {},
         "packages": ["ai-edge-litert", "numpy", "tokenizers"],
     }
-    artefact = makers.write_artefact(tmp_path / "model", parameters, tmp_path / "stage")
+    artefact = makers.write_artefact(
+        tmp_path / "model", parameters, tmp_path / "stage", golden=GOLDEN
+    )
     content = artefact.path.read_bytes()
     with zipfile.ZipFile(artefact.path) as archive:
         directory = archive.start_dir

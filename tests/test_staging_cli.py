@@ -59,6 +59,12 @@ def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return make_project(tmp_path_factory.mktemp("unchanged") / "project")
 
 
+@pytest.fixture(scope="module")
+def strings(strings: makers.Artefact, tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+    """The small model of kind `text`, as it can be staged again."""
+    return makers.with_golden(makers.copied(strings, tmp_path_factory.mktemp("strings")))
+
+
 @pytest.fixture
 def encoder(tmp_path: Path) -> bert_folder.Folder:
     return bert_folder.make_folder(tmp_path / "my_encoder", pooling="mean")
@@ -485,6 +491,10 @@ def test_an_artefact_that_is_not_what_its_name_says_is_one_sentence(
     short.write_bytes(content[:-1])
     assert refusal(short).startswith(
         f"SOURCE '{short}': the artefact {short.name} cannot be used: it is cut short, or no zip "
+    )
+    assert refusal(short).endswith(
+        "Copy it again from where it was made, or give the SOURCE that the model was made of, with "
+        "--name strings."
     )
 
     misnamed = tmp_path / "strings-b000000000000.zip"

@@ -157,7 +157,7 @@ def test_a_bert_folder_runs_on_litert_and_brings_nothing_of_tensorflow(
 
     # As in the process that probes it: what runs it imports no TensorFlow, for there is none.
     without_tensorflow(tmp_path / "none", monkeypatch)
-    request = {"folder": str(unpacked(artefact, cache)), "texts": TEXTS, "alone": 3}
+    request = {"folder": str(unpacked(artefact, cache)), "texts": TEXTS}
     probed = run("probe", request, tmp_path)
     assert probed["ok"] == [True] * len(TEXTS)
     assert set(probed["measured_with"]) == {"ai-edge-litert", "numpy", "tokenizers"}

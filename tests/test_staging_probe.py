@@ -63,7 +63,7 @@ def encoder_in(folder: Path) -> Encoder:
 
 
 def probed(folder: Path, work: Path, texts: list[str]) -> dict[str, Any]:
-    return run("probe", {"folder": str(folder), "texts": texts, "alone": 2}, work)
+    return run("probe", {"folder": str(folder), "texts": texts}, work)
 
 
 @pytest.mark.parametrize(

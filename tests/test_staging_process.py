@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from tf_embeddings_staging import memory, process
+from tf_embeddings_staging.cache import work_folder
 from tf_embeddings_staging.errors import (
     CrashedError,
     StagingError,
@@ -20,7 +21,7 @@ from tf_embeddings_staging.errors import (
     missing_package,
 )
 from tf_embeddings_staging.options import Limits
-from tf_embeddings_staging.process import run
+from tf_embeddings_staging.process import python_environment, run
 from tf_embeddings_staging.sentences import in_one_sentence
 from tf_embeddings_staging.worker import TASKS
 
@@ -322,6 +323,38 @@ def test_a_machine_has_memory_and_never_more_than_it_has() -> None:
     assert 0 < memory.machine_memory() <= psutil.virtual_memory().total
 
 
+def test_the_next_run_clears_what_a_killed_one_left_and_nothing_of_one_that_runs(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import pathlib, sys\n"
+        "from tf_embeddings_staging.cache import work_folder\n"
+        "with work_folder(pathlib.Path(sys.argv[1])) as work:\n"
+        "    (work / 'weights').write_bytes(bytes(1000))\n"
+        "    print(work, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)],
+            env=python_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    killed, alive = (Path((run.stdout or sys.stdin).readline().strip()) for run in runs)
+    runs[0].kill()
+    runs[0].wait()
+    assert (killed / "weights").is_file()
+    with work_folder(tmp_path) as mine:
+        assert sorted((tmp_path / "work").iterdir()) == sorted([alive, mine])
+        assert (alive / "weights").is_file()
+    runs[1].communicate("")
+    assert not list((tmp_path / "work").iterdir())
+
+
 def test_the_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     """After kill -9 of the CLI nobody is left to stop the model."""
     request = {"pid": str(tmp_path / "pid")}
@@ -355,7 +388,7 @@ def probe(tmp_path: Path, code: str) -> StagingError:
     runtime = tmp_path / "artefact" / "tf_embeddings_udf"
     runtime.mkdir(parents=True)
     (runtime / "__init__.py").write_text(code)
-    request = {"folder": str(runtime.parent), "texts": ["a"], "alone": 0}
+    request = {"folder": str(runtime.parent), "texts": ["a"]}
     return error_of("probe", tmp_path, request)
 
 

@@ -22,6 +22,12 @@ ALLOWED = (
 PAGE = "https://www.kaggle.com/models/google/nnlm/TensorFlow2/en-dim128/1"
 
 
+@pytest.fixture(scope="module")
+def tiny(tiny: makers.Artefact, tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+    """The small model, as it can be staged again."""
+    return makers.with_golden(makers.copied(tiny, tmp_path_factory.mktemp("tiny")))
+
+
 def refused(text: str | Path) -> str:
     with pytest.raises(StagingError) as error:
         resolve(str(text), catalogue())

@@ -1,7 +1,7 @@
 """What is kept between runs: fetched sources and built artefacts.
 
 Everything comes into being by one rename, so whatever exists is whole: a run may be killed at any
-time, and two may run at once. What a killed run leaves in `work/` goes a day later.
+time, and two may run at once. What a killed run leaves in `work/` goes with the next run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
+from tf_embeddings_udf.lock import locked
 
 CHUNK = 1 << 20
 _STALE_AFTER_SECONDS = 24 * 60 * 60
@@ -46,12 +47,43 @@ def work_folder(cache: Path) -> Iterator[Path]:
     """Give a private folder on the cache's file system, and remove it afterwards."""
     work = cache / "work"
     work.mkdir(parents=True, exist_ok=True)
-    sweep(work.iterdir())
-    folder = Path(tempfile.mkdtemp(prefix="stage-", dir=work))
-    try:
+    with contextlib.ExitStack() as held:
+        # A folder is held for as long as its run lives. Under this lock, one without a holder is
+        # not one that is about to have it.
+        with locked(work / ".lock") as is_alone:
+            sweep(work.iterdir())
+            for leftover in work.glob("stage-*") if is_alone else ():
+                with _held(leftover) as is_nobodys:
+                    if is_nobodys:
+                        shutil.rmtree(leftover, ignore_errors=True)
+            folder = Path(tempfile.mkdtemp(prefix="stage-", dir=work))
+            held.callback(shutil.rmtree, folder, ignore_errors=True)
+            held.enter_context(_held(folder))
         yield folder
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Hold a folder, which the kernel ends with the process; False where that cannot be had."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield False
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # it is gone
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # another run holds it, or the file system has no locks
+            yield False
+        else:
+            yield True
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
 
 
 def sweep(leftovers: Iterator[Path]) -> None:

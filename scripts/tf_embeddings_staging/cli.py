@@ -357,7 +357,17 @@ def _stage(
     target = find_target(dbt, asked)
     _warn(target.warnings, report)
     options = _for_target(options, source, target, report)
-    artefact = build(source, name, cache_folder(), report, options, limits, given.sha256)
+    artefact = build(
+        source,
+        name,
+        cache_folder(),
+        report,
+        options,
+        limits,
+        given.sha256,
+        stage=target.folder if target.type == "duckdb" else None,
+        pinned=pin.pinned_build(project_file, name),
+    )
     packages = pin.kept_packages(project_file, name, artefact.packages)
     # An engine that a target can have is there.
     if target.type == "snowflake" and {*packages} - {*asked, "ai-edge-litert"}:

@@ -28,6 +28,7 @@ _MOST_SAID = 200_000  # bytes of them that are shown
 
 _WHAT = {
     "check": "the check of the artefact's graphs",
+    "check_golden": "the check of the artefact's vectors",
     "check_litert": "the check of the artefact's model",
     "compare_litert": "the comparison of LiteRT with TensorFlow",
     "convert": "the conversion into a SavedModel",

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from tf_embeddings_udf import TfEmbeddingsError, build_of, read_manifest
 
-from tf_embeddings_staging.building.artefact import is_whole
+from tf_embeddings_staging.building.artefact import is_whole, problem_of
 from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion import encoder_folder
 from tf_embeddings_staging.errors import StagingError
@@ -180,10 +180,19 @@ def _file(text: str, path: Path) -> Local | Built:
 
 def _built(text: str, path: Path, model: str, build: str) -> Built:
     """Return an artefact whose bytes, manifest and name agree."""
+    again = (
+        f"Copy it again from where it was made, or give the SOURCE that the model was made of, "
+        f"with --name {model}."
+    )
     try:
         came, manifest = build_of(path), read_manifest(path)
     except TfEmbeddingsError as error:
-        raise StagingError(f"SOURCE '{text}': {str(error).removeprefix(_RUNTIME)}") from None
+        said = str(error).removeprefix(_RUNTIME)
+        if error.what:
+            said = f"the artefact {path.name} cannot be used: {error.what}. {again}"
+        raise StagingError(f"SOURCE '{text}': {said}") from None
+    if came == build and (problem := problem_of(path)):
+        raise StagingError(f"SOURCE '{text}' cannot be staged: {problem}. {again}")
     if came != build or not is_whole(path, build):
         said = f"it is the build {came}" if came != build else "not all of it is as it was made"
         raise StagingError(

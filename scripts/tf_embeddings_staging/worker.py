@@ -28,6 +28,7 @@ Task = Callable[[Mapping[str, Any]], dict[str, Any]]
 # imported when it is asked for: each needs other packages.
 TASKS: Mapping[str, str] = {
     "check": "tf_embeddings_staging.inspection:check_task",
+    "check_golden": "tf_embeddings_staging.building.golden_vectors:check_golden_task",
     "check_litert": "tf_embeddings_staging.inspection.litert:check_litert_task",
     "compare_litert": "tf_embeddings_staging.conversion.litert:compare_litert_task",
     "convert": "tf_embeddings_staging.conversion.bert_graph:convert_task",

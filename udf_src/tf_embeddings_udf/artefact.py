@@ -138,7 +138,10 @@ def problem_in(archive: zipfile.ZipFile, manifest: Manifest) -> str | None:
         return "it holds a link"
     if GOLDEN in names and archive.getinfo(GOLDEN).file_size > _MOST_GOLDEN:
         return f"its {GOLDEN} is too large"
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+    if any(
+        entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size
+        for entry in entries
+    ):
         return "it is compressed"
     return None
 
@@ -261,7 +264,9 @@ def _missing(zip_path: Path, model: str) -> TfEmbeddingsError:
 
 
 def _unusable(zip_path: Path, model: str, what: str) -> TfEmbeddingsError:
-    return TfEmbeddingsError(
+    error = TfEmbeddingsError(
         f"tf_embeddings: the artefact '{zip_path}' cannot be used: {what}. Delete it and stage "
         f"the model again with: {stage_command(model)}"
     )
+    error.what = what
+    return error

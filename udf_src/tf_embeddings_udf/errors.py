@@ -11,7 +11,14 @@ _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-
 
 
 class TfEmbeddingsError(Exception):
-    """Something that the user can put right; the message says where, what and the next step."""
+    """Something that the user can put right; the message says where, what and the next step.
+
+    Attributes:
+        what: of an artifact that cannot be used, what is wrong with it, without the next step:
+            another one may be right where it is staged than where it runs.
+    """
+
+    what: str | None = None
 
 
 def stage_command(source: str) -> str:

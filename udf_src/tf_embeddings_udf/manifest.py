@@ -37,6 +37,7 @@ _MOST_DIMENSIONS = 100_000
 _MOST_BYTES = 16 * 2**20
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _VERSION = re.compile(r"v[0-9a-f]{12}")
+_FILE_NAME = re.compile(r"\b([a-z][a-z0-9_]{0,39})-b[0-9a-f]{12}\.zip")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -56,7 +57,8 @@ class Manifest:
     holds the parameters of its kind. `files` maps the path of every other file of the artifact but
     golden.json, relative and with `/`, to what it must be. `max_tokens` is None where the kind of
     encoder has no limit that it could tell. `prefix` is put before each text. Of the
-    `model_dimensions` numbers that the model gives, the first `dimensions` are kept.
+    `model_dimensions` numbers that the model gives, the first `dimensions` are kept. A model is run
+    `row_by_row` where its neighbors in a batch change a text's vector.
     """
 
     model: str
@@ -72,6 +74,7 @@ class Manifest:
     prefix: str
     packages: tuple[str, ...]
     files: Mapping[str, FileEntry]
+    row_by_row: bool = False
 
 
 def build_of(source: Path | bytes) -> str:
@@ -126,6 +129,7 @@ def parse_manifest(raw: bytes, label: str) -> Manifest:
         raise _unusable(label, f"its {MANIFEST} is a {type(fields).__name__}, not an object")
     _require_known_number(fields, "format", FORMAT, label)
     _require_known_number(fields, "contract", CONTRACT, label)
+    fields = {**_DEFAULTS, **fields}
     for name, (allowed, accepts) in _RULES.items():
         if name not in fields:
             raise _unusable(label, f"its {MANIFEST} lacks '{name}', {allowed}")
@@ -153,6 +157,7 @@ def parse_manifest(raw: bytes, label: str) -> Manifest:
         prefix=fields["prefix"],
         packages=tuple(fields["packages"]),
         files={path: FileEntry(**entry) for path, entry in fields["files"].items()},
+        row_by_row=fields["row_by_row"],
     )
 
 
@@ -174,7 +179,7 @@ def _entry_of_zip(source: Path | io.BytesIO, label: str) -> bytes:
     except FileNotFoundError:
         raise TfEmbeddingsError(
             f"tf_embeddings: the artefact '{source}' does not exist. "
-            f"Make it with: {stage_command('<model>')}"
+            f"Make it with: {_stage_again(str(source))}"
         ) from None
     except KeyError:
         raise _unusable(label, f"it holds no {MANIFEST}") from None
@@ -197,10 +202,18 @@ def _require_known_number(fields: Mapping[str, Any], name: str, known: int, labe
 
 
 def _unusable(label: str, what: str) -> TfEmbeddingsError:
-    return TfEmbeddingsError(
+    error = TfEmbeddingsError(
         f"tf_embeddings: the artefact {label} cannot be used: {what}. Delete it and stage the "
-        f"model again with: {stage_command('<model>')}"
+        f"model again with: {_stage_again(label)}"
     )
+    error.what = what
+    return error
+
+
+def _stage_again(label: str) -> str:
+    """Return the command that stages the model of an artifact, which its file's name says."""
+    named = _FILE_NAME.search(label)
+    return stage_command(named[1] if named else "<model>")
 
 
 def _is_text(value: object) -> bool:
@@ -256,4 +269,8 @@ _RULES: dict[str, tuple[str, Callable[[Any], object]]] = {
         lambda v: isinstance(v, list) and all(map(_is_text, v)),
     ),
     "files": ("a digest and a size for each file", _is_files),
+    "row_by_row": ("true or false", lambda v: isinstance(v, bool)),
 }
+
+# A model that needs none of these has a manifest, and so a build, without them.
+_DEFAULTS: dict[str, Any] = {"row_by_row": False}

@@ -195,7 +195,8 @@ class Planner:
                     vectors[row] = vector
 
         # Those that take longest first, so that all workers end at about the same time.
-        todo = list(batches([one.cost for one in prepared], self.encoder.budget))
+        budget = 0 if self._manifest.row_by_row else self.encoder.budget
+        todo = list(batches([one.cost for one in prepared], budget))
         self.encoder.engine.map(run, todo[::-1])
         return vectors
 

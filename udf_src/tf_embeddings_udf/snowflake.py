@@ -4,6 +4,7 @@
     from tf_embeddings_udf.snowflake import embed_texts
 
     def embed(frame):
+        frame.attrs['dimensions'] = 384
         return embed_texts(frame, model='minilm', version='v…', build='b…')
 
     embed._sf_vectorized_input = pandas.DataFrame
@@ -48,7 +49,8 @@ def embed_texts(frame: pd.DataFrame, *, model: str, version: str, build: str) ->
     Args:
         frame: a batch as Snowflake hands it over; its first column holds the texts. None, NaN and
             `pandas.NA` are NULL. The second says `tokens_only`: where it is true, the text's
-            tokens are counted and the model does not run on it; NULL is false.
+            tokens are counted and the model does not run on it; NULL is false. Its attribute
+            `dimensions` is the pin's, to which vectors are cast; a runtime of before ignores it.
         model: the model's name.
         version: its version, `v…`, of the pin.
         build: the build, `b…`, of the pin.
@@ -67,7 +69,7 @@ def embed_texts(frame: pd.DataFrame, *, model: str, version: str, build: str) ->
     rows: list[dict[str, Any]] = []
     if len(frame):
         with _naming(model, version, build):
-            embedder, _ = _loaded(model, version, build)
+            embedder, _ = _loaded(model, version, build, frame.attrs.get("dimensions"))
             rows = _rows(embedder.outcomes(_texts(frame), _tokens_only(frame)))
     return pd.Series(rows, index=frame.index, dtype=object)
 
@@ -93,20 +95,25 @@ def _naming(model: str, version: str, build: str) -> Iterator[None]:
         raise TfEmbeddingsError(f"tf_embeddings: {pin}: {what}") from error
 
 
-def _loaded(model: str, version: str, build: str) -> tuple[Embedder, Path]:
+def _loaded(
+    model: str, version: str, build: str, dimensions: int | None = None
+) -> tuple[Embedder, Path]:
     """Return the model, loaded by this very process, and the folder of its artefact."""
-    folder = _unpacked(model, version, build)
+    folder = _unpacked(model, version, build, dimensions)
     return cached(folder, _THREADS), folder
 
 
 @functools.cache
-def _unpacked(model: str, version: str, build: str) -> Path:
+def _unpacked(model: str, version: str, build: str, dimensions: int | None) -> Path:
     path = _imported(model, f"{model}-{build}.zip")
     manifest = read_manifest(path)
-    if manifest.version != version:
+    what = f"is version {manifest.version}" if manifest.version != version else None
+    if what is None and dimensions not in (None, manifest.dimensions):
+        what = f"has {manifest.dimensions} dimensions, and the pin says {dimensions}"
+    if what:
         raise TfEmbeddingsError(
-            f"tf_embeddings: the artefact {path.name} is version {manifest.version}. Correct the "
-            f"pin in var tf_embeddings_models; to write it anew: {stage_command(model)}"
+            f"tf_embeddings: the artefact {path.name} {what}. Correct the pin in var "
+            f"tf_embeddings_models; to write it anew: {stage_command(model)}"
         )
     _require_packages(manifest)
     return unpack(path, UNPACKED_IN, model=model, build=build)

@@ -66,17 +66,44 @@ def _golden(manifest: Manifest, folder: Path) -> dict[str, Any]:
     what = "holds no golden vectors"
     if (folder / GOLDEN).is_file():
         try:
-            golden = json.loads((folder / GOLDEN).read_bytes())
-            vectors = [one and decoded(one) for one in golden["vectors"]]
-            lengths = {len(golden["texts"]), len(golden["token_counts"]), len(vectors)}
-            if lengths != {0} and len(lengths) == 1:
-                return {**golden, "vectors": vectors}
-        except (ValueError, KeyError, TypeError):
+            golden = parse_golden((folder / GOLDEN).read_bytes())
+            if golden["texts"]:
+                return golden
+        except ValueError:
             what = f"holds a {GOLDEN} that is damaged"
     raise TfEmbeddingsError(
         f"tf_embeddings: the artefact {folder.name} {what}, so there is nothing to verify it by. "
         f"Stage the model again with: {stage_command(manifest.model)}"
     )
+
+
+def parse_golden(raw: bytes) -> dict[str, Any]:
+    """Return what a golden.json holds, its vectors as arrays; the build does not vouch for it.
+
+    Raises:
+        ValueError: it is not what staging writes.
+    """
+    try:
+        golden = json.loads(raw)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(golden, dict):
+        raise ValueError("it is no object")
+    texts, vectors, counts = (golden.get(name) for name in ("texts", "vectors", "token_counts"))
+    versions, memory = golden.get("measured_with", {}), golden.get("memory_bytes")
+    if not (
+        isinstance(texts, list)
+        and isinstance(vectors, list)
+        and isinstance(counts, list)
+        and len(texts) == len(vectors) == len(counts)
+        and all(text is None or isinstance(text, str) for text in texts)
+        and all(vector is None or isinstance(vector, str) for vector in vectors)
+        and all(count is None or type(count) is int for count in counts)
+        and isinstance(versions, dict)
+        and (memory is None or type(memory) is int)
+    ):
+        raise ValueError("it holds something else than texts, vectors and token counts")
+    return {**golden, "vectors": [None if one is None else decoded(one) for one in vectors]}
 
 
 def encoded(vector: np.ndarray) -> str:

@@ -35,6 +35,7 @@ import pandas
 from tf_embeddings_udf.snowflake import embed_texts
 
 def embed(frame):
+    frame.attrs['dimensions'] = {{ pin.dimensions }}
     return embed_texts(frame, {{ artefact }})
 
 embed._sf_vectorized_input = pandas.DataFrame

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from tf_embeddings_udf import TfEmbeddingsError, build_of, read_manifest
 from tf_embeddings_udf.artefact import problem_in
 from tf_embeddings_udf.manifest import GOLDEN, UNREADABLE
+from tf_embeddings_udf.verify import parse_golden
 
 from tf_embeddings_staging import cache
 
 # A zip's last record, which has no comment here.
 _END, _END_BYTES = b"PK\x05\x06", 22
-_NOTHING = {"texts": [], "vectors": [], "token_counts": []}
+# Before it in a zip of more than 65,535 files or beyond 4 GiB; and the mark of a file beyond that.
+# https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+_ZIP64_END, _ZIP64_END_BYTES = b"PK\x06\x07", 20
+_ZIP64_FIELD = 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def read_artefact(path: Path) -> Artefact:
     """Return what a whole artefact says of itself."""
     manifest = read_manifest(path)
     with zipfile.ZipFile(path) as archive:
-        golden = _golden(archive)
+        golden = parse_golden(archive.read(GOLDEN))
     return Artefact(
         path=path,
         model=manifest.model,
@@ -87,14 +91,56 @@ def is_whole(path: Path, build: str) -> bool:
                 build_of(path) == build
                 and _ends_with_its_directory(path)
                 and problem_in(archive, manifest) is None
-                and _is_golden(_golden(archive))
+                and not is_zip64(archive)
+                and bool(parse_golden(archive.read(GOLDEN))["texts"])
                 and all(
                     _digest(archive, name, entry.bytes) == entry.sha256
                     for name, entry in manifest.files.items()
                 )
             )
-    except (TfEmbeddingsError, OSError, RecursionError, *UNREADABLE):
+    except (TfEmbeddingsError, OSError, KeyError, *UNREADABLE):
         return False
+
+
+def problem_of(path: Path) -> str | None:
+    """Return why a file that has a manifest is none of our artefacts, by its directory alone."""
+    try:
+        manifest = read_manifest(path)
+        with zipfile.ZipFile(path) as archive:
+            if problem := problem_in(archive, manifest):
+                return problem
+            if is_zip64(archive):
+                return (
+                    "it has ZIP64 records, as a zip of more than 4 GiB or 65,535 files has, and "
+                    "Python before 3.13 does not import from it"
+                )
+            return None if GOLDEN in archive.namelist() else f"it holds no {GOLDEN}"
+    except (TfEmbeddingsError, OSError, *UNREADABLE):
+        return None  # It is damaged: see `is_whole`.
+
+
+def is_zip64(archive: zipfile.ZipFile) -> bool:
+    """Tell whether a zip has records that zipimport reads from Python 3.13 on.
+
+    https://docs.python.org/3/library/zipimport.html
+    """
+    if any(_ZIP64_FIELD in _fields(entry.extra) for entry in archive.infolist()):
+        return True
+    file = archive.fp
+    if file is None or file.seek(0, os.SEEK_END) < _END_BYTES + _ZIP64_END_BYTES:
+        return False
+    file.seek(-_END_BYTES - _ZIP64_END_BYTES, os.SEEK_END)
+    return file.read(len(_ZIP64_END)) == _ZIP64_END
+
+
+def _fields(extra: bytes) -> set[int]:
+    """Return which fields the extra data of a file in a zip's directory has."""
+    found: set[int] = set()
+    while len(extra) >= 4:
+        field_id, size = struct.unpack("<HH", extra[:4])
+        found.add(field_id)
+        extra = extra[4 + size :]
+    return found
 
 
 def _ends_with_its_directory(path: Path) -> bool:
@@ -113,29 +159,6 @@ def _digest(archive: zipfile.ZipFile, name: str, size: int) -> str | None:
         while chunk := file.read(cache.CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _golden(archive: zipfile.ZipFile) -> Any:  # noqa: ANN401 - of JSON
-    """Return what was measured; nothing, if the artefact does not say."""
-    return json.loads(archive.read(GOLDEN)) if GOLDEN in archive.namelist() else _NOTHING
-
-
-def _is_golden(value: Any) -> bool:  # noqa: ANN401 - of JSON
-    """Tell whether this is what golden.json holds: the build does not vouch for it."""
-    if not isinstance(value, dict):
-        return False
-    lists = [value.get(name) for name in ("texts", "vectors", "token_counts")]
-    if not all(isinstance(one, list) and len(one) == len(lists[0] or ()) for one in lists):
-        return False
-    texts, vectors, counts = cast("list[list[Any]]", lists)
-    versions, memory = value.get("measured_with", {}), value.get("memory_bytes")
-    return (
-        all(isinstance(text, str) for text in texts)
-        and all(vector is None or isinstance(vector, str) for vector in vectors)
-        and all(count is None or type(count) is int for count in counts)
-        and isinstance(versions, dict)
-        and (memory is None or type(memory) is int)
-    )
 
 
 def build_in_name(path: Path) -> str:

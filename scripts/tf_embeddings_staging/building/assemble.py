@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import shutil
 import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from tf_embeddings_staging.errors import StagingError, missing_package
 
 RUNTIME = "tf_embeddings_udf"
 
-_MOST_BYTES = 2**32 - 2**20  # zipimport reads no zip64: https://docs.python.org/3/library/zipimport
+# zipimport reads no ZIP64 before Python 3.13. https://docs.python.org/3/library/zipimport.html
+_MOST_BYTES, _MOST_FILES = 2**32 - 2**20, 2**16 - 1
+# What a zip has beside the bytes of a file: two headers, and its name in both.
+_HEADERS = 30 + 46
 # What golden.json may hold beside vectors and counts, which differs from machine to machine.
 _ROOM = 8192
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -68,7 +72,9 @@ def add_runtime(folder: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def write_manifest(model: Model, name: str, folder: Path, engine: str) -> None:
+def write_manifest(
+    model: Model, name: str, folder: Path, engine: str, *, row_by_row: bool = False
+) -> None:
     """Write the manifest of all that is in a folder: what decides what an artefact does."""
     is_converted = engine == LITERT
     manifest = {
@@ -92,6 +98,8 @@ def write_manifest(model: Model, name: str, folder: Path, engine: str) -> None:
             if relative not in (MANIFEST, GOLDEN)
         },
     }
+    if row_by_row:
+        manifest["row_by_row"] = True
     write_json(folder / MANIFEST, manifest, indent=1)
 
 
@@ -131,18 +139,22 @@ def require_size(folder: Path) -> None:
     Raises:
         StagingError: it does not.
     """
-    total = sum(path.stat().st_size for path in _files(folder).values())
-    if total > _MOST_BYTES:
+    files = _files(folder)
+    total = sum(
+        path.stat().st_size + _HEADERS + 2 * len(name.encode()) for name, path in files.items()
+    )
+    # manifest.json and golden.json may come yet.
+    if total > _MOST_BYTES or len(files) > _MOST_FILES - 2:
         raise StagingError(
-            f"the artefact would have {total / 2**30:.1f} GiB; Python imports from a zip of less "
-            f"than 4 GiB. Choose a smaller model."
+            f"the artefact would have {total / 2**30:.1f} GiB and {len(files):,} files; Python "
+            f"imports from a zip of less than 4 GiB and 65,536 files. Choose a smaller model."
         )
 
 
 def write_zip(folder: Path, target: Path) -> None:
     """Write a zip of a folder whose bytes depend on nothing but its files' names and bytes."""
     files = _files(folder)
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+    with _without_zip64(), zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.create_system = 3  # Unix, wherever this runs
@@ -150,6 +162,20 @@ def write_zip(folder: Path, target: Path) -> None:
             entry.file_size = files[name].stat().st_size
             with files[name].open("rb") as original, archive.open(entry, "w") as copy:
                 shutil.copyfileobj(original, copy, cache.CHUNK)
+
+
+@contextlib.contextmanager
+def _without_zip64() -> Iterator[None]:
+    """Have zipfile write what fits into 32 bits there: from 2 GiB on, it writes ZIP64 records.
+
+    https://github.com/python/cpython/blob/3.11/Lib/zipfile.py (ZIP64_LIMIT)
+    """
+    limit = zipfile.ZIP64_LIMIT
+    zipfile.ZIP64_LIMIT = 2 * limit + 1
+    try:
+        yield
+    finally:
+        zipfile.ZIP64_LIMIT = limit
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -2,50 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tf_embeddings_udf
-from tf_embeddings_udf import Manifest, TfEmbeddingsError, read_manifest
+from tf_embeddings_udf import CONTRACT, Manifest, TfEmbeddingsError, read_manifest
 from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 from tf_embeddings_udf.engines.litert import MODEL_FILE
 
 from tf_embeddings_staging import cache, process
-from tf_embeddings_staging.building.artefact import Artefact, build_in_name, read_artefact
+from tf_embeddings_staging.building.artefact import (
+    Artefact,
+    build_in_name,
+    is_whole,
+    read_artefact,
+)
 from tf_embeddings_staging.building.assemble import RUNTIME, python_files, runtime_folder
-from tf_embeddings_staging.building.model import packages_of, version_of
+from tf_embeddings_staging.building.model import (
+    DEFAULTS,
+    packages_of,
+    version_of,
+    without_defaults,
+)
 from tf_embeddings_staging.building.prepare import MODEL, PREPROCESSOR
 from tf_embeddings_staging.catalogue import KINDS
+from tf_embeddings_staging.conversion.litert import litert_parameters
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built
 
 _LIBRARIES = ("tensorflow_text",)
+_MOST_OTHERS = 3  # that vectors are compared with: a cache may hold dozens of one model
 
 
 def check_built(
-    source: Built, folder: Path, report: Report, options: Options, limits: Limits
+    source: Built,
+    folder: Path,
+    report: Report,
+    options: Options,
+    limits: Limits,
+    stage: Path | None = None,
+    pinned: str | None = None,
 ) -> Artefact:
     """Return an artefact whose content is one of ours.
+
+    Its version says where weights come from. Those of a SavedModel that runs on TensorFlow are in
+    the artefact, to the byte. Converted ones are not, so that they are what the version says is
+    known of the build that a project pins or that this machine made; of another one, where its
+    vectors are those of an artefact of the same version.
 
     Args:
         source: the artefact.
         folder: the cache.
-        report: is warned of Python code that is not this release's.
+        report: is warned of Python code that is not this release's, and of weights that nothing
+            proves.
         options: `allow_ops` is what the user lets its graphs do.
         limits: the memory and the time of the check.
+        stage: the stage folder, if there is one.
+        pinned: the build of the model that the project pins, if it does.
 
     Raises:
-        StagingError: it holds what no artefact does, or a graph that reaches out.
+        StagingError: it holds what no artefact does or what its version excludes, a graph that
+            reaches out, or gives other vectors than it says.
     """
     manifest = require_fitting(source)
+    build = build_in_name(source.path)
+    others = _of_this_version(manifest, build, pinned, folder / "artefacts", stage)
     with cache.work_folder(folder) as work, report.step(f"Checking {source.path.name}"):
         try:
-            unpacked = tf_embeddings_udf.unpack(
-                source.path, work, model=source.model, build=build_in_name(source.path)
-            )
+            unpacked = tf_embeddings_udf.unpack(source.path, work, model=source.model, build=build)
         except TfEmbeddingsError as error:
-            raise _refused(source, str(error).removeprefix("tf_embeddings: ")) from None
+            why = error.what or str(error).removeprefix("tf_embeddings: ")
+            raise _refused(source, why) from None
         if manifest.engine == LITERT:
             process.run("check_litert", {"folder": str(unpacked)}, work, limits)
         else:
@@ -55,6 +85,26 @@ def check_built(
                 "allow_ops": list(options.allow_ops),
             }
             process.run("check", request, work, limits)
+        of_others = [str(path) for of_build, path in others.items() if of_build != build]
+        request = {"folder": str(unpacked), "others": of_others}
+        own, *theirs = process.run("check_golden", request, work, limits)["problems"]
+    if own:
+        raise _refused(source, f"it is not the model that its golden vectors are of: {own}")
+    for other, problem in zip(of_others, theirs, strict=True):
+        if problem:
+            raise _refused(
+                source,
+                f"'{other}' has the same version {manifest.version}, and this one gives other "
+                f"vectors: {problem}",
+            )
+    if not (_has_its_weights(manifest) or others or pinned == build):
+        report.say(
+            f"Note: that the weights of {source.path.name} are those of its version "
+            f"{manifest.version} is what it says, and nothing here proves it: they were converted, "
+            f"the project does not pin this build, and neither the cache nor a stage folder has an "
+            f"artifact of this version to compare it with. Stage it only if you trust whoever made "
+            f"it."
+        )
     if _runtime_of(manifest) not in ({}, _installed_runtime()):
         report.say(
             f"Warning: {source.path.name} brings Python code that is not this release's; it runs "
@@ -95,7 +145,101 @@ def require_fitting(source: Built) -> Manifest:
             f"it asks for the packages {', '.join(names)}, where its kind needs "
             f"{', '.join(wanted)}",
         )
+    if problem := _contradiction(manifest) or _other_content(manifest):
+        raise _refused(source, problem)
     return manifest
+
+
+def _contradiction(manifest: Manifest) -> str | None:
+    """Return what of a manifest is not what its version is a digest of; None: all of it is."""
+    meaning, encoder = manifest.meaning, manifest.meaning.get("encoder")
+    if not isinstance(encoder, dict) or not isinstance(meaning.get("weights"), dict):
+        return "its meaning holds no encoder and no weights"
+    encoder = {**DEFAULTS, **encoder}
+    is_converted = manifest.engine == LITERT
+    of_meaning = {
+        "contract": meaning.get("contract"),
+        "kind": meaning.get("kind"),
+        "encoder": without_defaults(litert_parameters(encoder) if is_converted else encoder),
+        "normalize": meaning.get("normalize"),
+        "dimensions": meaning.get("dimensions"),
+        "model_dimensions": manifest.dimensions
+        if is_converted
+        else meaning.get("model_dimensions", manifest.dimensions),
+        "prefix": meaning.get("prefix", ""),
+        "max_tokens": encoder.get("max_tokens"),
+    }
+    says: dict[str, Any] = {
+        "contract": CONTRACT,
+        "kind": manifest.kind,
+        "encoder": without_defaults(manifest.encoder),
+        "normalize": manifest.normalize,
+        "dimensions": manifest.dimensions,
+        "model_dimensions": manifest.model_dimensions,
+        "prefix": manifest.prefix,
+        "max_tokens": manifest.max_tokens,
+    }
+    return next(
+        (
+            f"its {name} is {says[name]!r}, and its version is of {of_meaning[name]!r}"
+            for name in of_meaning
+            if says[name] != of_meaning[name]
+        ),
+        None,
+    )
+
+
+def _other_content(manifest: Manifest) -> str | None:
+    """Return which file's digest is not what its version is a digest of; None: those are right."""
+    weights = manifest.meaning["weights"]
+    if _has_its_weights(manifest):
+        names = sorted(weights.keys() | _model_files(manifest).keys())
+    else:
+        given = weights.get("files")
+        weights = given if isinstance(given, dict) else weights
+        read = (manifest.encoder.get(one) for one in ("tokenizer", "sentencepiece"))
+        names = [name for name in read if isinstance(name, str) and name in weights]
+    there = _model_files(manifest)
+    wrong = (name for name in names if weights.get(name) != there.get(name))
+    return next((f"its '{name}' is not the one that its version is of" for name in wrong), None)
+
+
+def _has_its_weights(manifest: Manifest) -> bool:
+    """Tell whether the files that the version is a digest of are in the artefact themselves."""
+    is_converted = isinstance(manifest.meaning["weights"].get("files"), dict)
+    return manifest.engine == TENSORFLOW and not is_converted
+
+
+def _model_files(manifest: Manifest) -> dict[str, str]:
+    """Return the digests of the model's files, by the names that a version has for them."""
+    return {
+        path.removeprefix(f"{MODEL}/"): entry.sha256
+        for path, entry in manifest.files.items()
+        if path.startswith((f"{MODEL}/", f"{PREPROCESSOR}/"))
+    }
+
+
+def _of_this_version(
+    manifest: Manifest, own: str, pinned: str | None, kept: Path, stage: Path | None
+) -> Mapping[str, Path]:
+    """Return whole artefacts of a version, by build: those made on this machine, those staged.
+
+    The same build is one of them, if it is there, and of others the pinned one and some more.
+    """
+    paths = [*(stage.glob("*/*/*.zip") if stage else ()), *kept.glob("*/*.zip")]
+    builds = {path: build_in_name(path) for path in paths}
+    found: dict[str, Path] = {}
+    for path in sorted(builds, key=lambda path: builds[path] not in (own, pinned)):
+        build = builds[path]
+        if build in found or len(found.keys() - {own}) == _MOST_OTHERS:
+            continue
+        try:
+            is_one = read_manifest(path).version == manifest.version
+        except TfEmbeddingsError:
+            continue
+        if is_one and is_whole(path, build):
+            found[build] = path
+    return found
 
 
 def _version_of(manifest: Manifest) -> str | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+
 _SENTENCES = (
     "The ferry leaves the harbour at six in the morning and comes back after dark.",
     "Nobody at the market could say who had painted the old wall blue.",
@@ -30,5 +33,13 @@ TEXTS: tuple[str, ...] = (
     "3.14159 and 2,718 on 2024-02-29",
 )
 
-ALONE = 3
-"""The first so many are embedded alone, too: neighbours must have no influence."""
+# What a text may be: a word, a sentence, more than any model sees.
+_WORDS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 400)
+
+
+def mixed_texts(count: int, seed: int) -> Sequence[str]:
+    """Return texts of all lengths and scripts, made of the words of the golden ones."""
+    words = [word for text in TEXTS for word in set(text.split())]
+    chance = random.Random(seed)
+    words.sort()
+    return [" ".join(chance.choices(words, k=chance.choice(_WORDS))) for _ in range(count)]

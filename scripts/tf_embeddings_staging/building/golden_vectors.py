@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tf_embeddings_udf.verify import encoded
+from tf_embeddings_udf.manifest import GOLDEN
+from tf_embeddings_udf.verify import encoded, parse_golden
 
 from tf_embeddings_staging import process
-from tf_embeddings_staging.building.golden_texts import ALONE, TEXTS
+from tf_embeddings_staging.building.golden_texts import TEXTS
 from tf_embeddings_staging.building.known import quoted
 from tf_embeddings_staging.building.model import Model
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.progress import Report
 
+if TYPE_CHECKING:
+    from tf_embeddings_udf import Embedder
+
 _UNIT_NORM_TOLERANCE = 1e-5
-# Of the largest number in the vectors. Other batches sum in another order, which is 1e-6 of it;
-# dropout and batch statistics change a hundredth and more.
-_ALONE_TOLERANCE = 1e-4
+SAME = 1e-6
+"""Of a vector's length: how far a component may be from what another batch gives."""
+
+# Beyond this it is not sums in another order: dropout and batch statistics change a hundredth.
+_MOST_APART = 1e-4
+# Another machine and another engine may differ by this; another model, by a hundredth and more.
+_MOST_ELSEWHERE = 2e-5
 _FEWEST_GOLDEN = 8
 
 # These may know nothing of some scripts; BERT's tokenizer has [UNK] for what it does not know.
@@ -36,12 +45,14 @@ class Recorded:
     Attributes:
         golden: the texts, vectors and token counts of golden.json.
         vectors: of all texts that have one.
+        apart: how far a component was from what another batch gave, in parts of a vector's length.
         memory_bytes: the most that the process took; None if the system does not tell.
         measured_with: the versions of the packages that made the vectors.
     """
 
     golden: Mapping[str, Any]
     vectors: Mapping[str, Sequence[float]]
+    apart: float
     memory_bytes: int | None
     measured_with: Mapping[str, str]
 
@@ -61,7 +72,7 @@ def record(
             be.
     """
     texts = [*TEXTS, *(text for text in others if text not in TEXTS)]
-    request = {"folder": str(folder), "texts": texts, "alone": ALONE}
+    request = {"folder": str(folder), "texts": texts}
     outcome = process.run("probe", request, work, limits)
     vectors = dict(zip(texts, outcome["vectors"], strict=True))
     counts = dict(zip(texts, outcome["token_counts"], strict=True))
@@ -73,12 +84,11 @@ def record(
         report.say(f"Left out of the golden vectors, for the model gives them none: {listed}")
     vectors = {text: vector for text, vector in vectors.items() if text not in without}
     check_vectors(vectors, model.dimensions, model.normalize)
-    alone = (abs(x) for text in TEXTS[:ALONE] for x in vectors.get(text, ()))
-    if outcome["apart"] > _ALONE_TOLERANCE * max(alone, default=0):
+    if not outcome["apart"] <= _MOST_APART:
         raise StagingError(
-            f"the model gives a text another vector alone than among others (they differ by "
-            f"{outcome['apart']:.2g} in a component). Save it for inference, without dropout and "
-            f"batch statistics."
+            f"the model gives a text another vector alone than among others (a component differs "
+            f"by {outcome['apart']:.2g} of the vector's length). Save it for inference, without "
+            f"dropout and batch statistics."
         )
     good = [text for text in TEXTS if text in vectors]
     golden = {
@@ -86,7 +96,65 @@ def record(
         "vectors": [encoded(np.array(vectors[text], np.float32)) for text in good],
         "token_counts": [counts[text] for text in good],
     }
-    return Recorded(golden, vectors, outcome["memory_bytes"], outcome["measured_with"])
+    return Recorded(
+        golden, vectors, outcome["apart"], outcome["memory_bytes"], outcome["measured_with"]
+    )
+
+
+def check_golden_task(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the worker's task: {folder, others} -> {problems}: are golden vectors what a model gives?
+
+    `folder` is an artifact, unpacked; `others` are artefacts of the same version. For the golden
+    vectors of each, its own first: None, or a text's vector that comes out as another one. It is
+    the installed runtime that runs the model.
+    """
+    from tf_embeddings_udf import TfEmbeddingsError, load
+
+    folder = Path(request["folder"])
+    goldens = [(folder / GOLDEN).read_bytes()]
+    for other in request["others"]:
+        with zipfile.ZipFile(other) as archive:
+            goldens.append(archive.read(GOLDEN))
+    try:
+        embedder = load(folder)
+        return {"problems": [_problem_with(embedder, parse_golden(raw)) for raw in goldens]}
+    except TfEmbeddingsError as error:
+        raise StagingError(str(error).removeprefix("tf_embeddings: ")) from None
+
+
+def _problem_with(embedder: Embedder, golden: Mapping[str, Any]) -> str | None:
+    outcomes = embedder.embed(golden["texts"])
+    for row, (text, wanted, count) in enumerate(
+        zip(golden["texts"], golden["vectors"], golden["token_counts"], strict=True)
+    ):
+        came = outcomes.embeddings[row] if outcomes.valid[row] else None
+        came_count = int(outcomes.token_counts[row]) if outcomes.counted[row] else None
+        if came_count != count:
+            return f"{quoted(text)} has {came_count} tokens, not {count}"
+        if came is None or wanted is None or len(came) != len(wanted):
+            if came is wanted:
+                continue
+            lengths = [0 if one is None else len(one) for one in (came, wanted)]
+            return f"the vector of {quoted(text)} has {lengths[0]} numbers, not {lengths[1]}"
+        wanted = wanted.astype(np.float64)
+        apart = float(np.abs(came - wanted).max() / (np.linalg.norm(wanted) or 1))
+        if not apart <= _MOST_ELSEWHERE:
+            return f"the vector of {quoted(text)} differs by {apart:.2g} of its length"
+    return None
+
+
+def require_same(recorded: Recorded) -> None:
+    """Require that a model that runs row by row gives a text one vector.
+
+    Raises:
+        StagingError: it does not.
+    """
+    if recorded.apart > SAME:
+        raise StagingError(
+            f"the model gives the same text, alone, other vectors each time (a component differs "
+            f"by {recorded.apart:.2g} of the vector's length). Save it for inference, without "
+            f"dropout and random numbers."
+        )
 
 
 def _require_enough(

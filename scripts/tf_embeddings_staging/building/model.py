@@ -13,7 +13,7 @@ from tf_embeddings_staging import cache
 
 # What an encoder is unless its parameters say otherwise. A default is no part of the version, for
 # it says nothing that was not so before there was a choice.
-_DEFAULTS: Mapping[str, Any] = {
+DEFAULTS: Mapping[str, Any] = {
     "tags": ["serve"],
     "libraries": [],
     "pooling": None,
@@ -72,11 +72,7 @@ class Model:
         meaning: dict[str, Any] = {
             "contract": CONTRACT,
             "kind": self.kind,
-            "encoder": {
-                name: value
-                for name, value in self.encoder.items()
-                if name not in _DEFAULTS or value != _DEFAULTS[name]
-            },
+            "encoder": without_defaults(self.encoder),
             "normalize": self.normalize,
             "dimensions": self.dimensions,
             "weights": self.weights,
@@ -86,6 +82,15 @@ class Model:
         if self.model_dimensions != self.dimensions:
             meaning["model_dimensions"] = self.model_dimensions
         return meaning
+
+
+def without_defaults(encoder: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of an encoder that are a part of its version."""
+    return {
+        name: value
+        for name, value in encoder.items()
+        if name not in DEFAULTS or value != DEFAULTS[name]
+    }
 
 
 def version_of(meaning: Mapping[str, Any]) -> str:

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_embeddings_staging.building.golden_texts import TEXTS
+from tf_embeddings_staging.building.golden_texts import TEXTS, mixed_texts
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.sentences import in_one_sentence
 
 if TYPE_CHECKING:
+    from tf_embeddings_udf import Embedder
     from tf_embeddings_udf.encoders import Encoder
+    from tf_embeddings_udf.planner import Outcomes
+
+_SEEDS, _MIXED = (1, 2, 3), 40
+_ALONE = 30
 
 
 def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
     """Embed texts with an unpacked artefact, by the artefact's own runtime.
 
-    One thread: what comes out does not depend on how busy the machine is. Then a whole batch of
-    long texts, for the memory alone: see `full_batch`. The memory is of a machine, like the
-    vectors: neither is a part of the build.
+    One thread: what comes out does not depend on how busy the machine is. Then columns as they
+    come in a warehouse, see `_apart`, with a whole batch of long texts, see `full_batch`. The
+    memory is of a machine, like the vectors: neither is a part of the build.
     """
     folder = Path(request["folder"])
     sys.path.insert(0, str(folder))
-    import numpy as np
     import tf_embeddings_udf as runtime
 
     if Path(runtime.__file__ or "").parent.parent != folder:
         raise StagingError(f"the probe ran another runtime than the artefact's: {runtime.__file__}")
     from tf_embeddings_udf.encoders import load_encoder
+    from tf_embeddings_udf.engines import LITERT
     from tf_embeddings_udf.planner import Planner
     from tf_embeddings_udf.verify import peak_memory
 
@@ -41,17 +48,24 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
         embedder = runtime.Embedder(manifest, Planner(encoder, manifest))
         texts = request["texts"]
         outcomes = embedder.embed(texts)
-        alone = [embedder.embed([text]).embeddings[0] for text in texts[: request["alone"]]]
         problems = [
             _problem(encoder, manifest.prefix + text) if status == "error" else None
             for text, status in zip(texts, outcomes.statuses, strict=True)
         ]
-        embedder.embed(full_batch(encoder, manifest.max_tokens))
+        mixed = [mixed_texts(_MIXED, seed) for seed in _SEEDS]
+        columns = [texts, *mixed, full_batch(encoder, manifest.max_tokens)]
+        every = list(chain.from_iterable(columns))
+        together = embedder.embed(every)
+        alone = [[row] for row in range(0, len(every), max(1, len(every) // _ALONE))]
+        ends = list(accumulate(map(len, columns), initial=0))
+        apart = _apart(embedder, every, together, [*alone, *map(range, ends, ends[1:])])
+        memory_bytes = peak_memory()
+        if encoder.engine.name == LITERT:  # A batch by itself runs on all cores, elsewhere.
+            encoder = load_encoder(manifest, folder, threads=0)
+            wide = runtime.Embedder(manifest, Planner(encoder, manifest))
+            apart = max(apart, _apart(wide, every, together, alone))
     except runtime.TfEmbeddingsError as error:
         raise _staging_error(error) from None
-    apart = [
-        float(np.abs(vector - outcomes.embeddings[row]).max()) for row, vector in enumerate(alone)
-    ]
     return {
         # The shortest digits that give the same float32 again.
         "vectors": [[float(str(x)) for x in vector] for vector in outcomes.embeddings],
@@ -61,10 +75,33 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
             int(count) if counted else None
             for count, counted in zip(outcomes.token_counts, outcomes.counted, strict=True)
         ],
-        "apart": max(apart, default=0.0),
-        "memory_bytes": peak_memory(),
+        "apart": apart,
+        "memory_bytes": memory_bytes,
         "measured_with": _versions(manifest.packages),
     }
+
+
+def _apart(
+    embedder: Embedder, texts: Sequence[str], together: Outcomes, parts: Sequence[Sequence[int]]
+) -> float:
+    """Return how far the vectors of one text are from each other, in other batches.
+
+    All texts were embedded `together`, and here each part of them is: the same text stands in
+    batches of other lengths and of other sizes. The largest difference of a component is in parts
+    of the vector's length; infinite where one batch gives a vector and another none.
+    """
+    import numpy as np
+
+    largest = 0.0
+    for part in parts:
+        rows = np.array(part)
+        came = embedder.embed([texts[row] for row in part])
+        if (came.valid != together.valid[rows]).any():
+            return math.inf
+        wanted = together.embeddings[rows[came.valid]].astype(np.float64)
+        differences = np.abs(came.embeddings[came.valid] - wanted).max(1, initial=0)
+        largest = max([largest, *(differences / np.linalg.norm(wanted, axis=1)).tolist()])
+    return largest
 
 
 def _problem(encoder: Encoder, text: str) -> str:

@@ -6,16 +6,15 @@ worker process: they load TensorFlow.
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_embeddings_staging.building.golden_texts import TEXTS
+from tf_embeddings_staging.building.golden_texts import TEXTS, mixed_texts
 from tf_embeddings_staging.sentences import in_one_sentence
 
 if TYPE_CHECKING:
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-5
 """Of a vector's length: how far a component may be from TensorFlow's."""
 
-# What a text may be: a word, a sentence, more than any model sees.
-_WORDS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 400)
-_MIXED = 300
+_MIXED, _SEED = 300, 7
 _ALONE = 40
 
 # The inputs that an encoder's parameters name; a converted model calls them so itself.
@@ -190,7 +187,7 @@ def _compare(tensorflow: Embedder, load_converted: Callable[[], Embedder]) -> di
     """Embed the same texts with both, in batches, and some alone with LiteRT."""
     from tf_embeddings_udf import TfEmbeddingsError
 
-    texts = [*TEXTS, *mixed_texts()]
+    texts = [*TEXTS, *mixed_texts(_MIXED, _SEED)]
     try:
         wanted = tensorflow.embed(texts)
     except TfEmbeddingsError as error:
@@ -223,14 +220,6 @@ def _difference(came: np.ndarray, wanted: np.ndarray) -> float:
     """Return the largest difference of a component, in parts of its vector's length."""
     lengths = np.linalg.norm(wanted.astype(np.float64), axis=1)
     return float((np.abs(came.astype(np.float64) - wanted).max(1) / lengths).max())
-
-
-def mixed_texts(count: int = _MIXED) -> Sequence[str]:
-    """Return texts of all lengths and scripts, made of the words of the golden ones."""
-    words = [word for text in TEXTS for word in set(text.split())]
-    chance = random.Random(7)
-    words.sort()
-    return [" ".join(chance.choices(words, k=chance.choice(_WORDS))) for _ in range(count)]
 
 
 def _why(error: Exception) -> str:
