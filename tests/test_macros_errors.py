@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from dbt_projects import Project, make_project, stage
+from dbt_projects import Project, Run, make_project, stage
 from makers import Artefact
 
 MODELS = {
@@ -311,6 +311,34 @@ def test_a_wrong_argument(project: Project, call: str, says: str) -> None:
 
     assert not run.success
     assert says in run.output
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        ("nearest_neighbors({}, 'b', 'id', 'id')", "nearest_neighbors: queries"),
+        ("nearest_neighbors('a', {}, 'id', 'id')", "nearest_neighbors: corpus"),
+        ("near_duplicates({}, 'id')", "near_duplicates: relation"),
+        ("with_embeddings({}, 'body', 'store')", "with_embeddings: relation"),
+        ("with_embeddings('a', 'body', {})", "with_embeddings: store"),
+        ("embedding_store_metrics({})", "embedding_store_metrics: store"),
+        ("_judged_ids('embeddings_are_similar', 'pairs', {}, ['a'])", "embeddings_are_similar: pa"),
+        ("_source_relation({{'kind': 'relation', 'name': {}}})", "embedding_store: relation"),
+    ],
+)
+def test_a_relation_as_text_is_a_name_or_a_query(project: Project, call: str, what: str) -> None:
+    """Whatever takes one: the store's sources and the data tests as well."""
+
+    def compiled(text: str) -> Run:
+        inline = f"{{{{ tf_embeddings.{call.format(repr(text))} }}}}"
+        return project.dbt("compile", "--inline", inline, "--vars", json.dumps(pins()))
+
+    refused = compiled("base; drop table other")
+    assert not refused.success
+    assert what in refused.output
+    assert "is 'base; drop table other'; a text must be a name, such as base or" in refused.output
+    for text in ("naïve", 'a."b; c".d_1', "select 1 as id", "(select 1 as id) dbt_subquery"):
+        assert compiled(text).success, text
 
 
 def test_a_model_of_strings_cannot_count_tokens(project: Project) -> None:

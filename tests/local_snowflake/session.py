@@ -169,6 +169,7 @@ HANDLERS: list[Handler] = [
     roles.handle,
     stages.handle,
     functions.handle,
+    execution.handle,
 ]
 TRANSFORMS: list[Transform] = [
     functions.rewrite_calls,
