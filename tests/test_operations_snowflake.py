@@ -535,7 +535,10 @@ def test_status_of_a_role_that_lacks_what_the_hook_needs(
         f"usage on function {schema}.{function}",
     )
     lacking = operation(project, "status")
-    for grant in (f"create schema on database {project.name}", f"create function on schema {schema}"):
+    for grant in (
+        f"create schema on database {project.name}",
+        f"create function on schema {schema}",
+    ):
         project.execute(f"create role {role}_{grant.split()[1]}")
         project.execute(f"grant {grant} to role {role}_{grant.split()[1]}")
         project.execute(f"grant role {role}_{grant.split()[1]} to role {role}")
@@ -626,12 +629,16 @@ def test_a_second_role_that_manages_is_told_who_does(
     # Where the hook stops the run, dbt does not tell what it said: Snowflake's own words remain.
     assert "Insufficient privileges to operate on" in second.output
     assert ("tf_embeddings: model" in second.output) is not stops
-    assert stops or (
-        "tf_embeddings: model 'lengths' cannot run: the role of target 'dev' may not create what "
-        f"is missing: one role owns schema {schema} and has create schema on the database; all the "
-        "others set var tf_embeddings_manage to false, or to the owner's target, and are named in "
-        "the owner's var tf_embeddings_grants."
-    ) in second.output
+    assert (
+        stops
+        or (
+            "tf_embeddings: model 'lengths' cannot run: the role of target 'dev' may not create what "
+            f"is missing: one role owns schema {schema} and has create schema on the database; all the "
+            "others set var tf_embeddings_manage to false, or to the owner's target, and are named in "
+            "the owner's var tf_embeddings_grants."
+        )
+        in second.output
+    )
 
 
 def test_drop_unused_lists_and_changes_nothing(

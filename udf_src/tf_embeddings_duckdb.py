@@ -19,12 +19,12 @@ token_count INTEGER, is_truncated BOOLEAN, status VARCHAR)`; where `tokens_only`
 does not run and the embedding is NULL. The model is unpacked and loaded at the first call.
 `tf_embeddings_check(model, version, build, dimensions)` answers true, or raises the sentence that
 says what is wrong with a pin or its artefact; `tf_embeddings_refusal` takes the same, has the model
-embed a word as well, and answers that sentence, or nothing. `tf_embeddings_verify(model, version, build)`
-recomputes the golden vectors of an artefact and answers the report as JSON: see
-`tf_embeddings_udf.verify`. `tf_embeddings_staged()` answers the artefacts of the stage folder as
-JSON: a list of `{model, version, build, path, bytes}`, the path relative to it.
-`tf_embeddings_remove(model, version, build)` deletes one of them and what was unpacked of it; true
-if it was there. They are all there whatever the stage folder holds.
+embed a word as well, and answers that sentence, or nothing.
+`tf_embeddings_verify(model, version, build)` recomputes the golden vectors of an artefact and
+answers the report as JSON: see `tf_embeddings_udf.verify`. `tf_embeddings_staged()` answers the
+artefacts of the stage folder as JSON: a list of `{model, version, build, path, bytes}`, the path
+relative to it. `tf_embeddings_remove(model, version, build)` deletes one of them and what was
+unpacked of it; true if it was there. They are all there whatever the stage folder holds.
 
 A relative `stage` or `cache` starts from the folder that dbt is called in, as dbt-duckdb's own
 `path` and `module_paths` do; `--project-dir` does not move it.
