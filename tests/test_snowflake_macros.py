@@ -447,8 +447,8 @@ def test_an_artefact_that_is_not_staged(
     assert (
         stops
         or (
-            f"tf_embeddings: model 'tiny' cannot run: its staged file is not there: '{place}'. Stage "
-            "it with: python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write "
+            f"tf_embeddings: model 'tiny' cannot run: its staged file is not there: '{place}'. "
+            "Stage it with: python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write "
             "--target dev"
         )
         in run.output

@@ -438,6 +438,19 @@ def test_a_role_that_may_be_unable_to_use_the_repository_is_warned(
     assert "Warning: role" not in done.stderr
 
 
+def test_a_programmatic_access_token_is_a_password(
+    project: SnowflakeProject, source: Source
+) -> None:
+    """dbt-snowflake drops `token` where the authenticator is neither oauth nor jwt."""
+    use(project, authenticator="programmatic_access_token", token="a-token", password=None)
+    assert sentence(stage(project, source, "--dry-run")).endswith(
+        "dbt-snowflake passes `token` on for the authenticators oauth and jwt alone: give a "
+        "programmatic access token as `password`, and leave the authenticator out"
+    )
+    use(project, authenticator=None, token=None, password="a-token")
+    assert stage(project, source, "--dry-run").returncode == 0
+
+
 @pytest.mark.parametrize("manage", [True, False])
 def test_terms_that_nobody_accepted(
     tmp_path: Path, own_snowflake: LocalSnowflake, source: Source, manage: bool
