@@ -403,6 +403,13 @@ def test_a_stage_that_others_manage_is_not_created(
         f"not created here. Let a role that may create it run:\ncreate schema if not exists "
     )
 
+    set_vars(project, manage=["admin"])
+    by_target = sentence(stage(project, source))
+    assert (
+        "and var tf_embeddings_manage is admin, so it is not created here. Run this with --target "
+        "admin, or let a role that may create it run:\n"
+    ) in by_target
+
     for statement in said.splitlines()[1:]:
         project.execute(statement.removesuffix(";"))
     done = stage(project, source)
