@@ -56,9 +56,9 @@ def pins(**pin: object) -> dict[str, Any]:
 
 
 def test_a_good_pin_compiles(project: Project) -> None:
-    run = project.dbt("compile", "--select", "embedded", "--vars", json.dumps(pins()))
-
-    assert run.success, run.errors
+    for pin in (pins(), pins(bytes=90_000_000)):  # one of 0.1 has no bytes
+        run = project.dbt("compile", "--select", "embedded", "--vars", json.dumps(pin))
+        assert run.success, run.errors
 
 
 def test_a_model_that_is_not_pinned(project: Project) -> None:
@@ -163,6 +163,10 @@ WRONG_PINS: dict[str, tuple[object, str]] = {
         {**GOOD_PIN, "packages": "numpy"},
         "has packages 'numpy'; it must be a list of Python packages, such as "
         "[numpy, 'tensorflow==2.21.0']",
+    ),
+    "no_bytes": (
+        {**GOOD_PIN, "bytes": "90 MB"},
+        "has bytes '90 MB'; it must be the size of the file, a whole number from 1",
     ),
     "no_package": (
         {**GOOD_PIN, "packages": ["numpy'"]},
