@@ -42,7 +42,8 @@
       'grants', [], 'identifiers', 'a list of roles, such as [analyst, reporter]'
     ),
     'manage': tf_embeddings._setting(
-      'manage', true, 'targets', 'true or false, or the list of the targets that do, such as [admin]'
+      'manage', true, 'targets',
+      'true or false, or the list of the targets that do, such as [admin]'
     ),
     'managers': [],
   } %}

@@ -241,8 +241,15 @@ def error_of_wrong_pin(project: Project, name: str) -> str:
         ("grants", ["analyst", ""], f"['analyst', '']; it must be {ROLES}"),
         ("grants", 7, f"7; it must be {ROLES}"),
         ("grants", {"analyst": True}, f"{{'analyst': True}}; it must be {ROLES}"),
-        ("manage", "no", "'no'; it must be true or false"),
-        ("manage", 0, "0; it must be true or false"),
+        *(
+            (
+                "manage",
+                value,
+                f"{value!r}; it must be true or false, or the list of the targets that do, such as "
+                "[admin]",
+            )
+            for value in ("no", 0, [], ["admin", 7])
+        ),
     ],
 )
 def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -> None:
