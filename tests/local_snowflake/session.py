@@ -165,11 +165,11 @@ Handler = Callable[[Session, str], Rows | None]
 Transform = Callable[[Session, Expr], Expr]
 
 HANDLERS: list[Handler] = [
+    execution.handle,
     namespaces.handle,
     roles.handle,
     stages.handle,
     functions.handle,
-    execution.handle,
 ]
 TRANSFORMS: list[Transform] = [
     functions.rewrite_calls,
