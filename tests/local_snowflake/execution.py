@@ -383,9 +383,13 @@ def handle(session: Session, sql: str) -> Rows | None:
     block = _BLOCK.fullmatch(body)
     if block is None:
         raise compilation_error("this block is not one that the local Snowflake knows.")
+    from local_snowflake import functions  # which imports this module
+
     cursor = session.cursor()
     try:
-        row = cursor.execute(f"select {block[2]}").fetchone()
+        with functions.errors(session):
+            cursor._answer(f"select {block[2]}")
+        row = cursor.fetchone()
     except ProgrammingError as error:
         query = session.account.functions.query
         failed = query.error if query and query.error else error

@@ -165,9 +165,9 @@ Handler = Callable[[Session, str], Rows | None]
 Transform = Callable[[Session, Expr], Expr]
 
 HANDLERS: list[Handler] = [
-    execution.handle,
     namespaces.handle,
     roles.handle,
+    execution.handle,
     stages.handle,
     functions.handle,
 ]
