@@ -21,8 +21,8 @@
   {% if execute and value is string and not is_name and not is_subquery %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": " ~ argument ~ " is " ~ value | pprint ~ "; a text must be a name, such as base "
-      ~ "or database.schema.name, with double quotes around a part that needs them, or a query, such "
-      ~ "as 'select * from base'."
+      ~ "or database.schema.name, with double quotes around a part that needs them, or a query, "
+      ~ "such as 'select * from base'."
     ) %}
   {% endif %}
   {{ return(relation) }}

@@ -64,7 +64,8 @@
       ~ "is " ~ settings.max_batch_size ~ "."
     ) }}
   {% elif is_of_hook and (
-    'with the specified packages' in said or modules.re.search("package '.*' is not supported", said)
+    'with the specified packages' in said
+    or modules.re.search("package '.*' is not supported", said)
   ) %}
     {{ return(
       settings.artifact_repository ~ " does not have the packages " ~ tf_embeddings._packages(pin)

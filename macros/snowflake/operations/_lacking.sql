@@ -1,8 +1,8 @@
 {% macro _lacking() %}
   {#
     The privileges that the hook needs and this session's role does not have, to read; none are
-    known of a schema that is not there yet. IS_ROLE_IN_SESSION knows what a role has through others;
-    it counts secondary roles, too, which CREATE does not.
+    known of a schema that is not there yet. IS_ROLE_IN_SESSION knows what a role has through
+    others; it counts secondary roles, too, which CREATE does not.
     https://docs.snowflake.com/en/sql-reference/sql/show-grants
     https://docs.snowflake.com/en/sql-reference/functions/is_role_in_session
   #}
