@@ -7,7 +7,7 @@
   {% set only_model = (models | list)[0] if models | length == 1 else none %}
   {% set identifier = 'a name of 1 to 255 characters without backslashes, $$ and line breaks' %}
 
-  {{ return({
+  {% set settings = {
     'models': models,
     'default_model': tf_embeddings._setting('default_model', only_model, 'string', 'a name'),
     'sources': tf_embeddings._setting(
@@ -41,6 +41,17 @@
     'grants': tf_embeddings._setting(
       'grants', [], 'identifiers', 'a list of roles, such as [analyst, reporter]'
     ),
-    'manage': tf_embeddings._setting('manage', true, 'boolean', 'true or false'),
-  }) }}
+    'manage': tf_embeddings._setting(
+      'manage', true, 'targets',
+      'true or false, or the list of the targets that do, such as [admin]'
+    ),
+    'managers': [],
+  } %}
+  {# dbt renders no Jinja in vars, so what differs by target is a list of targets. #}
+  {% if settings.manage is not boolean %}
+    {% do settings.update({
+      'manage': target.name in settings.manage, 'managers': settings.manage
+    }) %}
+  {% endif %}
+  {{ return(settings) }}
 {% endmacro %}

@@ -8,10 +8,15 @@
     'drop_unused', 'drop', drop, 'true, to drop, or false, to list'
   ) %}
   {% set days = tf_embeddings._number_argument('drop_unused', 'days', days, 0, none, 'such as 7') %}
-  {% if not tf_embeddings._settings().manage %}
+  {% set settings = tf_embeddings._settings() %}
+  {% if not settings.manage %}
     {% do exceptions.raise_compiler_error(
-      "drop_unused: var tf_embeddings_manage is false, so what is staged and created belongs to "
-      ~ "others. Run it where that is true; dbt run-operation tf_embeddings.status only lists."
+      "drop_unused: var tf_embeddings_manage is "
+      ~ (settings.managers | join(', ') ~ ", and not target " ~ target.name if settings.managers
+        else "false")
+      ~ ", so what is staged and created belongs to others. Run it "
+      ~ ("with --target " ~ settings.managers[0] if settings.managers else "where that is true")
+      ~ "; dbt run-operation tf_embeddings.status only lists."
     ) %}
   {% endif %}
   {% set pins = tf_embeddings._pins('drop_unused') %}

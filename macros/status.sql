@@ -1,7 +1,8 @@
 {% macro status() %}
   {#
-    An operation: dbt run-operation tf_embeddings.status. It only reads. It fails, after all is
-    printed, where something that is pinned cannot run, so that a job can ask.
+    An operation: dbt run-operation tf_embeddings.status. It only reads, and has each model that is
+    deployed embed a word. It fails, after all is printed, where something that is pinned cannot
+    run, so that a job can ask.
   #}
   {% set pins = tf_embeddings._pins('status') %}
   {% set inventory = tf_embeddings._inventory(pins, 'status') %}
@@ -10,10 +11,13 @@
 
   {% for pin in pins %}
     {% set pinned = inventory.pinned[loop.index0] %}
+    {% set is_deployed = pinned.is_ready and pinned.function == 'yes' %}
+    {% set refusal = tf_embeddings._refusal(pin) if is_deployed else none %}
     {% do rows.append([
-      pin.model, pin.version, pin.build, 'yes', pinned.staged, pinned.function, pinned.state
+      pin.model, pin.version, pin.build, 'yes', pinned.staged, pinned.function,
+      'cannot run: ' ~ refusal if refusal else pinned.state
     ]) %}
-    {% if not pinned.is_ready %}
+    {% if refusal or not pinned.is_ready %}
       {% do not_ready.append(pin.model) %}
     {% endif %}
   {% endfor %}

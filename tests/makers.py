@@ -58,6 +58,7 @@ class Artefact:
             "dimensions": self.dimensions,
             "kind": self.kind,
             "packages": list(self.packages),
+            "bytes": self.path.stat().st_size,
         }
 
     @property

@@ -1021,3 +1021,26 @@ def test_eight_workers_race_to_unpack_and_one_is_killed(
         assert outcome["embedding"] == pytest.approx(vector.tolist(), abs=1e-6)
     # One folder, whatever the killed one had begun.
     assert {len(outcome["files"]) for outcome in outcomes} == {1}
+
+
+# Scripting blocks
+
+
+@pytest.mark.parametrize(
+    ("selected", "said"),
+    [
+        ("'a value'", "a value"),
+        ("nothing(1)", "Unknown function NOTHING."),
+        ("a from no_table", "does not exist or not authorized"),
+    ],
+)
+def test_a_block_returns_a_value_or_what_was_said(
+    database: Database, selected: str, said: str
+) -> None:
+    block = (
+        f"declare said varchar; begin select {selected} into :said; return said; "
+        "exception when other then return sqlerrm; end;"
+    )
+    assert said in database.value(f"execute immediate $${block}$$ /* a comment of dbt's */")
+    other = database.fails("execute immediate $$begin return 1; end$$")
+    assert "not one that the local Snowflake knows" in str(other)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from dbt_projects import Project, make_project, stage
+from dbt_projects import Project, Run, make_project, stage
 from makers import Artefact
 
 MODELS = {
@@ -56,9 +56,9 @@ def pins(**pin: object) -> dict[str, Any]:
 
 
 def test_a_good_pin_compiles(project: Project) -> None:
-    run = project.dbt("compile", "--select", "embedded", "--vars", json.dumps(pins()))
-
-    assert run.success, run.errors
+    for pin in (pins(), pins(bytes=90_000_000)):  # one of 0.1 has no bytes
+        run = project.dbt("compile", "--select", "embedded", "--vars", json.dumps(pin))
+        assert run.success, run.errors
 
 
 def test_a_model_that_is_not_pinned(project: Project) -> None:
@@ -164,6 +164,10 @@ WRONG_PINS: dict[str, tuple[object, str]] = {
         "has packages 'numpy'; it must be a list of Python packages, such as "
         "[numpy, 'tensorflow==2.21.0']",
     ),
+    "no_bytes": (
+        {**GOOD_PIN, "bytes": "90 MB"},
+        "has bytes '90 MB'; it must be the size of the file, a whole number from 1",
+    ),
     "no_package": (
         {**GOOD_PIN, "packages": ["numpy'"]},
         'has packages ["numpy\'"]; it must be a list of Python packages, such as '
@@ -237,8 +241,15 @@ def error_of_wrong_pin(project: Project, name: str) -> str:
         ("grants", ["analyst", ""], f"['analyst', '']; it must be {ROLES}"),
         ("grants", 7, f"7; it must be {ROLES}"),
         ("grants", {"analyst": True}, f"{{'analyst': True}}; it must be {ROLES}"),
-        ("manage", "no", "'no'; it must be true or false"),
-        ("manage", 0, "0; it must be true or false"),
+        *(
+            (
+                "manage",
+                value,
+                f"{value!r}; it must be true or false, or the list of the targets that do, such as "
+                "[admin]",
+            )
+            for value in ("no", 0, [], ["admin", 7])
+        ),
     ],
 )
 def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -> None:
@@ -311,6 +322,34 @@ def test_a_wrong_argument(project: Project, call: str, says: str) -> None:
 
     assert not run.success
     assert says in run.output
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        ("nearest_neighbors({}, 'b', 'id', 'id')", "nearest_neighbors: queries"),
+        ("nearest_neighbors('a', {}, 'id', 'id')", "nearest_neighbors: corpus"),
+        ("near_duplicates({}, 'id')", "near_duplicates: relation"),
+        ("with_embeddings({}, 'body', 'store')", "with_embeddings: relation"),
+        ("with_embeddings('a', 'body', {})", "with_embeddings: store"),
+        ("embedding_store_metrics({})", "embedding_store_metrics: store"),
+        ("_judged_ids('embeddings_are_similar', 'pairs', {}, ['a'])", "embeddings_are_similar: pa"),
+        ("_source_relation({{'kind': 'relation', 'name': {}}})", "embedding_store: relation"),
+    ],
+)
+def test_a_relation_as_text_is_a_name_or_a_query(project: Project, call: str, what: str) -> None:
+    """Whatever takes one: the store's sources and the data tests as well."""
+
+    def compiled(text: str) -> Run:
+        inline = f"{{{{ tf_embeddings.{call.format(repr(text))} }}}}"
+        return project.dbt("compile", "--inline", inline, "--vars", json.dumps(pins()))
+
+    refused = compiled("base; drop table other")
+    assert not refused.success
+    assert what in refused.output
+    assert "is 'base; drop table other'; a text must be a name, such as base or" in refused.output
+    for text in ("naïve", 'a."b; c".d_1', "select 1 as id", "(select 1 as id) dbt_subquery"):
+        assert compiled(text).success, text
 
 
 def test_a_model_of_strings_cannot_count_tokens(project: Project) -> None:

@@ -285,6 +285,19 @@ def test_status_sees_an_artefact_that_cannot_be_read(
     assert f"damaged: stage it again with: {STAGE_IT.format('tiny')}" in run.output
 
 
+def test_status_runs_what_it_says_is_ok(project: Project, verifiable: Artefact) -> None:
+    staged = project.stage / verifiable.path.relative_to(verifiable.stage)
+    content = bytearray(verifiable.path.read_bytes())
+    content[len(content) // 2] ^= 0xFF  # in the model: the manifest can be read
+    staged.unlink()  # a hard link to the fixture's
+    staged.write_bytes(content)
+    run = operation(project, "status")
+
+    assert not run.success
+    assert table(run)[0].split("yes       ")[1].startswith("cannot run: ")
+    assert STAGE_IT.format("tiny").removesuffix(" --write --target dev") in table(run)[0]
+
+
 def test_status_of_a_project_with_nothing_at_all(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     run = operation(project, "status")

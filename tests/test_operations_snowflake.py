@@ -13,7 +13,7 @@ import makers
 import pytest
 from dbt_projects import NAME, Run
 from makers import Artefact, golden_of
-from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
+from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
 from tf_embeddings_udf import Embedder
 
 TEXTS = ["the quick brown fox", "a", "where is my invoice"]
@@ -120,7 +120,8 @@ def place(artefact: Artefact) -> str:
 
 def changes(run: Run) -> list[str]:
     """Return the statements of a run that change something."""
-    reads = ("select", "show", "list", "describe")
+    block = "execute immediate $$\ndeclare\n  said varchar;\nbegin\n  select "
+    reads = ("select", "show", "list", "describe", block)
     return [one for one in run.statements if not one.lower().startswith(reads)]
 
 
@@ -430,7 +431,8 @@ def test_status_by_a_role_that_may_only_read(project: SnowflakeProject, lengths:
     assert not run.success
     assert table(run)[0][5:] == [
         "no",
-        f"no function: let a role that may create it run: {STAGE_IT.format('lengths')} --verify",
+        f"no function: let a role that may create it run: {STAGE_IT.format('lengths')} --verify, "
+        "with this role in var tf_embeddings_grants",
     ]
 
 
@@ -451,6 +453,161 @@ def test_status_by_a_role_that_may_only_use_the_function(
     assert table(run)[0][3:] == ["yes", "?", "yes", "ok"]
 
 
+def truncate(project: SnowflakeProject, artefact: Artefact) -> None:
+    """Put the first half of an artefact in its place, as a broken upload does."""
+    project.execute(f"remove @tf_embeddings.{place(artefact)}")
+    half = project.folder / artefact.path.name
+    half.write_bytes(artefact.path.read_bytes()[: artefact.path.stat().st_size // 2])
+    folder = place(artefact).removeprefix("models/").rpartition("/")[0]
+    project.execute(f"put 'file://{half}' @tf_embeddings.models/{folder}/ auto_compress = false")
+
+
+def test_status_and_verify_of_a_truncated_file_name_the_functions_that_it_breaks(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    assert operation(project, "verify").success
+    assert project.dbt("run", "--empty").success
+    truncate(project, lengths)
+    status, verify = operation(project, "status"), operation(project, "verify")
+
+    size = lengths.path.stat().st_size
+    names = ", ".join(name.partition("(")[0] for name in functions(project))
+    damaged = (
+        f"damaged: its file has {size // 2} bytes instead of {size}, which breaks {names}; put it "
+        f"again with: {STAGE_IT.format('lengths')}"
+    )
+    assert not status.success
+    assert table(status)[0][6] == damaged
+    assert not verify.success
+    assert f"is {damaged}" in verify.output
+
+
+def test_status_runs_a_model_whose_pin_does_not_know_the_size(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    """A pin of 0.1, and a role that does not see the stage."""
+    assert project.dbt("run", "--empty").success
+    truncate(project, lengths)
+    old_pin = {key: value for key, value in lengths.pin().items() if key != "bytes"}
+    set_vars(project, models={"lengths": old_pin})
+    run = operation(project, "status")
+
+    assert not run.success
+    assert table(run)[0][6] == (
+        "cannot run: its staged file is damaged. Put it again, for all its functions: "
+        f"{STAGE_IT.format('lengths')}"
+    )
+    assert changes(run) == []
+
+
+@pytest.mark.parametrize("is_created", [True, False])
+def test_status_of_a_role_that_may_not_use_the_repository(
+    tmp_path: Path, lengths: Artefact, is_created: bool
+) -> None:
+    user = "SNOWFLAKE.PYPI_REPOSITORY_USER"
+    with serve() as server:
+        project = make_snowflake_project(
+            tmp_path / "project", server, artefacts=[lengths], files=EMBEDDED
+        )
+        if is_created:
+            assert project.dbt("run", "--empty").success
+        project.execute(f"revoke database role {user} from role public")
+        run = operation(project, "status")
+
+    assert not run.success
+    assert table(run)[0][6] == (
+        "cannot run: the role of target 'dev' may not use "
+        "snowflake.snowpark.pypi_shared_repository, where the function's Python packages come "
+        f"from. Let ACCOUNTADMIN run: grant database role {user} to role accountadmin"
+    )
+
+
+def test_status_of_a_role_that_lacks_what_the_hook_needs(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    assert project.dbt("run", "--empty").success
+    [function] = functions(project)
+    schema = f"{project.name}.tf_embeddings"
+    role = new_role(
+        project,
+        f"usage, create stage on schema {schema}",
+        f"read on stage {schema}.models",
+        f"usage on function {schema}.{function}",
+    )
+    lacking = operation(project, "status")
+    for grant in (
+        f"create schema on database {project.name}",
+        f"create function on schema {schema}",
+    ):
+        project.execute(f"create role {role}_{grant.split()[1]}")
+        project.execute(f"grant {grant} to role {role}_{grant.split()[1]}")
+        project.execute(f"grant role {role}_{grant.split()[1]} to role {role}")
+    through_roles = operation(project, "status")
+    run = project.dbt("run", "--empty")
+
+    assert not lacking.success
+    assert table(lacking)[0][6].startswith(
+        f"the role lacks create schema on database {project.name}, create function on schema "
+        f"{schema}, which each run needs here: let the owner grant it, or set var "
+        "tf_embeddings_manage to false or to the owner's target"
+    )
+    assert through_roles.success, through_roles.output
+    assert table(through_roles)[0][6] == "ok"
+    assert run.success, run.errors
+
+
+def test_status_says_that_a_stage_keeps_its_encryption(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    set_vars(project, lengths, stage_encryption="SNOWFLAKE_FULL")
+    run = operation(project, "status")
+
+    assert run.success, run.errors
+    assert (
+        f"Stage {project.name}.tf_embeddings.models is encrypted with SNOWFLAKE_SSE, and var "
+        "tf_embeddings_stage_encryption is SNOWFLAKE_FULL: a stage keeps the encryption that it "
+        "was created with. Name a new stage in var tf_embeddings_stage and stage the models again, "
+        "or correct the var."
+    ) in run.said
+
+
+def test_the_owners_target_manages_and_is_named_to_the_others(
+    project: SnowflakeProject, lengths: Artefact
+) -> None:
+    set_vars(project, lengths, manage=["admin"], grants=["public"])
+    target = project.server.profile(database=project.name)
+    project.write_yaml(
+        "profiles.yml", {NAME: {"target": "dev", "outputs": {"dev": target, "admin": target}}}
+    )
+    before = operation(project, "status")
+    owned = project.dbt("run", "--empty", "--target", "admin")
+    after = operation(project, "status")
+    refused = operation(project, "drop_unused")
+
+    stage_it = STAGE_IT.format("lengths").replace("dev", "admin")
+    assert table(before)[0][6] == (
+        f"no function: let a role that may create it run: {stage_it} --verify"
+    )
+    assert owned.success, owned.errors
+    assert len(owned.sent("grant ")) == 3
+    assert after.success, after.errors
+    assert "belongs to others. Run it with --target admin" in refused.output
+
+
+def test_an_advised_command_carries_the_grants_of_the_command_line(
+    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artefact
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", local_snowflake)
+    set_vars(project, lengths)
+    run = project.dbt(
+        "run-operation", "tf_embeddings.status", "--vars", "{tf_embeddings_grants: [analyst, b]}"
+    )
+
+    assert table(run)[0][6].endswith(
+        "stage_model.py lengths --write --target dev --vars '{tf_embeddings_grants: [analyst, b]}'"
+    )
+
+
 @pytest.mark.parametrize("stops", [True, False])
 def test_a_second_role_that_manages_is_told_who_does(
     project: SnowflakeProject, lengths: Artefact, stops: bool
@@ -469,11 +626,16 @@ def test_a_second_role_that_manages_is_told_who_does(
 
     assert first.success, first.errors
     assert not second.success
-    assert (
-        f"{STAGE_IT.format('lengths')}. If it is, the function may be another role's: one role "
-        f"owns schema {schema} and has create schema on the database; all the others set var "
-        "tf_embeddings_manage to false and are named in the owner's var tf_embeddings_grants."
-    ) in second.output
+    # Where the hook stops the run, dbt does not tell what it said: Snowflake's own words remain.
+    told = (
+        "tf_embeddings: model 'lengths' cannot run: the role of target 'dev' may not create what "
+        f"is missing: one role owns schema {schema} and has create schema on the database; all "
+        "the others set var tf_embeddings_manage to false, or to the owner's target, and are named "
+        "in the owner's var tf_embeddings_grants."
+    )
+    assert "Insufficient privileges to operate on" in second.output
+    assert (told in second.output) is not stops
+    assert ("tf_embeddings: model" in second.output) is not stops
 
 
 def test_drop_unused_lists_and_changes_nothing(

@@ -243,19 +243,18 @@ def test_who_follows_the_snowflake_guide_has_vectors(tmp_path: Path) -> None:
 
 def test_one_role_stages_and_another_runs_dbt(tmp_path: Path) -> None:
     roles, profile, *_ = blocks(section("### Set it up"))
-    admin, stage, manage = blocks(section("### One role stages, another runs dbt"))
+    admin, manage, stage, upgrade = blocks(section("### One role stages, another runs dbt"))
     with serve() as server:
         reader = follower(server, tmp_path)
         reader.execute(roles.text)
         reader.execute(admin.text)
         reader.write_profile(profile.text, prod="transformer", admin="embeddings_admin")
+        with (tmp_path / "dbt_project.yml").open("a") as project:
+            project.write(manage.text)
         call(tmp_path, "dbt deps")
         call(tmp_path, stage.text)
-
-        project = yaml.safe_load((tmp_path / "dbt_project.yml").read_text())
-        project["vars"].update(yaml.safe_load(manage.text)["vars"])
-        (tmp_path / "dbt_project.yml").write_text(yaml.safe_dump(project))
-        call(tmp_path, "dbt build")
+        for command in upgrade.text.splitlines():
+            call(tmp_path, command)
 
         status, verify, _ = blocks(section("### Day to day"))[0].text.splitlines()
         call(tmp_path, status)

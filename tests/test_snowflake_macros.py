@@ -439,13 +439,20 @@ def test_an_artefact_that_is_not_staged(
     project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'fox'\") }} as embedding")
     run = project.dbt("run")
 
+    place = f"@{project.name}.tf_embeddings.models/tiny/{tiny.version}/{tiny.path.name}"
     assert not run.success
+    assert f"Remote file '{place}' was not found." in run.output  # as Snowflake has it
+    # Where the hook stops the run, dbt does not tell a macro what the hook said.
+    assert ("tf_embeddings: model" in run.output) is not stops
     assert (
-        f"tf_embeddings: the run failed, and it needs the artefact of model 'tiny': "
-        f"'@{project.name}.tf_embeddings.models/tiny/{tiny.version}/{tiny.path.name}'. If it is "
-        "not there, stage it with: python dbt_packages/tf_embeddings/scripts/stage_model.py tiny "
-        "--write --target dev"
-    ) in run.output
+        stops
+        or (
+            f"tf_embeddings: model 'tiny' cannot run: its staged file is not there: '{place}'. "
+            "Stage it with: python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write "
+            "--target dev"
+        )
+        in run.output
+    )
     assert run.status("plain") == ("skipped" if stops else "success")
     assert run.status("a") == ("skipped" if stops else "error")
 
@@ -466,6 +473,81 @@ def test_a_run_that_fails_for_another_reason_is_not_told_to_stage(
 
     assert run.status("broken") == "error"
     assert "stage it with" not in run.output
+
+
+OTHER_ERRORS = {
+    "a column": "select {{ tf_embeddings.embed('no_column') }} as v from {{ ref('texts') }}",
+    "a table": "select {{ tf_embeddings.embed('body') }} as v from no_table",
+    "a cast": "select {{ tf_embeddings.embed('body') }} as v, cast('x' as integer) as n",
+    "a function": "select {{ tf_embeddings.embed('body') }} as v, no_function(1) as n",
+    "syntax": "select {{ tf_embeddings.embed('body') }} as v frm {{ ref('texts') }}",
+    "a schema": "select {{ tf_embeddings.embed('body') }} as v from nobody.tf_embeddings_2.t",
+    "a hook": "select {{ tf_embeddings.embed('body') }} as v from {{ ref('texts') }}",
+    "a hook that stops": "select {{ tf_embeddings.embed('body') }} as v from {{ ref('texts') }}",
+}
+
+
+def test_what_another_error_says_is_not_put_down_to_the_model(
+    tiny: Artefact, local_snowflake: LocalSnowflake, tmp_path: Path
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", local_snowflake, artefacts=[tiny])
+    project.write("models/texts.sql", "select 'fox' as body")
+    for name, sql in OTHER_ERRORS.items():
+        project.write("models/broken.sql", sql)
+        if "hook" in name:
+            project.configure(
+                **{"on-run-start": "select * from no_table"},
+                flags={"skip_nodes_if_on_run_start_fails": name.endswith("stops")},
+            )
+        run = project.dbt("run", "--empty")
+
+        assert not run.success, name
+        assert "tf_embeddings: " not in run.output, name
+
+
+# What Snowflake says, whether it said it to the hook, and how the cause begins that is told.
+CAUSES: list[tuple[str, bool, str | None]] = [
+    (
+        "Object 'snowflake.snowpark.pypi_shared_repository' does not exist or not authorized.",
+        False,
+        "the role of target 'dev' may not use snowflake.snowpark.pypi_shared_repository, where "
+        "the function's Python packages come from. Let ACCOUNTADMIN run: grant database role "
+        "SNOWFLAKE.PYPI_REPOSITORY_USER to role accountadmin",
+    ),
+    ("Object 'A.B' does not exist or not authorized.", False, None),
+    ("Role 'NOBODY' does not exist or not authorized.", True, "a role in var tf_embeddings_g"),
+    ("Database 'NONE' does not exist or not authorized.", True, "the role of target 'dev' sees"),
+    ("Insufficient privileges to operate on schema 'TF_EMBEDDINGS'", True, "the role of targe"),
+    ("Insufficient privileges to operate on schema 'OTHER'", False, None),
+    ("Schema 'DB.TF_EMBEDDINGS' does not exist or not authorized.", False, "its function is n"),
+    ("Unknown user-defined function DB.TF_EMBEDDINGS.FUNCTION", False, "its function is not t"),
+    ("Unknown user-defined function DB.DEV.OTHER", False, None),
+    ("Function available memory exhausted. in function FUNCTION", False, "its process takes m"),
+    ("Function available memory exhausted. in function OTHER", False, None),
+    ("timed out after 180s vs. max of 180s in function FUNCTION", False, "a batch takes longe"),
+    ("Package 'tokenizers' is not supported.", True, "snowflake.snowpark.pypi_shared_repository"),
+    ("Package 'tokenizers' is not supported.", False, None),
+    ("No active warehouse selected in the current session.", True, None),
+]
+
+
+def test_the_cause_is_what_snowflake_said(project: SnowflakeProject, tiny: Artefact) -> None:
+    """Some of it no local Snowflake says; README has the same table."""
+    project.write(
+        "macros/causes.sql",
+        "{% macro causes(cases) %}{% for said, is_of_hook, _ in cases %}{{ log('cause: ' ~ "
+        "tf_embeddings._cause(said, tf_embeddings._pin('tiny'), is_of_hook), info=true) }}"
+        "{% endfor %}{% endmacro %}",
+    )
+    text = json.dumps({"cases": CAUSES}).replace("DB.", f"{project.name.upper()}.")
+    text = text.replace("FUNCTION", f"TF_EMBEDDINGS_TINY_{tiny.build.upper()}_0123ABCD")
+    run = project.dbt("run-operation", "causes", "--args", text)
+    (project.folder / "macros/causes.sql").unlink()
+
+    assert run.success, run.errors
+    told = [line.removeprefix("cause: ") for line in run.printed if line.startswith("cause: ")]
+    for (said, _, cause), one in zip(CAUSES, told, strict=True):
+        assert one.startswith(cause) if cause else one == "None", said
 
 
 @pytest.mark.parametrize(

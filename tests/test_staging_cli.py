@@ -114,6 +114,7 @@ def test_a_dry_run_then_a_run_then_the_same_again(
         f"vars:\n  tf_embeddings_models:\n    minilm:\n      version: {minilm.version}\n"
         f"      build: {minilm.build}\n      dimensions: 384\n      kind: tokens\n"
         f"      packages: [ai-edge-litert, numpy, tokenizers]\n"
+        f"      bytes: {minilm.path.stat().st_size}\n"
     )
     before = tree(project.folder)
 

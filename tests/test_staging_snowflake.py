@@ -227,25 +227,49 @@ def test_a_file_of_another_size_is_replaced(
     assert files(project) == {source.path: source.size}
 
 
-def test_a_file_of_another_size_that_a_function_runs_is_left(
+def test_a_truncated_file_is_put_anew_and_all_the_functions_that_it_broke_are_named(
     project: SnowflakeProject, source: Source, tmp_path: Path
 ) -> None:
-    assert stage(project, source, "--write").returncode == 0
+    """One command: what it breaks, and what works again, whatever settings it was made with."""
+    assert stage(project, source, "--write", "--verify").returncode == 0
     project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'hello'\") }} as embedding")
-    run = project.dbt("run")
-    assert run.success, run.output
+    assert project.dbt("run", "--empty").success
     project.execute(f"remove @tf_embeddings.models/{source.path}")
     put_by_hand(project, source, b"half", tmp_path)
+    broken = sorted(
+        str(row[1]).lower() for row in project.rows("show user functions in schema tf_embeddings")
+    )
 
-    said = sentence(stage(project, source))
-    name = rf"TF_EMBEDDINGS_STRINGS_{source.artefact.build.upper()}_"
-    place = f"@{project.name}.tf_embeddings.models/{source.path}"
-    assert said.startswith(f"{place} has 4 bytes instead of {source.size}, and function {name}")
+    dry = stage(project, source, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    told = f"The file there {{}} 4 bytes instead of {source.size}: these functions run it, "
+    names = ", ".join(broken)
+    assert len(broken) == 2
+    assert f"{told.format('has')}and work again when it is put anew: {names}\n" in dry.stderr
     assert files(project) == {source.path: 4}
 
-    project.execute(said[said.index("drop function") :])
-    assert stage(project, source).returncode == 0
+    done = stage(project, source)
+    assert done.returncode == 0, done.stderr
+    assert f"{told.format('had')}and work again now: {names}\n" in done.stderr
     assert files(project) == {source.path: source.size}
+    run = project.dbt("run")
+    assert run.success, run.output
+
+
+def test_a_stage_keeps_its_encryption_and_the_user_is_told(
+    project: SnowflakeProject, source: Source
+) -> None:
+    assert stage(project, source).returncode == 0
+    for encryption, says in (("SNOWFLAKE_FULL", True), ("SNOWFLAKE_SSE", False)):
+        set_vars(project, stage_encryption=encryption)
+        done = stage(project, source)
+        assert done.returncode == 0, done.stderr
+        assert "is staged already" in done.stderr
+        assert says is (
+            f"Warning: Stage {project.name}.tf_embeddings.models is encrypted with SNOWFLAKE_SSE, "
+            "and var tf_embeddings_stage_encryption is SNOWFLAKE_FULL: a stage keeps the "
+            "encryption that it was created with." in done.stderr
+        )
 
 
 def test_an_upload_that_breaks_is_a_sentence_and_the_next_run_ends_well(
@@ -379,6 +403,13 @@ def test_a_stage_that_others_manage_is_not_created(
         f"not created here. Let a role that may create it run:\ncreate schema if not exists "
     )
 
+    set_vars(project, manage=["admin"])
+    by_target = sentence(stage(project, source))
+    assert (
+        "and var tf_embeddings_manage is admin, so it is not created here. Run this with --target "
+        "admin, or let a role that may create it run:\n"
+    ) in by_target
+
     for statement in said.splitlines()[1:]:
         project.execute(statement.removesuffix(";"))
     done = stage(project, source)
@@ -412,6 +443,19 @@ def test_a_role_that_may_be_unable_to_use_the_repository_is_warned(
     done = stage(project, source, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "Warning: role" not in done.stderr
+
+
+def test_a_programmatic_access_token_is_a_password(
+    project: SnowflakeProject, source: Source
+) -> None:
+    """dbt-snowflake drops `token` where the authenticator is neither oauth nor jwt."""
+    use(project, authenticator="programmatic_access_token", token="a-token", password=None)
+    assert sentence(stage(project, source, "--dry-run")).endswith(
+        "dbt-snowflake passes `token` on for the authenticators oauth and jwt alone: give a "
+        "programmatic access token as `password`, and leave the authenticator out"
+    )
+    use(project, authenticator=None, token=None, password="a-token")
+    assert stage(project, source, "--dry-run").returncode == 0
 
 
 @pytest.mark.parametrize("manage", [True, False])

@@ -18,12 +18,13 @@ Outside dbt, in a notebook or an app:
 token_count INTEGER, is_truncated BOOLEAN, status VARCHAR)`; where `tokens_only` is true the model
 does not run and the embedding is NULL. The model is unpacked and loaded at the first call.
 `tf_embeddings_check(model, version, build, dimensions)` answers true, or raises the sentence that
-says what is wrong with a pin or its artefact. `tf_embeddings_verify(model, version, build)`
-recomputes the golden vectors of an artefact and answers the report as JSON: see
-`tf_embeddings_udf.verify`. `tf_embeddings_staged()` answers the artefacts of the stage folder as
-JSON: a list of `{model, version, build, path, bytes}`, the path relative to it.
-`tf_embeddings_remove(model, version, build)` deletes one of them and what was unpacked of it; true
-if it was there. They are all there whatever the stage folder holds.
+says what is wrong with a pin or its artefact; `tf_embeddings_refusal` takes the same, has the model
+embed a word as well, and answers that sentence, or nothing.
+`tf_embeddings_verify(model, version, build)` recomputes the golden vectors of an artefact and
+answers the report as JSON: see `tf_embeddings_udf.verify`. `tf_embeddings_staged()` answers the
+artefacts of the stage folder as JSON: a list of `{model, version, build, path, bytes}`, the path
+relative to it. `tf_embeddings_remove(model, version, build)` deletes one of them and what was
+unpacked of it; true if it was there. They are all there whatever the stage folder holds.
 
 A relative `stage` or `cache` starts from the folder that dbt is called in, as dbt-duckdb's own
 `path` and `module_paths` do; `--project-dir` does not move it.
@@ -68,6 +69,7 @@ Answer = TypeVar("Answer")
 _PIN = {"model": "VARCHAR", "version": "VARCHAR", "build": "VARCHAR"}
 _OPERATIONS: dict[str, tuple[Mapping[str, str], str]] = {
     "tf_embeddings_check": ({**_PIN, "dimensions": "INTEGER"}, "BOOLEAN"),
+    "tf_embeddings_refusal": ({**_PIN, "dimensions": "INTEGER"}, "VARCHAR"),
     "tf_embeddings_verify": (_PIN, "VARCHAR"),
     "tf_embeddings_staged": ({}, "VARCHAR"),
     "tf_embeddings_remove": (_PIN, "BOOLEAN"),
@@ -177,7 +179,7 @@ def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
     One that cannot be read stops nothing: most of a project's nodes embed nothing. The check says
     what is wrong with it to those that do.
     """
-    functions = (_check, _verify, _staged_as_json, _remove)
+    functions = (_check, _refusal, _verify, _staged_as_json, _remove)
     for function, (name, signature) in zip(functions, _OPERATIONS.items(), strict=True):
         parameters, returns = signature
         # With side effects: else DuckDB calls it several times for one row of constants.
@@ -337,6 +339,18 @@ def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) 
     _require_packages(manifest)
     unpack(path, stage.cache, model=model, build=build)
     return True
+
+
+def _refusal(stage: Stage, model: str, version: str, build: str, dimensions: int) -> str:
+    """Return why the model of a pin cannot run; nothing where it embeds a word."""
+    try:
+        _check(stage, model, version, build, dimensions)
+        path = _staged(stage, model, version, build)
+        folder = unpack(path, stage.cache, model=model, build=build)
+        _in_own_thread(stage, lambda: cached(folder, stage.threads).outcomes(["hello"], [False]))
+    except Exception as error:  # whatever a library raises is the answer
+        return str(error).removeprefix("tf_embeddings: ") or type(error).__name__
+    return ""
 
 
 def _verify(stage: Stage, model: str, version: str, build: str) -> str:

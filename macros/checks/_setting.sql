@@ -20,6 +20,8 @@
     {% set fits = value is integer and value is not boolean and value >= 1 %}
   {% elif shape == 'boolean' %}
     {% set fits = value is boolean %}
+  {% elif shape == 'targets' %}
+    {% set fits = value is boolean or (value and tf_embeddings._is_list_of_strings(value)) %}
   {% elif shape == 'rows' %}
     {% set fits = value is integer and value is not boolean and 1 <= value <= 4096 %}
   {% elif shape == 'identifiers' %}

@@ -1,7 +1,8 @@
 {% macro _checked_pin(name, pin, macro) %}
   {#
-    A pin as a map of: model, version, build, dimensions, kind, packages. All of it is checked here,
-    because it becomes names and literals of SQL.
+    A pin as a map of: model, version, build, dimensions, kind, packages; and bytes, the size of the
+    file, which a pin of 0.1 does not have. All of it is checked here, because it becomes names and
+    literals of SQL.
   #}
   {% set fullmatch = modules.re.fullmatch %}
   {% set next_step = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml." %}
@@ -28,6 +29,8 @@
     'packages': tf_embeddings._is_list_of_strings(packages) and fullmatch(
       '([A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.+!]+)?,)*', packages | join(',') ~ ','
     ),
+    'bytes': 'bytes' not in pin
+      or (pin['bytes'] is integer and pin['bytes'] is not boolean and pin['bytes'] >= 1),
   } %}
   {% set allowed = {
     'version': "'v' and 12 hex digits",
@@ -35,6 +38,7 @@
     'dimensions': 'a whole number from 1 to 4096',
     'kind': 'text, tokens or sentencepiece',
     'packages': "a list of Python packages, such as [numpy, 'tensorflow==2.21.0']",
+    'bytes': 'the size of the file, a whole number from 1',
   } %}
   {% for part in fits if not fits[part] %}
     {% do exceptions.raise_compiler_error(

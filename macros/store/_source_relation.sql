@@ -4,7 +4,7 @@
     alone is one of the user's project, for the package's own model too: dbt would warn there.
   #}
   {% if source.kind == 'relation' %}
-    {{ return(source.name) }}
+    {{ return(tf_embeddings._relation_argument('embedding_store', 'relation', source.name)) }}
   {% endif %}
   {% if source.kind == 'source' %}
     {{ return(builtins.source(source.name[0], source.name[1])) }}

@@ -429,6 +429,12 @@ def _put(
         outcome = snowflake_stage.put(artefact, dbt, dry_run=dry_run)
     else:
         outcome = stage.stage(artefact, target.folder, report, dry_run=dry_run)
+    if outcome.broken:
+        report.say(
+            f"The file there {'has' if dry_run else 'had'} {outcome.size} bytes instead of "
+            f"{artefact.path.stat().st_size}: these functions run it, and work again "
+            f"{'when it is put anew' if dry_run else 'now'}: {', '.join(outcome.broken)}"
+        )
     if outcome.was_there:
         report.say(f"{artefact.model} is staged already: {outcome.place}")
     elif dry_run:

@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import queue
+import re
 import select
 import shutil
 import signal
@@ -28,6 +29,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snowflake.connector.errors import ProgrammingError
+
+from local_snowflake.errors import compilation_error
+from local_snowflake.rows import Rows
+from local_snowflake.statements import Reader, first_words
 
 if TYPE_CHECKING:
     from local_snowflake.functions import Function
@@ -365,3 +370,42 @@ class Worker:
                 pipe.close()
             except BrokenPipeError:
                 continue
+
+
+# The one shape of a scripting block that is known: a value is selected, and returned, or what was
+# said where that failed.
+_BLOCK = re.compile(
+    r"\s*declare\s+(\w+)\s+varchar;\s*begin\s+select\s(.*)\sinto :\1;\s*return \1;"
+    r"\s*exception\s+when\s+other\s+then\s+return sqlerrm;\s*end;?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def handle(session: Session, sql: str) -> Rows | None:
+    """Answer EXECUTE IMMEDIATE of a block.
+
+    See https://docs.snowflake.com/en/developer-guide/snowflake-scripting/exceptions
+    """
+    if first_words(sql, 2) != ["execute", "immediate"]:
+        return None
+    read = Reader(sql)
+    read.expect("execute", "immediate")
+    body = read.string()
+    read.end()
+    block = _BLOCK.fullmatch(body)
+    if block is None:
+        raise compilation_error("this block is not one that the local Snowflake knows.")
+    from local_snowflake import functions  # which imports this module
+
+    cursor = session.cursor()
+    try:
+        with functions.errors(session):
+            cursor._answer(f"select {block[2]}")
+        row = cursor.fetchone()
+    except ProgrammingError as error:
+        query = session.account.functions.query
+        failed = query.error if query and query.error else error
+        said: Any = failed.raw_msg or failed.msg
+    else:
+        said = row[0] if isinstance(row, tuple) else None
+    return Rows([("anonymous block", "varchar")], [(said,)])

@@ -171,6 +171,9 @@ def handle():
 $$;
 select tf_embeddings_open_point_litert();
 
+-- 13. What does `show grants on schema` show to a role with USAGE alone? `status` asks, and reads the
+-- SQLERRM of a block that catches an unknown function: is that all that Snowflake says of it?
+
 drop function if exists tf_embeddings_open_point_missing_file();
 drop function if exists tf_embeddings_open_point_null(varchar);
 drop function if exists tf_embeddings_open_point_node(number);

@@ -247,6 +247,7 @@ HANDLERS: list[Handler] = [
     parameters.handle,
     namespaces.handle,
     roles.handle,
+    execution.handle,
     stages.handle,
     functions.handle,
     queries.comment_on_columns,

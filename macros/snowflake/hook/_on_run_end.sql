@@ -1,31 +1,27 @@
 {% macro snowflake___on_run_end(results) %}
   {#
-    What Snowflake answers where a staged file or a function is missing names the build and not the
-    next step, and a hook can look for neither beforehand. Where the flag
-    skip_nodes_if_on_run_start_fails let a failing hook stop the run, dbt gives no results at all,
-    nor what the hook said; ephemeral models never have any.
+    Says what to do where what Snowflake answered shows that a model is why the run failed, and is
+    silent else. Where the flag skip_nodes_if_on_run_start_fails let a failing hook stop the run,
+    dbt gives no results, nor what the hook said: Snowflake's own words stand in the log then.
   #}
-  {% set expected = [] %}
-  {% for id in selected_resources %}
-    {% if id not in graph.nodes or graph.nodes[id].config.materialized != 'ephemeral' %}
-      {% do expected.append(id) %}
-    {% endif %}
-  {% endfor %}
-  {% for pin in tf_embeddings._pins_of_run() %}
-    {% set blamed = [] %}
-    {% for result in results if result.status == 'error' and result.message %}
-      {% do blamed.append(result) if pin.build in result.message | lower %}
+  {% set of_hook = [] %}
+  {% set of_nodes = [] %}
+  {% for result in results if result.status == 'error' and result.message %}
+    {% set id = result.node.unique_id %}
+    {% set is_of_hook = id.startswith('operation.tf_embeddings.') %}
+    {% for pin in tf_embeddings._pins_of_run() %}
+      {% set is_ours = is_of_hook or pin.build in result.message | lower
+        or tf_embeddings._models_of_node(graph.nodes.get(id, {})) %}
+      {% set cause = tf_embeddings._cause(result.message, pin, is_of_hook) if is_ours else none %}
+      {% if cause %}
+        {% do (of_hook if is_of_hook else of_nodes).append(
+          "tf_embeddings: model '" ~ pin.model ~ "' cannot run: " ~ cause
+        ) %}
+      {% endif %}
     {% endfor %}
-    {% if blamed or (expected and not results) %}
-      {% do exceptions.warn(
-        "tf_embeddings: the run failed, and it needs the artefact of model '" ~ pin.model ~ "': "
-        ~ tf_embeddings._stage_location(tf_embeddings._artefact_path(pin)) ~ ". If it is not "
-        ~ "there, stage it with: " ~ tf_embeddings._stage_command(pin.model)
-        ~ ". If it is, the function may be another role's: one role owns schema "
-        ~ tf_embeddings._schema_name() ~ " and has create schema on the database; all the others "
-        ~ "set var tf_embeddings_manage to false and are named in the owner's var "
-        ~ "tf_embeddings_grants."
-      ) %}
-    {% endif %}
+  {% endfor %}
+  {# What follows from a hook that failed needs no words of its own. #}
+  {% for warning in (of_hook or of_nodes) | unique %}
+    {% do exceptions.warn(warning) %}
   {% endfor %}
 {% endmacro %}

@@ -19,11 +19,19 @@
       ~ ") is " ~ where ~ "Stage it with: " ~ tf_embeddings._stage_command(pin.model)
     ) %}
   {% endif %}
+  {% for one in inventory.pinned if one.model == pin.model and one.state.startswith('damaged') %}
+    {% do exceptions.raise_compiler_error(
+      "verify: model '" ~ pin.model ~ "' (version " ~ pin.version ~ ", build " ~ pin.build
+      ~ ") is " ~ one.state
+    ) %}
+  {% endfor %}
   {% if not is_created %}
     {% do run_query(tf_embeddings._create_function(pin, 'verify')) %}
   {% endif %}
   {% if grant and (not is_created or tf_embeddings._settings().manage) %}
-    {% for statement in tf_embeddings._grants([pin], ['verify']) %}
+    {% set embed = tf_embeddings.snowflake___function_name(pin).split('.') | last %}
+    {% set kinds = ['embed', 'verify'] if embed in names else ['verify'] %}
+    {% for statement in tf_embeddings._grants([pin], kinds) %}
       {% do run_query(statement) %}
     {% endfor %}
   {% endif %}

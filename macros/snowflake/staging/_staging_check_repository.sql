@@ -2,21 +2,16 @@
   {#
     Whether a role may use the repository of the packages, which creating a function needs: returns
     warnings, a list. A no is one of them, because no page says whether what PUBLIC has counts.
-    https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
-    https://docs.snowflake.com/en/sql-reference/functions/is_database_role_activated
   #}
   {% set anaconda = 'snowflake.snowpark.anaconda_shared_repository' %}
   {% set pypi = 'snowflake.snowpark.pypi_shared_repository' %}
   {% set repository = tf_embeddings._settings().artifact_repository | lower %}
-  {% set user = {
-    anaconda: 'SNOWFLAKE.ANACONDA_REPOSITORY_USER', pypi: 'SNOWFLAKE.PYPI_REPOSITORY_USER'
-  }.get(repository) %}
+  {% set user = tf_embeddings._repository_role() %}
 
   {% set warnings = [] %}
   {% if user and 'role' not in left_out %}
     {% set rows = tf_embeddings._staging_query(
-      "select sys_context('SNOWFLAKE$SESSION', 'IS_DATABASE_ROLE_ACTIVATED', '" ~ user
-      ~ "') as is_activated",
+      'select ' ~ tf_embeddings._has_repository_role() ~ ' as is_activated',
       'Asking for the database role ' ~ user,
       optional='role'
     ) %}

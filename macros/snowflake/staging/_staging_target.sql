@@ -5,11 +5,19 @@
   {# Also where another role manages: --verify creates the functions whatever that says. #}
   {% set warnings = tf_embeddings._staging_check_repository(role, left_out) %}
   {% do tf_embeddings._staging_check_packages(packages, left_out) %}
-  {% if not tf_embeddings._staging_stage(role) and not settings.manage %}
+  {% set shown = tf_embeddings._staging_stage(role) %}
+  {% set encryption = tf_embeddings._encryption_note(shown) %}
+  {% if encryption %}
+    {% do warnings.append(encryption) %}
+  {% endif %}
+  {% if not shown and not settings.manage %}
     {% set stage = tf_embeddings._stage_name() %}
     {% do exceptions.raise_compiler_error(
       "stage_model: role " ~ role ~ " sees no stage " ~ stage ~ ", and var tf_embeddings_manage is "
-      ~ "false, so it is not created here. Let a role that may create it run:\n"
+      ~ (settings.managers | join(', ') or "false") ~ ", so it is not created here. "
+      ~ ("Run this with --target " ~ settings.managers[0] ~ ", or let" if settings.managers
+        else "Let")
+      ~ " a role that may create it run:\n"
       ~ tf_embeddings._create_stage() | join(';\n') ~ ";\n"
       ~ "grant usage on schema " ~ tf_embeddings._schema_name() ~ " to role " ~ role ~ ";\n"
       ~ "grant read, write on stage " ~ stage ~ " to role " ~ role ~ ";"

@@ -53,13 +53,14 @@ class Artefact:
         return Path(self.model, self.version, f"{self.model}-{self.build}.zip")
 
     def pin(self) -> dict[str, Any]:
-        """Return what dbt_project.yml says of it."""
+        """Return what dbt_project.yml says of it; by `bytes` a broken upload is seen."""
         return {
             "version": self.version,
             "build": self.build,
             "dimensions": self.dimensions,
             "kind": self.kind,
             "packages": list(self.packages),
+            "bytes": self.path.stat().st_size,
         }
 
 

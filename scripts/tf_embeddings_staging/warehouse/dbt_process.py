@@ -31,7 +31,9 @@ _PREFIX = re.compile(r"Encountered an error[^:]*:\s*")
 _HEADLINE = re.compile(r"([A-Z]\w+ Error( in \w+ \S+ \(.*\))?)?|> (in|called by) .*")
 # What Snowflake puts before it: number, SQLSTATE, the id of the query, and the kind of error.
 _CODE = re.compile(r"\d+ \(\w+\): (?:[0-9a-f-]{32,}: )?(?:SQL [\w ]+ error:\s*)?")
-_DENIED = re.compile("insufficient privileges|not authorized|does not exist", re.IGNORECASE)
+_DENIED = re.compile(
+    "insufficient privileges|not authorized|does not exist|failed to connect", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def put(artefact: Artefact, dbt: DbtOptions, *, dry_run: bool) -> Outcome:
             },
             log_file=False,
         )
-    return Outcome(answer["place"], answer["was_there"])
+    return Outcome(answer["place"], answer["was_there"], answer["size"], tuple(answer["broken"]))
 
 
 @contextmanager

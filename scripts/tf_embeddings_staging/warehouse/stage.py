@@ -14,10 +14,19 @@ from tf_embeddings_staging.progress import Report
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an artefact: where it is or would be, and whether it was there already."""
+    """What became of an artefact.
+
+    Attributes:
+        place: where it is or would be.
+        was_there: whether it was there already.
+        size: the bytes of what was in its place before; None for nothing.
+        broken: the functions that run what was there, and was not whole.
+    """
 
     place: str
     was_there: bool
+    size: int | None = None
+    broken: tuple[str, ...] = ()
 
 
 def stage(artefact: Artefact, folder: Path, report: Report, *, dry_run: bool) -> Outcome:
