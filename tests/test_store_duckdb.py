@@ -423,7 +423,7 @@ def test_a_new_version_is_embedded_beside_the_old_one(
     assert set(stored(project, "*")) == after
 
 
-def test_the_graph_and_the_hook_know_the_store(built: Built) -> None:
+def test_the_graph_and_the_hook_know_the_store(built: Built, tiny: Artefact) -> None:
     nodes = built.manifest["nodes"]
     store = nodes["model.tf_embeddings.embedding_store"]
     titles = nodes[f"model.{NAME}.titles"]
@@ -432,8 +432,9 @@ def test_the_graph_and_the_hook_know_the_store(built: Built) -> None:
         f"model.{NAME}.docs",
         f"source.{NAME}.raw.notes",
     ]
+    said = {"sources": SOURCES, "model": None, "keep_text": False}
     assert store["config"]["meta"] == {
-        "tf_embeddings_store": {"sources": SOURCES, "model": None, "keep_text": False}
+        "tf_embeddings_store": {**said, "pin": [tiny.version, tiny.build]}
     }
     assert set(titles["config"]["meta"]) == {"owner", "tf_embeddings_store"}
     assert titles["config"]["tags"] == ["mine"]
