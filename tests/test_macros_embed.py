@@ -337,7 +337,7 @@ PINNED = {
         "{{ config(materialized='table', meta={'owner': 'search'}) }}"
         "select {{ tf_embeddings.embed('body') }} as v from {{ ref('texts') }}"
     ),
-    "models/unconfigured.sql": "select {{ tf_embeddings.embed('body') }} as v from {{ ref('texts') }}",
+    "models/unconfigured.sql": "select {{ tf_embeddings.embed('1') }} as v",
     "models/wrapped.sql": "{{ config(materialized='table') }}{{ embedded(ref('texts')) }}",
     "models/twice.sql": (
         "{{ config(materialized='table') }}"

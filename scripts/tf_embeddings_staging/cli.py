@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--name", help="the model's name; a model of the catalogue and an artefact have one"
     )
-    parser.add_argument("--write", action="store_true", help="write the pin to dbt_project.yml")
+    parser.add_argument("--write", action="store_true", help="write the pin to the project's vars")
     parser.add_argument(
         "--dry-run", action="store_true", help="fetch, build and probe; put and write nothing"
     )
@@ -366,23 +366,24 @@ def _stage(
     artefact = replace(artefact, packages=packages)
     _warn_of_memory(artefact, target, report)
     _put(artefact, target, dbt, given.dry_run, report)
-    print(pin.render(name, artefact.pin()), end="", flush=True)
+    home = pin.home(project_file)
+    print(pin.render(name, artefact.pin(), home.keys), end="", flush=True)
     if given.verify:
         _verify(artefact, dbt, report)
 
     if given.dry_run:
         report.say("Dry run: nothing was put and nothing was written.")
     elif not given.write:
-        report.say(f"This is the pin of {name}: add it to {project_file}, or run with --write.")
+        report.say(f"This is the pin of {name}: add it to {home.file}, or run with --write.")
     elif pin.write(project_file, name, artefact.pin()):
-        report.say(f"The pin of {name} was written to {project_file}")
+        report.say(f"The pin of {name} was written to {home.file}")
         if pin.needs_default(project_file):
             report.say(
                 "There are several models now: embed(text) needs a var tf_embeddings_default_model "
                 "with the name of one, or say which in the call: embed(text, model='…')."
             )
     else:
-        report.say(f"The pin of {name} is in {project_file} already.")
+        report.say(f"The pin of {name} is in {home.file} already.")
 
 
 def _for_target(options: Options, source: Source, target: Target, report: Report) -> Options:
