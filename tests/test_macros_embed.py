@@ -331,6 +331,31 @@ def test_an_operation_embeds(project: Project) -> None:
     assert "dimensions: 8" in run.output
 
 
+def test_a_model_that_embeds_and_becomes_a_view_by_default_is_warned_of(
+    tiny: Artefact, tmp_path: Path
+) -> None:
+    """Each data test would embed all its texts again."""
+    embed = "select {{ tf_embeddings.embed(\"'fox'\") }} as v"
+    files = {
+        "models/plain.sql": "select 1 as id",
+        "models/forgotten.sql": embed,
+        "models/meant.sql": "{{ config(materialized='view') }}" + embed,
+        "models/table.sql": "{{ config(materialized='table') }}" + embed,
+    }
+    project = make_project(tmp_path / "project", artefacts=[tiny], files=files)
+    project.configure(models={})
+    run = project.dbt("build")
+
+    assert run.success, run.errors
+    assert (
+        "tf_embeddings: model.a_project.forgotten would be a view, and embed all its texts at each "
+        "query and each data test. Add {{ config(materialized='table') }}, or 'incremental', or "
+        "'view' where that is meant."
+    ) in run.output
+    project.write("models/forgotten.sql", "{{ config(materialized='view') }}" + embed)
+    assert project.dbt("--warn-error", "build").success
+
+
 # Nodes that change with the pin of `tiny`; of data tests, dbt compares neither meta nor code.
 PINNED = {
     "models/configured.sql": (

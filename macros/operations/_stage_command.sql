@@ -1,7 +1,11 @@
 {% macro _stage_command(model) %}
-  {# The command that stages a model on this target and writes its pin. #}
-  {{ return(
-    'python dbt_packages/tf_embeddings/scripts/stage_model.py ' ~ model ~ ' --write --target '
-    ~ target.name
-  ) }}
+  {# The command that stages a model on this target and writes its pin, from where dbt was called. #}
+  {% set place = tf_embeddings._package_folder() %}
+  {% set script = place.folder ~ '/scripts/stage_model.py' %}
+  {% set script = '"' ~ script ~ '"' if ' ' in script else script %}
+  {% set command = 'python ' ~ script ~ ' ' ~ model ~ ' --write --target ' ~ target.name %}
+  {% if place.project %}
+    {% set command = command ~ ' --project-dir "' ~ place.project ~ '"' %}
+  {% endif %}
+  {{ return(command) }}
 {% endmacro %}

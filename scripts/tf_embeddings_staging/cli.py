@@ -69,10 +69,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: StagingError, code: int, *, debug: bool) -> int:
-    print(f"stage_model: {error}", file=sys.stderr)
+    print(f"stage_model: {_placed(str(error))}", file=sys.stderr)
     if error.details and debug:
         print(f"\n{error.details}", file=sys.stderr)
     return code
+
+
+def _placed(message: str) -> str:
+    """Return a message with the package where it was called, in each command to copy."""
+    script = Path(sys.argv[0])
+    if script.name != "stage_model.py":
+        return message
+    package = script.parent.parent.as_posix()
+    return re.sub(r"(?<![\w./-])dbt_packages/tf_embeddings(?=/)", lambda _: package, message)
 
 
 def _parser() -> argparse.ArgumentParser:
