@@ -140,6 +140,32 @@ def test_a_pin_that_the_hook_does_not_see_stops_the_run(
     assert sentence in project.dbt("run-operation", "tf_embeddings.drop_unused").output
 
 
+def test_commands_name_the_packages_folder_and_the_project(
+    project: Project, tiny: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where dbt was called elsewhere, and where the project installs its packages elsewhere."""
+    project.configure(
+        vars={NAME: settings(replace(tiny, build="b0123456789ab"))},
+        **{"packages-install-path": "installed"},
+    )
+    assert project.dbt("deps").success
+    monkeypatch.setattr("sys.argv", ["dbt", "run-operation", "--project-dir", "here"])
+    run = project.dbt("run-operation", "tf_embeddings.status")
+    place = f"{project.folder}/installed/tf_embeddings/scripts/stage_model.py"
+
+    assert f'python {place} tiny --write --target dev --project-dir "{project.folder}"' in "".join(
+        run.said
+    )
+    monkeypatch.setattr("sys.argv", ["dbt", "run-operation"])
+    run = project.dbt("run-operation", "tf_embeddings.estimate", "--args", "{store: mine}")
+    assert (
+        'estimate: "a_project"."main"."words", a source of store \'mine\', is not built yet. Build '
+        "what the store reads with: dbt build --select +mine --exclude mine"
+    ) in run.output
+    run = project.dbt("run-operation", "tf_embeddings.status")
+    assert "python installed/tf_embeddings/scripts/stage_model.py tiny" in "".join(run.said)
+
+
 def test_a_scoped_pin_and_schema_reach_the_hook_on_snowflake(
     tiny: Artefact, local_snowflake: LocalSnowflake, tmp_path: Path
 ) -> None:

@@ -25,7 +25,8 @@
   {% set value = (found.values() | list)[0] %}
 
   {% if execute %}
-    {% for scope in found if scope not in [project_name, 'tf_embeddings'] or found[scope] != value %}
+    {% set seen_by_all = [project_name, 'tf_embeddings'] %}
+    {% for scope in found if scope not in seen_by_all or found[scope] != value %}
       {% do exceptions.raise_compiler_error(
         "tf_embeddings: var " ~ name ~ " stands below vars: " ~ found | join(': and below vars: ')
         ~ ": in dbt_project.yml, so that not all packages would see the same value. Set it once, "

@@ -14,8 +14,8 @@
   {% if views %}
     {% do exceptions.warn(
       "tf_embeddings: " ~ views | unique | join(', ') ~ " would be a view, and embed all its texts "
-      ~ "at each query and each data test. Add {{ config(materialized='table') }}, or 'incremental', "
-      ~ "or 'view' where that is meant."
+      ~ "at each query and each data test. Add {{ config(materialized='table') }}, or "
+      ~ "'incremental', or 'view' where that is meant."
     ) %}
   {% endif %}
 {% endmacro %}

@@ -65,8 +65,9 @@
       {% endif %}
       {% if is_ref and not load_relation(source.name) %}
         {% do exceptions.raise_compiler_error(
-          macro ~ ": " ~ source.name ~ ", a source of store '" ~ name ~ "', is not built yet. Build "
-          ~ "what the store reads with: dbt build --select +" ~ node.name ~ " --exclude " ~ node.name
+          macro ~ ": " ~ source.name ~ ", a source of store '" ~ name ~ "', is not built yet. "
+          ~ "Build what the store reads with: dbt build --select +" ~ node.name ~ " --exclude "
+          ~ node.name
         ) %}
       {% endif %}
       {% do sources.append(source) %}

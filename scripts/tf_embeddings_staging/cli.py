@@ -78,7 +78,7 @@ def _fail(error: StagingError, code: int, *, debug: bool) -> int:
 def _placed(message: str) -> str:
     """Return a message with the package where it was called, in each command to copy."""
     script = Path(sys.argv[0])
-    if script.name != "stage_model.py":
+    if script.parts[-2:] != ("scripts", "stage_model.py"):
         return message
     package = script.parent.parent.as_posix()
     return re.sub(r"(?<![\w./-])dbt_packages/tf_embeddings(?=/)", lambda _: package, message)
