@@ -1,5 +1,6 @@
 {% macro embedding_version(model=none) %}
   {% if not execute %}
+    {% do tf_embeddings._mark(model, embeds=false) %}
     {{ return("'v000000000000'") }}
   {% endif %}
 

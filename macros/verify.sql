@@ -4,11 +4,8 @@
     differ are named, before it fails.
   #}
   {% set tolerance = tf_embeddings._tolerance(tolerance) %}
-  {% set names = tf_embeddings._settings().models | list if model is none else [] %}
-  {% set pins = [] %}
-  {% for name in names or [model] %}
-    {% do pins.append(tf_embeddings._pin(name, 'verify')) %}
-  {% endfor %}
+  {% set pins = tf_embeddings._pins('verify') if model is none else [] %}
+  {% set pins = pins or [tf_embeddings._pin(model, 'verify')] %}
 
   {% set inventory = tf_embeddings._inventory(pins, 'verify') %}
   {% set problems = [] %}

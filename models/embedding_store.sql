@@ -1,3 +1,4 @@
-{{ config(enabled=var('tf_embeddings_sources', none) is not none) }}
+{% set sources = tf_embeddings._scoped_var('tf_embeddings_sources') %}
+{{ config(enabled=sources is not none) }}
 
-{{ tf_embeddings.embedding_store(var('tf_embeddings_sources', none)) }}
+{{ tf_embeddings.embedding_store(sources) }}

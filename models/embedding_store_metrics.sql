@@ -1,6 +1,6 @@
 {{
   config(
-    enabled=var('tf_embeddings_sources', none) is not none,
+    enabled=tf_embeddings._scoped_var('tf_embeddings_sources') is not none,
     materialized='view',
   )
 }}

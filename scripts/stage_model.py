@@ -16,9 +16,10 @@ try:
 except ModuleNotFoundError as error:
     if error.name is None or error.name.startswith("tf_embeddings_"):
         raise
+    package = Path(sys.argv[0]).parent.parent.as_posix()
     sys.exit(
         f"stage_model: the Python package '{error.name.partition('.')[0]}' is not installed. "
-        f"Install it with: pip install -r dbt_packages/tf_embeddings/requirements.txt"
+        f"Install it with: pip install -r {package}/requirements.txt"
     )
 
 if __name__ == "__main__":

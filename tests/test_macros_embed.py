@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dbt_projects import Project, Run, make_project, stage
+from dbt_projects import NAME, Project, Run, make_project, stage
 from makers import Artefact
 from tf_embeddings_udf import Embedder
 
@@ -245,13 +246,13 @@ def test_a_call_inside_is_incremental_is_run(project: Project) -> None:
     assert sorted(rows) == [(False,), (True,)]
 
 
-def test_the_mark_joins_the_meta_that_a_node_has(project: Project) -> None:
+def test_the_mark_joins_the_meta_that_a_node_has(project: Project, tiny: Artefact) -> None:
     project.dbt("parse")
 
     nodes = project.manifest()["nodes"]
     assert nodes["model.a_project.embedded"]["config"]["meta"] == {
         "owner": "search",
-        "tf_embeddings_tiny": True,
+        "tf_embeddings_tiny": [True, tiny.version, tiny.build],
     }
     assert nodes["model.a_project.plain"]["config"]["meta"] == {}
 
@@ -328,6 +329,110 @@ def test_an_operation_embeds(project: Project) -> None:
 
     assert run.success, run.errors
     assert "dimensions: 8" in run.output
+
+
+def test_a_model_that_embeds_and_becomes_a_view_by_default_is_warned_of(
+    tiny: Artefact, tmp_path: Path
+) -> None:
+    """Each data test would embed all its texts again."""
+    embed = "select {{ tf_embeddings.embed(\"'fox'\") }} as v"
+    files = {
+        "models/plain.sql": "select 1 as id",
+        "models/forgotten.sql": embed,
+        "models/meant.sql": "{{ config(materialized='view') }}" + embed,
+        "models/table.sql": "{{ config(materialized='table') }}" + embed,
+    }
+    project = make_project(tmp_path / "project", artefacts=[tiny], files=files)
+    project.configure(models={})
+    run = project.dbt("build")
+
+    assert run.success, run.errors
+    assert (
+        "tf_embeddings: model.a_project.forgotten would be a view, and embed all its texts at each "
+        "query and each data test. Add {{ config(materialized='table') }}, or 'incremental', or "
+        "'view' where that is meant."
+    ) in run.output
+    project.write("models/forgotten.sql", "{{ config(materialized='view') }}" + embed)
+    assert project.dbt("--warn-error", "build").success
+
+
+# Nodes that change with the pin of `tiny`; of data tests, dbt compares neither meta nor code.
+PINNED = {
+    "models/configured.sql": (
+        "{{ config(materialized='table', meta={'owner': 'search'}) }}"
+        "select {{ tf_embeddings.embed('body') }} as v from {{ ref('texts') }}"
+    ),
+    "models/unconfigured.sql": "select {{ tf_embeddings.embed('1') }} as v",
+    "models/wrapped.sql": "{{ config(materialized='table') }}{{ embedded(ref('texts')) }}",
+    "models/twice.sql": (
+        "{{ config(materialized='table') }}"
+        "select {{ tf_embeddings.embed('body', 'strings') }} as a, "
+        "{{ tf_embeddings.embed('body') }} as b from {{ ref('texts') }}"
+    ),
+    "models/store.sql": (
+        "{{ config(tags=['mine']) }}"
+        "{{ tf_embeddings.embedding_store({'ref': 'texts', 'column': 'body'}) }}"
+    ),
+    "models/joined.sql": (
+        "{{ config(materialized='table') }}"
+        "{{ tf_embeddings.with_embeddings(ref('texts'), 'body', 'another.store') }}"
+    ),
+    "models/searched.sql": (
+        "{{ config(materialized='table') }}"
+        "{{ tf_embeddings.near_duplicates('another.vectors', 'id') }}"
+    ),
+    "snapshots/kept.sql": """
+        {% snapshot kept %}
+          {{ config(unique_key='body', strategy='check', check_cols=['body']) }}
+          select body, {{ tf_embeddings.embed('body') }} as embedding from {{ ref('texts') }}
+        {% endsnapshot %}
+    """,
+}
+UNPINNED = {
+    "macros/wrappers.sql": WRAPPERS,
+    "models/texts.sql": f"select '{TEXT}' as body",
+    "models/other.sql": (
+        "{{ config(materialized='table') }}"
+        "select {{ tf_embeddings.embed('body', 'strings') }} as v from {{ ref('texts') }}"
+    ),
+}
+
+
+@pytest.mark.parametrize("compares_unrendered", [False, True])  # dbt 1.12's default is True
+@pytest.mark.parametrize("scope", [None, NAME])
+def test_dbt_sees_a_changed_pin_as_a_change_of_the_nodes_that_use_it(
+    compares_unrendered: bool, scope: str | None, tiny: Artefact, strings: Artefact, tmp_path: Path
+) -> None:
+    """What slim CI selects. Another target, and another folder, are no change."""
+
+    def pin(tiny: Artefact) -> None:
+        models = {one.model: one.pin() for one in (tiny, strings)}
+        given = {"tf_embeddings_models": models, "tf_embeddings_default_model": "tiny"}
+        project.configure(vars={scope: given} if scope else given)
+
+    def modified(*flags: str) -> set[str]:
+        run = project.dbt(
+            "list", "--select", "state:modified", "--state", "state", "--output", "name", *flags
+        )
+        assert run.success, run.errors
+        return {Path(path).stem for path in {**UNPINNED, **PINNED}} & set(run.printed)
+
+    project = make_project(tmp_path / "project", files={**UNPINNED, **PINNED})
+    flags = {"state_modified_compare_more_unrendered_values": compares_unrendered}
+    project.configure(flags={"send_anonymous_usage_stats": False, **flags})
+    pin(tiny)
+    assert project.dbt("parse").success
+    (project.folder / "target/manifest.json").rename(project.folder / "manifest.json")
+    (project.folder / "state").mkdir()
+    (project.folder / "manifest.json").rename(project.folder / "state/manifest.json")
+    assert modified() == set()
+
+    pin(replace(tiny, build="b0123456789ab"))
+    embedding = {Path(path).stem for path in PINNED} - {"joined", "searched"}
+    assert modified() == embedding
+    pin(replace(tiny, version="v0123456789ab"))
+    assert modified() == {Path(path).stem for path in PINNED}
+    assert modified("--no-partial-parse") == {Path(path).stem for path in PINNED}
 
 
 @pytest.mark.parametrize("command", ["compile", "parse", "list", "docs generate"])

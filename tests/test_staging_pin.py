@@ -189,6 +189,54 @@ def test_a_file_that_is_no_yaml_is_left_alone(tmp_path: Path) -> None:
     assert file.read_text() == "vars: ["
 
 
+@pytest.mark.parametrize("file", ["dbt_project.yml", "vars.yml"])  # dbt 1.12 reads the second
+@pytest.mark.parametrize("scope", [(), ("shop",), ("tf_embeddings",)])
+def test_a_pin_goes_to_the_map_that_is_there(
+    file: str, scope: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A map below the project's name hides the one for all packages."""
+    project, path = tmp_path / "dbt_project.yml", tmp_path / file
+    project.write_text("name: shop\n")
+    old = {**PIN, "build": "b000000000001", "packages": ["numpy==2", "tensorflow", "tokenizers"]}
+    keys = ["vars", *scope, "tf_embeddings_models"]
+    with path.open("a") as opened:
+        opened.write(f"vars:\n  a: 1  # mine\n{pins.render('minilm', old, keys)[6:]}")
+    before = path.read_text()
+    others = {one: one.read_text() for one in tmp_path.iterdir() if one != path}
+
+    assert pins.pinned_build(project, "minilm") == "b000000000001"
+    assert pins.kept_packages(project, "minilm", ["numpy", "tensorflow", "tokenizers"])[0] == (
+        "numpy==2"
+    )
+    assert pins.write(project, "minilm", {**old, "build": PIN["build"]})
+    assert path.read_text() == before.replace("b000000000001", PIN["build"])
+    assert all(one.read_text() == text for one, text in others.items())
+    assert pins.home(project).file == path
+    assert not pins.needs_default(project)
+
+    assert pins.write(project, "other", PIN)
+    written = yaml.safe_load(path.read_text())["vars"]
+    for key in scope:
+        written = written[key]
+    assert set(written["tf_embeddings_models"]) == {"minilm", "other"}
+    assert pins.needs_default(project)
+    level = "  " * len(scope)
+    map_line = f"{level}  tf_embeddings_models:\n"
+    default = f"{level}  tf_embeddings_default_model: other\n"
+    path.write_text(path.read_text().replace(map_line, default + map_line))
+    assert not pins.needs_default(project)
+
+
+def test_vars_of_the_project_file_hide_those_of_vars_yml(tmp_path: Path) -> None:
+    """Version 1.11 of dbt does not read vars.yml, and 1.12 refuses a project that has both."""
+    project = tmp_path / "dbt_project.yml"
+    project.write_text(PROJECT)
+    (tmp_path / "vars.yml").write_text("vars:\n  other: 1\n")
+    assert pins.write(project, "minilm", PIN)
+    assert pins.home(project).file == project
+    assert pins.pinned_build(project, "minilm") == PIN["build"]
+
+
 scalars = st.sampled_from(["1", "'q'", '"d"', "plain text", "[a, b]", "{a: 1}", "2024-01-01"])
 comments = st.sampled_from(["", "  # a comment", " # minilm: x"])
 keys = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=4)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from conftest import load_artefact
 from counting import Reached, counted
 from dbt_projects import NAME, Project, Run, make_project, stage
@@ -423,7 +424,7 @@ def test_a_new_version_is_embedded_beside_the_old_one(
     assert set(stored(project, "*")) == after
 
 
-def test_the_graph_and_the_hook_know_the_store(built: Built) -> None:
+def test_the_graph_and_the_hook_know_the_store(built: Built, tiny: Artefact) -> None:
     nodes = built.manifest["nodes"]
     store = nodes["model.tf_embeddings.embedding_store"]
     titles = nodes[f"model.{NAME}.titles"]
@@ -432,8 +433,9 @@ def test_the_graph_and_the_hook_know_the_store(built: Built) -> None:
         f"model.{NAME}.docs",
         f"source.{NAME}.raw.notes",
     ]
+    said = {"sources": SOURCES, "model": None, "keep_text": False}
     assert store["config"]["meta"] == {
-        "tf_embeddings_store": {"sources": SOURCES, "model": None, "keep_text": False}
+        "tf_embeddings_store": {**said, "pin": [tiny.version, tiny.build]}
     }
     assert set(titles["config"]["meta"]) == {"owner", "tf_embeddings_store"}
     assert titles["config"]["tags"] == ["mine"]
@@ -654,3 +656,75 @@ def test_a_store_that_begins_to_keep_its_texts(
 
     assert reached.take() == {"a": 1, "b": 1, "c": 1}
     assert project.rows("select text from vectors order by text") == [("b",), (None,), (None,)]
+
+
+@pytest.fixture
+def cloned(strings: Artefact, tmp_path: Path) -> Project:
+    """A project with a target `ci` beside its own, in another schema; the latter is built."""
+    files = {
+        "models/words.sql": "select unnest(['a', 'b']) as word",
+        "models/vectors.sql": (
+            "{{ tf_embeddings.embedding_store({'ref': 'words', 'column': 'word'}) }}"
+        ),
+        "models/joined.sql": (
+            "{{ tf_embeddings.with_embeddings(ref('words'), 'word', ref('vectors')) }}"
+        ),
+    }
+    project = make_project(tmp_path / "project", artefacts=[strings], files=files)
+    profiles = yaml.safe_load((project.folder / "profiles.yml").read_text())
+    outputs = profiles[NAME]["outputs"]
+    outputs["ci"] = {**outputs["dev"], "schema": "ci"}
+    project.write_yaml("profiles.yml", profiles)
+    return project
+
+
+def test_a_clone_of_a_store_is_a_view_and_is_not_embedded_again(
+    cloned: Project, reached: Reached
+) -> None:
+    assert cloned.dbt("build").success
+    assert reached.take() == {"a": 1, "b": 1}
+    shutil.copytree(cloned.folder / "target", cloned.folder / "state")
+    ci = ("--target", "ci")
+    assert cloned.dbt("clone", "--state", "state", *ci).success
+    run = cloned.dbt("run", *ci)
+
+    assert not run.success
+    assert run.status("vectors") == "error"
+    assert reached.take() == {}
+    assert (
+        'embedding_store: "a_project"."ci"."vectors" is a view, as dbt clone leaves it where it '
+        "copies no tables, and a run would replace it and embed all its texts again. Drop the "
+        "view, and name the store that it shows in var tf_embeddings_shared_store: the new store "
+        "copies what that has."
+    ) in run.output
+
+    cloned.execute("drop view ci.vectors")
+    shared = json.dumps({"tf_embeddings_shared_store": "main.vectors"})
+    run = cloned.dbt("run", *ci, "--vars", shared)
+    assert run.success, run.errors
+    assert reached.take() == {}
+    assert cloned.rows("select count(embedding) from ci.joined") == [(2,)]
+
+
+def test_a_run_of_nothing_is_no_reason_to_warn(cloned: Project, reached: Reached) -> None:
+    run = cloned.dbt("--warn-error", "run", "--empty")
+    assert run.success, run.errors
+    assert reached.take() == {}
+    assert cloned.dbt("--warn-error", "run", "--select", "joined").success is False
+
+
+def test_a_retry_does_what_the_run_was_to_do(cloned: Project, reached: Reached) -> None:
+    """It asks for the models, copies from the shared store and warns as that would."""
+    assert cloned.dbt("build").success
+    reached.take()
+    shared = json.dumps({"tf_embeddings_shared_store": "main.vectors"})
+    words = (cloned.folder / "models/words.sql").read_text()
+    cloned.write("models/words.sql", "select nothing")
+    assert not cloned.dbt("run", "--target", "ci", "--vars", shared).success
+    cloned.write("models/words.sql", words.replace("'b'", "'b', 'c'"))
+    run = cloned.dbt("retry", "--target", "ci")
+
+    assert run.success, run.errors
+    assert reached.take() == {"c": 1}
+    assert run.sent("tf_embeddings_check('strings'")
+    assert cloned.rows("select count(embedding) from ci.joined") == [(3,)]

@@ -3,7 +3,7 @@
     One setting; at parse time the default for a value of the wrong shape, as embed explains.
     `shape` is the name of a shape, or the list of the values that there are.
   #}
-  {% set value = var('tf_embeddings_' ~ name, none) %}
+  {% set value = tf_embeddings._scoped_var('tf_embeddings_' ~ name) %}
   {% if value is none %}
     {{ return(default) }}
   {% endif %}

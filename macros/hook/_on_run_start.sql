@@ -12,6 +12,9 @@
   {% if not pins %}
     {{ return('') }}
   {% endif %}
+  {% if flags.WHICH in ['run', 'build'] %}
+    {% do tf_embeddings._warn_of_views() %}
+  {% endif %}
 
   {{ return(adapter.dispatch('_on_run_start', 'tf_embeddings')(pins)) }}
 {% endmacro %}

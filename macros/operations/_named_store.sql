@@ -59,10 +59,18 @@
       ) %}
     {% endfor %}
     {% for source in tf_embeddings._store_sources(declared.sources, macro) %}
-      {% do sources.append(
-        tf_embeddings._referred_source(source, node, name, macro) if source.kind == 'ref'
-        else source
-      ) %}
+      {% set is_ref = source.kind == 'ref' %}
+      {% if is_ref %}
+        {% set source = tf_embeddings._referred_source(source, node, name, macro) %}
+      {% endif %}
+      {% if is_ref and not load_relation(source.name) %}
+        {% do exceptions.raise_compiler_error(
+          macro ~ ": " ~ source.name ~ ", a source of store '" ~ name ~ "', is not built yet. "
+          ~ "Build what the store reads with: dbt build --select +" ~ node.name ~ " --exclude "
+          ~ node.name
+        ) %}
+      {% endif %}
+      {% do sources.append(source) %}
     {% endfor %}
   {% endif %}
   {% set relation = api.Relation.create(node.database, node.schema, node.alias) %}

@@ -1,8 +1,8 @@
 {% macro _stage_command(model) %}
   {#
-    The command that stages a model on this target and writes its pin; on Snowflake on a target of
-    the role that owns the functions, with the grants that were given in --vars. Those of the
-    project are known to every command.
+    The command that stages a model on this target and writes its pin, where dbt was called; on
+    Snowflake on a target of the role that owns the functions, with the grants that were given in
+    --vars. Those of the project are known to every command.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set name, vars = target.name, '' %}
@@ -14,8 +14,9 @@
       {% set vars = " --vars '{tf_embeddings_grants: [" ~ settings.grants | join(', ') ~ "]}'" %}
     {% endif %}
   {% endif %}
-  {{ return(
-    'python dbt_packages/tf_embeddings/scripts/stage_model.py ' ~ model ~ ' --write --target '
-    ~ name ~ vars
-  ) }}
+  {% set place = tf_embeddings._package_folder() %}
+  {% set script = place.folder ~ '/scripts/stage_model.py' %}
+  {% set script = '"' ~ script ~ '"' if ' ' in script else script %}
+  {% set project = ' --project-dir "' ~ place.project ~ '"' if place.project else '' %}
+  {{ return('python ' ~ script ~ ' ' ~ model ~ ' --write --target ' ~ name ~ project ~ vars) }}
 {% endmacro %}

@@ -5,6 +5,7 @@
     as a literal, from embedding_version.
   #}
   {% if version is none or not execute %}
+    {% do tf_embeddings._mark(model, embeds=false) if version is not none %}
     {{ return(none) }}
   {% endif %}
   {% set version = tf_embeddings._sql_argument(macro, argument, version) %}

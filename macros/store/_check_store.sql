@@ -23,6 +23,14 @@
       ~ "models as {'ref': …}, and let no source depend on a query, `execute` or ref() in a string."
     ) %}
   {% endif %}
+  {% set existing = load_relation(this) if flags.WHICH in ['run', 'build'] else none %}
+  {% if existing and existing.is_view and not should_full_refresh() %}
+    {% do exceptions.raise_compiler_error(
+      "embedding_store: " ~ this ~ " is a view, as dbt clone leaves it where it copies no tables, "
+      ~ "and a run would replace it and embed all its texts again. Drop the view, and name the "
+      ~ "store that it shows in var tf_embeddings_shared_store: the new store copies what that has."
+    ) %}
+  {% endif %}
   {% if not is_incremental() %}
     {{ return('') }}
   {% endif %}

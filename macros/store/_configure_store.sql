@@ -14,9 +14,8 @@
       {% endif %}
     {% endfor %}
   {% endfor %}
-  {% do config(
-    on_schema_change='append_new_columns',
-    meta={'tf_embeddings_store': {'sources': declared, 'model': model, 'keep_text': keep_text}},
-    **tf_embeddings._store_config()
+  {% do config(on_schema_change='append_new_columns', **tf_embeddings._store_config()) %}
+  {% do tf_embeddings._mark(
+    model, store={'sources': declared, 'model': model, 'keep_text': keep_text}
   ) %}
 {% endmacro %}

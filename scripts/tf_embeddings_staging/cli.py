@@ -69,10 +69,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: StagingError, code: int, *, debug: bool) -> int:
-    print(f"stage_model: {error}", file=sys.stderr)
+    print(f"stage_model: {_placed(str(error))}", file=sys.stderr)
     if error.details and debug:
         print(f"\n{error.details}", file=sys.stderr)
     return code
+
+
+def _placed(message: str) -> str:
+    """Return a message with the package where it was called, in each command to copy."""
+    script = Path(sys.argv[0])
+    if script.parts[-2:] != ("scripts", "stage_model.py"):
+        return message
+    package = script.parent.parent.as_posix()
+    return re.sub(r"(?<![\w./-])dbt_packages/tf_embeddings(?=/)", lambda _: package, message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--name", help="the model's name; a model of the catalogue and an artefact have one"
     )
-    parser.add_argument("--write", action="store_true", help="write the pin to dbt_project.yml")
+    parser.add_argument("--write", action="store_true", help="write the pin to the project's vars")
     parser.add_argument(
         "--dry-run", action="store_true", help="fetch, build and probe; put and write nothing"
     )
@@ -376,23 +385,24 @@ def _stage(
     artefact = replace(artefact, packages=packages)
     _warn_of_memory(artefact, target, report)
     _put(artefact, target, dbt, given.dry_run, report)
-    print(pin.render(name, artefact.pin()), end="", flush=True)
+    home = pin.home(project_file)
+    print(pin.render(name, artefact.pin(), home.keys), end="", flush=True)
     if given.verify:
         _verify(artefact, dbt, report)
 
     if given.dry_run:
         report.say("Dry run: nothing was put and nothing was written.")
     elif not given.write:
-        report.say(f"This is the pin of {name}: add it to {project_file}, or run with --write.")
+        report.say(f"This is the pin of {name}: add it to {home.file}, or run with --write.")
     elif pin.write(project_file, name, artefact.pin()):
-        report.say(f"The pin of {name} was written to {project_file}")
+        report.say(f"The pin of {name} was written to {home.file}")
         if pin.needs_default(project_file):
             report.say(
                 "There are several models now: embed(text) needs a var tf_embeddings_default_model "
                 "with the name of one, or say which in the call: embed(text, model='…')."
             )
     else:
-        report.say(f"The pin of {name} is in {project_file} already.")
+        report.say(f"The pin of {name} is in {home.file} already.")
 
 
 def _for_target(options: Options, source: Source, target: Target, report: Report) -> Options:

@@ -9,7 +9,7 @@
   {% do exceptions.raise_compiler_error(
     macro ~ ": target '" ~ target.name ~ "' of profile '" ~ target.profile_name
     ~ "' does not load the plugin tf_embeddings_duckdb. Add it to that target in profiles.yml:\n"
-    ~ "module_paths: [dbt_packages/tf_embeddings/udf_src]\n"
+    ~ "module_paths: [" ~ tf_embeddings._package_folder().folder ~ "/udf_src]\n"
     ~ "plugins: [{module: tf_embeddings_duckdb, config: {stage: tf_embeddings_stage}}]"
   ) %}
 {% endmacro %}

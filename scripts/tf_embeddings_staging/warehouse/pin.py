@@ -1,6 +1,7 @@
-"""The pin of a model in dbt_project.yml.
+"""The pin of a model in dbt_project.yml, or in vars.yml, where dbt 1.12 has a project's vars.
 
-The file is the user's: an edit changes the bytes of the pin and no other. The places come from
+Vars stand for all packages, or below a package's name: a pin goes to the map that is there. The
+file is the user's: an edit changes the bytes of the pin and no other. The places come from
 the YAML tree; the result is parsed again and must hold exactly what is asked for. Only where the
 maps are written in flow style (`vars: {...}`) is the file written anew, by ruamel.yaml's round
 trip, which keeps comments, order and quotes.
@@ -15,6 +16,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,26 +26,78 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from tf_embeddings_staging.errors import StagingError
 
+_PROJECT_FILE = "dbt_project.yml"
 _VARS = "vars"
+_VARS_FILE = "vars.yml"
 _MODELS = "tf_embeddings_models"
+_DEFAULT = "tf_embeddings_default_model"
 
 Edit = tuple[int, int, str]  # from, to, text
 
 
-def render(name: str, pin: Mapping[str, Any]) -> str:
-    """Return the pin as it stands in a dbt_project.yml."""
-    return "\n".join(_block([_VARS, _MODELS, name], pin, "", "  ")) + "\n"
+@dataclass(frozen=True)
+class Home:
+    """Where a project has its map of pins, or would have it.
+
+    Attributes:
+        file: dbt_project.yml or vars.yml.
+        keys: those that lead to the map.
+        pins: the map, as it is there.
+        has_default: whether the project names a default model.
+    """
+
+    file: Path
+    keys: tuple[str, ...]
+    pins: Mapping[str, Any]
+    has_default: bool
+
+
+def home(project_file: Path) -> Home:
+    """Find the map of pins of a project, in the order in which the macro _scoped_var looks for it.
+
+    Raises:
+        StagingError: a file is no YAML.
+    """
+    project = _load(project_file.read_text(encoding="utf-8"))
+    variables, file = _map(project, _VARS), project_file
+    vars_file = project_file.with_name(_VARS_FILE)
+    if not variables and vars_file.is_file():
+        written = _load(vars_file.read_text(encoding="utf-8"), _VARS_FILE)
+        if _map(written, _VARS):
+            variables, file = _map(written, _VARS), vars_file
+    name = str(project.get("name")) if isinstance(project, dict) else ""
+    scopes = [name, "tf_embeddings"]
+    has_default = any(_map(variables, scope).get(_DEFAULT) for scope in scopes)
+    scope = next((scope for scope in scopes if _MODELS in _map(variables, scope)), None)
+    return Home(
+        file,
+        (_VARS, _MODELS) if scope is None else (_VARS, scope, _MODELS),
+        _map(variables if scope is None else variables[scope], _MODELS),
+        has_default or bool(variables.get(_DEFAULT)),
+    )
+
+
+def _map(level: object, key: str) -> Mapping[str, Any]:
+    """Return the map below a key, an empty one where there is none."""
+    found = level.get(key) if isinstance(level, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def render(name: str, pin: Mapping[str, Any], keys: Sequence[str] = (_VARS, _MODELS)) -> str:
+    """Return the pin as it stands in a dbt_project.yml, below these keys."""
+    return "\n".join(_block([*keys, name], pin, "", "  ")) + "\n"
 
 
 def write(path: Path, name: str, pin: Mapping[str, Any]) -> bool:
-    """Put the pin into a dbt_project.yml; tell whether that changed it.
+    """Put the pin of a project with this dbt_project.yml to its home; tell whether that changed it.
 
     Raises:
         StagingError: the file is no YAML, or has something else in the pin's place.
     """
-    path = path.resolve()
+    place = home(path.resolve())
+    path = place.file
     text = path.read_bytes().decode()
-    edited = with_pin(text, name, pin)
+    edited = with_pin(text, name, pin, place.keys, path.name)
     if edited == text:
         return False
     handle, private = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -58,50 +112,51 @@ def write(path: Path, name: str, pin: Mapping[str, Any]) -> bool:
 
 
 def kept_packages(path: Path, name: str, packages: Sequence[str]) -> tuple[str, ...]:
-    """Return the packages of a model with the versions that a dbt_project.yml pins, if it does."""
-    level = _load(path.read_text(encoding="utf-8"))
-    for key in (_VARS, _MODELS, name, "packages"):
-        level = level.get(key) if isinstance(level, dict) else None
-    pinned = [str(package) for package in level] if isinstance(level, list) else []
+    """Return the packages of a model with the versions that a project pins, if it does."""
+    kept = _map(home(path).pins, name).get("packages")
+    pinned = [str(package) for package in kept] if isinstance(kept, list) else []
     if sorted(package.partition("==")[0] for package in pinned) == sorted(packages):
         return tuple(pinned)
     return tuple(packages)
 
 
 def pinned_build(path: Path, name: str) -> str | None:
-    """Return the build of a model that a dbt_project.yml pins; None if it does not."""
-    level = _load(path.read_text(encoding="utf-8"))
-    for key in (_VARS, _MODELS, name, "build"):
-        level = level.get(key) if isinstance(level, dict) else None
-    return level if isinstance(level, str) else None
+    """Return the build of a model that a project pins; None if it does not."""
+    build = _map(home(path).pins, name).get("build")
+    return build if isinstance(build, str) else None
 
 
 def needs_default(path: Path) -> bool:
-    """Tell whether a dbt_project.yml with a pin has others too, and names no default model."""
-    variables = _load(path.read_text(encoding="utf-8"))[_VARS]
-    return len(variables[_MODELS]) > 1 and not variables.get("tf_embeddings_default_model")
+    """Tell whether a project has several pins, and names no default model."""
+    place = home(path)
+    return len(place.pins) > 1 and not place.has_default
 
 
-def with_pin(text: str, name: str, pin: Mapping[str, Any]) -> str:
-    """Return the text of a dbt_project.yml with this pin in it."""
-    wanted = _load(text)
-    _set_pin(wanted, name, pin)
-    if wanted == _load(text):
+def with_pin(
+    text: str,
+    name: str,
+    pin: Mapping[str, Any],
+    keys: Sequence[str] = (_VARS, _MODELS),
+    file: str = _PROJECT_FILE,
+) -> str:
+    """Return the text of a dbt_project.yml with this pin in it, below these keys."""
+    wanted = _load(text, file)
+    path = [*keys, name]
+    _set_pin(wanted, path, pin, file)
+    if wanted == _load(text, file):
         return text
-    for edited in (_spliced(text, name, pin), _round_trip(text, name, pin)):
+    for edited in (_spliced(text, path, pin), _round_trip(text, path, pin, file)):
         if edited is not None and _holds(edited, wanted):
             return edited
-    raise StagingError("the pin could not be put into dbt_project.yml. Add it by hand.")
+    raise StagingError(f"the pin could not be put into {file}. Add it by hand.")
 
 
-def _load(text: str) -> Any:  # noqa: ANN401 - any YAML value
+def _load(text: str, file: str = _PROJECT_FILE) -> Any:  # noqa: ANN401 - any YAML value
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         reason = re.sub(r"\s+", " ", str(error)).strip()
-        raise StagingError(
-            f"dbt_project.yml is not YAML ({reason}), so the pin was not written."
-        ) from None
+        raise StagingError(f"{file} is not YAML ({reason}), so the pin was not written.") from None
 
 
 def _holds(text: str, wanted: object) -> bool:
@@ -111,15 +166,15 @@ def _holds(text: str, wanted: object) -> bool:
         return False
 
 
-def _set_pin(project: Any, name: str, pin: Mapping[str, Any]) -> None:  # noqa: ANN401
+def _set_pin(project: Any, keys: Sequence[str], pin: Mapping[str, Any], file: str) -> None:  # noqa: ANN401
     """Set the pin in a loaded project; what else is in it stays."""
-    level, where = project, "dbt_project.yml"
+    level, where = project, file
     if not isinstance(level, dict):
         raise _unexpected(where, level)
-    for key in (_VARS, _MODELS, name):
+    for key in keys:
         if level.get(key) is None:
             level[key] = {}
-        level, where = level[key], f"'{key}' in dbt_project.yml"
+        level, where = level[key], f"'{key}' in {file}"
         if not isinstance(level, dict):
             raise _unexpected(where, level)
     level.update(copy.deepcopy(dict(pin)))
@@ -132,7 +187,7 @@ def _unexpected(where: str, value: object) -> StagingError:
     )
 
 
-def _round_trip(text: str, name: str, pin: Mapping[str, Any]) -> str:
+def _round_trip(text: str, keys: Sequence[str], pin: Mapping[str, Any], file: str) -> str:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
@@ -142,15 +197,14 @@ def _round_trip(text: str, name: str, pin: Mapping[str, Any]) -> str:
         mapping=step, sequence=step + 2 if is_indented else 2, offset=step if is_indented else 0
     )
     project = yaml.load(text)
-    _set_pin(project, name, pin)
+    _set_pin(project, keys, pin, file)
     written = io.StringIO(newline="")
     yaml.dump(project, written)
     return written.getvalue()
 
 
-def _spliced(text: str, name: str, pin: Mapping[str, Any]) -> str | None:
+def _spliced(text: str, keys: Sequence[str], pin: Mapping[str, Any]) -> str | None:
     """Return the text with the pin's own characters changed; None where that is not enough."""
-    keys = [_VARS, _MODELS, name]
     level = cast("Node", YAML(pure=True).compose(text))
     step = _step(level)
     parent: Node | None = None

@@ -1,12 +1,12 @@
-{% macro _models_of_run() %}
+{% macro _nodes_of_run() %}
   {#
-    The names of the models that a run embeds with. A run executes more than it selects: the
-    ephemeral models below a node are part of its SQL, the project's hooks run always, and a unit
-    test runs the SQL of its model alone.
+    The nodes whose SQL a run executes, which are more than it selects: the ephemeral models below
+    a node are part of its SQL, the project's hooks run always, and a unit test runs the SQL of its
+    model alone.
   #}
   {% set ids = [] %}
   {% set unit_tested = [] %}
-  {% set names = [] %}
+  {% set nodes = [] %}
 
   {% for node in graph.nodes.values() if node.resource_type == 'operation' %}
     {% do ids.append(node.unique_id) %}
@@ -31,7 +31,7 @@
   {% endfor %}
 
   {% for id in ids + unit_tested if id in graph.nodes %}
-    {% do names.extend(tf_embeddings._models_of_node(graph.nodes[id])) %}
+    {% do nodes.append(graph.nodes[id]) %}
   {% endfor %}
-  {{ return(names | unique | list) }}
+  {{ return(nodes) }}
 {% endmacro %}
