@@ -22,7 +22,8 @@ PIN = {
     "kind": "tokens",
     "packages": ["numpy"],
 }
-ENGINES = {"duckdb": "float[{}]", "snowflake": "vector(float, {})"}
+# As dbt gets them back from Parquet or a Python model, vectors are lists.
+ENGINES = {"duckdb": "float[{}]", "lists": "double[]", "snowflake": "vector(float, {})"}
 
 Vector = np.ndarray | None
 ODD_ID = "it's a \\ cat"
@@ -606,10 +607,10 @@ class Built:
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """A project that pins a model and stages none: what asked the model would fail."""
     folder = tmp_path_factory.mktemp("dbt") / "project"
-    if request.param == "duckdb":
-        project = make_project(folder, plugin=False)
-    else:
+    if request.param == "snowflake":
         project = make_snowflake_project(folder, request.getfixturevalue("local_snowflake"))
+    else:
+        project = make_project(folder, plugin=False)
     project.pin(tiny=PIN)
     models: dict[str, dict[str, list[Any]]] = {}
     for name, table in tables(PIN["version"]).items():

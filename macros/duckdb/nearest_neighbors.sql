@@ -5,7 +5,7 @@
     row_number()`, which held all 10,000,000 pairs (280 MB); a lateral `limit k` took 60 times as
     long. Nearly all of that time is the similarity itself, so nothing filters on it before the
     aggregate: DuckDB would compute it twice. A vector without direction (zeros, NaN) gives NaN,
-    which sorts last and is dropped at the end.
+    which sorts last and is dropped at the end. Orders are written out: `default_order` may be desc.
 
     A filter becomes the condition of a join: equal columns are a hash join. exclude_self stays
     inside the aggregate: as a condition it turned the cross product into a nested loop join, which
@@ -62,7 +62,7 @@ select
   -neighbor.distance as cosine_similarity,
   row_number() over (
     partition by query_id
-    order by neighbor.distance, neighbor.neighbor_id
+    order by neighbor.distance asc, neighbor.neighbor_id asc
   ) as neighbor_rank
 from tf_embeddings_neighbors
 where not isnan(neighbor.distance)
