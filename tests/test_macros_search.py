@@ -146,6 +146,7 @@ MODELS = {
     "by_itself": """nearest_neighbors(
       ref('pool'), ref('pool'), 'id', 'id', k=3, exclude_self=true
     )""",
+    "by_lists": "nearest_neighbors(ref('asked_python'), ref('pool_parquet'), 'id', 'id', k=3)",
     "by_text": """nearest_neighbors(
       ref('questions'), ref('notes_embedded'), 'id', 'id', k=2, query_text='body'
     )""",
@@ -154,6 +155,7 @@ MODELS = {
       filter="queries.body <> 'a lazy fox' and corpus.body <> 'a quick dog'"
     )""",
     "pairs": f"near_duplicates(ref('pool'), 'id', threshold={THRESHOLD})",
+    "pairs_of_lists": f"near_duplicates(ref('pool_parquet'), 'id', threshold={THRESHOLD})",
     "pairs_of_old_version": f"""near_duplicates(
       ref('pool'), 'id', threshold={THRESHOLD}, model='old_tiny'
     )""",
@@ -169,6 +171,15 @@ MODELS = {
       block="language || '/' || cast(id % 2 as varchar)"
     )""",
 }
+
+
+# Vectors come back as lists from both. In pandas, NaN is NULL.
+PARQUET = "{{{{ config(materialized='external', location='{}') }}}}"
+PYTHON = """
+def model(dbt, session):
+    dbt.config(materialized="table")
+    return dbt.ref("asked").filter("not coalesce(isnan(embedding[1]), false)").df()
+"""
 
 
 @dataclass(frozen=True)
@@ -235,7 +246,13 @@ def searched(
     }
     models = {f"models/{name}.sql": text for name, text in files.items()}
     folder = tmp_path_factory.mktemp("dbt") / "project"
+    copies = {"asked_python": "select * from {{ ref('asked') }}"}
+    copies["pool_parquet"] = "select * from {{ ref('pool') }}"
+    models |= {f"models/{name}.sql": text for name, text in copies.items()}
     if request.param == "duckdb":
+        del models["models/asked_python.sql"]
+        models["models/asked_python.py"] = PYTHON
+        models["models/pool_parquet.sql"] += PARQUET.format(folder / "pool.parquet")
         project = make_project(folder, artefacts=[tiny], files=models)
     else:
         server = request.getfixturevalue("local_snowflake")
@@ -301,11 +318,20 @@ def assert_same(found: list[tuple[Any, ...]], expected: list[Any]) -> None:
     )
 
 
-@pytest.mark.parametrize("search", ["by_version", "by_literal"])
+@pytest.mark.parametrize("search", ["by_version", "by_literal", "by_lists"])
 def test_only_vectors_of_the_pinned_version_meet(searched: Searched, search: str) -> None:
     asked, pool = (of_version(searched.tables[t], searched.version) for t in ("asked", "pool"))
 
     assert_same(searched.rows(search), nearest(asked, pool))
+
+
+@pytest.mark.parametrize("searched", ["duckdb"], indirect=True)
+def test_vectors_of_parquet_and_python_models_are_lists(searched: Searched) -> None:
+    types = [
+        searched.project.rows(f"select distinct typeof(embedding) from main.{table}")
+        for table in ("asked_python", "pool_parquet")
+    ]
+    assert types == [[("FLOAT[]",)]] * 2
 
 
 def test_another_model_searches_the_vectors_of_its_own_version(searched: Searched) -> None:
@@ -400,6 +426,7 @@ def test_pairs_are_those_of_numpy(searched: Searched) -> None:
     pool = searched.tables["pool"]
 
     assert_same(searched.rows("pairs"), similar(of_version(pool, searched.version)))
+    assert_same(searched.rows("pairs_of_lists"), similar(of_version(pool, searched.version)))
     assert_same(searched.rows("pairs_of_old_version"), similar(of_version(pool, OLD)))
     assert_same(searched.rows("pairs_of_any_version"), similar(of_version(pool, None)))
 
@@ -463,7 +490,7 @@ def test_pairs_scan_their_relation_once(
     scans = {
         name: [str(info) for _, info in plan if "main.pool" in str(info)]
         for name, plan in plans.items()
-        if name.startswith("pairs")
+        if name.startswith("pairs") and name != "pairs_of_lists"
     }
 
     assert {name: len(found) for name, found in scans.items()} == dict.fromkeys(scans, 1)

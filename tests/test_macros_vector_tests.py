@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dbt_projects import Project, Run, make_project
+import yaml
+from dbt_projects import NAME, Project, Run, make_project
 from snowflake_projects import make_snowflake_project
 
 TOLERANCE = 1e-4  # what Snowflake promises of its vector functions; DuckDB's are within 1e-6
@@ -22,8 +23,8 @@ PIN = {
     "kind": "tokens",
     "packages": ["numpy"],
 }
-# As dbt gets them back from Parquet or a Python model, vectors are lists.
-ENGINES = {"duckdb": "float[{}]", "lists": "double[]", "snowflake": "vector(float, {})"}
+# In Parquet, whence they come back as lists, the same as in tables.
+ENGINES = {"duckdb": "float[{}]", "parquet": "float[{}]", "snowflake": "vector(float, {})"}
 
 Vector = np.ndarray | None
 ODD_ID = "it's a \\ cat"
@@ -611,6 +612,11 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         project = make_snowflake_project(folder, request.getfixturevalue("local_snowflake"))
     else:
         project = make_project(folder, plugin=False)
+    if request.param == "parquet":
+        profile = yaml.safe_load((folder / "profiles.yml").read_text(encoding="utf-8"))
+        profile[NAME]["outputs"]["dev"]["external_root"] = str(folder)
+        project.write_yaml("profiles.yml", profile)
+        project.configure(models={NAME: {"+materialized": "external"}})
     project.pin(tiny=PIN)
     models: dict[str, dict[str, list[Any]]] = {}
     for name, table in tables(PIN["version"]).items():

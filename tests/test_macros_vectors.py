@@ -228,7 +228,7 @@ def test_vectors_of_an_array_and_a_list_compare(project: Project) -> None:
     sql = """
         select
           {{ tf_embeddings.cosine_similarity('a.embedding', 'b.embedding') }} as of_columns,
-          {{ tf_embeddings.cosine_similarity('a.embedding || []', 'b.embedding') }} as of_either,
+          {{ tf_embeddings.cosine_similarity('b.embedding', 'a.embedding') }} as of_either,
           {{ tf_embeddings.l2_distance('cast(a.embedding as float[])', '(b.embedding)') }} as apart
         from (ARRAYS) as a, corpus as b
         where a.id = b.id and a.id in (101, 102, 105)

@@ -12,13 +12,21 @@
     copies the vectors of each pair and took twice the time.
     https://duckdb.org/docs/stable/sql/functions/aggregates#minarg-n
   #}
-  {% set similarity = tf_embeddings.cosine_similarity(
-    'queries.tf_embeddings_vector', 'corpus.tf_embeddings_vector'
+  {% set corpus_rows = dict(
+    corpus_rows, embedding=tf_embeddings._as_list(corpus_rows.embedding)
   ) %}
+  {% set similarity =
+    'list_cosine_similarity(queries.tf_embeddings_vector, corpus.tf_embeddings_vector)' %}
   {% set sql %}
 with {{ tf_embeddings._search_queries(
-  'tf_embeddings_queries', query_rows, model, filter is not none
+  'tf_embeddings_every_query', query_rows, model, filter is not none
 ) }},
+
+tf_embeddings_queries as (
+  select
+    * replace ({{ tf_embeddings._as_list('tf_embeddings_vector') }} as tf_embeddings_vector)
+  from tf_embeddings_every_query
+),
 
 tf_embeddings_corpus as (
   {{ tf_embeddings._search_rows(corpus_rows, filter is not none) }}

@@ -2,24 +2,10 @@
   {#
     A function of two vectors, by DuckDB's functions of lists, because vectors are FLOAT[] or
     DOUBLE[] where they come from Parquet or a Python model. Two of different lengths are an error.
-    An ARRAY is cast, and one that is NULL becomes a list of NULLs, which they refuse: so a column
-    is looked at before, and an expression, not to be evaluated twice, is copied by `|| []`. Among
-    pairs of 384 dimensions the former took no time, the latter as much as the similarity itself.
+    These functions refuse NULLs, and also see those that an ARRAY or a file left where a vector is
+    NULL; `|| []` copies what belongs to vectors alone. Among pairs of 384 dimensions that takes as
+    long as the similarity itself, so the searches copy each vector once, before they meet.
     https://duckdb.org/docs/stable/sql/functions/list
   #}
-  {% set name = '([A-Za-z_][A-Za-z0-9_$]*|"([^"]|"")+")' %}
-  {% set conditions, vectors = [], [] %}
-  {% for vector in [a, b] %}
-    {% if modules.re.match(name ~ '([.]' ~ name ~ ')*$', vector) %}
-      {% do conditions.append(vector ~ ' is not null') %}
-      {% do vectors.append(vector) %}
-    {% else %}
-      {% do vectors.append('((' ~ vector ~ ') || [])') %}
-    {% endif %}
-  {% endfor %}
-  {% set call = function ~ '(' ~ vectors | join(', ') ~ ')' %}
-  {% if not conditions %}
-    {{ return(call) }}
-  {% endif %}
-  {{ return('case when ' ~ conditions | join(' and ') ~ ' then ' ~ call ~ ' end') }}
+  {{ return(function ~ '(' ~ tf_embeddings._as_list(a) ~ ', ' ~ tf_embeddings._as_list(b) ~ ')') }}
 {% endmacro %}
