@@ -439,6 +439,20 @@ STORED = [
         {"status": "status"},
         where="name in ('ok', 'blank', 'old')",
     ),
+    *(
+        Case(
+            name,
+            "embedding_coverage",
+            "stored",
+            {"status": "status", "at_least": at_least},
+            finds,
+            columns="name, status, model_version",
+        )
+        for name, at_least, finds in (
+            ("coverage_of_half", 0.5, []),
+            ("too_little", "0.51", [("failed", "error", PIN["version"]), ("unknown", None, None)]),
+        )
+    ),
     Case(
         "versions",
         "embedding_version_is_current",
@@ -580,6 +594,13 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], str]] = {
         {"text": "name", "status": "status"},
         "embedding_coverage: it has both text and status; give",
     ),
+    "share_in_percent": (
+        "embedding_coverage",
+        "stored",
+        {"status": "status", "at_least": 95},
+        "embedding_coverage: at_least is 95; it must be a number from 0 to 1, the least share of "
+        "the rows with a text that have a vector.",
+    ),
     "unknown_model": (
         "embedding_version_is_current",
         "stored",
@@ -662,6 +683,15 @@ def test_a_sample_is_of_the_vectors_whatever_their_order_and_number(built: Built
     assert (vectors, compared) == (40, 5)
     assert of_others[1:] == (5, pytest.approx(mean, abs=TOLERANCE))
     assert mean != pytest.approx(mean_cosine(CLOUD), abs=TOLERANCE)
+
+
+def test_what_dbt_left_empty_passes(built: Built) -> None:
+    """`dbt build --empty` failed each test of judged ids, of golden vectors and of a drift."""
+    names = [case.name for case in [*CASES, *SAMPLES]]
+    run = built.project.dbt("build", "--empty", "--exclude", *WRONG)
+    built.project.dbt("run")
+
+    assert {run.status(name) for name in names} == {"pass"}, run.errors
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -1,4 +1,6 @@
-{% macro duckdb__nearest_neighbors(query_rows, corpus_rows, k, model, filter, exclude_self) %}
+{% macro duckdb__nearest_neighbors(
+  query_rows, corpus_rows, k, model, filter, exclude_self, min_similarity
+) %}
   {#
     min(struct, k) keeps k pairs a query while all pairs stream by. 1,000 queries against 10,000
     vectors of 384 dimensions took no memory to speak of, and 0.85 of the time of `qualify
@@ -73,7 +75,11 @@ select
     order by neighbor.distance asc, neighbor.neighbor_id asc
   ) as neighbor_rank
 from tf_embeddings_neighbors
-where not isnan(neighbor.distance)
+where
+  not isnan(neighbor.distance)
+  {%- if min_similarity is not none %}
+  and -neighbor.distance >= {{ min_similarity }}
+  {%- endif %}
   {% endset %}
   {{ return(sql | trim) }}
 {% endmacro %}
