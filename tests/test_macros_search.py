@@ -556,3 +556,107 @@ def test_a_wrong_argument_fails_its_model_alone(searched: Searched) -> None:
     says = {name: text.replace("VERSION", searched.version) for name, (_, text) in WRONG.items()}
     assert [name for name, text in says.items() if text not in run.output] == []
     assert run.status("pool") == "success"
+
+
+# What finds nothing says so. Nothing is embedded here, so nothing is staged.
+
+PIN = {
+    "version": "v0123456789ab",
+    "build": "b0123456789ab",
+    "dimensions": 2,
+    "kind": "tokens",
+    "packages": ["numpy"],
+}
+VECTOR = "cast([1.0, ID] as {{ tf_embeddings._vector_type(2) }}) as embedding"
+ROWS = " union all ".join(
+    f"select {id_} as id, {VECTOR.replace('ID', str(id_))}, 'VERSION' as model_version"
+    for id_ in (1, 2, 3)
+)
+SEARCH = "{{ tf_embeddings.nearest_neighbors(ref('QUERIES'), ref('CORPUS'), 'id', 'id') }}"
+JOINED = """
+  select * from ({{ tf_embeddings.with_embeddings(
+    relation=tf_embeddings.with_embeddings(ref('notes'), 'title', ref('store')),
+    text='body', store=ref('store'),
+    embedding_column='body_embedding', version_column='body_version',
+  ) }}) as joined
+"""
+STORE = "{{ tf_embeddings.text_hash(\"'a'\") }} as text_hash"
+SMALL = {
+    "now": ROWS.replace("VERSION", PIN["version"]),
+    "before": ROWS.replace("VERSION", OLD),
+    "either": "select * from {{ ref('now') }} union all select * from {{ ref('before') }}",
+    "no_version": "select id, embedding from {{ ref('now') }}",
+    "store": f"select {STORE}, embedding, model_version from {{{{ ref('now') }}}} where id = 1",
+    "notes": "select 1 as id, 'a' as title, 'b' as body union all select 2, 'b', null "
+    "union all select 3, 'c', 'a'",
+    "old_corpus": SEARCH.replace("QUERIES", "now").replace("CORPUS", "before"),
+    "old_queries": SEARCH.replace("QUERIES", "before").replace("CORPUS", "now"),
+    "in_part": SEARCH.replace("QUERIES", "now").replace("CORPUS", "either"),
+    "without_version": SEARCH.replace("QUERIES", "now").replace("CORPUS", "no_version"),
+    "old_pairs": "{{ tf_embeddings.near_duplicates(ref('before'), 'id') }}",
+    "vectors_elsewhere": "{{ tf_embeddings.near_duplicates(ref('now'), 'id', embedding='v') }}",
+    "near": SEARCH.replace("'id') }}", "'id', k=3, min_similarity='0.98') }}")
+    .replace("QUERIES", "now")
+    .replace("CORPUS", "now"),
+    "joined": JOINED,
+    "no_text_known": "{{ tf_embeddings.with_embeddings(ref('notes'), \"'z' || title\", "
+    "ref('store')) }}",
+    "joined_twice": "{{ tf_embeddings.with_embeddings(ref('now'), 'id', ref('store'), "
+    "version_column='its_version') }}",
+}
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "snowflake"])
+def test_what_finds_nothing_says_so(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """5,000 rows without a neighbor, or without a vector, and OK."""
+    files = {f"models/{name}.sql": sql for name, sql in SMALL.items()}
+    folder = tmp_path / "project"
+    if engine == "duckdb":
+        project, schema = make_project(folder, plugin=False, files=files), "main"
+    else:
+        server = request.getfixturevalue("local_snowflake")
+        project, schema = make_snowflake_project(folder, server, files=files), "dev"
+    project.pin(tiny=PIN)
+    run = project.dbt("build")
+
+    columns = "id, embedding" if engine == "duckdb" else "ID, EMBEDDING"
+    now = f"model_version = '{PIN['version']}', the pinned version"
+    for says in (
+        f"nearest_neighbors: none of the 3 rows of corpus before has {now}, so old_corpus is empty."
+        " Build its vectors with the pinned model, and what stands on them, with: dbt build "
+        "--select +old_corpus",
+        f"nearest_neighbors: none of the 3 rows of queries before has {now}, so old_queries is",
+        f"near_duplicates: none of the 3 rows of relation before has {now}, so old_pairs is empty.",
+        f"nearest_neighbors: corpus no_version has no column model_version (it has: {columns}). "
+        "Name the column in corpus_version='…', or select {{ tf_embeddings.embedding_version() }} "
+        "as model_version there, beside the vectors: those of two versions do not compare.",
+        f"near_duplicates: relation now has no column v (it has: {columns}",
+        "with_embeddings: store has no row of model 'tiny' for the texts of 3 rows of notes, of 3 "
+        "with a text, so they get no vector in no_text_known. Name 'z' || title of notes in the "
+        "sources of the store, and build both with: dbt build --select +no_text_known",
+        "with_embeddings: now has a column embedding already. Give the one that is joined on "
+        "another name, such as embedding_column='text_embedding'.",
+    ):
+        assert says in run.output
+    assert f"3 of the 6 rows of corpus either have {now}; the others take no part" in " ".join(
+        run.messages
+    )
+    wrong = {"without_version", "vectors_elsewhere", "joined_twice"}
+    assert {name for name in SMALL if run.status(name) == "error"} == wrong
+
+    # The cosines of (1, 1), (1, 2) and (1, 3): 0.949, 0.894 and 0.990.
+    near = project.rows(f"select query_id, neighbor_id from {schema}.near order by 1, 2")
+    assert near == [(1, 1), (2, 2), (2, 3), (3, 2), (3, 3)]
+    joined = project.rows(
+        f"select id, model_version, body_version, embedding is null, body_embedding is null "
+        f"from {schema}.joined order by id"
+    )
+    version = PIN["version"]
+    assert joined == [
+        (1, version, None, False, True),
+        (2, None, None, True, True),
+        (3, None, version, True, False),
+    ]
+    assert project.dbt("build", "--empty", "--exclude", *wrong).success
