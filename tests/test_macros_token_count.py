@@ -259,9 +259,7 @@ def test_an_incremental_model_counts_what_is_new(
     assert later == [(counts["asked"]("where is my invoice"),)]
 
 
-def outcome(
-    project: Project, model: str, severity: str | None = None, **arguments: object
-) -> Run:
+def outcome(project: Project, model: str, severity: str | None = None, **arguments: object) -> Run:
     """Run the generic test on the column of a model's texts, keeping the rows that it finds."""
     config = {"config": {"severity": severity}} if severity else {}
     test = {"tf_embeddings.text_is_not_truncated": {"arguments": arguments, **config}}

@@ -235,9 +235,8 @@ def test_vectors_of_an_array_and_a_list_compare(project: Project) -> None:
         order by a.id asc
     """
     rows = project.show(sql.replace("ARRAYS", arrays))
-    assert [[row[name] is None for name in row] for row in rows] == [[False] * 3, [True] * 3] + [
-        [False] * 3
-    ]
+    is_null = [[row[name] is None for name in row] for row in rows]
+    assert is_null == [[False] * 3, [True] * 3, [False] * 3]
     for row in (rows[0], rows[2]):
         assert list(row.values()) == pytest.approx([1, 1, 0], abs=TOLERANCE)
 
