@@ -25,7 +25,7 @@ select
   *,
   sum(texts) over (
     partition by model_version
-    order by embedded_at, invocation_id, model
+    order by embedded_at asc, invocation_id asc, model asc
   ) as total_texts,
   model_version in ('{{ pinned | unique | join("', '") }}') as is_current
 from tf_embeddings_runs

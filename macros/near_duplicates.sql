@@ -7,6 +7,7 @@
   block=none,
   model=none
 ) %}
+  {% set searched = relation %}
   {% set relation = tf_embeddings._relation_argument('near_duplicates', 'relation', relation) %}
   {% set id = tf_embeddings._sql_argument('near_duplicates', 'id', id) %}
   {% set embedding = tf_embeddings._sql_argument('near_duplicates', 'embedding', embedding) %}
@@ -25,6 +26,10 @@
     'block': block,
     'condition': tf_embeddings._version_condition('near_duplicates', 'version', version, model),
   } %}
+  {% do tf_embeddings._check_searched(
+    'near_duplicates', 'relation', searched, {'embedding': embedding, 'version': version},
+    rows.condition
+  ) %}
   {{ return(adapter.dispatch('near_duplicates', 'tf_embeddings')(rows, threshold)) }}
 {% endmacro %}
 

@@ -11,8 +11,10 @@
   corpus_version='model_version',
   model=none,
   filter=none,
-  exclude_self=false
+  exclude_self=false,
+  min_similarity=none
 ) %}
+  {% set query_relation, corpus_relation = queries, corpus %}
   {% set queries = tf_embeddings._relation_argument(
     'nearest_neighbors', 'queries', queries
   ) %}
@@ -46,6 +48,12 @@
     'nearest_neighbors', 'k', k, 1, none, 'the number of neighbors to find for each query',
     whole=true
   ) %}
+  {% if min_similarity is not none %}
+    {% set min_similarity = tf_embeddings._number_argument(
+      'nearest_neighbors', 'min_similarity', min_similarity, -1, 1,
+      'the least cosine similarity of a neighbor, such as 0.5'
+    ) %}
+  {% endif %}
   {% do tf_embeddings._boolean_argument(
     'nearest_neighbors', 'exclude_self', exclude_self,
     'true or false: whether a row of corpus with the id of the query is left out'
@@ -77,11 +85,23 @@
       'nearest_neighbors', 'corpus_version', corpus_version, model
     ),
   } %}
+  {% if query_text is none %}
+    {% do tf_embeddings._check_searched(
+      'nearest_neighbors', 'queries', query_relation,
+      {'query_embedding': query_embedding, 'query_version': query_version}, query_rows.condition
+    ) %}
+  {% endif %}
+  {% do tf_embeddings._check_searched(
+    'nearest_neighbors', 'corpus', corpus_relation,
+    {'corpus_embedding': corpus_embedding, 'corpus_version': corpus_version}, corpus_rows.condition
+  ) %}
   {{ return(adapter.dispatch('nearest_neighbors', 'tf_embeddings')(
-    query_rows, corpus_rows, k, model, filter, exclude_self
+    query_rows, corpus_rows, k, model, filter, exclude_self, min_similarity
   )) }}
 {% endmacro %}
 
-{% macro default__nearest_neighbors(query_rows, corpus_rows, k, model, filter, exclude_self) %}
+{% macro default__nearest_neighbors(
+  query_rows, corpus_rows, k, model, filter, exclude_self, min_similarity
+) %}
   {{ return(tf_embeddings._unsupported('nearest_neighbors')) }}
 {% endmacro %}

@@ -14,7 +14,8 @@ import duckdb
 import numpy as np
 import pytest
 import tf_embeddings_duckdb
-from dbt.adapters.duckdb.credentials import DuckDBCredentials
+from dbt.adapters.duckdb.credentials import DuckDBCredentials, PluginConfig
+from dbt.adapters.duckdb.environments import Environment
 from makers import CORPUS, Artefact, golden_of, write_artefact
 from tf_embeddings_duckdb import Plugin, register
 from tf_embeddings_udf import Embedder, TfEmbeddingsError
@@ -396,10 +397,20 @@ def test_a_key_that_the_plugin_does_not_know() -> None:
     )
 
 
-def test_the_profiles_settings_are_no_keys_of_the_plugin() -> None:
-    """dbt-duckdb adds them to the config of each plugin."""
-    credentials = DuckDBCredentials(settings={"memory_limit": "1GB"})
-    Plugin("p", {"stage": "stage", "memory_limit": "1GB"}, credentials)
+@pytest.mark.parametrize("alias", [None, "embeddings"])
+@pytest.mark.parametrize("own", [{}, {"threads": 1, "stage": "mine"}])
+def test_the_profiles_settings_are_no_options_of_the_plugin(
+    own: dict[str, Any], alias: str | None
+) -> None:
+    """dbt-duckdb mixes them into the config of each plugin, where they become its own."""
+    settings = {"threads": "4", "stage": 5, "cache": "", "memory_limit": "1GB"}
+    module = "tf_embeddings_duckdb"
+    credentials = DuckDBCredentials(
+        settings=settings, plugins=[PluginConfig(module=module, alias=alias, config=own)]
+    )
+    plugin = Environment.initialize_plugins(credentials)[alias or module]
+    expected = Plugin("p", own)
+    assert vars(plugin)["_stage"] == vars(expected)["_stage"]
 
 
 @pytest.mark.parametrize(
@@ -760,7 +771,7 @@ def test_an_operation_runs_once_for_each_row_and_not_for_null(staged: Artefact) 
 def test_dbt_embeds_with_the_plugin(
     staged: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The profile of the README: module_paths and a stage relative to the current folder."""
+    """The profile of the README, whose paths start from the current folder, with settings."""
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     project = tmp_path / "project"
     (project / "models").mkdir(parents=True)
@@ -771,7 +782,8 @@ def test_dbt_embeds_with_the_plugin(
     )
     (project / "profiles.yml").write_text(
         "p:\n  target: dev\n  outputs:\n    dev:\n      type: duckdb\n      path: p.duckdb\n"
-        "      module_paths: [udf_src]\n      plugins:\n"
+        "      module_paths: [udf_src]\n"
+        "      settings: {threads: '2', arrow_lossless_conversion: true}\n      plugins:\n"
         "        - {module: tf_embeddings_duckdb, config: {stage: stage}}\n"
     )
     (tmp_path / "udf_src").symlink_to(UDF_SRC)

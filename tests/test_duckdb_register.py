@@ -69,6 +69,52 @@ def test_a_connection_is_registered_again_for_another_stage_folder(
         assert len(embedding(connection, tiny, "fox")) == 8
 
 
+ARROW = {
+    "arrow_large_buffer_size": ["true"],
+    "arrow_lossless_conversion": ["true"],
+    "arrow_output_list_view": ["true"],
+    "arrow_output_version": ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5"],
+    "produce_arrow_string_view": ["true"],
+}
+
+
+def answers(connection: duckdb.DuckDBPyConnection, artefact: Artefact) -> list[Any]:
+    """Embed and count, over several of DuckDB's chunks, with constants and NULLs."""
+    call = f"{artefact.function}(body, tokens_only)"
+    texts = """
+      select 'fox ' || i as body, i % 2 = 0 as tokens_only from range(3000) as numbers(i)
+      union all select null, true union all select 'a fox', null union all select null, null
+    """
+    constants = [f"('a fox', {only})" for only in ("false", "true", "null")] + ["(null, true)"]
+    calls = ", ".join(artefact.function + arguments for arguments in constants)
+    sql = f"select body, tokens_only, {call} from ({texts}) order by all"
+    return connection.execute(sql).fetchall() + connection.execute(f"select {calls}").fetchall()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *([(name, value)] for name, values in ARROW.items() for value in values),
+        [(name, values[-1]) for name, values in ARROW.items()],
+    ],
+    ids=lambda settings: " ".join("=".join(one) for one in settings),
+)
+def test_every_form_in_which_duckdb_hands_rows_over(
+    tiny: Artefact, settings: list[tuple[str, str]]
+) -> None:
+    """With arrow_lossless_conversion, every call failed."""
+    with duckdb.connect() as connection:
+        register(connection, tiny.stage)
+        expected = answers(connection, tiny)
+    with duckdb.connect() as connection:
+        register(connection, tiny.stage)
+        known = connection.execute("select name from duckdb_settings() where name like '%arrow%'")
+        assert {name for (name,) in known.fetchall()} <= ARROW.keys()
+        for name, value in settings:
+            connection.execute(f"set {name} = '{value}'")
+        assert answers(connection, tiny) == expected
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

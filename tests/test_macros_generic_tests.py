@@ -156,6 +156,23 @@ def test_coverage_fails_for_a_text_without_a_vector_unless_it_is_blank(
     assert failing(project, run) == ([] if passes else [without_vector])
 
 
+@pytest.mark.parametrize(("at_least", "passes"), [(0.5, True), (0.51, False)])
+def test_coverage_may_be_a_share_of_what_has_content(
+    project: Project, at_least: float, passes: bool
+) -> None:
+    project.write(
+        "models/half_covered.sql",
+        "select body, case when body = 'a' then embedding end as embedding, body as name"
+        " from {{ ref('covered') }}",
+    )
+    assert project.dbt("run", "--select", "half_covered").success
+    test = call_of("embedding_coverage", text="body", at_least=at_least)
+    run = outcome(project, "half_covered", test)
+
+    assert run.success == passes, run.errors
+    assert failing(project, run) == ([] if passes else ["  b  "])
+
+
 def test_coverage_finds_a_text_that_the_model_fails_on(project: Project) -> None:
     project.write(
         "models/broken.sql",

@@ -146,6 +146,7 @@ MODELS = {
     "by_itself": """nearest_neighbors(
       ref('pool'), ref('pool'), 'id', 'id', k=3, exclude_self=true
     )""",
+    "by_lists": "nearest_neighbors(ref('asked_python'), ref('pool_parquet'), 'id', 'id', k=3)",
     "by_text": """nearest_neighbors(
       ref('questions'), ref('notes_embedded'), 'id', 'id', k=2, query_text='body'
     )""",
@@ -154,6 +155,7 @@ MODELS = {
       filter="queries.body <> 'a lazy fox' and corpus.body <> 'a quick dog'"
     )""",
     "pairs": f"near_duplicates(ref('pool'), 'id', threshold={THRESHOLD})",
+    "pairs_of_lists": f"near_duplicates(ref('pool_parquet'), 'id', threshold={THRESHOLD})",
     "pairs_of_old_version": f"""near_duplicates(
       ref('pool'), 'id', threshold={THRESHOLD}, model='old_tiny'
     )""",
@@ -169,6 +171,15 @@ MODELS = {
       block="language || '/' || cast(id % 2 as varchar)"
     )""",
 }
+
+
+# Vectors come back as lists from both. In pandas, NaN is NULL.
+PARQUET = "{{{{ config(materialized='external', location='{}') }}}}"
+PYTHON = """
+def model(dbt, session):
+    dbt.config(materialized="table")
+    return dbt.ref("asked").filter("not coalesce(isnan(embedding[1]), false)").df()
+"""
 
 
 @dataclass(frozen=True)
@@ -235,7 +246,13 @@ def searched(
     }
     models = {f"models/{name}.sql": text for name, text in files.items()}
     folder = tmp_path_factory.mktemp("dbt") / "project"
+    copies = {"asked_python": "select * from {{ ref('asked') }}"}
+    copies["pool_parquet"] = "select * from {{ ref('pool') }}"
+    models |= {f"models/{name}.sql": text for name, text in copies.items()}
     if request.param == "duckdb":
+        del models["models/asked_python.sql"]
+        models["models/asked_python.py"] = PYTHON
+        models["models/pool_parquet.sql"] += PARQUET.format(folder / "pool.parquet")
         project = make_project(folder, artefacts=[tiny], files=models)
     else:
         server = request.getfixturevalue("local_snowflake")
@@ -301,11 +318,20 @@ def assert_same(found: list[tuple[Any, ...]], expected: list[Any]) -> None:
     )
 
 
-@pytest.mark.parametrize("search", ["by_version", "by_literal"])
+@pytest.mark.parametrize("search", ["by_version", "by_literal", "by_lists"])
 def test_only_vectors_of_the_pinned_version_meet(searched: Searched, search: str) -> None:
     asked, pool = (of_version(searched.tables[t], searched.version) for t in ("asked", "pool"))
 
     assert_same(searched.rows(search), nearest(asked, pool))
+
+
+@pytest.mark.parametrize("searched", ["duckdb"], indirect=True)
+def test_vectors_of_parquet_and_python_models_are_lists(searched: Searched) -> None:
+    types = [
+        searched.project.rows(f"select distinct typeof(embedding) from main.{table}")
+        for table in ("asked_python", "pool_parquet")
+    ]
+    assert types == [[("FLOAT[]",)]] * 2
 
 
 def test_another_model_searches_the_vectors_of_its_own_version(searched: Searched) -> None:
@@ -400,6 +426,7 @@ def test_pairs_are_those_of_numpy(searched: Searched) -> None:
     pool = searched.tables["pool"]
 
     assert_same(searched.rows("pairs"), similar(of_version(pool, searched.version)))
+    assert_same(searched.rows("pairs_of_lists"), similar(of_version(pool, searched.version)))
     assert_same(searched.rows("pairs_of_old_version"), similar(of_version(pool, OLD)))
     assert_same(searched.rows("pairs_of_any_version"), similar(of_version(pool, None)))
 
@@ -463,7 +490,7 @@ def test_pairs_scan_their_relation_once(
     scans = {
         name: [str(info) for _, info in plan if "main.pool" in str(info)]
         for name, plan in plans.items()
-        if name.startswith("pairs")
+        if name.startswith("pairs") and name != "pairs_of_lists"
     }
 
     assert {name: len(found) for name, found in scans.items()} == dict.fromkeys(scans, 1)
@@ -529,3 +556,107 @@ def test_a_wrong_argument_fails_its_model_alone(searched: Searched) -> None:
     says = {name: text.replace("VERSION", searched.version) for name, (_, text) in WRONG.items()}
     assert [name for name, text in says.items() if text not in run.output] == []
     assert run.status("pool") == "success"
+
+
+# What finds nothing says so. Nothing is embedded here, so nothing is staged.
+
+PIN = {
+    "version": "v0123456789ab",
+    "build": "b0123456789ab",
+    "dimensions": 2,
+    "kind": "tokens",
+    "packages": ["numpy"],
+}
+VECTOR = "cast([1.0, ID] as {{ tf_embeddings._vector_type(2) }}) as embedding"
+ROWS = " union all ".join(
+    f"select {id_} as id, {VECTOR.replace('ID', str(id_))}, 'VERSION' as model_version"
+    for id_ in (1, 2, 3)
+)
+SEARCH = "{{ tf_embeddings.nearest_neighbors(ref('QUERIES'), ref('CORPUS'), 'id', 'id') }}"
+JOINED = """
+  select * from ({{ tf_embeddings.with_embeddings(
+    relation=tf_embeddings.with_embeddings(ref('notes'), 'title', ref('store')),
+    text='body', store=ref('store'),
+    embedding_column='body_embedding', version_column='body_version',
+  ) }}) as joined
+"""
+STORE = "{{ tf_embeddings.text_hash(\"'a'\") }} as text_hash"
+SMALL = {
+    "now": ROWS.replace("VERSION", PIN["version"]),
+    "before": ROWS.replace("VERSION", OLD),
+    "either": "select * from {{ ref('now') }} union all select * from {{ ref('before') }}",
+    "no_version": "select id, embedding from {{ ref('now') }}",
+    "store": f"select {STORE}, embedding, model_version from {{{{ ref('now') }}}} where id = 1",
+    "notes": "select 1 as id, 'a' as title, 'b' as body union all select 2, 'b', null "
+    "union all select 3, 'c', 'a'",
+    "old_corpus": SEARCH.replace("QUERIES", "now").replace("CORPUS", "before"),
+    "old_queries": SEARCH.replace("QUERIES", "before").replace("CORPUS", "now"),
+    "in_part": SEARCH.replace("QUERIES", "now").replace("CORPUS", "either"),
+    "without_version": SEARCH.replace("QUERIES", "now").replace("CORPUS", "no_version"),
+    "old_pairs": "{{ tf_embeddings.near_duplicates(ref('before'), 'id') }}",
+    "vectors_elsewhere": "{{ tf_embeddings.near_duplicates(ref('now'), 'id', embedding='v') }}",
+    "near": SEARCH.replace("'id') }}", "'id', k=3, min_similarity='0.98') }}")
+    .replace("QUERIES", "now")
+    .replace("CORPUS", "now"),
+    "joined": JOINED,
+    "no_text_known": "{{ tf_embeddings.with_embeddings(ref('notes'), \"'z' || title\", "
+    "ref('store')) }}",
+    "joined_twice": "{{ tf_embeddings.with_embeddings(ref('now'), 'id', ref('store'), "
+    "version_column='its_version') }}",
+}
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "snowflake"])
+def test_what_finds_nothing_says_so(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """5,000 rows without a neighbor, or without a vector, and OK."""
+    files = {f"models/{name}.sql": sql for name, sql in SMALL.items()}
+    folder = tmp_path / "project"
+    if engine == "duckdb":
+        project, schema = make_project(folder, plugin=False, files=files), "main"
+    else:
+        server = request.getfixturevalue("local_snowflake")
+        project, schema = make_snowflake_project(folder, server, files=files), "dev"
+    project.pin(tiny=PIN)
+    run = project.dbt("build")
+
+    columns = "id, embedding" if engine == "duckdb" else "ID, EMBEDDING"
+    now = f"model_version = '{PIN['version']}', the pinned version"
+    for says in (
+        f"nearest_neighbors: none of the 3 rows of corpus before has {now}, so old_corpus is empty."
+        " Build its vectors with the pinned model, and what stands on them, with: dbt build "
+        "--select +old_corpus",
+        f"nearest_neighbors: none of the 3 rows of queries before has {now}, so old_queries is",
+        f"near_duplicates: none of the 3 rows of relation before has {now}, so old_pairs is empty.",
+        f"nearest_neighbors: corpus no_version has no column model_version (it has: {columns}). "
+        "Name the column in corpus_version='…', or select {{ tf_embeddings.embedding_version() }} "
+        "as model_version there, beside the vectors: those of two versions do not compare.",
+        f"near_duplicates: relation now has no column v (it has: {columns}",
+        "with_embeddings: store has no row of model 'tiny' for the texts of 3 rows of notes, of 3 "
+        "with a text, so they get no vector in no_text_known. Name 'z' || title of notes in the "
+        "sources of the store, and build both with: dbt build --select +no_text_known",
+        "with_embeddings: now has a column embedding already. Give the one that is joined on "
+        "another name, such as embedding_column='text_embedding'.",
+    ):
+        assert says in run.output
+    assert f"3 of the 6 rows of corpus either have {now}; the others take no part" in " ".join(
+        run.messages
+    )
+    wrong = {"without_version", "vectors_elsewhere", "joined_twice"}
+    assert {name for name in SMALL if run.status(name) == "error"} == wrong
+
+    # The cosines of (1, 1), (1, 2) and (1, 3): 0.949, 0.894 and 0.990.
+    near = project.rows(f"select query_id, neighbor_id from {schema}.near order by 1, 2")
+    assert near == [(1, 1), (2, 2), (2, 3), (3, 2), (3, 3)]
+    joined = project.rows(
+        f"select id, model_version, body_version, embedding is null, body_embedding is null "
+        f"from {schema}.joined order by id"
+    )
+    version = PIN["version"]
+    assert joined == [
+        (1, version, None, False, True),
+        (2, None, None, True, True),
+        (3, None, version, True, False),
+    ]
+    assert project.dbt("build", "--empty", "--exclude", *wrong).success

@@ -259,9 +259,10 @@ def test_an_incremental_model_counts_what_is_new(
     assert later == [(counts["asked"]("where is my invoice"),)]
 
 
-def outcome(project: Project, model: str, **arguments: object) -> Run:
+def outcome(project: Project, model: str, severity: str | None = None, **arguments: object) -> Run:
     """Run the generic test on the column of a model's texts, keeping the rows that it finds."""
-    test = {"tf_embeddings.text_is_not_truncated": {"arguments": arguments} if arguments else {}}
+    config = {"config": {"severity": severity}} if severity else {}
+    test = {"tf_embeddings.text_is_not_truncated": {"arguments": arguments, **config}}
     column = {"name": "body", "data_tests": [test]}
     project.write_yaml("models/properties.yml", {"models": [{"name": model, "columns": [column]}]})
     return project.dbt("test", "--select", model, "--store-failures")
@@ -274,25 +275,50 @@ def test_texts_that_fit_pass(project: Project) -> None:
     assert asked_for(run) == {"tiny"}
 
 
-@pytest.mark.parametrize("model", ["tiny", "pieces"])
-def test_the_rows_whose_text_is_truncated_are_returned(project: Project, model: str) -> None:
-    run = outcome(project, "texts", embedding_model=model)
+# One of the six texts that are not NULL is too long.
+@pytest.mark.parametrize(
+    ("model", "severity", "limit", "status"),
+    [
+        ("tiny", None, {}, "warn"),
+        ("pieces", "error", {}, "fail"),
+        ("tiny", None, {"at_most": 0.16}, "fail"),
+        ("tiny", "warn", {"at_most": "1e-1"}, "warn"),
+        ("pieces", None, {"at_most": 0.17}, "pass"),
+        ("tiny", None, {"at_most": 1}, "pass"),
+    ],
+)
+def test_the_rows_whose_text_is_truncated_are_returned(
+    project: Project, model: str, severity: str | None, limit: dict[str, Any], status: str
+) -> None:
+    run = outcome(project, "texts", severity, embedding_model=model, **limit)
 
-    assert not run.success
+    assert run.success == (status != "fail")
     assert asked_for(run) == {model}
     [id_] = [id_ for id_ in run.statuses if id_.startswith("test.")]
-    assert run.statuses[id_] == "fail", run.errors
+    assert run.statuses[id_] == status, run.errors
     table = project.manifest()["nodes"][id_]["relation_name"]
-    assert project.rows(f"select id, body from {table}") == [(2, LONG)]
+    rows = project.rows(f"select * from {table}")
+    assert rows == ([] if status == "pass" else [(2, LONG)])
 
 
-def test_a_model_of_strings_cannot_tell(project: Project) -> None:
+def test_a_model_of_strings_passes_and_says_so(project: Project) -> None:
+    """As an error it stopped who compares such a model with another."""
     run = outcome(project, "texts", embedding_model="strings")
+
+    assert run.success, run.errors
+    assert (
+        "text_is_not_truncated: passes, because model 'strings' is of kind text: it takes whole "
+        "texts, and nothing tells how many tokens it reads"
+    ) in " ".join(run.messages)
+
+
+def test_a_share_of_truncated_texts_is_a_number(project: Project) -> None:
+    run = outcome(project, "texts", at_most=5)
 
     assert not run.success
     assert (
-        "text_is_not_truncated: model 'strings' is of kind text: it takes whole texts, and cannot "
-        "tell how many tokens they have. Name a model of kind tokens or sentencepiece."
+        "text_is_not_truncated: at_most is 5; it must be a number from 0 to 1, the largest share "
+        "of texts that may be truncated."
     ) in run.output
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dbt_projects import Project, Run, make_project
+import yaml
+from dbt_projects import NAME, Project, Run, make_project
 from snowflake_projects import make_snowflake_project
 
 TOLERANCE = 1e-4  # what Snowflake promises of its vector functions; DuckDB's are within 1e-6
@@ -22,7 +23,8 @@ PIN = {
     "kind": "tokens",
     "packages": ["numpy"],
 }
-ENGINES = {"duckdb": "float[{}]", "snowflake": "vector(float, {})"}
+# In Parquet, whence they come back as lists, the same as in tables.
+ENGINES = {"duckdb": "float[{}]", "parquet": "float[{}]", "snowflake": "vector(float, {})"}
 
 Vector = np.ndarray | None
 ODD_ID = "it's a \\ cat"
@@ -437,6 +439,20 @@ STORED = [
         {"status": "status"},
         where="name in ('ok', 'blank', 'old')",
     ),
+    *(
+        Case(
+            name,
+            "embedding_coverage",
+            "stored",
+            {"status": "status", "at_least": at_least},
+            finds,
+            columns="name, status, model_version",
+        )
+        for name, at_least, finds in (
+            ("coverage_of_half", 0.5, []),
+            ("too_little", "0.51", [("failed", "error", PIN["version"]), ("unknown", None, None)]),
+        )
+    ),
     Case(
         "versions",
         "embedding_version_is_current",
@@ -578,6 +594,13 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], str]] = {
         {"text": "name", "status": "status"},
         "embedding_coverage: it has both text and status; give",
     ),
+    "share_in_percent": (
+        "embedding_coverage",
+        "stored",
+        {"status": "status", "at_least": 95},
+        "embedding_coverage: at_least is 95; it must be a number from 0 to 1, the least share of "
+        "the rows with a text that have a vector.",
+    ),
     "unknown_model": (
         "embedding_version_is_current",
         "stored",
@@ -606,10 +629,15 @@ class Built:
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """A project that pins a model and stages none: what asked the model would fail."""
     folder = tmp_path_factory.mktemp("dbt") / "project"
-    if request.param == "duckdb":
-        project = make_project(folder, plugin=False)
-    else:
+    if request.param == "snowflake":
         project = make_snowflake_project(folder, request.getfixturevalue("local_snowflake"))
+    else:
+        project = make_project(folder, plugin=False)
+    if request.param == "parquet":
+        profile = yaml.safe_load((folder / "profiles.yml").read_text(encoding="utf-8"))
+        profile[NAME]["outputs"]["dev"]["external_root"] = str(folder)
+        project.write_yaml("profiles.yml", profile)
+        project.configure(models={NAME: {"+materialized": "external"}})
     project.pin(tiny=PIN)
     models: dict[str, dict[str, list[Any]]] = {}
     for name, table in tables(PIN["version"]).items():
@@ -655,6 +683,15 @@ def test_a_sample_is_of_the_vectors_whatever_their_order_and_number(built: Built
     assert (vectors, compared) == (40, 5)
     assert of_others[1:] == (5, pytest.approx(mean, abs=TOLERANCE))
     assert mean != pytest.approx(mean_cosine(CLOUD), abs=TOLERANCE)
+
+
+def test_what_dbt_left_empty_passes(built: Built) -> None:
+    """`dbt build --empty` failed each test of judged ids, of golden vectors and of a drift."""
+    names = [case.name for case in [*CASES, *SAMPLES]]
+    run = built.project.dbt("build", "--empty", "--exclude", *WRONG)
+    built.project.dbt("run")
+
+    assert {run.status(name) for name in names} == {"pass"}, run.errors
 
 
 @pytest.mark.parametrize("name", WRONG)

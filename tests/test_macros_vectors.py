@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dbt_projects import Project, make_project
+import yaml
+from dbt_projects import NAME, Project, make_project
 
 DIMENSIONS = 16
 # float32 sums of 16 products.
@@ -51,13 +52,25 @@ def vectors() -> dict[str, Table]:
     return vectors
 
 
-@pytest.fixture(scope="module")
-def project(vectors: dict[str, Table], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with the tables queries and corpus; it embeds nothing and needs no plugin."""
+@pytest.fixture(scope="module", params=[f"float[{DIMENSIONS}]", "double[]"])
+def project(
+    request: pytest.FixtureRequest,
+    vectors: dict[str, Table],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Project:
+    """A project with the tables queries and corpus; it embeds nothing and needs no plugin.
+
+    Once as embed gives vectors, and once as they come back from Parquet or a Python model; with
+    settings of DuckDB that turn what is ordered around.
+    """
     project = make_project(tmp_path_factory.mktemp("dbt") / "project", plugin=False)
     project.pin(minilm=PIN)
+    profile = yaml.safe_load((project.folder / "profiles.yml").read_text(encoding="utf-8"))
+    settings = {"default_order": "desc", "default_null_order": "nulls_first"}
+    profile[NAME]["outputs"]["dev"]["settings"] = settings
+    project.write_yaml("profiles.yml", profile)
     for name, rows in vectors.items():
-        columns = f"id integer, embedding float[{DIMENSIONS}], model_version varchar"
+        columns = f"id integer, embedding {request.param}, model_version varchar"
         project.execute(f"create table {name} ({columns})")
         project.insert(name, [(id_, vector, PIN["version"]) for id_, vector in rows.items()])
     return project
@@ -93,7 +106,7 @@ def as_tuples(rows: list[dict[str, Any]]) -> list[tuple[object, object, object]]
 
 def search(project: Project, arguments: str) -> list[dict[str, Any]]:
     sql = f"select * from ({{{{ tf_embeddings.nearest_neighbors({arguments}) }}}}) as found"
-    return project.show(f"{sql} order by query_id, neighbor_rank")
+    return project.show(f"{sql} order by query_id asc, neighbor_rank asc")
 
 
 @pytest.mark.parametrize("k", [1, 5, 1000])
@@ -153,7 +166,7 @@ def test_columns_may_have_any_name_and_relations_any_shape(project: Project) -> 
             corpus_version='version',
           ) }}
         ) as found
-        order by query_id
+        order by query_id asc
         """,
     )
 
@@ -207,3 +220,40 @@ def test_arithmetic_is_that_of_numpy(project: Project, vectors: dict[str, Table]
     assert row["product"] == pytest.approx(float(a @ b), abs=TOLERANCE)
     assert row["distance"] == pytest.approx(float(np.linalg.norm(a - b)), abs=TOLERANCE)
     assert row["is_null"] is True
+
+
+def test_vectors_of_an_array_and_a_list_compare(project: Project) -> None:
+    """Whatever the types of the two, NULL is NULL beside others, and another length an error."""
+    arrays = f"select id, cast(embedding as float[{DIMENSIONS}]) as embedding from corpus"
+    sql = """
+        select
+          {{ tf_embeddings.cosine_similarity('a.embedding', 'b.embedding') }} as of_columns,
+          {{ tf_embeddings.cosine_similarity('b.embedding', 'a.embedding') }} as of_either,
+          {{ tf_embeddings.l2_distance('cast(a.embedding as float[])', '(b.embedding)') }} as apart
+        from (ARRAYS) as a, corpus as b
+        where a.id = b.id and a.id in (101, 102, 105)
+        order by a.id asc
+    """
+    rows = project.show(sql.replace("ARRAYS", arrays))
+    is_null = [[row[name] is None for name in row] for row in rows]
+    assert is_null == [[False] * 3, [True] * 3, [False] * 3]
+    for row in (rows[0], rows[2]):
+        assert list(row.values()) == pytest.approx([1, 1, 0], abs=TOLERANCE)
+
+    with pytest.raises(RuntimeError, match="list dimensions must be equal"):
+        project.show(
+            "select {{ tf_embeddings.inner_product('embedding', '[1, 2, 3]') }} from queries"
+        )
+
+
+@pytest.mark.parametrize("project", ["double[]"], indirect=True)
+def test_lists_of_several_lengths_have_not_drifted_but_fail(project: Project) -> None:
+    """Their mean would be that of the places that some of them have."""
+    mixed = "select embedding from corpus where id in (105, 106) union all select VECTOR"
+    drift = "{{ tf_embeddings._drift('of_several', 'of_one') }}"
+    for vector in ("[1.0, 2, 3]", "cast([] as double[])", "[null, 1.0]"):
+        [row] = project.show(
+            f"with of_one as (select embedding from corpus where id = 105), of_several as "
+            f"({mixed.replace('VECTOR', vector)}), {drift} select * from tf_embeddings_drift"
+        )
+        assert row["centroid_distance"] is None

@@ -147,9 +147,11 @@ def _plugin() -> type[BasePlugin]:
 
         def initialize(self, plugin_config: dict[str, Any]) -> None:
             """Read the configuration; the stage folder need not exist."""
-            # dbt-duckdb puts the profile's `settings` into each plugin's config as well.
-            settings = (self.creds.settings if self.creds else None) or {}
-            _require_known_keys(plugin_config.keys() - settings.keys())
+            # dbt-duckdb mixes the profile's `settings`, DuckDB's own, into each plugin's config.
+            for plugin in (self.creds.plugins if self.creds else None) or []:
+                if (plugin.alias or plugin.module.rpartition(".")[2]) == self.name:
+                    plugin_config = plugin.config or {}
+            _require_known_keys(plugin_config.keys())
             self._stage = _stage(plugin_config)
 
         def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
@@ -280,7 +282,8 @@ def _embed_function(stage: Stage, path: Path) -> Callable[[Any, Any], Any]:
     # pyarrow is not imported before it is needed.
     def embed(texts: Any, tokens_only: Any) -> Any:  # noqa: ANN401
         embedder = cached(folder(), stage.threads)
-        only = tokens_only.fill_null(False).to_numpy()
+        # One by one: with DuckDB's arrow_lossless_conversion, booleans come as Arrow's bool8.
+        only = [bool(one) for one in tokens_only.to_pylist()]
         return _to_arrow(embedder.outcomes(texts.to_pylist(), only))
 
     def embed_in_own_thread(texts: Any, tokens_only: Any) -> Any:  # noqa: ANN401

@@ -1,4 +1,3 @@
 {% macro duckdb__cosine_similarity(a, b) %}
-  {# https://duckdb.org/docs/stable/sql/functions/array#array-native-functions #}
-  {{ return('array_cosine_similarity(' ~ a ~ ', ' ~ b ~ ')') }}
+  {{ return(tf_embeddings._of_lists('list_cosine_similarity', a, b)) }}
 {% endmacro %}

@@ -1,4 +1,3 @@
 {% macro duckdb__inner_product(a, b) %}
-  {# https://duckdb.org/docs/stable/sql/functions/array#array-native-functions #}
-  {{ return('array_inner_product(' ~ a ~ ', ' ~ b ~ ')') }}
+  {{ return(tf_embeddings._of_lists('list_inner_product', a, b)) }}
 {% endmacro %}

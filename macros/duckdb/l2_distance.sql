@@ -1,4 +1,3 @@
 {% macro duckdb__l2_distance(a, b) %}
-  {# https://duckdb.org/docs/stable/sql/functions/array#array-native-functions #}
-  {{ return('array_distance(' ~ a ~ ', ' ~ b ~ ')') }}
+  {{ return(tf_embeddings._of_lists('list_distance', a, b)) }}
 {% endmacro %}

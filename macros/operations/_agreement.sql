@@ -81,7 +81,7 @@ tf_embeddings_least as (
     text_hash,
     recall
   from tf_embeddings_agreement
-  order by recall, text_hash
+  order by recall asc, text_hash asc
   limit 5
 )
 
@@ -101,7 +101,7 @@ left join {{ side.table }} as {{ name }}
   on least_alike.text_hash = {{ name }}.text_hash
   and {{ name }}.model_version = '{{ side.version }}'
   {% endfor %}
-order by least_alike.recall, least_alike.text_hash
+order by least_alike.recall asc, least_alike.text_hash asc
   {% endset %}
   {{ return(sql | trim) }}
 {% endmacro %}

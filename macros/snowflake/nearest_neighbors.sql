@@ -1,4 +1,6 @@
-{% macro snowflake__nearest_neighbors(query_rows, corpus_rows, k, model, filter, exclude_self) %}
+{% macro snowflake__nearest_neighbors(
+  query_rows, corpus_rows, k, model, filter, exclude_self, min_similarity
+) %}
   {#
     row_number() compares every pair and breaks ties by neighbor_id; min_by(…, k) would leave ties
     to chance, and give an ARRAY of VARIANTs. A vector without direction is dropped before it meets
@@ -61,7 +63,11 @@ select
     order by cosine_similarity desc, neighbor_id
   ) as neighbor_rank
 from tf_embeddings_pairs
-where cosine_similarity is not null
+where
+  cosine_similarity is not null
+  {%- if min_similarity is not none %}
+  and cosine_similarity >= {{ min_similarity }}
+  {%- endif %}
 qualify neighbor_rank <= {{ k }}
   {% endset %}
   {{ return(sql | trim) }}

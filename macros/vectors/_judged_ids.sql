@@ -2,7 +2,8 @@
   {#
     A query of the ids that somebody judged, as text, so that those written in YAML meet those of
     any column: from a list of lists of ids, or from a relation with these columns. One row of NULLs
-    where the relation is empty: a test that compares nothing shall fail.
+    where the relation is empty: a test that compares nothing shall fail. With --empty or --sample
+    only those whose ids tf_embeddings_tested has, and no such row.
   #}
   {% set selects = [] %}
   {% if judged is sequence and judged is not string and judged is not mapping %}
@@ -26,8 +27,17 @@
       {% do selects.append('select ' ~ values | join(', ')) %}
     {% endfor %}
   {% endif %}
+  {% set are_there = [] %}
+  {% for column in columns if tf_embeddings._is_partial_run() %}
+    {% do are_there.append('judged_ids.' ~ column ~ ' in (select id from tf_embeddings_tested)') %}
+  {% endfor %}
+  {% set start, end = '', '' %}
+  {% if are_there %}
+    {% set start = 'select * from (' %}
+    {% set end = ') as judged_ids where ' ~ are_there | join(' and ') %}
+  {% endif %}
   {% if selects %}
-    {{ return(selects | join(' union all ')) }}
+    {{ return(start ~ selects | join(' union all ') ~ end) }}
   {% endif %}
   {# A relation is a mapping as well. #}
   {% set is_relation = judged is string or judged.identifier is defined %}
@@ -44,7 +54,8 @@
     {% do casts.append('cast(given.' ~ column ~ ' as varchar) as ' ~ column) %}
   {% endfor %}
   {{ return(
-    'select ' ~ casts | join(', ') ~ ' from (select 1 as is_there) as always left join (select * '
-    ~ 'from ' ~ tf_embeddings._relation_argument(macro, argument, judged) ~ ') as given on true'
+    start ~ 'select ' ~ casts | join(', ') ~ ' from (select 1 as is_there) as always left join '
+    ~ '(select * from ' ~ tf_embeddings._relation_argument(macro, argument, judged)
+    ~ ') as given on true' ~ end
   ) }}
 {% endmacro %}

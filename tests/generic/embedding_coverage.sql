@@ -1,4 +1,12 @@
-{% test embedding_coverage(model, column_name, text=none, status=none, embedding_model=none) %}
+{% test embedding_coverage(
+  model, column_name, text=none, status=none, embedding_model=none, at_least=none
+) %}
+  {%- if at_least is not none -%}
+    {%- set at_least = tf_embeddings._number_argument(
+      'embedding_coverage', 'at_least', at_least, 0, 1,
+      'the least share of the rows with a text that have a vector'
+    ) -%}
+  {%- endif -%}
   {%- if execute and (text is none) == (status is none) -%}
     {%- do exceptions.raise_compiler_error(
       "embedding_coverage: it has " ~ ("neither text nor" if text is none else "both text and")
@@ -19,7 +27,15 @@
     {%- do tf_embeddings._mark(embedding_model) -%}
   {%- endif -%}
 
+{%- if at_least is none %}
 select *
 from {{ model }}
 where {{ is_missing }}
+{%- else %}
+{{ tf_embeddings._share_of_rows(
+  model, is_missing, column_name ~ ' is not null',
+  'cast(tf_embeddings_counted - tf_embeddings_failing as double) / tf_embeddings_counted < '
+  ~ at_least
+) }}
+{%- endif -%}
 {%- endtest %}

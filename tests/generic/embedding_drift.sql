@@ -41,4 +41,7 @@ from tf_embeddings_drift
 {#- Not `>`: where a side has no vectors there is no distance, and nothing to rely on. #}
 where
   not coalesce(centroid_distance <= {{ distance }} and norm_shift <= {{ shift }}, false)
+  {%- if tf_embeddings._is_partial_run() %}
+  and mean_norm is not null and baseline_mean_norm is not null
+  {%- endif %}
 {%- endtest %}

@@ -56,6 +56,11 @@ left join tf_embeddings_golden as golden
 left join tf_embeddings_differences as differences
   on golden.id = differences.id
 where
-  not coalesce(differences.largest_difference <= {{ limit }}, false)
-  or golden.id in (select id from tf_embeddings_matched where embedding is null)
+  (
+    not coalesce(differences.largest_difference <= {{ limit }}, false)
+    or golden.id in (select id from tf_embeddings_matched where embedding is null)
+  )
+  {%- if tf_embeddings._is_partial_run() %}
+  and golden.id in (select id from tf_embeddings_tested)
+  {%- endif %}
 {%- endtest %}

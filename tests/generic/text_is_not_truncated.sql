@@ -1,15 +1,37 @@
-{% test text_is_not_truncated(model, column_name, embedding_model=none) %}
-  {%- set is_truncated = 'false' -%}
-  {%- if execute -%}
-    {%- set pin = tf_embeddings._counting_pin(embedding_model, 'text_is_not_truncated') -%}
-    {%- set is_truncated = tf_embeddings._is_truncated(
-      column_name, pin, 'text_is_not_truncated'
+{% test text_is_not_truncated(model, column_name, embedding_model=none, at_most=none) %}
+  {#- Without a limit it warns: some texts of most columns are longer than a model reads. -#}
+  {%- if at_most is none -%}
+    {%- do config(severity='warn') -%}
+  {%- else -%}
+    {%- set at_most = tf_embeddings._number_argument(
+      'text_is_not_truncated', 'at_most', at_most, 0, 1, 'the largest share of texts that may be truncated'
     ) -%}
+  {%- endif -%}
+  {%- set is_truncated = '1 = 0' -%}
+  {%- if execute -%}
+    {%- set pin = tf_embeddings._pin(embedding_model, 'text_is_not_truncated') -%}
+    {%- if pin.kind == 'text' -%}
+      {%- do log(
+        "text_is_not_truncated: passes, because model '" ~ pin.model ~ "' is of kind text: it takes "
+        ~ "whole texts, and nothing tells how many tokens it reads", info=true
+      ) -%}
+    {%- else -%}
+      {%- set is_truncated = tf_embeddings._is_truncated(
+        column_name, pin, 'text_is_not_truncated'
+      ) -%}
+    {%- endif -%}
   {%- else -%}
     {%- do tf_embeddings._mark(embedding_model) -%}
   {%- endif -%}
 
+{%- if at_most is none %}
 select *
 from {{ model }}
 where {{ is_truncated }}
+{%- else %}
+{{ tf_embeddings._share_of_rows(
+  model, is_truncated, column_name ~ ' is not null',
+  'cast(tf_embeddings_failing as double) / tf_embeddings_counted > ' ~ at_most
+) }}
+{%- endif -%}
 {%- endtest %}

@@ -1,7 +1,8 @@
 {% macro duckdb___drift(tested, baseline) %}
   {#
     No aggregate adds arrays up, so each component is a row, and streams by. Not materialized: held,
-    500,000 vectors of 384 dimensions took twice the memory.
+    500,000 vectors of 384 dimensions took twice the memory. There is no distance where a place
+    has fewer numbers than there are vectors: lists of several lengths, or with a NULL.
   #}
   {% set sql %}
 tf_embeddings_both as not materialized (
@@ -28,18 +29,11 @@ tf_embeddings_centroids as (
   select
     place,
     avg(component) filter (where is_tested) as tested,
-    avg(component) filter (where not is_tested) as baseline
+    avg(component) filter (where not is_tested) as baseline,
+    count(component) filter (where is_tested) as tested_numbers,
+    count(component) filter (where not is_tested) as baseline_numbers
   from tf_embeddings_components
   group by place
-),
-
-tf_embeddings_distance as (
-  select
-    case
-      when count(tested) = count(*) and count(baseline) = count(*)
-        then 1 - sum(tested * baseline) / sqrt(sum(tested * tested) * sum(baseline * baseline))
-    end as centroid_distance
-  from tf_embeddings_centroids
 ),
 
 tf_embeddings_norms as (
@@ -47,16 +41,30 @@ tf_embeddings_norms as (
     avg(sqrt({{ tf_embeddings._squared_norm('embedding') }})) filter (where is_tested)
       as mean_norm,
     avg(sqrt({{ tf_embeddings._squared_norm('embedding') }})) filter (where not is_tested)
-      as baseline_mean_norm
+      as baseline_mean_norm,
+    count(*) filter (where is_tested) as tested_vectors,
+    count(*) filter (where not is_tested) as baseline_vectors
   from tf_embeddings_both
+),
+
+tf_embeddings_distance as (
+  select
+    case
+      when bool_and(tested_numbers = tested_vectors and baseline_numbers = baseline_vectors)
+        then 1 - sum(tested * baseline) / sqrt(sum(tested * tested) * sum(baseline * baseline))
+    end as centroid_distance
+  from tf_embeddings_centroids
+  cross join tf_embeddings_norms
 ),
 
 tf_embeddings_drift as (
   select
-    *,
-    abs(mean_norm / nullif(baseline_mean_norm, 0) - 1) as norm_shift
-  from tf_embeddings_distance
-  cross join tf_embeddings_norms
+    distance.centroid_distance,
+    norms.mean_norm,
+    norms.baseline_mean_norm,
+    abs(norms.mean_norm / nullif(norms.baseline_mean_norm, 0) - 1) as norm_shift
+  from tf_embeddings_distance as distance
+  cross join tf_embeddings_norms as norms
 )
   {% endset %}
   {{ return(sql | trim) }}
