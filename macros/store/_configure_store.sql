@@ -16,6 +16,7 @@
   {% endfor %}
   {% do config(
     on_schema_change='append_new_columns',
+    post_hook='{{ tf_embeddings._embed_remaining() }}',
     meta={'tf_embeddings_store': {'sources': declared, 'model': model, 'keep_text': keep_text}},
     **tf_embeddings._store_config()
   ) %}
