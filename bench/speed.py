@@ -71,6 +71,7 @@ def _own_ways(litert: Staged, tensorflow: Staged) -> list[Way]:
         way(report.LITERT, "runtime", UDF_SRC, litert.unpacked, 0),
         way(report.TENSORFLOW, "runtime", UDF_SRC, tensorflow.unpacked, 0),
         way(report.RAW, "raw_litert", *raw, os.cpu_count()),
+        way(report.PRODUCTS, "matrix_products", *raw[1:], os.cpu_count()),
         way(report.ONE_THREAD, "runtime", UDF_SRC, litert.unpacked, 1),
         way(report.HANDLER, "handler", TESTS, litert.artifact, litert.version),
         way(report.ARTICLE, "article", tensorflow.model, tensorflow.tokenizer, MAX_TOKENS),
@@ -102,7 +103,9 @@ def _measure_speed(
     with ExitStack() as stack:
         processes = [stack.enter_context(Process(way)) for way in ways]
         for process in processes:
-            measured.vectors[process.way.name] = process.vectors(_some(process, texts["glosses"]))
+            vectors = process.vectors(_some(process, texts["glosses"]))
+            if process.way.name != report.PRODUCTS:
+                measured.vectors[process.way.name] = vectors
         for number in range(measured.rounds):
             _say(f"Speed: round {number + 1} of {measured.rounds} ...")
             for corpus in texts:

@@ -149,10 +149,10 @@ def test_no_more_calls_run_at_once_than_the_threads_allow(
     running, most, made = 0, 0, 0
     make, run = litert._Interpreter.__init__, litert._Interpreter.run
 
-    def counting_make(self: Any, source: Any) -> None:  # noqa: ANN401
+    def counting_make(self: Any, source: Any, threads: int) -> None:  # noqa: ANN401
         nonlocal made
         made += 1
-        make(self, source)
+        make(self, source, threads)
 
     def counting_run(self: Any, inputs: Any) -> np.ndarray:  # noqa: ANN401
         nonlocal running, most

@@ -15,6 +15,7 @@ import pytest
 from conftest import load_artefact, unpacked
 from makers import TOKENS_LIMIT, Artefact, save_text_model, write_artefact
 from tf_embeddings_udf import Embedder, TfEmbeddingsError, cached, load
+from tf_embeddings_udf.engines import litert
 from tf_embeddings_udf.engines.litert import LiteRT
 
 UDF_SRC = Path(__file__).parents[1] / "udf_src"
@@ -283,6 +284,29 @@ def test_litert_has_as_many_interpreters_as_threads(tiny: Artefact) -> None:
     assert load(folder, threads=1).engine.workers == 1
     assert load(folder, threads=3).engine.workers == 3
     assert load(folder).engine.workers == len(os.sched_getaffinity(0))
+
+
+def test_a_text_by_itself_runs_on_all_threads_and_a_column_on_one_each(
+    tiny: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    make = litert._Interpreter.__init__
+
+    def noting_make(self: Any, source: Any, threads: int) -> None:  # noqa: ANN401
+        made.append(threads)
+        make(self, source, threads)
+
+    monkeypatch.setattr(litert._Interpreter, "__init__", noting_make)
+    embedder = load(unpacked(tiny), threads=3)
+    alone = embedder.embed(["a fox"]).embeddings
+    assert made == [3]
+    texts = [f"a fox {number} " * 40 for number in range(200)]
+    column = embedder.embed([*texts, "a fox"]).embeddings
+    assert set(made[1:]) == {1}
+    assert 1 <= len(made[1:]) <= 3
+    np.testing.assert_allclose(column[-1:], alone, atol=1e-6)
+    assert np.array_equal(embedder.embed(["a fox"]).embeddings, alone)
+    assert made.count(3) == 2, "the column had the memory of the first"
 
 
 def test_models_that_differ_in_their_prefix_share_their_interpreters(

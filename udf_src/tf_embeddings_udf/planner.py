@@ -8,7 +8,6 @@ to where it came from.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -89,8 +88,6 @@ class Planner:
         self.encoder = encoder
         self._manifest = manifest
         self._sound: set[Callable[..., Any]] = set()
-        # They start with the first column that needs them.
-        self._workers = ThreadPoolExecutor(encoder.engine.workers, "tf_embeddings")
 
     def embed(self, texts: Sequence[str | None]) -> Outcomes:
         """Embed texts.
@@ -184,7 +181,7 @@ class Planner:
         if share < _FEWEST_IN_PARALLEL:
             return prepare(texts)
         parts = [texts[start : start + share] for start in range(0, len(texts), share)]
-        return list(chain.from_iterable(self._workers.map(prepare, parts)))
+        return list(chain.from_iterable(self.encoder.engine.map(prepare, parts)))
 
     def _run(self, prepared: list[Prepared]) -> np.ndarray:
         """Run the model: a row for each text, NaN where it gave no vector."""
@@ -197,14 +194,9 @@ class Planner:
                 if vector is not None:
                     vectors[row] = vector
 
+        # Those that take longest first, so that all workers end at about the same time.
         todo = list(batches([one.cost for one in prepared], self.encoder.budget))
-        if len(todo) < 2 or self.encoder.engine.workers < 2:
-            for batch in todo:
-                run(batch)
-        else:
-            # Those that take longest first, so that all workers end at about the same time.
-            for _ in self._workers.map(run, reversed(todo)):
-                pass
+        self.encoder.engine.map(run, todo[::-1])
         return vectors
 
     def _easy_payload(self) -> Any:  # noqa: ANN401 - the encoder's own

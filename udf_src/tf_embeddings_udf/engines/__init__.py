@@ -5,12 +5,14 @@ A new engine is one module with a class of this base and one line in `_ENGINES`.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tf_embeddings_udf.errors import TfEmbeddingsError
 
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from tf_embeddings_udf.manifest import Manifest
 
 LITERT, TENSORFLOW = "litert", "tensorflow"
+
+_thread = threading.local()
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _ENGINES = {
     LITERT: "tf_embeddings_udf.engines.litert",
@@ -48,15 +55,17 @@ class Engine(ABC):
     """
 
     name: str
-    workers: int = 1
     inputs: Mapping[str, Input]
 
-    def __init__(self, model: str, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, model: str, parameters: Mapping[str, Any], workers: int = 1) -> None:
         """Keep the model's name for messages, and the manifest's `encoder`."""
         self._model = model
         self._parameters = parameters
         self._what = f"model '{model}'"
         self._place = "encoder"
+        self.workers = workers
+        # They start with the first column that needs them.
+        self._threads = ThreadPoolExecutor(workers, "tf_embeddings", _mark_thread)
 
     @abstractmethod
     def __call__(self, inputs: Mapping[str, Any]) -> np.ndarray:
@@ -66,6 +75,17 @@ class Engine(ABC):
     @abstractmethod
     def version(self) -> str:
         """The version of the library that runs the model."""
+
+    def map(self, call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Make a call for each item, as many at once as there are workers; the results in order."""
+        if len(items) < 2 or self.workers < 2:
+            return [call(item) for item in items]
+        return list(self._threads.map(call, items))
+
+    @property
+    def is_in_parallel(self) -> bool:
+        """Whether this is one of several calls of `map`, and the cores are shared with them."""
+        return getattr(_thread, "is_worker", False)
 
     def parameter(self, name: str) -> Any:  # noqa: ANN401 - as JSON gives it
         """Return what the manifest says of the model; None where it says nothing."""
@@ -125,6 +145,10 @@ def load_engine(manifest: Manifest, folder: Path, threads: int) -> Engine:
         )
     load = cast("Callable[[Manifest, Path, int], Engine]", import_module(module).load)
     return load(manifest, folder, threads)
+
+
+def _mark_thread() -> None:
+    _thread.is_worker = True
 
 
 def in_a_line(error: Exception) -> str:
