@@ -41,14 +41,18 @@ def reached() -> Iterator[Reached]:
         yield reached
 
 
-def kill(project: Project, what: str, limit: object) -> None:
-    """Run dbt in a process that is killed on its way."""
-    done = subprocess.run(
+def dying_dbt(project: Project, what: str, limit: object) -> subprocess.CompletedProcess[str]:
+    """Run dbt in a process that is stopped on its way."""
+    return subprocess.run(
         [sys.executable, str(TESTS / "dying_dbt.py"), str(project.folder), what, str(limit)],
         cwd=project.folder,
         capture_output=True,
         text=True,
     )
+
+
+def kill(project: Project, what: str, limit: object) -> None:
+    done = dying_dbt(project, what, limit)
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
 
 
@@ -109,6 +113,20 @@ def test_a_run_that_is_killed_loses_its_portion_and_nothing_else(
 
     run(project)
     assert not reached.take()
+
+
+def test_ctrl_c_ends_the_call_of_the_model_and_keeps_the_portions(
+    project: Project, reached: Reached
+) -> None:
+    """DuckDB interrupts between calls alone: dbt waited for the call, up to a minute."""
+    project.configure(vars={**project.vars(), "tf_embeddings_portion": 1000})
+    done = dying_dbt(project, "ctrl-c", 2000)
+    assert "KeyboardInterrupt()" in done.stdout, done.stdout + done.stderr
+    assert len(held(project)) == 2000
+
+    run(project)
+    assert reached.take().total() == 3000
+    assert len({row[0] for row in held(project)}) == 5000
 
 
 def test_one_statement_embeds_all_where_portions_are_off(
