@@ -145,5 +145,5 @@ def test_portions_grow_while_they_take_little_time(project: Project, reached: Re
     done = run(project)
     assert reached.take() == dict.fromkeys((f"text {i}" for i in range(5000)), 1)
     said = [line.split()[4] for line in done.printed if "has embedded" in line]
-    assert said[0] == "1000"
+    assert said[0] == "250"
     assert said[-1] == "5000"

@@ -7,7 +7,7 @@
   {% set sizes = [] %}
   {% if settings.portion != 0 and flags.WHICH in ['run', 'build']
     and model.resource_type == 'model' %}
-    {% set default = 10000 if target.type == 'snowflake' else 1000 %}
+    {% set default = 5000 if target.type == 'snowflake' else 250 %}
     {% do sizes.append(default if settings.portion is none else settings.portion) %}
   {% endif %}
   {% if settings.max_new_texts is not none %}
