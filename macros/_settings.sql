@@ -13,8 +13,12 @@
     'sources': tf_embeddings._setting(
       'sources', none, 'sources', 'a list of maps, such as {ref: tickets, column: body}'
     ),
+    'keep_text': tf_embeddings._setting('keep_text', false, 'boolean', 'true or false'),
     'max_new_texts': tf_embeddings._setting(
       'max_new_texts', none, 'count', 'a whole number from 1'
+    ),
+    'portion': tf_embeddings._setting(
+      'portion', none, 'portion', 'a whole number, 0 for all new texts in one statement'
     ),
     'shared_store': tf_embeddings._setting(
       'shared_store', none, 'relation', 'schema.name or database.schema.name'

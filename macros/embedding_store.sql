@@ -28,16 +28,7 @@
   {% set sql %}
 with {{ new_texts }},
 
-tf_embeddings_to_embed as (
-  select
-    text_hash,
-    text
-  from tf_embeddings_unknown
-  {%- if limit is not none %}
-  order by text_hash
-  limit {{ limit }}
-  {%- endif %}
-),
+{{ tf_embeddings._texts_to_embed(tf_embeddings._portion()) }},
 
 tf_embeddings_outcomes as (
   select

@@ -103,6 +103,11 @@ class Project:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         self.write_yaml("dbt_project.yml", {**content, **keys})
 
+    def vars(self) -> dict[str, Any]:
+        """Return the vars of dbt_project.yml."""
+        file = self.folder / "dbt_project.yml"
+        return yaml.safe_load(file.read_text(encoding="utf-8")).get("vars", {})
+
     def pin(self, **pins: object) -> None:
         """Set var tf_embeddings_models, and no other."""
         self.configure(vars={"tf_embeddings_models": pins})

@@ -2,9 +2,11 @@
 
     python tests/dying_dbt.py <project's folder> texts 3000
     python tests/dying_dbt.py <project's folder> commit embedding
+    python tests/dying_dbt.py <project's folder> ctrl-c 3000
 
 `texts` dies in the model's function, once more than so many texts have reached it; `commit` before
-the commit of the first change whose SQL holds this word.
+the commit of the first change whose SQL holds this word. `ctrl-c` is a user's, in the function, and
+dies only where dbt does not cancel what runs in it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "udf_src"))
 
 from counting import watched
 from dbt.cli.main import dbtRunner
+from tf_embeddings_udf.errors import cancelled
 
 if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
@@ -34,6 +37,10 @@ def main(folder: str, what: str, limit: str) -> None:
         reached += len(texts)
         if what == "texts" and reached > int(limit):
             die()
+        if what == "ctrl-c" and reached > int(limit):
+            os.kill(os.getpid(), signal.SIGINT)
+            if not cancelled.wait(timeout=60):
+                die()
 
     def note(event: EventMsg) -> None:
         nonlocal has_changed
@@ -47,9 +54,10 @@ def main(folder: str, what: str, limit: str) -> None:
         has_changed |= sql[:2] in (["create", "table"], ["insert", "into"]) and limit in data.sql
 
     with watched(note_texts):
-        dbtRunner(callbacks=[note]).invoke(
+        done = dbtRunner(callbacks=[note]).invoke(
             ["run", "--project-dir", folder, "--profiles-dir", folder, "--quiet"]
         )
+    print(repr(done.exception))
     sys.exit("dbt has ended by itself")
 
 

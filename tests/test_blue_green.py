@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 import yaml
 from conftest import load_artefact
 from counting import Reached, counted
-from dbt_projects import PACKAGE, Project, Run, make_project
+from dbt_projects import NAME, PACKAGE, Project, Run, make_project
 from makers import Artefact, write_artefact
 
 SAME_VECTOR = 1e-6
@@ -94,11 +96,24 @@ def stored(project: Project) -> list[tuple[Any, ...]]:
 
 def recipe() -> list[list[str]]:
     """Return the commands of the README's recipe that call dbt, without `dbt`."""
+    upgrade = section("### Upgrade a model: blue and green")
+    return [shlex.split(line) for line in re.findall(r"^ *dbt (.*)$", upgrade, re.M)]
+
+
+def section(title: str) -> str:
+    """Return the text of a section of the README."""
     readme = (PACKAGE / "README.md").read_text(encoding="utf-8")
-    _, found, rest = readme.partition("\n### Upgrade a model: blue and green\n")
+    _, found, rest = readme.partition(f"\n{title}\n")
     assert found
-    section = re.split(r"^#{1,3} ", rest, maxsplit=1, flags=re.M)[0]
-    return [shlex.split(line) for line in re.findall(r"^ *dbt (.*)$", section, re.M)]
+    return re.split(r"^#{1,3} ", rest, maxsplit=1, flags=re.M)[0]
+
+
+def ci() -> tuple[list[str], list[str]]:
+    """Return the README's command of CI: what it selects, and the vars that name the store."""
+    [command] = re.findall(r"^ *dbt (.*--defer.*)$", section("### Recipes"), re.M)
+    words = shlex.split(command.replace("prod.main", f"{NAME}.main"))
+    place = words.index("--vars")
+    return words[:place], words[place:]
 
 
 def dbt(project: Project, *arguments: str) -> Run:
@@ -152,3 +167,58 @@ def test_a_model_is_built_beside_the_old_one_compared_switched_and_taken_back(
     prune = "{what: [versions], drop: true}"
     dbt(project, "run-operation", "tf_embeddings.prune", "--args", prune)
     assert stored(project) == [("tickets_next", len(texts) + 1)]
+
+
+def test_ci_defers_to_production_and_copies_its_vectors(
+    project: Project, old: Artefact, reached: Reached
+) -> None:
+    """The README's recipe: production's database is attached under its own name."""
+    project.write(
+        "models/top.sql", "select count(embedding) as vectors from {{ ref('tickets_embedded') }}"
+    )
+    dbt(project, "build")
+    reached.take()
+    shutil.copytree(project.folder / "target", project.folder / "prod-artifacts")
+    profile = yaml.safe_load((project.folder / "profiles.yml").read_text(encoding="utf-8"))
+    dev = profile[NAME]["outputs"]["dev"]
+    attach = [{"path": str(project.database), "alias": NAME, "read_only": True}]
+    profile[NAME]["outputs"]["ci"] = {
+        **dev,
+        "path": str(project.folder / "ci.duckdb"),
+        "attach": attach,
+    }
+    project.write_yaml("profiles.yml", profile)
+
+    project.write(
+        "models/top.sql", "select sum(len(embedding)) as n from {{ ref('tickets_embedded') }}"
+    )
+    (changed, store) = ci()
+    done = dbt(project, *changed)
+    assert {id_.split(".")[2] for id_ in done.statuses} == {"top"}
+    assert reached.take() == {}
+
+    project.write(
+        "models/tickets.sql", FILES["models/tickets.sql"] + " union all select 1000, 'a new text'"
+    )
+    done = dbt(project, *changed, *store)
+    assert done.status("embedding_store") == "success"
+    assert reached.take() == {"a new text": 1}
+    with duckdb.connect(str(project.folder / "ci.duckdb"), read_only=True) as connection:
+        counted = "select count(*), count(distinct model_version) from embedding_store"
+        assert connection.execute(counted).fetchall() == [(len(set(BODIES)) + 1, 1)]
+
+
+def test_vectors_are_compared_with_those_of_the_day_when_the_baseline_was_built(
+    project: Project,
+) -> None:
+    readme = section("### Recipes")
+    baseline, tests = re.findall(r"^```(?:sql|yaml)\n(.*?)^```$", readme, re.M | re.S)[:2]
+    project.write("models/tickets_baseline.sql", baseline)
+    project.write("models/tickets.yml", tests)
+    dbt(project, "build")
+    use(project, "tickets_next")
+    done = project.dbt("build")
+    assert (
+        done.status("embedding_drift_tickets_embedded_embedding__ref_tickets_baseline_") == "fail"
+    )
+    assert project.rows("select count(*) from tickets_baseline") == [(len(BODIES),)]

@@ -313,6 +313,83 @@ def test_a_bounded_run_goes_on_where_the_last_one_ended(project: Project, reache
         ) in done.output
 
 
+def test_a_run_in_portions_embeds_each_text_once(project: Project, reached: Reached) -> None:
+    """Whatever the source, a first run or a later one, in sum at most what a run may embed."""
+    project.execute("drop table embedding_store cascade; drop table bodies")
+    bodies = {body for *_, body in DOCS if body is not None}
+    done = run(project, "--select", "embedding_store", "bodies", portion=2)
+    assert done.success, done.errors
+    assert reached.take() == Counter(TEXTS) + Counter(bodies)
+    for name, total in (("embedding_store", len(TEXTS)), ("bodies", len(bodies))):
+        said = [line for line in done.printed if f"embedding_store: {name} has embedded" in line]
+        assert said == [
+            f"embedding_store: {name} has embedded {now} of {total} new texts"
+            for now in [*range(2, total, 2), total]
+        ]
+        assert len(set(stored(project, "text_hash", name))) == total
+
+    project.insert("notes", [(f"note {i}",) for i in range(7)])
+    done = run(project, portion=2, max_new_texts=5)
+    assert done.success, done.errors
+    assert reached.take().total() == 5
+    assert "has embedded 4 of 5 new texts" in done.output
+    for arguments in (("--empty",), ()):
+        done = run(project, *arguments, portion=2)
+        assert done.success, done.errors
+    assert reached.take().total() == 2
+    assert "has embedded" not in done.output
+    settings: dict[str, Any] = {"portion": 2, "full_refresh": True}
+    done = run(project, "--full-refresh", **settings)
+    assert done.success, done.errors
+    assert reached.take().total() == len(TEXTS) + 7
+
+
+def test_portions_of_a_store_that_begins_to_keep_texts_and_copies_others(
+    project: Project, reached: Reached
+) -> None:
+    """Through the package's own store: compare_versions shows texts then."""
+    project.execute("create table vectors as from embedding_store where text_hash < '8'")
+    project.execute("delete from embedding_store")
+    settings: dict[str, Any] = {"portion": 2, "shared_store": "main.vectors", "keep_text": True}
+    done = run(project, **settings)
+
+    assert done.success, done.errors
+    missing = {text for text in TEXTS if hash_of(text) >= "8"}
+    assert reached.take() == dict.fromkeys(missing, 1)
+    assert stored(project, "text_hash, text") == sorted((hash_of(text), text) for text in TEXTS)
+
+
+def test_a_store_with_other_sql_around_it_is_told_that_it_cannot_go_on(project: Project) -> None:
+    project.write(
+        "models/around.sql",
+        "select * from ({{ tf_embeddings.embedding_store({'ref': 'docs', 'column': 'title'}) }})",
+    )
+    done = run(project, "--select", "around", portion=2)
+    whole = run(project, "--select", "around", portion=0)
+    (project.folder / "models" / "around.sql").unlink()
+
+    assert not done.success
+    assert f"model.{NAME}.around has other SQL around embedding_store" in done.output
+    assert whole.success, whole.errors
+
+
+def test_sources_have_conditions_and_expressions(project: Project, reached: Reached) -> None:
+    sources = [
+        {"ref": "docs", "column": "title || ' / ' || body", "where": "id = 1 or id = 2"},
+        {"ref": "docs", "columns": ["title", "body"], "where": "id = 4"},
+        {"ref": "docs", "column": "title", "where": "id = 4"},
+        {"source": ["raw", "notes"], "column": "upper(note)"},
+    ]
+    done = run(project, "--full-refresh", sources=sources, full_refresh=True, keep_text=True)
+
+    assert done.success, done.errors
+    expected = {f"{title} / {body}" for id_, title, body in DOCS if id_ in (1, 2)}
+    expected |= {body for id_, _, body in DOCS if id_ == 4}
+    expected |= {note.upper() for note in NOTES if note is not None}
+    assert reached.take() == dict.fromkeys(expected, 1)
+    assert {text for (text,) in stored(project, "text")} == expected
+
+
 def test_what_remains_of_an_ephemeral_source_is_not_counted(
     project: Project, reached: Reached
 ) -> None:
@@ -449,7 +526,10 @@ def test_every_column_of_the_package_s_models_is_documented(built: Built, projec
     for name in ("embedding_store", "embedding_store_metrics"):
         node = built.manifest["nodes"][f"model.tf_embeddings.{name}"]
         columns = project.rows(f"select column_name from (describe {name})")
-        assert list(node["columns"]) == [column for (column,) in columns]
+        found = [column for (column,) in columns]
+        if name == "embedding_store":
+            found.insert(1, "text")  # with var tf_embeddings_keep_text
+        assert list(node["columns"]) == found
         assert all(column["description"] for column in node["columns"].values())
 
 
@@ -473,6 +553,10 @@ WRONG = {
     "number": (
         "{'ref': 'docs', 'column': 1}",
         "sources has {'column': 1, 'ref': 'docs'}; column must be a column or a SQL expression",
+    ),
+    "where": (
+        "{'ref': 'docs', 'column': 'id', 'where': true}",
+        "sources has {'column': 'id', 'ref': 'docs', 'where': True}; where must be a SQL condition",
     ),
     "keeps": ("{'ref': 'docs', 'column': 'id'}, keep_text='no'", "keep_text is 'no'; it must be"),
     "modelled": ("{'ref': 'docs', 'column': 'id'}, model='tinny'", "model 'tinny' is not in var"),
@@ -603,6 +687,8 @@ def test_a_relation_that_has_vectors_gets_no_second_ones(project: Project) -> No
     ("name", "value", "message"),
     [
         ("max_new_texts", "9", "var tf_embeddings_max_new_texts is '9'; it must be a whole number"),
+        ("portion", -1, "var tf_embeddings_portion is -1; it must be a whole number, 0 for all"),
+        ("keep_text", "yes", "var tf_embeddings_keep_text is 'yes'; it must be true or"),
         ("shared_store", "vectors", "is 'vectors'; it must be schema.name or database.schema.name"),
         ("shared_store", "main.nothing", "'main.nothing', and there is no such relation"),
         ("sources", "docs", "sources is 'docs'; it must be"),
@@ -610,7 +696,7 @@ def test_a_relation_that_has_vectors_gets_no_second_ones(project: Project) -> No
     ],
 )
 def test_a_wrong_setting_stops_the_run_and_not_the_parsing(
-    project: Project, name: str, value: str, message: str
+    project: Project, name: str, value: object, message: str
 ) -> None:
     done = run(project, **{name: value})
 

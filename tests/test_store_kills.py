@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from counting import Reached, counted
-from dbt_projects import Project, make_project
+from dbt_projects import Project, Run, make_project
 from makers import Artefact
 
 TESTS = Path(__file__).parent
@@ -41,51 +41,109 @@ def reached() -> Iterator[Reached]:
         yield reached
 
 
-def kill(project: Project, what: str, limit: object) -> None:
-    """Run dbt in a process that is killed on its way."""
-    done = subprocess.run(
+def dying_dbt(project: Project, what: str, limit: object) -> subprocess.CompletedProcess[str]:
+    """Run dbt in a process that is stopped on its way."""
+    return subprocess.run(
         [sys.executable, str(TESTS / "dying_dbt.py"), str(project.folder), what, str(limit)],
         cwd=project.folder,
         capture_output=True,
         text=True,
     )
+
+
+def kill(project: Project, what: str, limit: object) -> None:
+    done = dying_dbt(project, what, limit)
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
 
 
-def run(project: Project) -> None:
+def run(project: Project) -> Run:
     done = project.dbt("run")
     assert done.success, done.errors
+    return done
 
 
 def tables(project: Project) -> list[tuple[Any, ...]]:
     return project.rows("select table_name from duckdb_tables() order by table_name")
 
 
-def test_a_run_that_is_killed_loses_its_statement_and_nothing_else(
+def held(project: Project) -> list[tuple[Any, ...]]:
+    if ("store",) not in tables(project):
+        return []
+    return project.rows("from store order by all")
+
+
+def test_a_run_that_is_killed_loses_its_portion_and_nothing_else(
     project: Project, reached: Reached
 ) -> None:
+    said = "embedding_store: store has embedded {} of {} new texts"
+    project.configure(vars={**project.vars(), "tf_embeddings_portion": 1000})
+    kill(project, "texts", 900)
+    assert tables(project) == [("texts",)]
+    kill(project, "commit", "store")
+    assert tables(project) == [("texts",)]
     kill(project, "texts", 3000)
-    assert tables(project) == [("texts",)]
+    kept = held(project)
+    assert len(kept) == 3000
     kill(project, "commit", "store")
-    assert tables(project) == [("texts",)]
+    assert held(project) == kept
 
-    run(project)
-    assert reached.take() == dict.fromkeys((f"text {i}" for i in range(5000)), 1)
-    committed = project.rows("from store order by all")
-    assert len(committed) == 5000
+    done = run(project)
+    assert reached.take().total() == 2000
+    assert [line for line in done.printed if "has embedded" in line] == [
+        said.format(now, 2000) for now in (1000, 2000)
+    ]
+    committed = held(project)
+    assert set(kept) < set(committed)
+    assert len(committed) == len({row[0] for row in committed}) == 5000
 
-    project.execute("insert into texts select 'more ' || i from range(3000) as t(i)")
-    kill(project, "texts", 2500)
-    assert project.rows("from store order by all") == committed
+    project.execute("insert into texts select 'more ' || i from range(2500) as t(i)")
+    kill(project, "texts", 1500)
+    kept = held(project)
+    assert len(kept) == 6000
     kill(project, "commit", "store")
-    assert project.rows("from store order by all") == committed
+    assert held(project) == kept
 
-    run(project)
-    assert reached.take() == dict.fromkeys((f"more {i}" for i in range(3000)), 1)
-    after = project.rows("from store order by all")
-    assert set(committed) < set(after)
-    assert len(after) == 8000
+    done = run(project)
+    assert reached.take().total() == 1500
+    assert [line for line in done.printed if "has embedded" in line] == [
+        said.format(now, 1500) for now in (1000, 1500)
+    ]
+    assert len({row[0] for row in held(project)}) == len(held(project)) == 7500
     assert tables(project) == [("store",), ("texts",)]
 
     run(project)
     assert not reached.take()
+
+
+def test_ctrl_c_ends_the_call_of_the_model_and_keeps_the_portions(
+    project: Project, reached: Reached
+) -> None:
+    """DuckDB interrupts between calls alone: dbt waited for the call, up to a minute."""
+    project.configure(vars={**project.vars(), "tf_embeddings_portion": 1000})
+    done = dying_dbt(project, "ctrl-c", 2000)
+    assert "KeyboardInterrupt()" in done.stdout, done.stdout + done.stderr
+    assert len(held(project)) == 2000
+
+    run(project)
+    assert reached.take().total() == 3000
+    assert len({row[0] for row in held(project)}) == 5000
+
+
+def test_one_statement_embeds_all_where_portions_are_off(
+    project: Project, reached: Reached
+) -> None:
+    project.configure(vars={**project.vars(), "tf_embeddings_portion": 0})
+    kill(project, "texts", 3000)
+    assert tables(project) == [("texts",)]
+    done = run(project)
+    assert reached.take() == dict.fromkeys((f"text {i}" for i in range(5000)), 1)
+    assert len(done.sent("tf_embeddings_to_embed")) == 1
+    assert "has embedded" not in done.output
+
+
+def test_portions_grow_while_they_take_little_time(project: Project, reached: Reached) -> None:
+    done = run(project)
+    assert reached.take() == dict.fromkeys((f"text {i}" for i in range(5000)), 1)
+    said = [line.split()[4] for line in done.printed if "has embedded" in line]
+    assert said[0] == "250"
+    assert said[-1] == "5000"

@@ -78,9 +78,10 @@ TEXTS = [
     None,
 ]
 
-Setting = Literal["plain", "bounded", "shared", "rebuild"]
+Setting = Literal["plain", "portions", "bounded", "shared", "rebuild"]
 VARIABLES: dict[Setting, dict[str, object]] = {
-    "plain": {},
+    "plain": {"tf_embeddings_portion": 0},
+    "portions": {"tf_embeddings_portion": MOST_NEW},
     "bounded": {"tf_embeddings_max_new_texts": MOST_NEW},
     "shared": {
         "tf_embeddings_max_new_texts": MOST_NEW,
@@ -130,8 +131,13 @@ class Expected:
         notes = {note for (note,) in self.tables["notes"]}
         return {text for text in titles | bodies | notes if text is not None}
 
-    def run(self, model: str, invocation_id: str, setting: Setting = "plain") -> set[str]:
-        """Bring the store up to date; return the texts that the model has to embed."""
+    def run(
+        self, model: str, invocation_id: str, setting: Setting = "plain", most: int | None = None
+    ) -> set[str]:
+        """Bring the store up to date; return the texts that the model has to embed.
+
+        `most` is how many portions are committed before dbt is killed.
+        """
         store = {} if setting == "rebuild" else dict(self.store or {})
         version = self.versions[model]
         keys = {(text_hash(text), version): text for text in self.texts()}
@@ -142,6 +148,8 @@ class Expected:
         todo = sorted(new.keys() - store.keys())
         if setting in ("bounded", "shared"):
             todo = todo[:MOST_NEW]
+        if most is not None:
+            todo = todo[: most * MOST_NEW]
         store |= {key: Embedded(new[key], model, invocation_id) for key in todo}
         self.store = store
         return {new[key] for key in todo}
@@ -187,10 +195,12 @@ class Sent:
 
     Attributes:
         statements: by model, setting, and whether there was a store.
+        portions: by model and whether there was a store, what is sent again for each portion.
         prune: of the operation, of texts that no source has any more and of those that failed.
     """
 
     statements: Mapping[tuple[str, Setting, bool], list[str]]
+    portions: Mapping[tuple[str, bool], str]
     prune: str
 
 
@@ -207,7 +217,7 @@ class Warehouse:
         artefacts: Sequence[Artefact],
         reached: Reached,
     ) -> None:
-        self.statements, self.prune = sent.statements, sent.prune
+        self.statements, self.portions, self.prune = sent.statements, sent.portions, sent.prune
         self.reached = reached
         self.conn = duckdb.connect()
         self.conn.execute("attach ':memory:' as a_project; use a_project")
@@ -247,13 +257,15 @@ class Warehouse:
         invocation_id: str,
         setting: Setting = "plain",
         killed_before: int | None = None,
+        most: int = 100,
     ) -> None:
-        """Run what dbt sends, in one transaction.
+        """Run what dbt sends, in one transaction, and at most so many portions.
 
         Raises:
             KilledError: before the step that was asked for; the last one is the commit.
         """
         steps = self.steps(model, setting)
+        portion = self.portions[model, self.has_store()] if setting == "portions" else None
         self.conn.begin()
         try:
             for place, step in enumerate([*steps, "commit"]):
@@ -269,6 +281,9 @@ class Warehouse:
                 "escape '\\'"
             ).fetchall():
                 self.conn.execute(f'drop table "{left}"')
+        while portion and most > 1:
+            added = self.conn.execute(portion.replace(INVOCATION, invocation_id)).fetchall()
+            most = most - 1 if added != [(0,)] else 0
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of the store."""
@@ -334,6 +349,15 @@ class StoreMachine(RuleBasedStateMachine):
         with pytest.raises(KilledError):
             self.warehouse.run(model, "killed", setting, killed_before=min(step, steps))
         self.warehouse.reached.take()
+        self.check()
+
+    @rule(model=MODEL, most=st.integers(1, 4))
+    def kill_dbt_between_portions(self, model: str, most: int) -> None:
+        """Kill a run after so many portions; they stay."""
+        invocation_id = self.invocation_id()
+        self.warehouse.run(model, invocation_id, "portions", most=most)
+        needed = self.expected.run(model, invocation_id, "portions", most)
+        assert self.warehouse.reached.take() == dict.fromkeys(needed, 1)
         self.check()
 
     @rule(model=MODEL, setting=SETTING)
@@ -435,13 +459,20 @@ def sent(artefacts: list[Artefact], tmp_path_factory: pytest.TempPathFactory) ->
     for setting in ("bounded", "shared", "rebuild"):
         run(setting, {"new": False, "old": True})
         project.execute("drop table new_strings; drop table new_tokens")
+    portions: dict[tuple[str, bool], str] = {}
+    project.execute("insert into notes values ('a'), ('b'), ('c'), ('d')")
+    run("portions", {"new": False, "old": True})
+    for (model, setting, exists), sent in statements.items():
+        if setting == "portions":
+            *steps, portions[model, exists] = dict.fromkeys(sent)
+            statements[model, setting, exists] = steps
     done = project.dbt(
         *("run-operation", "tf_embeddings.prune"),
         *("--args", "{store: old_strings, what: [texts, failed], drop: true, allow_empty: true}"),
     )
     assert done.success, done.errors
     [prune] = changes(done, "old_strings")
-    return Sent(statements, prune)
+    return Sent(statements, portions, prune)
 
 
 def changes(done: Run, name: str) -> list[str]:

@@ -282,6 +282,27 @@ def test_a_text_that_breaks_the_model_is_a_row_and_bounded_runs_finish(
     }
 
 
+def test_a_run_in_portions_embeds_each_text_once(
+    built: SnowflakeProject, artefacts: list[Artefact]
+) -> None:
+    texts = distinct(NOTES)
+    texts |= {f"{text} again" for text in texts}
+    before = built.embedded()
+    done = run(built, "--select", "dev_store", portion=2, default_model=artefacts[1].model)
+    assert built.embedded() == before + len(texts)
+    said = [line for line in done.printed if "dev_store has embedded" in line]
+    assert [int(line.split()[4]) for line in said] == [*range(2, len(texts), 2), len(texts)]
+    found = stored(built, "dev", "dev_store")
+    assert_holds(found, artefacts[1], texts)
+
+    insert(built, "dev.raw_notes", [("a sunny day",), ("a rainy day",)])
+    run(built, "--select", "dev_store", portion=1, default_model=artefacts[1].model)
+    built.execute("delete from dev.raw_notes where note like 'a % day'")
+    assert built.embedded() == before + len(texts) + 4
+    assert len(stored(built, "dev", "dev_store")) == len(texts) + 4
+    built.execute("drop table dev.dev_store")
+
+
 def test_a_shared_store_is_read_before_the_model_is_called(
     built: SnowflakeProject, artefacts: list[Artefact]
 ) -> None:

@@ -56,10 +56,12 @@ from tf_embeddings_udf import (
     unpack,
 )
 from tf_embeddings_udf.cores import available_cores
+from tf_embeddings_udf.errors import cancelled
 from tf_embeddings_udf.verify import report
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from dbt.adapters.contracts.connection import Connection
     from dbt.adapters.duckdb.plugins import BasePlugin
     from tf_embeddings_udf.planner import Outcomes
 
@@ -153,6 +155,7 @@ def _plugin() -> type[BasePlugin]:
                     plugin_config = plugin.config or {}
             _require_known_keys(plugin_config.keys())
             self._stage = _stage(plugin_config)
+            _cancel_with_dbt()
 
         def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
             """Register the operations, and a function for each artefact that can be read."""
@@ -161,6 +164,7 @@ def _plugin() -> type[BasePlugin]:
 
         def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
             """Where NumPy is missing, define the operations in SQL, to say so."""
+            cancelled.clear()  # a run that was cancelled before, in this process
             if not missing_packages(["numpy"]):
                 return
             what = _sql_literal(
@@ -173,6 +177,23 @@ def _plugin() -> type[BasePlugin]:
                 )
 
     return Plugin
+
+
+@functools.cache
+def _cancel_with_dbt() -> None:
+    """Let the functions end where dbt cancels, as at Ctrl-C: DuckDB waits for them, and dbt for it.
+
+    DuckDB interrupts a query between two calls of a function, and a call has 2,048 texts.
+    """
+    from dbt.adapters.duckdb.environments.local import LocalEnvironment
+
+    cancel = LocalEnvironment.cancel
+
+    def cancel_functions_too(connection: Connection) -> None:
+        cancelled.set()
+        cancel(connection)
+
+    LocalEnvironment.cancel = staticmethod(cancel_functions_too)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:

@@ -18,6 +18,8 @@
     {% set fits = value is mapping or (value is sequence and value is not string) %}
   {% elif shape == 'count' %}
     {% set fits = value is integer and value is not boolean and value >= 1 %}
+  {% elif shape == 'portion' %}
+    {% set fits = value is integer and value is not boolean and value >= 0 %}
   {% elif shape == 'boolean' %}
     {% set fits = value is boolean %}
   {% elif shape == 'targets' %}

@@ -14,7 +14,11 @@
       {% endif %}
     {% endfor %}
   {% endfor %}
-  {% do config(on_schema_change='append_new_columns', **tf_embeddings._store_config()) %}
+  {% do config(
+    on_schema_change='append_new_columns',
+    post_hook='{{ tf_embeddings._embed_remaining() }}',
+    **tf_embeddings._store_config()
+  ) %}
   {% do tf_embeddings._mark(
     model, store={'sources': declared, 'model': model, 'keep_text': keep_text}
   ) %}

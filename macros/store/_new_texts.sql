@@ -23,20 +23,7 @@ tf_embeddings_hashed as (
   where text is not null
 ),
 
-tf_embeddings_distinct as (
-  select
-    tf_embeddings_hashed.text_hash,
-    tf_embeddings_hashed.text
-  from tf_embeddings_hashed
-  {%- if is_incremental() %}
-  left join {{ this }} as tf_embeddings_store
-    on
-      tf_embeddings_hashed.text_hash = tf_embeddings_store.text_hash
-      and tf_embeddings_store.model_version = '{{ pin.version }}'
-  where tf_embeddings_store.text_hash is null
-  {%- endif %}
-  group by tf_embeddings_hashed.text_hash, tf_embeddings_hashed.text
-),
+{{ tf_embeddings._distinct_texts(pin, is_incremental()) }},
 
 tf_embeddings_unknown as (
   select

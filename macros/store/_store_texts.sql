@@ -1,7 +1,7 @@
 {% macro _store_texts(sources) %}
   {#
-    A query of the texts of all sources with their hashes, as text_hash and text. Each relation is
-    scanned once, whatever the number of its columns.
+    A query of the texts of all sources, as text. Each relation is scanned once for each condition,
+    whatever the number of its columns.
     https://docs.snowflake.com/en/sql-reference/constructs/unpivot
     https://duckdb.org/docs/stable/sql/statements/unpivot
   #}
@@ -14,6 +14,9 @@
       {%- if columns | length == 1 %}
   select cast({{ columns[0] }} as varchar) as text
   from {{ relation }}
+        {%- if source.where %}
+  where {{ source.where }}
+        {%- endif %}
       {%- else %}
   select tf_embeddings_text as text
   from (
@@ -24,6 +27,9 @@
           {%- do names.append('tf_embeddings_' ~ loop.index) %}
         {%- endfor %}
     from {{ relation }}
+        {%- if source.where %}
+    where {{ source.where }}
+        {%- endif %}
   )
   unpivot (tf_embeddings_text for tf_embeddings_column in ({{ names | join(', ') }}))
       {%- endif %}

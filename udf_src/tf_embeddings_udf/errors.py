@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import threading
+
+# Set where what is running shall end without a result, as at Ctrl-C: see Planner.
+cancelled = threading.Event()
 
 _PACKAGE = "dbt_packages/tf_embeddings"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from tf_embeddings_udf.errors import TfEmbeddingsError
+from tf_embeddings_udf.errors import TfEmbeddingsError, cancelled
 
 if TYPE_CHECKING:
     from tf_embeddings_udf.encoders import Encoder, Prepared
@@ -93,7 +93,8 @@ class Planner:
         """Embed texts.
 
         Raises:
-            TfEmbeddingsError: the model fails on any text, or gives what its manifest excludes.
+            TfEmbeddingsError: the model fails on any text, or gives what its manifest excludes; or
+                the call was cancelled.
         """
         plan = self._plan(texts)
         outcomes = plan.outcomes
@@ -188,6 +189,8 @@ class Planner:
         vectors = np.full((len(prepared), self._manifest.dimensions), np.nan, np.float32)
 
         def run(batch: list[int]) -> None:
+            if cancelled.is_set():
+                raise TfEmbeddingsError("tf_embeddings: the query was cancelled.")
             payloads = [prepared[row].payload for row in batch]
             results = self._isolating(self._vectors, payloads, self._easy_payload)
             for row, vector in zip(batch, results, strict=True):
