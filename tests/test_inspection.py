@@ -12,6 +12,7 @@ import encoder_makers
 import makers
 import numpy as np
 import pytest
+import record_tokenizers
 import tf_embeddings_udf
 from encoder_makers import Made
 from graph_makers import TEXTS, Tensor, edited, lengths, save, save_text
@@ -19,6 +20,7 @@ from tf_embeddings_staging.building.build import build, look
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import materialise
 from tf_embeddings_staging.inspection import examine, find, inspect_task, survey
+from tf_embeddings_staging.inspection.tokenizer_file import rewritten
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local
@@ -504,6 +506,35 @@ def test_token_ids_without_a_tokenizer_are_refused(tmp_path: Path) -> None:
         "'assets' or beside the folder. Put it there, or name the SavedModel that makes token ids "
         "of texts with --preprocessor SOURCE."
     )
+
+
+# --- the tokenizer that transformers would use
+
+RECORDED = json.loads(record_tokenizers.FIXTURE.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", RECORDED["cases"], ids=lambda case: case["name"])
+def test_a_text_has_the_ids_that_transformers_gives(tmp_path: Path, case: dict[str, Any]) -> None:
+    from tokenizers import Tokenizer
+
+    record_tokenizers.lay_out(tmp_path, case, RECORDED["files"][case["of"]])
+    file = tmp_path / "tokenizer.json"
+    if refused := case.get("refused"):
+        with pytest.raises(StagingError) as error:
+            rewritten(file, tmp_path)
+        assert refused in str(error.value)
+        assert str(error.value).endswith((", and stage that.", "to 'PreTrainedTokenizerFast'."))
+        return
+    content = rewritten(file, tmp_path)
+    assert (content is None) == case.get("unchanged", False)
+    file.write_bytes(content or file.read_bytes())
+    assert rewritten(file, tmp_path) is None, "a copy has the recipe of what it is a copy of"
+
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_padding()
+    side = (tokenizer.truncation or {}).get("direction", "right")
+    tokenizer.enable_truncation(RECORDED["most_tokens"], direction=side)
+    assert [tokenizer.encode(text).ids for text in RECORDED["texts"]] == case["ids"]
 
 
 # --- a preprocessor, and the encoder behind it

@@ -72,7 +72,7 @@ def build(
         report.say(f"{name}: built before, taken from {built}")
         return read_artefact(built)
     with cache.work_folder(folder) as work:
-        kept = own_copy(given, work / "source")
+        kept = own_copy(given, work / "source", report)
         if recipe(name, kept, entry) != wanted:
             raise StagingError(
                 f"the files of '{given.fetched.path.name}' changed while they were copied. Run "
@@ -124,7 +124,7 @@ def look(
     require_packages()
     given = gather(source, folder, report, options, limits, sha256)
     with cache.work_folder(folder) as work:
-        return inspect(own_copy(given, work / "source"), work, report, limits)
+        return inspect(own_copy(given, work / "source", report), work, report, limits)
 
 
 def gather(

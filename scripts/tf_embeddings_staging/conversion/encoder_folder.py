@@ -9,7 +9,8 @@ from typing import Any
 
 from tf_embeddings_staging.conversion.bert import CONVERTER, POOLINGS, BertConfig, read_config
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.inspection import sentence_files
+from tf_embeddings_staging.inspection import sentence_files, tokenizer_file
+from tf_embeddings_staging.inspection.files import require_no_pointer
 from tf_embeddings_staging.inspection.sentence_files import (
     FEWEST_TOKENS,
     TOKENIZER,
@@ -26,12 +27,14 @@ class EncoderFolder:
     """What a folder says about its encoder, and what a user says instead.
 
     Attributes:
+        rewritten: what its tokenizer.json must hold, if that is not what it holds.
         prefix: what is put before each text; "" if nothing is.
         prompts: the prefixes that the folder names, if one of them is to be chosen.
     """
 
     weights: Path
     tokenizer: Path
+    rewritten: bytes | None
     config: BertConfig
     pooling: str
     normalize: bool
@@ -63,6 +66,8 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     options = options or Options()
     _require_options_apply(folder, options)
     transformer, pooling, normalize = _modules(folder, options.pooling)
+    for place in {folder, transformer}:
+        sentence_files.require_no_adapter(place)
     label = f"'{_within(folder, transformer / 'config.json')}'"
     config = read_config(read_object(transformer / "config.json"), label)
     pooled = pooling / "config.json"
@@ -71,13 +76,16 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
         read_object(pooled), pooled_label, POOLINGS, f"the converter knows {_listed(POOLINGS)}."
     )
     tokenizer = _required(transformer / TOKENIZER, "the converter needs the fast tokenizer")
-    sentence_files.require_casing_agrees(transformer, tokenizer)
+    rewritten = tokenizer_file.rewritten(tokenizer, transformer)
+    normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
+    sentence_files.require_casing_agrees(transformer, normalizer)
     default, prompts = sentence_files.prompts_of(folder)
     prefix = default if options.prefix is None else options.prefix
     sentence_files.require_prefix_is_pooled(read_optional(pooled), pooled_label, mode, prefix)
     return EncoderFolder(
         weights=_weights(transformer),
         tokenizer=tokenizer,
+        rewritten=rewritten,
         config=config,
         pooling=mode,
         normalize=normalize if options.normalize is None else options.normalize,
@@ -154,7 +162,7 @@ def _chosen_limit(transformer: Path, config: BertConfig, chosen: int | None) -> 
 
 def _weights(transformer: Path) -> Path:
     if (transformer / WEIGHTS).is_file():
-        return transformer / WEIGHTS
+        return _required(transformer / WEIGHTS, "")
     if (transformer / f"{WEIGHTS}.index.json").is_file():
         raise StagingError(
             f"the weights are in several files ('{WEIGHTS}.index.json'); the converter needs one "
@@ -166,6 +174,7 @@ def _weights(transformer: Path) -> Path:
 
 
 def _required(path: Path, why: str) -> Path:
+    require_no_pointer(path)
     if path.is_file():
         return path
     raise StagingError(f"the folder '{path.parent.name}' has no '{path.name}'; {why}.")
