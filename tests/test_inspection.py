@@ -477,7 +477,7 @@ def test_the_limit_of_tokens_is_found(
     if limit is not None:
         write(folder / "tokenizer_config.json", model_max_length=limit)
     if config is not None:
-        write(folder / "config.json", **config)
+        write(folder / "config.json", tokenizer_class="PreTrainedTokenizerFast", **config)
     inspected = find(folder, Options(output="pooled"))
     assert (inspected.max_tokens, inspected.encoder["max_tokens"]) == (found, found)
 

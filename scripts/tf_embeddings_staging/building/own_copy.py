@@ -109,8 +109,8 @@ def _copy_settings(folder: Path, root: Path, target: Path, names: Iterable[str])
         if (folder / name).is_file():
             require_inside(folder / name, root)
             _copy(folder / name, target / name)
-    if (folder / sentence_files.NORMALIZE).is_dir():
-        (target / sentence_files.NORMALIZE).mkdir(exist_ok=True)
+    for name in sentence_files.module_folders(folder):
+        (target / name).mkdir(exist_ok=True)
 
 
 def _copy(file: Path, target: Path) -> None:

@@ -87,6 +87,7 @@ def _read(place: Path, settings: Path, options: Options) -> Neighbours:
     modules = sentence_files.modules(settings)
     kinds = None if modules is None else [kind for kind, _ in modules]
     pooled = read_optional(settings / _POOLING)
+    sentence_files.require_usual_normalize(settings / sentence_files.NORMALIZE)
     default, prompts = sentence_files.prompts_of(settings)
     return Neighbours(
         tokenizer=tokenizer,

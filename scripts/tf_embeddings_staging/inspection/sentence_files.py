@@ -6,6 +6,7 @@ They lie in the folder of an encoder that is converted, and beside SavedModels; 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _MODULES = "modules.json"
 # The first that says anything counts, as in `Transformer.load_config` of Sentence Transformers 6.2.
 _FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 _SETTINGS = tuple(f"sentence_{family}_config.json" for family in _FAMILIES)
+# Modules that change a vector, in folders called 2_Dense and so on.
+_MORE = re.compile(r"\d+_(Asym|BoW|CNN|Dense|LSTM|LayerNorm|Router|Weighted\w+|WordWeights)$")
 _PROMPTS = "config_sentence_transformers.json"
 # What PEFT reads: weights that are added to the model's own.
 _ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
@@ -70,6 +73,11 @@ def modules(folder: Path) -> list[tuple[str, str]] | None:
         StagingError: it is not what Sentence Transformers writes, or a path leaves the folder.
     """
     if not (folder / _MODULES).is_file():
+        if more := [name for name in module_folders(folder) if name != NORMALIZE]:
+            raise StagingError(
+                f"'{more[0]}' is the folder of a module of Sentence Transformers, and there is no "
+                f"'{_MODULES}' that says how it is used. Save the encoder anew, or take it out."
+            )
         return None
     listed = _read_json(folder / _MODULES)
     if not isinstance(listed, list) or not all(
@@ -80,6 +88,12 @@ def modules(folder: Path) -> list[tuple[str, str]] | None:
     ):
         raise StagingError(f"'{_MODULES}' is not a list of modules with a type and a path.")
     return [(module["type"].rpartition(".")[2], _inside(module["path"])) for module in listed]
+
+
+def module_folders(folder: Path) -> list[str]:
+    """Return the folders whose names alone say that a module changes a vector."""
+    names = [path.name for path in folder.glob("[0-9]_*") if path.is_dir()]
+    return sorted(name for name in names if name == NORMALIZE or _MORE.match(name))
 
 
 def _inside(path: str) -> str:
@@ -163,32 +177,32 @@ def _require_known(label: str, settings: Mapping[str, Any]) -> None:
         if key in ("max_seq_length", "do_lower_case"):
             continue
         if key in _OF_LOADING:
-            _require_harmless(f"{label}' says '{key}", value, dict.fromkeys(_HARMLESS_IN_LOADING))
+            _require_harmless(label, f"{key}.", value, dict.fromkeys(_HARMLESS_IN_LOADING))
         elif key in _OF_TOKENIZER:
-            _require_harmless(f"{label}' says '{key}", value, {"model_max_length": None})
+            _require_harmless(label, f"{key}.", value, {"model_max_length": None})
         elif key == "processing_kwargs":
             for part, of_part in (value or {}).items():
                 allowed = {**_HARMLESS_OF_TEXT, "max_length": None}
                 if part not in _OTHER_INPUTS:
-                    _require_harmless(f"{label}' says '{key}.{part}", of_part, allowed)
+                    _require_harmless(label, f"{key}.{part}.", of_part, allowed)
         elif key == "modality_config":
             text = (value or {}).get("text", {})
             allowed = {"method": ("forward",), "method_output_name": ("last_hidden_state",)}
-            _require_harmless(f"{label}' says '{key}.text", text, allowed)
+            _require_harmless(label, f"{key}.text.", text, allowed)
         else:
-            _require_harmless(label, {key: value}, _HARMLESS)
+            _require_harmless(label, "", {key: value}, _HARMLESS)
 
 
 def _require_harmless(
-    label: str, settings: object, known: Mapping[str, tuple[object, ...] | None]
+    label: str, outer: str, settings: object, known: Mapping[str, tuple[object, ...] | None]
 ) -> None:
     """Refuse a setting that is not known to leave the vectors as they are."""
     for key, value in settings.items() if isinstance(settings, dict) else ():
         values = known.get(key, (None,))
         if values is not None and value not in values and value not in ({}, []):
             raise StagingError(
-                f"'{label}' says {key} {value!r}: that could change the vectors, and is not known "
-                f"here. Take it out if it does not, or stage the encoder as a SavedModel."
+                f"'{label}' says {outer}{key} {value!r}: that could change the vectors, and is "
+                f"not known here. Take it out if it does not, or stage the encoder as a SavedModel."
             )
 
 
@@ -217,6 +231,20 @@ def lowers(normalizer: object) -> bool:
     if normalizer.get("type") == "Sequence":
         return any(lowers(part) for part in normalizer.get("normalizers", []))
     return normalizer.get("type") == "Lowercase" or normalizer.get("lowercase") is True
+
+
+def require_usual_normalize(folder: Path) -> None:
+    """Refuse a module Normalize that scales something else than a text's vector.
+
+    Raises:
+        StagingError: it does.
+    """
+    for key, value in read_optional(folder / "config.json").items():
+        if value not in (None, "sentence_embedding"):
+            raise StagingError(
+                f"'{folder.name}/config.json' says {key} {value!r}: the runtime scales a text's "
+                f"vector, sentence_embedding, and nothing else."
+            )
 
 
 def require_no_adapter(folder: Path) -> None:

@@ -343,6 +343,8 @@ class _Made:
         if self.like.frame is None:
             return
         tokenizer = _tokenizer(self.given)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
         texts = (
             tokenizer.encode(text, add_special_tokens=False) for text in ("a", "the", "1", ".")
         )

@@ -5,6 +5,7 @@ A new engine is one module with a class of this base and one line in `_ENGINES`.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ _ENGINES = {
     LITERT: "tf_embeddings_udf.engines.litert",
     TENSORFLOW: "tf_embeddings_udf.engines.tensorflow",
 }
+
+
+# Where in its graph an error was, as TensorFlow puts it into each: [[{{function_node …}}]].
+_NODES = re.compile(r"\[\[\{\{.*?\}\}[^\[\]]*\]\]|\{\{(?:function_)?node [^}]*\}\}|\[Op:[^\]]*\]")
 
 
 @dataclass(frozen=True)
@@ -129,4 +134,4 @@ def load_engine(manifest: Manifest, folder: Path, threads: int) -> Engine:
 
 def in_a_line(error: Exception) -> str:
     """Return an error as a part of a sentence."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return " ".join(_NODES.sub(" ", f"{type(error).__name__}: {error}").split())[:300]
