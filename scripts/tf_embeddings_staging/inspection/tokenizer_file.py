@@ -235,7 +235,8 @@ def _class_name(said: Mapping[str, Any], config: Mapping[str, Any]) -> str | Non
     named = said.get("tokenizer_class") or config.get("tokenizer_class")
     if model_type in _OF_NO_CLASS:
         return None
-    name = str(named or _OF_MODEL_TYPE.get(model_type, _AS_IT_IS[0])).removesuffix("Fast")
+    by_type = _OF_MODEL_TYPE.get(str(model_type), _AS_IT_IS[0])
+    name = str(named or by_type).removesuffix("Fast")
     return None if name in _AS_IT_IS else name
 
 
@@ -279,7 +280,7 @@ class _Made:
     def _bytes(self) -> None:
         from tokenizers.pre_tokenizers import ByteLevel
 
-        self._require_model("BPE", byte_fallback=False, ignore_merges=False)
+        self._require_model("BPE", byte_fallback=False, dropout=None, ignore_merges=False)
         if any(letter not in self.given["model"]["vocab"] for letter in ByteLevel.alphabet()):
             self._require_model("BPE", unk_token=None)
         self._require("normalizer", _types(self.given.get("normalizer")), "none")
