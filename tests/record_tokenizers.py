@@ -298,6 +298,23 @@ CASES: dict[str, dict[str, Any]] = {
         "config": {"model_type": "modernbert"},
         "unchanged": True,
     },
+    "as it is, a space before the text": {
+        "of": "bytes",
+        "said": {"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": True},
+        "refused": "add_prefix_space",
+    },
+    "as it is, the file puts a space before the text": {
+        "of": "bytes",
+        "said": {"tokenizer_class": "PreTrainedTokenizerFast"},
+        "file": {"pre_tokenizer.add_prefix_space": True},
+        "unchanged": True,
+    },
+    "a type of model that is not known": {
+        "said": {"do_lower_case": True},
+        "config": {"model_type": "funnel"},
+        "refused": "FunnelTokenizer",
+        "recorded": False,
+    },
     # Other classes
     "mpnet": {
         "of": "mpnet",
@@ -416,6 +433,12 @@ CASES: dict[str, dict[str, Any]] = {
         "of": "t5",
         "said": {"tokenizer_class": "T5Tokenizer", "additional_special_tokens": ["<extra_id_0>"],
                  "extra_ids": 1},
+        "config": {"model_type": "t5"},
+        "unchanged": True,
+    },
+    "t5, no more tokens": {
+        "of": "t5",
+        "said": {"tokenizer_class": "T5Tokenizer", "extra_ids": 0},
         "config": {"model_type": "t5"},
         "unchanged": True,
     },

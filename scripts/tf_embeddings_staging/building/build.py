@@ -29,7 +29,7 @@ from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion.encoder_folder import WEIGHTS
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import Fetched, materialise
-from tf_embeddings_staging.inspection.files import is_saved_model
+from tf_embeddings_staging.inspection.files import is_saved_model, require_no_pointer
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built, Local, Remote, Source, resolve_preprocessor
@@ -145,6 +145,7 @@ def gather(
         of_entry = replace(source.options, kind=source.options.kind or source.kind)
         options, licence = of_entry.overridden_by(options), source.licence
     fetched = materialise(source, folder, report, limits, sha256)
+    require_no_pointer(fetched.path)
     return Input(
         fetched=replace(fetched, path=_saved_by_transformers(fetched.path) or fetched.path),
         preprocessor=_preprocessor(options.preprocessor, folder, report, limits),

@@ -44,6 +44,11 @@ _OF_MODEL_TYPE = {
     **dict.fromkeys(("xlm-roberta", "xmod", "gte"), "XLMRobertaTokenizer"),
     **{"mpnet": "MPNetTokenizer", "albert": "AlbertTokenizer", "camembert": "CamembertTokenizer"},
     **{"deberta": "DebertaTokenizer", "gpt2": "GPT2Tokenizer", "t5": "T5Tokenizer"},
+    # Not in `_CLASSES`: these are refused.
+    **{"big_bird": "BigBirdTokenizer", "clip": "CLIPTokenizer", "funnel": "FunnelTokenizer"},
+    **{"deberta-v2": "DebertaV2Tokenizer", "gemma": "GemmaTokenizer", "llama": "LlamaTokenizer"},
+    **{"qwen2": "Qwen2Tokenizer", "qwen3": "Qwen2Tokenizer", "rembert": "RemBertTokenizer"},
+    **{"roformer": "RoFormerTokenizer", "xlnet": "XLNetTokenizer"},
 }
 # Models whose files often name a wrong class, and transformers 5 takes tokenizer.json as it is.
 _OF_NO_CLASS = ("modernbert", "modernbert-decoder", "nystromformer", "umt5", "xlm-roberta-xl")
@@ -156,13 +161,15 @@ def rewritten(tokenizer: Path, settings: Path) -> bytes | None:
     name = _class_name(said, config)
     if name is not None and name not in _CLASSES:
         raise StagingError(
-            f"'{TOKENIZER_SETTINGS}' says tokenizer_class '{name}': how transformers makes that "
-            f"one of '{TOKENIZER}' is not known here. If '{TOKENIZER}' is all there is to it, set "
-            f"tokenizer_class to 'PreTrainedTokenizerFast'."
+            f"'{TOKENIZER_SETTINGS}' or the model's type asks for tokenizer_class '{name}': how "
+            f"transformers makes that one of '{TOKENIZER}' is not known here. If '{TOKENIZER}' is "
+            f"all there is to it, set tokenizer_class to 'PreTrainedTokenizerFast'."
         )
     if "added_tokens_decoder" not in said:
         said |= read_optional(beside / SPECIAL_TOKENS)
-    if name is not None:
+    if name is None:
+        _require_space(said, given)
+    else:
         _Made(name, _CLASSES[name], said, given, made).settle()
     rows = config.get("vocab_size")
     made["added_tokens"] = _added_tokens(
@@ -223,6 +230,14 @@ def _require_known(said: Mapping[str, Any]) -> None:
         raise _says("fast_tokenizer_files", f"only '{TOKENIZER}' is read here")
     if said.get("split_special_tokens"):
         raise _says("split_special_tokens", "the runtime keeps special tokens whole")
+
+
+def _require_space(said: Mapping[str, Any], given: Json) -> None:
+    """Refuse a class that takes the file as it is, and a key that transformers 4 alone follows."""
+    before = given.get("pre_tokenizer") or {}
+    has = before.get("add_prefix_space") if before.get("type") == "ByteLevel" else None
+    if has is not None and said.get("add_prefix_space", has) != has:
+        raise _says("add_prefix_space", f"'{TOKENIZER}' has the contrary, {_shown(has)}")
 
 
 def _says(key: str, why: str) -> StagingError:
@@ -390,7 +405,7 @@ class _Made:
 
 
 def _shown(value: object) -> str:
-    return value if isinstance(value, str) and value else json.dumps(value or None)
+    return value if isinstance(value, str) and value else json.dumps(value)
 
 
 def _parts(component: object) -> Iterator[Json]:
@@ -437,7 +452,7 @@ def _added_tokens(
         stated |= extra
         extra = []
     if extra is None:
-        extra = like.extra if like else ()
+        extra = like.extra[: said.get("extra_ids", 100)] if like else ()
     listed: dict[int, Json] = {}
     if "added_tokens_decoder" in said:
         listed = {int(place): one for place, one in said["added_tokens_decoder"].items()}
