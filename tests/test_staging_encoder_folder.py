@@ -522,6 +522,23 @@ def test_a_tokenizer_that_cannot_be_read_is_refused_before_weights_are_converted
     )
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"added_tokens_decoder": ["[CLS]"]},
+        {"added_tokens_decoder": {"0": {"lstrip": True}}},
+        {"tokenizer_class": "T5Tokenizer", "extra_ids": "many"},
+        {"additional_special_tokens": 7},
+    ],
+)
+def test_values_that_transformers_does_not_write_are_refused_in_a_sentence(
+    folder: Folder, said: dict[str, object]
+) -> None:
+    folder.edit("tokenizer_config.json", **said)
+    with pytest.raises(StagingError, match=r"Save the tokenizer as you use it, with AutoTokenizer"):
+        read_encoder_folder(folder.path)
+
+
 def test_the_artefact_gets_the_tokenizer_that_transformers_makes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

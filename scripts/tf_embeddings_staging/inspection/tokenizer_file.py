@@ -153,6 +153,18 @@ def rewritten(tokenizer: Path, settings: Path) -> bytes | None:
         StagingError: a file cannot be read, or says what cannot be done here; the key is named.
     """
     given = _read(tokenizer)
+    try:
+        return _rewritten(given, tokenizer, settings)
+    except StagingError:
+        raise
+    except Exception as error:  # a value of another type than transformers writes
+        raise StagingError(
+            f"'{TOKENIZER}' and the files beside it hold what transformers does not write "
+            f"({type(error).__name__}: {error}). {_SAVE_ANEW}"
+        ) from None
+
+
+def _rewritten(given: Json, tokenizer: Path, settings: Path) -> bytes | None:
     beside = tokenizer.parent if (tokenizer.parent / TOKENIZER_SETTINGS).is_file() else settings
     said = dict(read_optional(beside / TOKENIZER_SETTINGS))
     _require_known(said)
