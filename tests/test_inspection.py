@@ -12,6 +12,7 @@ import encoder_makers
 import makers
 import numpy as np
 import pytest
+import record_tokenizers
 import tf_embeddings_udf
 from encoder_makers import Made
 from graph_makers import TEXTS, Tensor, edited, lengths, save, save_text
@@ -19,6 +20,7 @@ from tf_embeddings_staging.building.build import build, look
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import materialise
 from tf_embeddings_staging.inspection import examine, find, inspect_task, survey
+from tf_embeddings_staging.inspection.tokenizer_file import rewritten
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local
@@ -340,6 +342,8 @@ def test_vectors_of_tokens_beside_those_of_texts_are_asked_for(tmp_path: Path) -
     )
     found = find(folder, Options(max_tokens=16, output="pooled"))
     assert (found.encoder["pooling"], found.model_dimensions) == (None, 3)
+    assert found.own_length is not None
+    assert found.own_length == pytest.approx(np.linalg.norm([2, 1, 2])), "of [CLS] and its mask"
     assert find(folder, Options(max_tokens=16, pooling="max")).encoder["output"] == "states"
     assert refusal(folder, Options(max_tokens=16, output="pooled", pooling="max")) == (
         "--pooling max: the output pooled (float32 [?, 3]) holds one vector a text, so there is "
@@ -475,7 +479,7 @@ def test_the_limit_of_tokens_is_found(
     if limit is not None:
         write(folder / "tokenizer_config.json", model_max_length=limit)
     if config is not None:
-        write(folder / "config.json", **config)
+        write(folder / "config.json", tokenizer_class="PreTrainedTokenizerFast", **config)
     inspected = find(folder, Options(output="pooled"))
     assert (inspected.max_tokens, inspected.encoder["max_tokens"]) == (found, found)
 
@@ -504,6 +508,99 @@ def test_token_ids_without_a_tokenizer_are_refused(tmp_path: Path) -> None:
         "'assets' or beside the folder. Put it there, or name the SavedModel that makes token ids "
         "of texts with --preprocessor SOURCE."
     )
+
+
+# --- the tokenizer that transformers would use
+
+RECORDED = json.loads(record_tokenizers.FIXTURE.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", RECORDED["cases"], ids=lambda case: case["name"])
+def test_a_text_has_the_ids_that_transformers_gives(tmp_path: Path, case: dict[str, Any]) -> None:
+    from tokenizers import Tokenizer
+
+    record_tokenizers.lay_out(tmp_path, case, RECORDED["files"][case["of"]])
+    file = tmp_path / "tokenizer.json"
+    if refused := case.get("refused"):
+        with pytest.raises(StagingError) as error:
+            rewritten(file, tmp_path)
+        assert refused in str(error.value)
+        assert str(error.value).endswith((", and stage that.", "to 'PreTrainedTokenizerFast'."))
+        return
+    content = rewritten(file, tmp_path)
+    assert (content is None) == case.get("unchanged", False)
+    file.write_bytes(content or file.read_bytes())
+    assert rewritten(file, tmp_path) is None, "a copy has the recipe of what it is a copy of"
+
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_padding()
+    side = (tokenizer.truncation or {}).get("direction", "right")
+    tokenizer.enable_truncation(RECORDED["most_tokens"], direction=side)
+    assert [tokenizer.encode(text).ids for text in RECORDED["texts"]] == case["ids"]
+
+
+def test_beside_a_savedmodel_it_is_the_same(tmp_path: Path) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    write(folder / "tokenizer_config.json", truncation_side="left", model_max_length=8)
+    options = Options(pooling="max")
+    built = build(Local(folder), "left", tmp_path / "cache", Report(), options)
+    unpacked = tf_embeddings_udf.unpack(
+        built.path, tmp_path / "unpacked", model="left", build=built.build
+    )
+    texts = ["the quick brown fox", f"{'lazy ' * 20}the quick brown fox"]
+    outcomes = tf_embeddings_udf.load(unpacked).embed(["lazy", *texts])
+    lazy, whole, cut = outcomes.embeddings
+    assert outcomes.is_truncated.tolist() == [False, False, True]
+    assert not np.array_equal(lazy, whole)
+    right = build(
+        Local(save_of_tokens(tmp_path / "n")),
+        "right",
+        tmp_path / "cache",
+        Report(),
+        Options(pooling="max", max_tokens=8),
+    )
+    assert right.version != built.version
+    tokenizer = json.loads((unpacked / "model/tokenizer.json").read_text())
+    assert tokenizer["truncation"]["direction"] == "Left"
+    assert np.abs(cut - whole).max() < np.abs(cut - lazy).max()
+
+
+def test_padding_before_a_text_is_refused_where_rows_have_one_length(tmp_path: Path) -> None:
+    folder = save_of_tokens(tmp_path / "m", tokens=16)
+    write(folder / "tokenizer_config.json", padding_side="left")
+    assert refusal(folder, Options(output="pooled")) == (
+        "'tokenizer_config.json' says padding_side left, and the signature 'serving_default' takes "
+        "rows of 16 tokens, which the runtime pads on the right. Save the model with rows of any "
+        "length, [None, None]."
+    )
+    folder = save_of_tokens(tmp_path / "n")
+    write(folder / "tokenizer_config.json", padding_side="left")
+    assert examine(folder, Options(output="pooled", max_tokens=16)).kind == "tokens"
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_an_adapter_beside_a_model_is_refused(tmp_path: Path, name: str) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    write(folder / name)
+    looked = look(
+        Local(folder), tmp_path / "cache", Report(), Options(output="pooled"), Limits(), None
+    )
+    assert looked["report"]["problem"] == (
+        f"'{name}' is there: PEFT adds an adapter to the model's own weights, which is not done "
+        "here. Merge it first, with merge_and_unload() and save_pretrained(), and stage the folder "
+        "that this writes."
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["saved_model.pb", encoder_makers.USE_LITE_TOKENIZER, "variables/variables.index"]
+)
+def test_a_pointer_of_git_lfs_in_a_savedmodel_is_called_that(tmp_path: Path, name: str) -> None:
+    encoder_makers.save_use_lite_module(tmp_path / "m")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:46\nsize 908\n"
+    (tmp_path / "m" / name).write_text(pointer)
+    with pytest.raises(StagingError, match=r"' is a pointer of Git LFS, not the file itself\. "):
+        look(Local(tmp_path / "m"), tmp_path / "cache", Report(), Options(), Limits(), None)
 
 
 # --- a preprocessor, and the encoder behind it

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import bert_folder
 import numpy as np
 import pytest
+import tf_embeddings_udf
 from bert_folder import Folder, make_folder
-from tf_embeddings_staging.conversion.bert import read_weights
+from tf_embeddings_staging.building.artefact import Artefact
+from tf_embeddings_staging.building.build import build
+from tf_embeddings_staging.conversion.bert import AS_SAVED_MODEL, read_weights
 from tf_embeddings_staging.conversion.encoder_folder import read_encoder_folder
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.progress import Report
+from tf_embeddings_staging.sources import Local
 
 TOLERANCE = 2e-5  # float32 against float64; the vectors' components are about 1
 
@@ -172,7 +178,7 @@ def test_options_that_do_not_fit_are_refused_in_one_sentence(
 REFUSED: list[tuple[Callable[[Folder], object], str]] = [
     (
         lambda folder: folder.edit("config.json", model_type="mpnet"),
-        "'config.json' says model_type 'mpnet'; the converter knows 'bert'.",
+        f"'config.json' says model_type 'mpnet'; the converter knows 'bert'. {AS_SAVED_MODEL}",
     ),
     (
         lambda folder: folder.edit("config.json", hidden_act="silu"),
@@ -203,12 +209,13 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
         lambda folder: folder.edit(
             "1_Pooling/config.json", pooling_mode_cls_token=False, pooling_mode_max_tokens=True
         ),
-        "'1_Pooling/config.json' asks for the pooling max; the converter knows cls and mean.",
+        "'1_Pooling/config.json' asks for the pooling max; the converter knows cls and mean."
+        f" {AS_SAVED_MODEL}",
     ),
     (
         lambda folder: folder.edit("1_Pooling/config.json", pooling_mode_mean_tokens=True),
         "'1_Pooling/config.json' asks for the pooling cls + mean; the converter knows cls and "
-        "mean.",
+        f"mean. {AS_SAVED_MODEL}",
     ),
     (
         lambda folder: bert_folder.write_json(
@@ -216,7 +223,7 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
             [{"type": f"st.{kind}", "path": ""} for kind in ("Transformer", "Pooling", "Dense")],
         ),
         "'modules.json' asks for Transformer + Pooling + Dense; the converter knows Transformer + "
-        "Pooling and Transformer + Pooling + Normalize.",
+        f"Pooling and Transformer + Pooling + Normalize. {AS_SAVED_MODEL}",
     ),
     (
         lambda folder: bert_folder.write_json(
@@ -361,3 +368,200 @@ def test_weights_that_are_cut_short_are_refused(folder: Folder) -> None:
     encoder = read_encoder_folder(folder.path)
     with pytest.raises(StagingError, match=r"^'model.safetensors' is no whole safetensors file \("):
         read_weights(encoder.config, encoder.weights)
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4665a5\nsize 90868376\n"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sentence_roberta_config.json": {"max_seq_length": 17}},
+        {"sentence_bert_config.json": {}, "sentence_xlnet_config.json": {"max_seq_length": 17}},
+        {
+            "sentence_bert_config.json": {
+                "max_seq_length": 30,
+                "processing_kwargs": {"text": {"max_length": 17, "truncation": True}},
+            }
+        },
+        {"sentence_bert_config.json": {"processor_kwargs": {"model_max_length": 17}}},
+        {"tokenizer_config.json": {"max_len": 17}},
+        {
+            "sentence_bert_config.json": {
+                **{"transformer_task": "feature-extraction", "max_seq_length": 17},
+                **{"module_output_name": "token_embeddings", "model_args": {}},
+                "modality_config": {
+                    "text": {"method": "forward", "method_output_name": "last_hidden_state"}
+                },
+            }
+        },
+    ],
+    ids=["another-family", "the-first-that-says-anything", "call", "load", "of-old", "of-today"],
+)
+def test_a_limit_is_found_wherever_sentence_transformers_finds_it(
+    folder: Folder, settings: dict[str, dict[str, object]]
+) -> None:
+    """As Transformer.load_config and preprocess of Sentence Transformers 6.2 do."""
+    (folder.path / "sentence_bert_config.json").unlink()
+    for name, content in settings.items():
+        bert_folder.write_json(folder.path / name, content)
+    assert read_encoder_folder(folder.path).max_tokens == 17
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        (
+            "sentence_bert_config.json",
+            {"query_length": 32},
+            "'sentence_bert_config.json' says query_length 32: that could change the vectors, and "
+            "is not known here.",
+        ),
+        (
+            "sentence_distilbert_config.json",
+            {"processing_kwargs": {"text": {"truncation": False}}},
+            "'sentence_distilbert_config.json' says processing_kwargs.text.truncation False",
+        ),
+        (
+            "sentence_bert_config.json",
+            {"tokenizer_args": {"do_lower_case": False}},
+            "'sentence_bert_config.json' says tokenizer_args.do_lower_case False",
+        ),
+        (
+            "config_sentence_transformers.json",
+            {"model_type": "SparseEncoder"},
+            "'config_sentence_transformers.json' says model_type 'SparseEncoder'; it must be",
+        ),
+        ("adapter_config.json", {"r": 8}, "'adapter_config.json' is there: PEFT adds an adapter"),
+        ("adapter_model.safetensors", {}, "'adapter_model.safetensors' is there: PEFT adds an"),
+        ("dense.safetensors", {}, "'dense.safetensors' lies beside 'model.safetensors': what it"),
+        (
+            "config.json",
+            {"auto_map": {"AutoModel": "modeling.Bert"}},
+            "'config.json' says auto_map, so the encoder is more than a BERT",
+        ),
+        (
+            "2_Normalize/config.json",
+            {"module_input_name": "token_embeddings"},
+            "'2_Normalize/config.json' says module_input_name 'token_embeddings': the runtime",
+        ),
+    ],
+)
+def test_what_could_change_the_vectors_and_is_not_known_is_refused(
+    tmp_path: Path, name: str, content: dict[str, object], sentence: str
+) -> None:
+    folder = make_folder(tmp_path / "encoder", normalize=True)
+    if name.startswith("sentence"):
+        (folder.path / "sentence_bert_config.json").unlink()
+    folder.edit(name, **content)
+    with pytest.raises(StagingError) as error:
+        read_encoder_folder(folder.path)
+    assert str(error.value).startswith(sentence)
+
+
+def test_a_module_that_nothing_lists_is_refused(folder: Folder) -> None:
+    (folder.path / "modules.json").unlink()
+    (folder.path / "2_Dense").mkdir()
+    with pytest.raises(StagingError, match=r"^'2_Dense' is the folder of a module of Sentence "):
+        read_encoder_folder(folder.path)
+
+
+def test_what_lies_in_such_folders_and_is_read_by_nobody_is_no_matter(folder: Folder) -> None:
+    """The layout of sentence-transformers/all-MiniLM-L6-v2."""
+    before = read_encoder_folder(folder.path)
+    for name in (
+        *(".gitattributes", "README.md", "data_config.json", "train_script.py", "vocab.txt"),
+        *("pytorch_model.bin", "tf_model.h5", "rust_model.ot", "onnx/model.onnx", "image.png"),
+        *("openvino/openvino_model.xml", "model.fp16.safetensors", "flax_model.msgpack"),
+    ):
+        (folder.path / name).parent.mkdir(exist_ok=True)
+        (folder.path / name).write_bytes(b"\x00")
+    folder.edit("special_tokens_map.json", unk_token="[UNK]", cls_token="[CLS]")
+    prompts: dict[str, object] = {"__version__": {"pytorch": "2"}, "prompts": {}}
+    folder.edit("config_sentence_transformers.json", similarity_fn_name="cosine", **prompts)
+    assert read_encoder_folder(folder.path) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("config.json", "modules.json", "tokenizer.json", "tokenizer_config.json"),
+        *("1_Pooling/config.json", "model.safetensors", "sentence_bert_config.json"),
+    ],
+)
+def test_a_pointer_of_git_lfs_is_called_that(folder: Folder, name: str) -> None:
+    (folder.path / name).write_bytes(LFS)
+    with pytest.raises(StagingError) as error:
+        read_encoder_folder(folder.path)
+    assert str(error.value) == (
+        f"'{Path(name).name}' is a pointer of Git LFS, not the file itself. Install Git LFS and "
+        "run 'git lfs pull' in the model's folder, or download the file."
+    )
+
+
+def test_a_tokenizer_that_cannot_be_read_is_refused_before_weights_are_converted(
+    folder: Folder,
+) -> None:
+    file = folder.path / "tokenizer.json"
+    whole = file.read_bytes()
+    file.write_bytes(b"\xef\xbb\xbf" + whole)
+    with pytest.raises(StagingError) as error:
+        read_encoder_folder(folder.path)
+    assert str(error.value) == (
+        "'tokenizer.json' starts with a byte-order mark, which tokenizers does not read. Save the "
+        "file as UTF-8 without one."
+    )
+    file.write_bytes(whole)
+    folder.edit("tokenizer.json", model={"type": "Neural", "vocab": {}})
+    with pytest.raises(StagingError) as error:
+        read_encoder_folder(folder.path)
+    assert re.fullmatch(
+        r"'tokenizer\.json' cannot be read by tokenizers [\d.]+ \(.+\)\. If a newer one wrote it, "
+        r"install that here and in the warehouse; if not, save the tokenizer again\.",
+        str(error.value),
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"added_tokens_decoder": ["[CLS]"]},
+        {"added_tokens_decoder": {"0": {"lstrip": True}}},
+        {"tokenizer_class": "T5Tokenizer", "extra_ids": "many"},
+        {"additional_special_tokens": 7},
+    ],
+)
+def test_values_that_transformers_does_not_write_are_refused_in_a_sentence(
+    folder: Folder, said: dict[str, object]
+) -> None:
+    folder.edit("tokenizer_config.json", **said)
+    with pytest.raises(StagingError, match=r"Save the tokenizer as you use it, with AutoTokenizer"):
+        read_encoder_folder(folder.path)
+
+
+def test_the_artefact_gets_the_tokenizer_that_transformers_makes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Issue 11: do_lower_case false and truncation_side left were ignored in silence."""
+    folder = make_folder(tmp_path / "encoder", normalize=True)
+    plain = build(Local(folder.path), "plain", tmp_path / "cache", Report())
+    assert "asks for another" not in capsys.readouterr().err
+    said: dict[str, object] = {"do_lower_case": False, "truncation_side": "left"}
+    folder.edit("tokenizer_config.json", tokenizer_class="BertTokenizer", **said)
+    cased = build(Local(folder.path), "cased", tmp_path / "cache", Report())
+    assert "ask for another tokenizer than 'tokenizer.json' alone" in capsys.readouterr().err
+    assert cased.version != plain.version
+
+    def embedded(artefact: Artefact, *texts: str) -> np.ndarray:
+        unpacked = tf_embeddings_udf.unpack(
+            artefact.path, tmp_path / "unpacked", model=artefact.model, build=artefact.build
+        )
+        return tf_embeddings_udf.load(unpacked).embed(list(texts)).embeddings
+
+    lower, upper = embedded(plain, "the quick fox", "The Quick Fox")
+    assert np.array_equal(lower, upper)
+    lower, upper = embedded(cased, "the quick fox", "The Quick Fox")
+    assert not np.allclose(lower, upper, atol=1e-3)
+    end = "fox jumps over the lazy dog " * 3  # 18 tokens, and two special ones: the limit
+    cut, whole = embedded(cased, "a person is riding " * 9 + end, end)
+    np.testing.assert_allclose(cut, whole, atol=1e-6)

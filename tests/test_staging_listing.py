@@ -147,7 +147,7 @@ def test_what_was_run_is_in_the_report_too() -> None:
         "output      outputs\n"
         "dimensions  512\n"
         "max tokens  128\n"
-        "normalised  yes"
+        "normalized  yes, as configured; not measured"
     )
 
 
@@ -170,7 +170,7 @@ def test_the_report_of_an_encoder_folder() -> None:
         "why         config.json says model_type 'bert'.\n"
         "dimensions  384\n"
         "max tokens  256\n"
-        "normalised  no\n"
+        "normalized  no, as configured; not measured\n"
         "\n"
         "encoder\n"
         "  hidden_size  384\n"

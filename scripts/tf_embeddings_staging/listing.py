@@ -111,7 +111,7 @@ def report(found: Mapping[str, Any], width: int | None = None) -> str:
         "output": given.get("output"),
         "dimensions": found.get("model_dimensions"),
         "max tokens": found.get("max_tokens"),
-        "normalised": {True: "yes", False: "no"}.get(found.get("normalize")),  # pyright: ignore
+        "normalized": _normalized(found),
         "libraries": ", ".join(found.get("libraries") or given.get("libraries") or ()),
         "format": given.get("format"),
         "saved by": given.get("tensorflow") and f"TensorFlow {given['tensorflow']}",
@@ -127,6 +127,17 @@ def report(found: Mapping[str, Any], width: int | None = None) -> str:
     if before:
         sections.append(_section("preprocessor", textwrap.indent(_graph(before, width), _INDENT)))
     return "\n".join(filter(None, sections))
+
+
+def _normalized(found: Mapping[str, Any]) -> str | None:
+    """Return whether vectors are scaled to length 1, and how that is known."""
+    if found.get("normalize") is None:
+        return None
+    said = "yes, as configured" if found["normalize"] else "no, as configured"
+    length = found.get("own_length")
+    if length is None:
+        return f"{said}; not measured"
+    return f"{said}; measured: the model itself gives 'test' a vector of length {length:.4g}"
 
 
 def _graph(given: Mapping[str, Any], width: int) -> str:

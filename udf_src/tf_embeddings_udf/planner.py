@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from tf_embeddings_udf.engines import in_a_line
 from tf_embeddings_udf.errors import TfEmbeddingsError, cancelled
 
 if TYPE_CHECKING:
@@ -266,9 +267,9 @@ class Planner:
         except TfEmbeddingsError:
             raise
         except Exception:
-            what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise TfEmbeddingsError(
-                f"tf_embeddings: model '{self._manifest.model}' fails on every text ({what}). "
+                f"tf_embeddings: model '{self._manifest.model}' fails on every text "
+                f"({in_a_line(error)}). "
                 f"Stage the model again with the packages that are installed here."
             ) from error
         self._sound.add(call)

@@ -29,7 +29,7 @@ from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion.encoder_folder import WEIGHTS
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import Fetched, materialise
-from tf_embeddings_staging.inspection.files import is_saved_model
+from tf_embeddings_staging.inspection.files import is_saved_model, require_no_pointer
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built, Local, Remote, Source, resolve_preprocessor
@@ -76,7 +76,7 @@ def build(
         report.say(f"{name}: built before, taken from {built}")
         return read_artefact(built)
     with cache.work_folder(folder) as work:
-        kept = own_copy(given, work / "source")
+        kept = own_copy(given, work / "source", report)
         if recipe(name, kept, entry) != wanted:
             raise StagingError(
                 f"the files of '{given.fetched.path.name}' changed while they were copied. Run "
@@ -138,7 +138,7 @@ def look(
     require_packages()
     given = gather(source, folder, report, options, limits, sha256)
     with cache.work_folder(folder) as work:
-        return inspect(own_copy(given, work / "source"), work, report, limits)
+        return inspect(own_copy(given, work / "source", report), work, report, limits)
 
 
 def gather(
@@ -159,6 +159,7 @@ def gather(
         of_entry = replace(source.options, kind=source.options.kind or source.kind)
         options, licence = of_entry.overridden_by(options), source.licence
     fetched = materialise(source, folder, report, limits, sha256)
+    require_no_pointer(fetched.path)
     return Input(
         fetched=replace(fetched, path=_saved_by_transformers(fetched.path) or fetched.path),
         preprocessor=_preprocessor(options.preprocessor, folder, report, limits),

@@ -11,21 +11,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from tf_embeddings_staging.building.prepare import Input
-from tf_embeddings_staging.conversion.encoder_folder import WEIGHTS
+from tf_embeddings_staging.conversion.encoder_folder import WEIGHTS, read_encoder_folder
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection import sentence_files
 from tf_embeddings_staging.inspection.files import files_of, require_inside
-from tf_embeddings_staging.inspection.neighbours import places
+from tf_embeddings_staging.inspection.neighbours import find_neighbours, places
+from tf_embeddings_staging.progress import Report
 
 _WEIGHTS = (WEIGHTS, f"{WEIGHTS}.index.json")
 
 
-def own_copy(given: Input, target: Path) -> Input:
+def own_copy(given: Input, target: Path, report: Report | None = None) -> Input:
     """Copy all that is read of a model into a private folder.
+
+    The copy's tokenizer.json holds what `tokenizer_file.rewritten` says.
 
     Args:
         given: what the model is made of.
         target: the folder, which must not exist.
+        report: is told of a tokenizer.json that is not copied as it is.
 
     Returns:
         The same, made of the copy.
@@ -46,7 +50,31 @@ def own_copy(given: Input, target: Path) -> Input:
             f"'{error.filename}'). If another program writes there, run this again."
         ) from None
     fetched = replace(given.fetched, path=path, root=target / "model")
-    return replace(given, fetched=fetched, preprocessor=preprocessor)
+    copied = replace(given, fetched=fetched, preprocessor=preprocessor)
+    if _rewrite_tokenizer(copied) and report:
+        report.say(
+            "Note: 'tokenizer_config.json' and the files beside it ask for another tokenizer than "
+            "'tokenizer.json' alone. The artifact gets the one that transformers makes of them."
+        )
+    return copied
+
+
+def _rewrite_tokenizer(copied: Input) -> bool:
+    """Make a copied tokenizer.json what it must be; tell whether it was not."""
+    path = copied.fetched.path
+    if copied.is_keras_file:
+        return False
+    if copied.is_encoder_folder:
+        found = read_encoder_folder(path, copied.options)
+    else:
+        try:
+            found = find_neighbours(path, copied.fetched.root, copied.options)
+        except StagingError:  # The inspection says so, if it asks.
+            return False
+    if found is None or found.rewritten is None:
+        return False
+    found.tokenizer.write_bytes(found.rewritten)
+    return True
 
 
 def _copy_model(given: Input, target: Path) -> Path:
@@ -81,8 +109,8 @@ def _copy_settings(folder: Path, root: Path, target: Path, names: Iterable[str])
         if (folder / name).is_file():
             require_inside(folder / name, root)
             _copy(folder / name, target / name)
-    if (folder / sentence_files.NORMALIZE).is_dir():
-        (target / sentence_files.NORMALIZE).mkdir(exist_ok=True)
+    for name in sentence_files.module_folders(folder):
+        (target / name).mkdir(exist_ok=True)
 
 
 def _copy(file: Path, target: Path) -> None:

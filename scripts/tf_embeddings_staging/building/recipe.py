@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,10 +18,15 @@ from tf_embeddings_staging.building.assemble import (
 from tf_embeddings_staging.building.prepare import Input
 from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion import keras_file
-from tf_embeddings_staging.conversion.encoder_folder import TOKENIZER, WEIGHTS, read_encoder_folder
+from tf_embeddings_staging.conversion.encoder_folder import (
+    TOKENIZER,
+    WEIGHTS,
+    EncoderFolder,
+    read_encoder_folder,
+)
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.files import files_of, require_text
-from tf_embeddings_staging.inspection.neighbours import find_neighbours
+from tf_embeddings_staging.inspection.neighbours import Neighbours, find_neighbours
 
 # Packages whose version has a say in the graph, in the numbers or in what a manifest says.
 _PACKAGES = (
@@ -85,7 +91,10 @@ def _model(given: Input) -> dict[str, Any]:
             "max_tokens": encoder.max_tokens,
             "prefix": encoder.prefix,
         },
-        "files": _digests({WEIGHTS: encoder.weights, TOKENIZER: encoder.tokenizer}),
+        "files": {
+            **_digests({WEIGHTS: encoder.weights}),
+            TOKENIZER: _digest_of_tokenizer(encoder),
+        },
     }
 
 
@@ -97,7 +106,14 @@ def _beside(given: Input) -> dict[str, Any] | str | None:
         return str(error)
     if found is None:
         return None
-    return {**asdict(found), "tokenizer": cache.sha256_of(found.tokenizer)}
+    return {**asdict(replace(found, rewritten=None)), "tokenizer": _digest_of_tokenizer(found)}
+
+
+def _digest_of_tokenizer(found: EncoderFolder | Neighbours) -> str:
+    """Return the digest of the tokenizer.json that goes into the artefact."""
+    if found.rewritten is None:
+        return cache.sha256_of(found.tokenizer)
+    return hashlib.sha256(found.rewritten).hexdigest()
 
 
 def _digests(files: Mapping[str, Path]) -> dict[str, str]:

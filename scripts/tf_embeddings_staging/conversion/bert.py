@@ -21,6 +21,12 @@ CONVERTER = 1
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 POOLINGS = ("cls", "mean")
 
+AS_SAVED_MODEL = (
+    "Stage a SavedModel of it instead: TensorFlow's class of it in transformers 4 saves one, with "
+    "save_pretrained(folder, saved_model=True)."
+)
+"""What to do with an encoder that cannot be converted."""
+
 # Parts of a checkpoint that a sentence's vector does not depend on.
 _UNUSED = ("pooler.", "cls.", "embeddings.position_ids")
 
@@ -51,7 +57,15 @@ def read_config(fields: Mapping[str, Any], label: str) -> BertConfig:
         StagingError: it is of another family, or has a part that the converter does not know.
     """
     if (model_type := fields.get("model_type")) != "bert":
-        raise StagingError(f"{label} says model_type {model_type!r}; the converter knows 'bert'.")
+        raise StagingError(
+            f"{label} says model_type {model_type!r}; the converter knows 'bert'. {AS_SAVED_MODEL}"
+        )
+    for key in ("auto_map", "quantization_config"):
+        if fields.get(key):
+            raise StagingError(
+                f"{label} says {key}, so the encoder is more than a BERT and its weights, and the "
+                f"converter knows no more. {AS_SAVED_MODEL}"
+            )
     activation = fields.get("hidden_act", "gelu")
     if activation not in ACTIVATIONS:
         raise StagingError(

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging.conversion.bert import CONVERTER, POOLINGS, BertConfig, read_config
+from tf_embeddings_staging.conversion.bert import (
+    AS_SAVED_MODEL,
+    CONVERTER,
+    POOLINGS,
+    BertConfig,
+    read_config,
+)
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.inspection import sentence_files
+from tf_embeddings_staging.inspection import sentence_files, tokenizer_file
+from tf_embeddings_staging.inspection.files import require_no_pointer
 from tf_embeddings_staging.inspection.sentence_files import (
     FEWEST_TOKENS,
     TOKENIZER,
@@ -26,12 +33,14 @@ class EncoderFolder:
     """What a folder says about its encoder, and what a user says instead.
 
     Attributes:
+        rewritten: what its tokenizer.json must hold, if that is not what it holds.
         prefix: what is put before each text; "" if nothing is.
         prompts: the prefixes that the folder names, if one of them is to be chosen.
     """
 
     weights: Path
     tokenizer: Path
+    rewritten: bytes | None
     config: BertConfig
     pooling: str
     normalize: bool
@@ -63,21 +72,30 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     options = options or Options()
     _require_options_apply(folder, options)
     transformer, pooling, normalize = _modules(folder, options.pooling)
+    for place in {folder, transformer}:
+        sentence_files.require_no_adapter(place)
+        _require_no_more_weights(place)
     label = f"'{_within(folder, transformer / 'config.json')}'"
     config = read_config(read_object(transformer / "config.json"), label)
     pooled = pooling / "config.json"
     pooled_label = str(_within(folder, pooled))
     mode = options.pooling or sentence_files.pooling_of(
-        read_object(pooled), pooled_label, POOLINGS, f"the converter knows {_listed(POOLINGS)}."
+        read_object(pooled),
+        pooled_label,
+        POOLINGS,
+        f"the converter knows {_listed(POOLINGS)}. {AS_SAVED_MODEL}",
     )
     tokenizer = _required(transformer / TOKENIZER, "the converter needs the fast tokenizer")
-    sentence_files.require_casing_agrees(transformer, tokenizer)
+    rewritten = tokenizer_file.rewritten(tokenizer, transformer)
+    normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
+    sentence_files.require_casing_agrees(transformer, normalizer)
     default, prompts = sentence_files.prompts_of(folder)
     prefix = default if options.prefix is None else options.prefix
     sentence_files.require_prefix_is_pooled(read_optional(pooled), pooled_label, mode, prefix)
     return EncoderFolder(
         weights=_weights(transformer),
         tokenizer=tokenizer,
+        rewritten=rewritten,
         config=config,
         pooling=mode,
         normalize=normalize if options.normalize is None else options.normalize,
@@ -124,14 +142,18 @@ def _modules(folder: Path, chosen_pooling: str | None) -> tuple[Path, Path, bool
                 f"so nothing says how the tokens' vectors become one. Save the encoder with "
                 f"Sentence Transformers, or say --pooling mean or --pooling cls."
             )
+        sentence_files.require_usual_normalize(folder / sentence_files.NORMALIZE)
         return folder, pooling, (folder / sentence_files.NORMALIZE).is_dir()
     kinds = [kind for kind, _ in modules]
     if kinds not in sentence_files.PIPELINES:
         raise StagingError(
             f"'modules.json' asks for {' + '.join(kinds) or 'nothing'}; the converter knows "
-            f"{_listed([' + '.join(kinds) for kinds in sentence_files.PIPELINES])}."
+            f"{_listed([' + '.join(kinds) for kinds in sentence_files.PIPELINES])}. "
+            f"{AS_SAVED_MODEL}"
         )
     paths = [folder / path for _, path in modules]
+    for path in paths[2:]:
+        sentence_files.require_usual_normalize(path)
     return paths[0], paths[1], len(kinds) == 3
 
 
@@ -152,9 +174,22 @@ def _chosen_limit(transformer: Path, config: BertConfig, chosen: int | None) -> 
     )
 
 
+def _require_no_more_weights(folder: Path) -> None:
+    """Refuse weights beside the encoder's own; `model.fp16.safetensors` is another form of these.
+
+    Other formats are not read, by transformers neither where there are safetensors.
+    """
+    for path in sorted(folder.glob("*.safetensors")):
+        if not path.name.startswith("model"):
+            raise StagingError(
+                f"'{path.name}' lies beside '{WEIGHTS}': what it does to the vectors is not known "
+                f"here. Merge it into the model, or take it out."
+            )
+
+
 def _weights(transformer: Path) -> Path:
     if (transformer / WEIGHTS).is_file():
-        return transformer / WEIGHTS
+        return _required(transformer / WEIGHTS, "")
     if (transformer / f"{WEIGHTS}.index.json").is_file():
         raise StagingError(
             f"the weights are in several files ('{WEIGHTS}.index.json'); the converter needs one "
@@ -166,6 +201,7 @@ def _weights(transformer: Path) -> Path:
 
 
 def _required(path: Path, why: str) -> Path:
+    require_no_pointer(path)
     if path.is_file():
         return path
     raise StagingError(f"the folder '{path.parent.name}' has no '{path.name}'; {why}.")

@@ -78,10 +78,10 @@ def find(
 
 
 def _run(path: Path, findings: Findings, preprocessor: Path | None) -> Found:
-    from tf_embeddings_staging.inspection.run import dimensions_of
+    from tf_embeddings_staging.inspection.run import run_once
 
-    dimensions = dimensions_of(path, findings, preprocessor)
-    return Found(**vars(findings), model_dimensions=dimensions)
+    dimensions, length = run_once(path, findings, preprocessor)
+    return Found(**vars(findings), model_dimensions=dimensions, own_length=length)
 
 
 def inspect_task(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,10 @@ from tf_embeddings_staging.errors import StagingError
 GRAPH = "saved_model.pb"
 ASSETS = "assets"
 
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+_MOST_OF_A_POINTER = 1024
+
 # The rest of a SavedModel's folder is bookkeeping: fingerprint.pb even holds a random UUID.
 _FOLDERS = ("variables", ASSETS, "assets.extra")
 
@@ -32,7 +36,25 @@ def files_of(folder: Path) -> dict[str, Path]:
     for name, path in shown.items():
         require_text(name)
         require_inside(path, folder)
+        require_no_pointer(path)
     return shown
+
+
+def require_no_pointer(path: Path) -> None:
+    """Refuse what Git leaves in a file's place where Git LFS is not installed.
+
+    Raises:
+        StagingError: it is that.
+    """
+    if not path.is_file() or path.stat().st_size > _MOST_OF_A_POINTER:
+        return
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) != _POINTER:
+            return
+    raise StagingError(
+        f"'{path.name}' is a pointer of Git LFS, not the file itself. Install Git LFS and run "
+        f"'git lfs pull' in the model's folder, or download the file."
+    )
 
 
 def require_text(name: str) -> None:

@@ -42,7 +42,10 @@ class Found(Findings):
     """What the model itself says, too: it was loaded, and embedded one text.
 
     Attributes:
-        model_dimensions: the length of its vectors.
+        model_dimensions: how many numbers its vectors have.
+        own_length: the Euclidean length of that text's vector, before anything is scaled; None
+            where it is pooled later.
     """
 
     model_dimensions: int
+    own_length: float | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging.inspection import sentence_files
+from tf_embeddings_staging.inspection import sentence_files, tokenizer_file
 from tf_embeddings_staging.inspection.files import ASSETS
 from tf_embeddings_staging.inspection.sentence_files import TOKENIZER, read_optional
 from tf_embeddings_staging.options import Options
@@ -26,6 +26,8 @@ class Neighbours:
 
     Attributes:
         tokenizer: its tokenizer.json.
+        rewritten: what that must hold, if that is not what it holds.
+        pads_left: whether its padding stands before a text.
         pooling: how one vector is made of one a token, if anything says so.
         normalize: whether a file says that vectors are scaled to length 1.
         limit: the tokens after which the model truncates, if a file says so.
@@ -36,6 +38,8 @@ class Neighbours:
     """
 
     tokenizer: Path
+    rewritten: bytes | None
+    pads_left: bool
     pooling: str | None
     normalize: bool
     limit: int | None
@@ -75,13 +79,20 @@ def find_neighbours(
 
 
 def _read(place: Path, settings: Path, options: Options) -> Neighbours:
-    sentence_files.require_casing_agrees(settings, place / TOKENIZER)
+    sentence_files.require_no_adapter(settings)
+    tokenizer = place / TOKENIZER
+    rewritten = tokenizer_file.rewritten(tokenizer, settings)
+    normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
+    sentence_files.require_casing_agrees(settings, normalizer)
     modules = sentence_files.modules(settings)
     kinds = None if modules is None else [kind for kind, _ in modules]
     pooled = read_optional(settings / _POOLING)
+    sentence_files.require_usual_normalize(settings / sentence_files.NORMALIZE)
     default, prompts = sentence_files.prompts_of(settings)
     return Neighbours(
-        tokenizer=place / TOKENIZER,
+        tokenizer=tokenizer,
+        rewritten=rewritten,
+        pads_left=tokenizer_file.pads_left(tokenizer, settings),
         pooling=options.pooling or _pooling(pooled, kinds),
         normalize=(
             (settings / sentence_files.NORMALIZE).is_dir()

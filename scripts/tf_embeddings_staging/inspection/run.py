@@ -16,8 +16,13 @@ Tensor = Any  # TensorFlow ships no types
 _TEXT = "test"
 
 
-def dimensions_of(path: Path, findings: Findings, preprocessor: Path | None = None) -> int:
-    """Load a model that was examined, embed one text, and return the length of the vector.
+def run_once(
+    path: Path, findings: Findings, preprocessor: Path | None = None
+) -> tuple[int, float | None]:
+    """Load a model that was examined, and embed one text.
+
+    Returns:
+        How many numbers the vector has, and its Euclidean length; None where it is pooled later.
 
     Raises:
         StagingError: what comes out is no vector.
@@ -39,7 +44,11 @@ def dimensions_of(path: Path, findings: Findings, preprocessor: Path | None = No
         outputs = _run_tokens(function, encoder, Path(findings.extra_files[encoder["tokenizer"]]))
     else:
         outputs = _run_sentencepiece(function, encoder, path / encoder["sentencepiece"])
-    return _dimensions(_output(outputs, encoder["output"]), encoder)
+    vectors = _output(outputs, encoder["output"])
+    dimensions = _dimensions(vectors, encoder)
+    if encoder.get("pooling"):
+        return dimensions, None
+    return dimensions, float(tf.linalg.norm(tf.cast(vectors[0], tf.float32)))
 
 
 def _function(loaded: Any, encoder: Mapping[str, Any]) -> Any:  # noqa: ANN401

@@ -6,11 +6,13 @@ They lie in the folder of an encoder that is converted, and beside SavedModels; 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection.files import require_no_pointer
 
 TOKENIZER = "tokenizer.json"
 POOLING = "1_Pooling"
@@ -20,18 +22,48 @@ FEWEST_TOKENS = 3  # [CLS], [SEP], and one between them
 # The module that reads texts, the one that makes one vector of many, the one that scales it.
 PIPELINES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 
+TOKENIZER_SETTINGS = "tokenizer_config.json"
+SPECIAL_TOKENS = "special_tokens_map.json"
+ADDED_TOKENS = "added_tokens.json"
+
 _MODULES = "modules.json"
-_SETTINGS = "sentence_bert_config.json"
-_TOKENIZER_SETTINGS = "tokenizer_config.json"
+# The first that says anything counts, as in `Transformer.load_config` of Sentence Transformers 6.2.
+_FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+_SETTINGS = tuple(f"sentence_{family}_config.json" for family in _FAMILIES)
+# Modules that change a vector, in folders called 2_Dense and so on.
+_MORE = re.compile(r"\d+_(Asym|BoW|CNN|Dense|LSTM|LayerNorm|Router|Weighted\w+|WordWeights)$")
 _PROMPTS = "config_sentence_transformers.json"
+# What PEFT reads: weights that are added to the model's own.
+_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 FILES = (
-    *("config.json", f"{POOLING}/config.json", TOKENIZER),
-    *(_MODULES, _SETTINGS, _TOKENIZER_SETTINGS, _PROMPTS),
+    *("config.json", f"{POOLING}/config.json", f"{NORMALIZE}/config.json", TOKENIZER),
+    *(TOKENIZER_SETTINGS, SPECIAL_TOKENS, ADDED_TOKENS),
+    *(_MODULES, *_SETTINGS, _PROMPTS, *_ADAPTERS),
 )
-"""All that is read, beside the folders' names."""
+"""All that has a say in the vectors, beside weights and the folders' names.
+
+Sentence Transformers reads `_MODULES`, `_PROMPTS`, one of `_SETTINGS` and the modules' config.json;
+transformers reads config.json, the weights and the tokenizer's four files; PEFT reads `_ADAPTERS`.
+"""
 
 _SHORT = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean"}
 _NO_LIMIT = 1_000_000  # a tokenizer without a limit says 1e30
+
+# What the settings of a module may say without another vector: any value, or one of these.
+_HARMLESS: Mapping[str, tuple[object, ...] | None] = {
+    "unpad_inputs": None,
+    "transformer_task": (None, "feature-extraction"),
+    "module_output_name": (None, "token_embeddings"),
+}
+_HARMLESS_OF_TEXT: Mapping[str, tuple[object, ...] | None] = {
+    "padding": None,
+    "return_tensors": None,
+    "truncation": (True, "longest_first", "only_first"),
+}
+_OF_LOADING = ("model_args", "model_kwargs", "config_args", "config_kwargs")
+_HARMLESS_IN_LOADING = ("attn_implementation", "dtype", "torch_dtype", "trust_remote_code")
+_OF_TOKENIZER = ("tokenizer_args", "processor_kwargs")
+_OTHER_INPUTS = ("audio", "chat_template", "image", "video")
 
 
 def modules(folder: Path) -> list[tuple[str, str]] | None:
@@ -41,6 +73,11 @@ def modules(folder: Path) -> list[tuple[str, str]] | None:
         StagingError: it is not what Sentence Transformers writes, or a path leaves the folder.
     """
     if not (folder / _MODULES).is_file():
+        if more := [name for name in module_folders(folder) if name != NORMALIZE]:
+            raise StagingError(
+                f"'{more[0]}' is the folder of a module of Sentence Transformers, and there is no "
+                f"'{_MODULES}' that says how it is used. Save the encoder anew, or take it out."
+            )
         return None
     listed = _read_json(folder / _MODULES)
     if not isinstance(listed, list) or not all(
@@ -51,6 +88,12 @@ def modules(folder: Path) -> list[tuple[str, str]] | None:
     ):
         raise StagingError(f"'{_MODULES}' is not a list of modules with a type and a path.")
     return [(module["type"].rpartition(".")[2], _inside(module["path"])) for module in listed]
+
+
+def module_folders(folder: Path) -> list[str]:
+    """Return the folders whose names alone say that a module changes a vector."""
+    names = [path.name for path in folder.glob("[0-9]_*") if path.is_dir()]
+    return sorted(name for name in names if name == NORMALIZE or _MORE.match(name))
 
 
 def _inside(path: str) -> str:
@@ -91,11 +134,19 @@ def limit_of(folder: Path) -> int | None:
     """Return the tokens after which texts are truncated, as Sentence Transformers finds them.
 
     Raises:
-        StagingError: it is no number of tokens.
+        StagingError: it is no number of tokens; or a setting beside it is not known.
     """
-    limit = read_optional(folder / _SETTINGS).get("max_seq_length")
-    if limit is None:
-        limit = read_optional(folder / _TOKENIZER_SETTINGS).get("model_max_length")
+    _, settings = settings_of(folder)
+    said = read_optional(folder / TOKENIZER_SETTINGS)
+    of_tokenizer = _merged(settings, *_OF_TOKENIZER)
+    of_text = _merged(settings.get("processing_kwargs") or {}, "common", "text")
+    limits = (
+        of_text.get("max_length"),
+        of_tokenizer.get("model_max_length"),
+        settings.get("max_seq_length"),
+        said.get("model_max_length", said.get("max_len")),
+    )
+    limit = next((one for one in limits if one is not None), None)
     if limit is None:
         return None
     is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
@@ -107,30 +158,108 @@ def limit_of(folder: Path) -> int | None:
     return int(limit) if limit < _NO_LIMIT else None
 
 
-def require_casing_agrees(folder: Path, tokenizer: Path) -> None:
-    """Refuse a folder that lower-cases texts somewhere else than in tokenizer.json.
+def settings_of(folder: Path) -> tuple[str, Mapping[str, Any]]:
+    """Return the settings of the module that reads texts, and their file's name.
+
+    Raises:
+        StagingError: one could change the vectors, and is not known here.
+    """
+    for label in _SETTINGS:
+        settings = read_optional(folder / label)
+        if settings:
+            _require_known(label, settings)
+            return label, settings
+    return _SETTINGS[0], {}
+
+
+def _require_known(label: str, settings: Mapping[str, Any]) -> None:
+    for key, value in settings.items():
+        if key in ("max_seq_length", "do_lower_case"):
+            continue
+        if key in _OF_LOADING:
+            _require_harmless(label, f"{key}.", value, dict.fromkeys(_HARMLESS_IN_LOADING))
+        elif key in _OF_TOKENIZER:
+            _require_harmless(label, f"{key}.", value, {"model_max_length": None})
+        elif key == "processing_kwargs":
+            for part, of_part in (value or {}).items():
+                allowed = {**_HARMLESS_OF_TEXT, "max_length": None}
+                if part not in _OTHER_INPUTS:
+                    _require_harmless(label, f"{key}.{part}.", of_part, allowed)
+        elif key == "modality_config":
+            text = (value or {}).get("text", {})
+            allowed = {"method": ("forward",), "method_output_name": ("last_hidden_state",)}
+            _require_harmless(label, f"{key}.text.", text, allowed)
+        else:
+            _require_harmless(label, "", {key: value}, _HARMLESS)
+
+
+def _require_harmless(
+    label: str, outer: str, settings: object, known: Mapping[str, tuple[object, ...] | None]
+) -> None:
+    """Refuse a setting that is not known to leave the vectors as they are."""
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        values = known.get(key, (None,))
+        if values is not None and value not in values and value not in ({}, []):
+            raise StagingError(
+                f"'{label}' says {outer}{key} {value!r}: that could change the vectors, and is "
+                f"not known here. Take it out if it does not, or stage the encoder as a SavedModel."
+            )
+
+
+def _merged(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for name in names for key, value in (settings.get(name) or {}).items()}
+
+
+def require_casing_agrees(folder: Path, normalizer: object) -> None:
+    """Refuse a folder that lower-cases texts before a tokenizer that does not.
 
     Raises:
         StagingError: it does; or a file cannot be read.
     """
-    asking = [
-        name
-        for name in (_SETTINGS, _TOKENIZER_SETTINGS)
-        if read_optional(folder / name).get("do_lower_case") is True
-    ]
-    if asking and not _lowers(read_object(tokenizer).get("normalizer")):
+    label, settings = settings_of(folder)
+    if settings.get("do_lower_case") is True and not lowers(normalizer):
         raise StagingError(
-            f"'{asking[0]}' says do_lower_case true, and the normalizer in '{TOKENIZER}' does not "
+            f"'{label}' says do_lower_case true, and the normalizer in '{TOKENIZER}' does not "
             f"lower-case. Make them agree."
         )
 
 
-def _lowers(normalizer: object) -> bool:
+def lowers(normalizer: object) -> bool:
+    """Tell whether a normalizer of tokenizer.json lower-cases."""
     if not isinstance(normalizer, dict):
         return False
     if normalizer.get("type") == "Sequence":
-        return any(_lowers(part) for part in normalizer.get("normalizers", []))
+        return any(lowers(part) for part in normalizer.get("normalizers", []))
     return normalizer.get("type") == "Lowercase" or normalizer.get("lowercase") is True
+
+
+def require_usual_normalize(folder: Path) -> None:
+    """Refuse a module Normalize that scales something else than a text's vector.
+
+    Raises:
+        StagingError: it does.
+    """
+    for key, value in read_optional(folder / "config.json").items():
+        if value not in (None, "sentence_embedding"):
+            raise StagingError(
+                f"'{folder.name}/config.json' says {key} {value!r}: the runtime scales a text's "
+                f"vector, sentence_embedding, and nothing else."
+            )
+
+
+def require_no_adapter(folder: Path) -> None:
+    """Refuse an encoder that has weights beside its own, which PEFT adds to them.
+
+    Raises:
+        StagingError: it has.
+    """
+    for name in _ADAPTERS:
+        if (folder / name).is_file():
+            raise StagingError(
+                f"'{name}' is there: PEFT adds an adapter to the model's own weights, which is not "
+                f"done here. Merge it first, with merge_and_unload() and save_pretrained(), and "
+                f"stage the folder that this writes."
+            )
 
 
 def prompts_of(folder: Path) -> tuple[str, dict[str, str]]:
@@ -142,6 +271,11 @@ def prompts_of(folder: Path) -> tuple[str, dict[str, str]]:
         StagingError: they are no texts, or the default is none of them.
     """
     settings = read_optional(folder / _PROMPTS)
+    if settings.get("model_type") not in (None, "SentenceTransformer"):
+        raise StagingError(
+            f"'{_PROMPTS}' says model_type {settings['model_type']!r}; it must be "
+            f"'SentenceTransformer', which gives one vector a text."
+        )
     prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
     if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
         raise StagingError(f"'{_PROMPTS}' has prompts that are not a map of names to texts.")
@@ -192,6 +326,7 @@ def read_object(path: Path) -> Mapping[str, Any]:
 
 
 def _read_json(path: Path) -> object:
+    require_no_pointer(path)
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -5,6 +5,7 @@ A new engine is one module with a class of this base and one line in `_ENGINES`.
 
 from __future__ import annotations
 
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +33,10 @@ _ENGINES = {
     LITERT: "tf_embeddings_udf.engines.litert",
     TENSORFLOW: "tf_embeddings_udf.engines.tensorflow",
 }
+
+
+# Where in its graph an error was, as TensorFlow puts it into each: [[{{function_node …}}]].
+_NODES = re.compile(r"\[\[\{\{.*?\}\}[^\[\]]*\]\]|\{\{(?:function_)?node [^}]*\}\}|\[Op:[^\]]*\]")
 
 
 @dataclass(frozen=True)
@@ -153,4 +158,4 @@ def _mark_thread() -> None:
 
 def in_a_line(error: Exception) -> str:
     """Return an error as a part of a sentence."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return " ".join(_NODES.sub(" ", f"{type(error).__name__}: {error}").split())[:300]

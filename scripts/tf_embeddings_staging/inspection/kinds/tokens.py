@@ -17,7 +17,11 @@ from tf_embeddings_staging.inspection.kinds.choice import (
     why_output,
 )
 from tf_embeddings_staging.inspection.neighbours import Neighbours
-from tf_embeddings_staging.inspection.sentence_files import FEWEST_TOKENS, TOKENIZER
+from tf_embeddings_staging.inspection.sentence_files import (
+    FEWEST_TOKENS,
+    TOKENIZER,
+    TOKENIZER_SETTINGS,
+)
 from tf_embeddings_staging.options import Options
 
 _OF_PREPROCESSOR = frozenset(("input_word_ids", "input_mask", "input_type_ids"))
@@ -59,6 +63,12 @@ def choose(model: Model, signature: Signature, options: Options) -> Choice:
     output, pooling = _choose_pooled(signature, options, beside)
     beside.require_prefix_is_pooled(pooling)
     max_tokens = _max_tokens(signature, options, beside)
+    if beside.pads_left and (length := _length(signature)):
+        raise StagingError(
+            f"'{TOKENIZER_SETTINGS}' says padding_side left, and {signature.label} takes rows of "
+            f"{length} tokens, which the runtime pads on the right. Save the model with rows of "
+            f"any length, [None, None]."
+        )
     encoder = {
         "tags": list(model.tags),
         "signature": signature.name,
@@ -139,9 +149,15 @@ def _ask_for_pooling(signature: Signature, of_tokens: Sequence[Tensor]) -> Any: 
     )
 
 
-def _max_tokens(signature: Signature, options: Options, beside: Neighbours) -> int:
+def _length(signature: Signature) -> int | None:
+    """Return the length of the rows that a signature takes, if it is always the same."""
     fixed = [one.shape[1] for one in signature.inputs if one.shape and one.shape[1] is not None]
-    bounds = [*fixed, *([beside.positions] if beside.positions else [])]
+    return min(fixed, default=None)
+
+
+def _max_tokens(signature: Signature, options: Options, beside: Neighbours) -> int:
+    fixed = _length(signature)
+    bounds = [*([fixed] if fixed else []), *([beside.positions] if beside.positions else [])]
     most = min(bounds, default=None)
     chosen = options.max_tokens
     if chosen is not None and not FEWEST_TOKENS <= chosen <= (most or chosen):

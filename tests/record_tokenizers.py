@@ -1,0 +1,662 @@
+"""Record which ids transformers gives, for many tokenizer_config.json: the oracle of our rewriting.
+
+    pip install transformers
+    python tests/record_tokenizers.py
+
+transformers is needed here only; the tests read the file that this writes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import tempfile
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+FIXTURE = Path(__file__).parent / "fixtures" / "tokenizers_of_transformers.json"
+MOST_TOKENS = 14
+
+CORPUS = [
+    "The Quick brown Fox jumps over the lazy dog",
+    "the quick brown fox jumps over The Lazy Dog",
+    "a person is riding a horse on a sunny day, café au lait in Zürich",
+    "cafe au lait in zurich: How do I reset my Password?",
+    "敏捷的棕色狐狸跳过了懒狗 敏捷 棕色",
+    "the fox, the dog and the horse: naïve naive façade facade",
+]
+TEXTS = [
+    "The Quick Brown Fox",
+    "café naïve façade, Zürich",
+    "敏捷的棕色狐狸",
+    "fox [MASK] dog <mask> horse",
+    "[SEP] the </s> fox [CLS] <s> [PAD] <pad>",
+    "a NEWTOKEN and newtoken here",
+    "  two  spaces\tand\na line ",
+    "ﬁne Ａ",  # noqa: RUF001
+    "😀 unknown ✅",
+    "the quick brown fox jumps over the lazy dog and a person is riding a horse on a sunny day",
+]
+
+# SentencePiece's compiled rules: tab and U+00A0 to a space, U+FF21 to A, U+FB01 to fi.
+_RULES = (
+    "eNol01XQFkQUBuDlH7ggpGQESRFUuhtE6ZAu6e5uEAUB6RRQUpQu6e7uobuboUNCRfL5cGeeObvz7sXu7NkQPYTw"
+    "SQgxPwiR0XdajBAWhqjQz1rUd3p+mSDKPLYai8jWOMQjLgmIz4ckZOPeqJBITcxHfEwSkpGUFCQnFSlJ/f8RQho+"
+    "5TPS8gWfk550ZCQDmclEVrKQnWzkJAe5yUVe8uAKIR8FKcCXFOIrClOErylGUUpQnFKUpAyl+YaylKccFalAZSpR"
+    "lSpUpxrfUoNa1KQOtalHXRpQn0Y0pAmNaUZTWtCcVrSkDa1pR1s60J5OdKQLnelGV3rQne/oyff0ojc/8CN96Bd5"
+    "eH6iPwMZwGAGMZQhDGcYIxnBaEYxhp8Zx1h+5RcmMJ5JTGQKk5nKb/zB70xnGjOZwWxmMZc5zGcef7KARSHSoyEs"
+    "YTHLWMoKlrOKlaxhNetYywbWsynSo2xhM9vYyg62s4ud7GE3+9gbyWZFC/vVgxzgMIc4yhGOc4yTnOA0pzjLGc5z"
+    "jotc4DKXuMoVrnONm9zgFo8KRQt31Nvc4y4PuB/JeMhfPOYpT3jOM/7hb17wLy/5j9e84i1v3v+9IqF5q/AOWqGH"
+    "Ww=="
+)
+
+BERT = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+ROBERTA = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+NEW = {"content": "NEWTOKEN", "lstrip": False, "rstrip": False, "single_word": False}
+ADDED = {"normalized": False, "special": False, **NEW}
+
+
+def _special(place: int, content: str, **flags: bool) -> dict[str, dict[str, Any]]:
+    plain = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False}
+    return {str(place): {"content": content, **plain, "special": True, **flags}}
+
+
+LISTED = {key: one for place, name in enumerate(BERT) for key, one in _special(place, name).items()}
+
+# name: of which tokenizer.json, what is changed in it, and the files beside it.
+CASES: dict[str, dict[str, Any]] = {
+    # BERT: the flags of its normalizer, and their defaults
+    "bert": {
+        "said": {"tokenizer_class": "BertTokenizer", "do_lower_case": True},
+        "unchanged": True,
+    },
+    "bert, no config of the tokenizer": {"said": None, "unchanged": True},
+    "bert, cased, no config of the tokenizer": {
+        "said": None,
+        "file": {"normalizer.lowercase": False},
+    },
+    "bert, cased file, class alone": {
+        "said": {"tokenizer_class": "BertTokenizer"},
+        "file": {"normalizer.lowercase": False},
+    },
+    "bert, cased file, fast class": {
+        "said": {"tokenizer_class": "BertTokenizerFast"},
+        "file": {"normalizer.lowercase": False},
+    },
+    "bert, no lower case": {"said": {"tokenizer_class": "BertTokenizer", "do_lower_case": False}},
+    "bert, no class, no lower case": {"said": {"do_lower_case": False}},
+    "bert, class of config.json": {
+        "said": {"do_lower_case": False},
+        "config": {"model_type": "bert", "tokenizer_class": "PreTrainedTokenizerFast"},
+        "unchanged": True,
+    },
+    "bert, accents stay": {"said": {"tokenizer_class": "BertTokenizer", "strip_accents": False}},
+    "bert, cased, accents go": {
+        "said": {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "strip_accents": True}
+    },
+    "bert, file keeps accents": {
+        "said": {"tokenizer_class": "BertTokenizer"},
+        "file": {"normalizer.strip_accents": False},
+    },
+    "bert, no Chinese": {
+        "said": {"tokenizer_class": "BertTokenizer", "tokenize_chinese_chars": False}
+    },
+    "bert, cut on the left": {
+        "said": {"tokenizer_class": "BertTokenizer", "truncation_side": "left"}
+    },
+    "bert, file cuts on the left": {
+        "said": {"tokenizer_class": "BertTokenizer"},
+        "file": {"truncation": {
+            "direction": "Left", "max_length": 9, "strategy": "LongestFirst", "stride": 0
+        }},
+        "unchanged": True,
+    },
+    "bert, file cuts on the left, key on the right": {
+        "said": {"tokenizer_class": "BertTokenizer", "truncation_side": "right"},
+        "file": {"truncation": {
+            "direction": "Left", "max_length": 9, "strategy": "LongestFirst", "stride": 0
+        }},
+    },
+    "bert, keys that do nothing": {
+        "said": {
+            **{"tokenizer_class": "BertTokenizer", "padding_side": "left", "never_split": None},
+            **{"do_basic_tokenize": False, "clean_up_tokenization_spaces": True},
+            **{"model_input_names": ["input_ids"], "name_or_path": "elsewhere"},
+            **{"add_prefix_space": True, "add_bos_token": True, "model_max_length": 512},
+        },
+        "unchanged": True,
+    },
+    "distilbert": {
+        "said": {"tokenizer_class": "DistilBertTokenizer", "do_lower_case": False},
+        "config": {"model_type": "distilbert"},
+    },
+    "electra": {
+        "said": {"tokenizer_class": "ElectraTokenizer", "strip_accents": False},
+        "config": {"model_type": "electra"},
+    },
+    # Files that the class does not take as they are
+    "bert, another normalizer": {
+        "said": {"tokenizer_class": "BertTokenizer", "do_lower_case": False},
+        "file": {"normalizer": {"type": "NFC"}},
+        "refused": "normalizer",
+    },
+    "bert, another split": {
+        "said": {"tokenizer_class": "BertTokenizer"},
+        "file": {"pre_tokenizer": {"type": "WhitespaceSplit"}},
+        "refused": "pre_tokenizer",
+    },
+    "bert, longer words": {
+        "said": {"tokenizer_class": "BertTokenizer"},
+        "file": {"model.max_input_chars_per_word": 5},
+        "refused": "max_input_chars_per_word",
+    },
+    "bert, nothing around a text": {
+        "said": {"tokenizer_class": "BertTokenizer"},
+        "file": {"post_processor": None},
+        "refused": "post_processor",
+    },
+    "bert, around a text as of old": {
+        "said": {"tokenizer_class": "BertTokenizer"},
+        "file": {
+            "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}
+        },
+        "unchanged": True,
+    },
+    "bert, other tokens around a text": {
+        "said": {"tokenizer_class": "BertTokenizer", "cls_token": "[MASK]"},
+        "refused": "post_processor",
+    },
+    "bert, another unknown token": {
+        "said": {"tokenizer_class": "BertTokenizer", "unk_token": "[PAD]"},
+        "refused": "unk_token",
+    },
+    "bert, pieces under the name of BERT": {
+        "of": "unigram",
+        "said": {"tokenizer_class": "BertTokenizer"},
+        "refused": "model",
+    },
+    "code of its own": {
+        "said": {"tokenizer_class": "BertTokenizer", "auto_map": {"AutoTokenizer": [None, "a.B"]}},
+        "refused": "auto_map",
+        "recorded": False,
+    },
+    "another file": {
+        "said": {
+            "tokenizer_class": "BertTokenizer",
+            "fast_tokenizer_files": ["tokenizer.4.0.0.json"],
+        },
+        "refused": "fast_tokenizer_files",
+        "recorded": False,
+    },
+    "special tokens are split": {
+        "said": {"tokenizer_class": "BertTokenizer", "split_special_tokens": True},
+        "refused": "split_special_tokens",
+    },
+    "a class that is not known": {
+        "said": {"tokenizer_class": "HerbertTokenizer"},
+        "refused": "HerbertTokenizer",
+        "recorded": False,
+    },
+    # Added tokens
+    "bert, no added tokens": {
+        "said": {"tokenizer_class": "BertTokenizer"}, "file": {"added_tokens": []}
+    },
+    "bert, listed tokens": {
+        "said": {"tokenizer_class": "BertTokenizer", "added_tokens_decoder": LISTED},
+        "unchanged": True,
+    },
+    "bert, a new token is listed": {
+        "said": {
+            "tokenizer_class": "BertTokenizer",
+            "added_tokens_decoder": {**LISTED, "@N@": ADDED},
+        },
+        "config": {"model_type": "bert", "vocab_size": 1000},
+    },
+    "bert, a new token is normalized": {
+        "said": {
+            "tokenizer_class": "BertTokenizer",
+            "added_tokens_decoder": {**LISTED, "@N@": {**ADDED, "normalized": True}},
+        },
+        "config": {"model_type": "bert", "vocab_size": 1000},
+    },
+    "bert, a token takes the space before it": {
+        "said": {
+            "tokenizer_class": "BertTokenizer",
+            "added_tokens_decoder": {**LISTED, **_special(4, "[MASK]", lstrip=True)},
+        },
+    },
+    "bert, a token of the file is not listed": {
+        "said": {
+            "tokenizer_class": "BertTokenizer",
+            "added_tokens_decoder": {key: LISTED[key] for key in "0123"},
+            "mask_token": None,
+        },
+        "refused": "added_tokens_decoder",
+        "recorded": False,
+    },
+    "bert, a map of special tokens": {
+        "said": {"tokenizer_class": "BertTokenizer"},
+        "map": {
+            "mask_token": {"content": "fox", "lstrip": False, "normalized": False, "rstrip": False}
+        },
+    },
+    "bert, a map that is not read": {
+        "said": {"tokenizer_class": "BertTokenizer", "added_tokens_decoder": LISTED},
+        "map": {"mask_token": "fox"},
+        "unchanged": True,
+    },
+    "bert, added tokens of old": {
+        "said": {"tokenizer_class": "BertTokenizer"},
+        "added": {"NEWTOKEN": "@N@"},
+        "config": {"model_type": "bert", "vocab_size": 1000},
+    },
+    "bert, more special tokens": {
+        "said": {"tokenizer_class": "BertTokenizer", "additional_special_tokens": ["fox", "dog"]},
+    },
+    "bert, more special tokens by today's name": {
+        "said": {"tokenizer_class": "BertTokenizer", "extra_special_tokens": {"a_token": "fox"}},
+    },
+    "bert, a token of its own name": {
+        "said": {"tokenizer_class": "BertTokenizer", "query_token": "fox"},
+    },
+    # A class that takes the file
+    "as it is": {
+        "said": {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": False},
+        "file": {"normalizer.strip_accents": False},
+        "unchanged": True,
+    },
+    "as it is, in today's words": {
+        "said": {"tokenizer_class": "TokenizersBackend", "tokenize_chinese_chars": False},
+        "unchanged": True,
+    },
+    "as it is, cut on the left": {
+        "said": {"tokenizer_class": "PreTrainedTokenizerFast", "truncation_side": "left"},
+    },
+    "as it is, a new token is listed": {
+        "said": {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "added_tokens_decoder": {"@N@": ADDED},
+        },
+        "config": {"model_type": "bert", "vocab_size": 1000},
+    },
+    "as it is, a token takes the space before it": {
+        "said": {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "mask_token": "[MASK]",
+            "added_tokens_decoder": {**LISTED, **_special(4, "[MASK]", lstrip=True)},
+        },
+    },
+    "as it is, a special token of the map": {
+        "said": {"tokenizer_class": "PreTrainedTokenizerFast"},
+        "map": {"sep_token": "fox"},
+    },
+    "as it is, another model": {
+        "said": {"tokenizer_class": "PreTrainedTokenizerFast"},
+        "config": {"model_type": "modernbert"},
+        "unchanged": True,
+    },
+    "as it is, a space before the text": {
+        "of": "bytes",
+        "said": {"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": True},
+        "refused": "add_prefix_space",
+    },
+    "as it is, the file puts a space before the text": {
+        "of": "bytes",
+        "said": {"tokenizer_class": "PreTrainedTokenizerFast"},
+        "file": {"pre_tokenizer.add_prefix_space": True},
+        "unchanged": True,
+    },
+    "a type of model that is not known": {
+        "said": {"do_lower_case": True},
+        "config": {"model_type": "funnel"},
+        "refused": "FunnelTokenizer",
+        "recorded": False,
+    },
+    # Other classes
+    "mpnet": {
+        "of": "mpnet",
+        "said": {"tokenizer_class": "MPNetTokenizer", "do_lower_case": True},
+        "config": {"model_type": "mpnet"},
+        "unchanged": True,
+    },
+    "mpnet, cased": {
+        "of": "mpnet",
+        "said": {"tokenizer_class": "MPNetTokenizer", "do_lower_case": False},
+        "config": {"model_type": "mpnet"},
+    },
+    "mpnet, no added tokens": {
+        "of": "mpnet",
+        "said": {"tokenizer_class": "MPNetTokenizer"},
+        "file": {"added_tokens": []},
+        "config": {"model_type": "mpnet"},
+    },
+    "roberta": {
+        "of": "bytes",
+        "said": {"tokenizer_class": "RobertaTokenizer"},
+        "config": {"model_type": "roberta"},
+        "unchanged": True,
+    },
+    "roberta, no config of the tokenizer": {
+        "of": "bytes", "said": None, "config": {"model_type": "roberta"}, "unchanged": True
+    },
+    "roberta, a space before the text": {
+        "of": "bytes",
+        "said": {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": True},
+        "config": {"model_type": "roberta"},
+    },
+    "roberta, the file puts a space before the text": {
+        "of": "bytes",
+        "said": {"tokenizer_class": "RobertaTokenizer"},
+        "file": {"pre_tokenizer.add_prefix_space": True},
+        "config": {"model_type": "roberta"},
+    },
+    "roberta, another normalizer": {
+        "of": "bytes",
+        "said": {"tokenizer_class": "RobertaTokenizer"},
+        "file": {"normalizer": {"type": "Lowercase"}},
+        "config": {"model_type": "roberta"},
+        "refused": "normalizer",
+    },
+    "longformer": {
+        "of": "bytes",
+        "said": {"tokenizer_class": "LongformerTokenizer", "truncation_side": "left"},
+        "config": {"model_type": "longformer"},
+    },
+    "gpt2": {
+        "of": "bytes",
+        "said": {
+            "tokenizer_class": "GPT2Tokenizer",
+            "add_prefix_space": True,
+            "unk_token": "<unk>",
+        },
+        "config": {"model_type": "gpt2"},
+    },
+    "xlm-roberta": {
+        "of": "unigram",
+        "said": {"tokenizer_class": "XLMRobertaTokenizer"},
+        "config": {"model_type": "xlm-roberta"},
+        "unchanged": True,
+    },
+    "xlm-roberta in a bert": {
+        "of": "unigram",
+        "said": {"tokenizer_class": "XLMRobertaTokenizerFast"},
+        "unchanged": True,
+    },
+    "xlm-roberta, as transformers 4 saves it": {
+        "of": "unigram",
+        "said": {"tokenizer_class": "XLMRobertaTokenizer"},
+        "file": {
+            "normalizer": {"type": "Sequence", "normalizers": [
+                {"type": "Precompiled", "precompiled_charsmap": "@RULES@"},
+                {"type": "Strip", "strip_left": False, "strip_right": True},
+                {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"},
+            ]},
+            "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True,
+                              "prepend_scheme": "always"},
+        },
+        "config": {"model_type": "xlm-roberta"},
+        "unchanged": True,
+    },
+    "xlm-roberta, no space before the text": {
+        "of": "unigram",
+        "said": {"tokenizer_class": "XLMRobertaTokenizer", "add_prefix_space": False},
+        "config": {"model_type": "xlm-roberta"},
+        "refused": "add_prefix_space",
+    },
+    "xlm-roberta, lower case": {
+        "of": "unigram",
+        "said": {"tokenizer_class": "XLMRobertaTokenizer"},
+        "file": {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}},
+        "config": {"model_type": "xlm-roberta"},
+        "refused": "normalizer",
+    },
+    "xlm-roberta, the mask takes the space before it": {
+        "of": "unigram",
+        "said": {
+            "tokenizer_class": "XLMRobertaTokenizer",
+            "mask_token": {"__type": "AddedToken", "content": "<mask>", "lstrip": True,
+                           "normalized": True, "rstrip": False, "single_word": False},
+        },
+        "file": {"added_tokens": []},
+        "config": {"model_type": "xlm-roberta"},
+    },
+    "camembert": {
+        "of": "unigram",
+        "said": {"tokenizer_class": "CamembertTokenizer"},
+        "config": {"model_type": "camembert"},
+        "unchanged": True,
+    },
+    "t5": {
+        "of": "t5",
+        "said": {"tokenizer_class": "T5Tokenizer", "additional_special_tokens": ["<extra_id_0>"],
+                 "extra_ids": 1},
+        "config": {"model_type": "t5"},
+        "unchanged": True,
+    },
+    "t5, no more tokens": {
+        "of": "t5",
+        "said": {"tokenizer_class": "T5Tokenizer", "extra_ids": 0},
+        "config": {"model_type": "t5"},
+        "unchanged": True,
+    },
+    "albert": {
+        "of": "albert",
+        "said": {"tokenizer_class": "AlbertTokenizer"},
+        "config": {"model_type": "albert"},
+        "unchanged": True,
+    },
+    "albert, cased": {
+        "of": "albert",
+        "said": {"tokenizer_class": "AlbertTokenizer", "do_lower_case": False},
+        "config": {"model_type": "albert"},
+        "refused": "do_lower_case",
+    },
+}  # fmt: skip
+
+
+def main() -> None:
+    """Train the tokenizers, and write what transformers makes of each folder."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    files = _files()
+    cases = []
+    for name, given in CASES.items():
+        case = {"name": name, "of": "wordpiece", "config": {"model_type": "bert"}, **given}
+        file = files[case["of"]]
+        size = str(len(file["model"]["vocab"]))
+        case = json.loads(json.dumps(case).replace("@RULES@", _rules()).replace("@N@", size))
+        case["config"].setdefault("vocab_size", int(size))
+        if case.get("added"):
+            case["added"] = {key: int(place) for key, place in case["added"].items()}
+        if case.get("recorded", True):
+            with tempfile.TemporaryDirectory() as folder:
+                lay_out(Path(folder), case, file)
+                case["ids"] = _ids(folder)
+        cases.append(case)
+    fixture = {
+        "made_with": {name: version(name) for name in ("tokenizers", "transformers")},
+        "most_tokens": MOST_TOKENS,
+        "texts": TEXTS,
+        "files": files,
+        "cases": cases,
+    }
+    lines = json.dumps(fixture, ensure_ascii=False, separators=(",", ":"))
+    lines = lines.replace('{"name":', '\n{"name":').replace('"files":', '\n"files":')
+    FIXTURE.write_text(lines + "\n", encoding="utf-8")
+    print(f"{FIXTURE.name}: {len(cases)} cases, {FIXTURE.stat().st_size / 1024:.0f} kB")
+
+
+def lay_out(folder: Path, case: dict[str, Any], file: dict[str, Any]) -> None:
+    """Write the files of a case: tokenizer.json with its changes, and what lies beside it."""
+    file = json.loads(json.dumps(file))
+    for path, value in case.get("file", {}).items():
+        *outer, last = path.split(".")
+        part = file
+        for name in outer:
+            part = part[name]
+        part[last] = value
+    written = {
+        "tokenizer.json": file,
+        "config.json": case["config"],
+        "tokenizer_config.json": case["said"],
+        "special_tokens_map.json": case.get("map"),
+        "added_tokens.json": case.get("added"),
+    }
+    for name, content in written.items():
+        if content is not None:
+            (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _ids(folder: str) -> list[list[int]] | str:
+    from transformers import AutoTokenizer  # pyright: ignore[reportMissingImports]
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        return [
+            tokenizer(text, truncation="longest_first", max_length=MOST_TOKENS)["input_ids"]
+            for text in TEXTS
+        ]
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _rules() -> str:
+    return base64.b64encode(zlib.decompress(base64.b64decode(_RULES))).decode()
+
+
+def _files() -> dict[str, Any]:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+    words = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    words.normalizer = normalizers.BertNormalizer(lowercase=False)
+    words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    more = [
+        "café",
+        "naïve",
+        "façade",
+        "zürich",
+        "cafe",
+        "naive",
+        "facade",
+        "敏捷的棕色狐狸",
+        "newtoken",
+    ]
+    words.train_from_iterator(
+        [*CORPUS, *more] * 2,
+        trainers.WordPieceTrainer(vocab_size=400, special_tokens=BERT, show_progress=False),
+    )
+    content = json.loads(words.to_str())
+    for word in more:
+        content["model"]["vocab"].setdefault(word, len(content["model"]["vocab"]))
+    content["normalizer"]["lowercase"] = True
+    words = Tokenizer.from_str(json.dumps(content))
+    words.post_processor = _around("[CLS]", "[SEP]", words)
+    wordpiece = json.loads(words.to_str())
+
+    renamed = {"[PAD]": "<pad>", "[CLS]": "<s>", "[SEP]": "</s>", "[MASK]": "<mask>"}
+    mpnet = json.loads(json.dumps(wordpiece))
+    mpnet["model"]["vocab"] = {
+        renamed.get(word, word): place for word, place in mpnet["model"]["vocab"].items()
+    }
+    for one in mpnet["added_tokens"]:
+        one["content"] = renamed.get(one["content"], one["content"])
+    mpnet["post_processor"] = {
+        **{"type": "RobertaProcessing", "sep": ["</s>", 3], "cls": ["<s>", 2]},
+        **{"trim_offsets": True, "add_prefix_space": False},
+    }
+
+    letters = Tokenizer(models.BPE())
+    letters.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    letters.train_from_iterator(
+        CORPUS,
+        trainers.BpeTrainer(
+            vocab_size=420,
+            special_tokens=ROBERTA,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    letters.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+
+    pieces = {
+        "unigram": _pieces(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], 3, []),
+        "t5": _pieces(["<pad>", "</s>", "<unk>", "<extra_id_0>"], 2, []),
+        "albert": _pieces(
+            ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"],
+            1,
+            [
+                {"type": "Replace", "pattern": {"String": "``"}, "content": '"'},
+                {"type": "Replace", "pattern": {"String": "''"}, "content": '"'},
+                *({"type": one} for one in ("NFKD", "StripAccents", "Lowercase")),
+            ],
+        ),
+    }
+    return {
+        "wordpiece": wordpiece,
+        "mpnet": mpnet,
+        "bytes": json.loads(letters.to_str()),
+        **pieces,
+    }
+
+
+def _pieces(special: list[str], unknown: int, before: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a Unigram of whole words and letters, with SentencePiece's normalizer."""
+    from tokenizers import Tokenizer
+
+    words = sorted({word for line in CORPUS for word in line.split()})
+    words += sorted({word.lower() for word in words} - {*words})
+    letters = sorted({letter for word in words for letter in word} | {"▁"})
+    scores = [(f"▁{word}", -5.0 - place / 100) for place, word in enumerate(words)]
+    scores += [(letter, -12.0 - place / 100) for place, letter in enumerate(letters)]
+    rules = {"type": "Precompiled", "precompiled_charsmap": _rules()}
+    content = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {"id": place, **_special(0, one)["0"]} for place, one in enumerate(special)
+        ],
+        "normalizer": {"type": "Sequence", "normalizers": [*before, rules]} if before else rules,
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [
+                {"type": "WhitespaceSplit"},
+                {
+                    "type": "Metaspace",
+                    "replacement": "▁",
+                    "prepend_scheme": "always",
+                    "split": True,
+                },
+            ],
+        },
+        "post_processor": None,
+        "decoder": None,
+        "model": {
+            "type": "Unigram",
+            "unk_id": unknown,
+            "vocab": [*((one, 0.0) for one in special), *scores],
+            "byte_fallback": False,
+        },
+    }
+    tokenizer = Tokenizer.from_str(json.dumps(content))
+    first, last = {
+        "<s>": ("<s>", "</s>"),
+        "<pad>": ("[CLS]", "[SEP]") if "[CLS]" in special else ("", "</s>"),
+    }[special[0]]
+    tokenizer.post_processor = _around(first, last, tokenizer)
+    return json.loads(tokenizer.to_str())
+
+
+def _around(first: str, last: str, tokenizer: Any) -> Any:  # noqa: ANN401 - tokenizers.Tokenizer
+    from tokenizers import processors
+
+    return processors.TemplateProcessing(
+        single=f"{first} $A {last}".strip(),
+        special_tokens=[(one, tokenizer.token_to_id(one)) for one in (first, last) if one],
+    )
+
+
+if __name__ == "__main__":
+    main()
