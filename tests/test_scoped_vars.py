@@ -61,7 +61,7 @@ def test_settings_may_stand_below_a_name(
     for operation, said in {
         "status": "ok",
         "drop_unused": "Nothing is unused",
-        "estimate": "1 runs: each embeds at most 2 texts",
+        "estimate": "tiny",
     }.items():
         done = project.dbt("run-operation", f"tf_embeddings.{operation}")
         assert done.success, done.errors

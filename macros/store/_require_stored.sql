@@ -2,8 +2,8 @@
   {#
     That with_embeddings has something to join: a store that is not built is an error, and one
     without a row of the version a warning, because every vector would be NULL and no test of
-    vectors says so. Asked in a run alone; a unit test, or a CTE, has no relation to ask. With
-    --empty the store may be empty, as all is; with --sample, it is asked as a whole.
+    vectors says so. Asked in a run alone; a unit test, or a CTE, has no relation to ask. In a run
+    with --empty all is empty; in one with --sample the store is asked as a whole.
   #}
   {% set is_run = flags.WHICH in ['run', 'build'] and model.resource_type == 'model' %}
   {% if not is_run or store is string or store.is_cte %}
