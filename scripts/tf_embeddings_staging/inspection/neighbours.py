@@ -80,20 +80,21 @@ def find_neighbours(
 
 def _read(place: Path, settings: Path, options: Options) -> Neighbours:
     sentence_files.require_no_adapter(settings)
+    modules = sentence_files.modules(settings)
+    kinds = None if modules is None else [kind for kind, _ in modules]
+    pooled = read_optional(settings / _POOLING)
+    pooling = options.pooling or _pooling(pooled, kinds)
+    sentence_files.require_usual_normalize(settings / sentence_files.NORMALIZE)
     tokenizer = place / TOKENIZER
     rewritten = tokenizer_file.rewritten(tokenizer, settings)
     normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
     sentence_files.require_casing_agrees(settings, normalizer)
-    modules = sentence_files.modules(settings)
-    kinds = None if modules is None else [kind for kind, _ in modules]
-    pooled = read_optional(settings / _POOLING)
-    sentence_files.require_usual_normalize(settings / sentence_files.NORMALIZE)
     default, prompts = sentence_files.prompts_of(settings)
     return Neighbours(
         tokenizer=tokenizer,
         rewritten=rewritten,
         pads_left=tokenizer_file.pads_left(tokenizer, settings),
-        pooling=options.pooling or _pooling(pooled, kinds),
+        pooling=pooling,
         normalize=(
             (settings / sentence_files.NORMALIZE).is_dir()
             if kinds is None
