@@ -1,8 +1,8 @@
 {% macro _stage_command(model) %}
   {#
     The command that stages a model on this target and writes its pin, where dbt was called; on
-    Snowflake on a target of the role that owns the functions, with the grants that came by the command line.
-    Those of the project are known to every command.
+    Snowflake on a target of the role that owns the functions, with the grants that came by the
+    command line. Those of the project are known to every command.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set name, vars = target.name, '' %}
