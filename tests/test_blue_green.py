@@ -220,3 +220,22 @@ def test_vectors_are_compared_with_those_of_the_day_when_the_baseline_was_built(
     [drift] = [status for id_, status in done.statuses.items() if "embedding_drift" in id_]
     assert drift == "fail"
     assert project.rows("select count(*) from tickets_baseline") == [(len(BODIES) + 100,)]
+
+
+def test_a_golden_seed_says_when_vectors_move(project: Project) -> None:
+    blocks = re.findall(r"^```(?:sql|yaml)\n(.*?)^```$", section("### Recipes"), re.M | re.S)
+    copy, tests = blocks[2:4]
+    dbt(project, "build")
+    (project.folder / "seeds").mkdir(exist_ok=True)
+    seed = project.folder / "seeds" / "tickets_golden.csv"
+    project.execute(copy.replace("seeds/tickets_golden.csv", str(seed)))
+    assert len(seed.read_text(encoding="utf-8").splitlines()) == 1 + len(BODIES)
+
+    project.write("models/tickets.yml", tests)
+    assert "pass" in golden_status(dbt(project, "build"))
+    use(project, "tickets_next")
+    assert "fail" in golden_status(project.dbt("build"))
+
+
+def golden_status(run: Run) -> list[str]:
+    return [status for id_, status in run.statuses.items() if "matches_golden" in id_]
