@@ -13,7 +13,8 @@
     {% if found %}
       {% do filled.append(source) %}
     {% else %}
-      {% do empty.append(tf_embeddings._source_relation(source)) %}
+      {% set condition = ' where ' ~ source.where if source.where else '' %}
+      {% do empty.append(tf_embeddings._source_relation(source) ~ condition) %}
     {% endif %}
   {% endfor %}
   {% if not filled %}

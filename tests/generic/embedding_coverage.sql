@@ -34,8 +34,8 @@ where {{ is_missing }}
 {%- else %}
 {{ tf_embeddings._share_of_rows(
   model, is_missing, column_name ~ ' is not null',
-  'cast(tf_embeddings_counted - tf_embeddings_failing as double) / tf_embeddings_counted < '
-  ~ at_least
+  'cast(tf_embeddings_counted - tf_embeddings_failing as double)'
+  ~ ' / nullif(tf_embeddings_counted, 0) < ' ~ at_least
 ) }}
 {%- endif -%}
 {%- endtest %}

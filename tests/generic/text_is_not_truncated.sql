@@ -31,7 +31,7 @@ where {{ is_truncated }}
 {%- else %}
 {{ tf_embeddings._share_of_rows(
   model, is_truncated, column_name ~ ' is not null',
-  'cast(tf_embeddings_failing as double) / tf_embeddings_counted > ' ~ at_most
+  'cast(tf_embeddings_failing as double) / nullif(tf_embeddings_counted, 0) > ' ~ at_most
 ) }}
 {%- endif -%}
 {%- endtest %}

@@ -4,7 +4,7 @@
     else none. Nothing changes the encryption of a stage.
     https://docs.snowflake.com/en/sql-reference/sql/create-stage
   #}
-  {% if not stage or var('tf_embeddings_stage_encryption', none) is none %}
+  {% if not stage or tf_embeddings._scoped_var('tf_embeddings_stage_encryption') is none %}
     {{ return(none) }}
   {% endif %}
   {% set has = 'SNOWFLAKE_SSE' if 'NO CSE' in stage.type | default('') | string | upper
