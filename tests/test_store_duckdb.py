@@ -359,11 +359,14 @@ def test_portions_of_a_store_that_begins_to_keep_texts_and_copies_others(
     assert stored(project, "text_hash, text") == sorted((hash_of(text), text) for text in TEXTS)
 
 
-def test_a_store_with_other_sql_around_it_is_told_that_it_cannot_go_on(project: Project) -> None:
-    project.write(
-        "models/around.sql",
-        "select * from ({{ tf_embeddings.embedding_store({'ref': 'docs', 'column': 'title'}) }})",
-    )
+@pytest.mark.parametrize(
+    "around", ["select * from (\n{}\n)", "{} where status = 'ok'", "{} limit 1"]
+)
+def test_a_store_with_other_sql_around_it_is_told_that_it_cannot_go_on(
+    project: Project, around: str
+) -> None:
+    call = "{{ tf_embeddings.embedding_store({'ref': 'docs', 'column': 'title'}) }}"
+    project.write("models/around.sql", around.format(call))
     done = run(project, "--select", "around", portion=2)
     whole = run(project, "--select", "around", portion=0)
     (project.folder / "models" / "around.sql").unlink()
@@ -371,6 +374,25 @@ def test_a_store_with_other_sql_around_it_is_told_that_it_cannot_go_on(project: 
     assert not done.success
     assert f"model.{NAME}.around has other SQL around embedding_store" in done.output
     assert whole.success, whole.errors
+
+
+def test_a_parenthesis_in_a_text_and_a_hook_of_ones_own(project: Project) -> None:
+    """The store goes on; the hook, which would read its first portion, is warned of."""
+    source = """{'ref': 'docs', 'column': "replace(title, ':(', '')"}"""
+    hook = "create or replace table published as from {{ this }}"
+    project.write(
+        "models/hooked.sql",
+        f'{{{{ config(post_hook="{hook}") }}}}\n{{{{ tf_embeddings.embedding_store({source}) }}}}',
+    )
+    done = run(project, "--select", "hooked", portion=2)
+    (project.folder / "models" / "hooked.sql").unlink()
+
+    assert done.success, done.errors
+    assert f"model.{NAME}.hooked has a post-hook that runs when the first portion is" in done.output
+    (published,), (stored,) = (
+        project.rows(f"select count(*) from {relation}")[0] for relation in ("published", "hooked")
+    )
+    assert published == 2 < stored
 
 
 def test_sources_have_conditions_and_expressions(project: Project, reached: Reached) -> None:
