@@ -36,8 +36,8 @@
   {% if rows and not current %}
     {% do exceptions.warn(
       macro ~ ": none of the " ~ rows ~ " rows of " ~ name ~ " has " ~ condition ~ ", the pinned "
-      ~ "version, so " ~ model.name ~ " is empty. Build its vectors with the pinned model, and what "
-      ~ "stands on them, with: dbt build --select +" ~ model.name
+      ~ "version, so " ~ model.name ~ " is empty. Build its vectors with the pinned model, and "
+      ~ "what stands on them, with: dbt build --select +" ~ model.name
     ) %}
   {% elif current < rows %}
     {% do log(

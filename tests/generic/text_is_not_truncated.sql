@@ -4,7 +4,8 @@
     {%- do config(severity='warn') -%}
   {%- else -%}
     {%- set at_most = tf_embeddings._number_argument(
-      'text_is_not_truncated', 'at_most', at_most, 0, 1, 'the largest share of texts that may be truncated'
+      'text_is_not_truncated', 'at_most', at_most, 0, 1,
+      'the largest share of texts that may be truncated'
     ) -%}
   {%- endif -%}
   {%- set is_truncated = '1 = 0' -%}
