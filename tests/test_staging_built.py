@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import re
 import shutil
 import zipfile
@@ -436,6 +438,32 @@ def test_a_file_that_is_not_the_one_of_its_version_is_refused(
         assert f"its '{name}' is not the one that its version is of. Stage" in refusal(
             artefact, tmp_path / "cache"
         )
+
+
+def test_a_preprocessor_of_somebody_elses_beside_a_copy_of_the_genuine_one_is_refused(
+    saved_tokens_model: Saved, tmp_path: Path
+) -> None:
+    """The version has one name for `preprocessor/X` and for the model's own `preprocessor/X`."""
+    model, parameters = saved_tokens_model
+    before = {"genuine": b"genuine", "foreign": b"foreign"}
+    for name, content in before.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").write_bytes(content)
+    shutil.copytree(model, tmp_path / "model")
+    shutil.copytree(tmp_path / "genuine", tmp_path / "model/preprocessor")
+    pack = functools.partial(
+        makers.write_artefact,
+        tmp_path / "model",
+        parameters,
+        preprocessor=tmp_path / "foreign",
+        meaning=makers.meaning_of(model, parameters, tmp_path / "genuine"),
+    )
+    with zipfile.ZipFile(pack(tmp_path / "first").path) as archive:
+        files = json.loads(archive.read("manifest.json"))["files"]
+    artefact = pack(tmp_path / "stage", files=dict(reversed(files.items())))
+    assert "its 'preprocessor/saved_model.pb' is not the one that its version is of" in refusal(
+        artefact, tmp_path / "cache"
+    )
 
 
 @pytest.mark.parametrize("command", [["--dry-run"], []])
