@@ -344,6 +344,7 @@ def test_an_artefact_for_litert_without_its_model_is_refused(
     assert said in refusal(artefact, tmp_path / "cache")
 
 
+BLANKS = {"texts": [None, " "], "vectors": [None, None], "token_counts": [None, 0]}
 GOLDEN = {"texts": ["fox"], "vectors": [[0.5] * 8], "token_counts": [3]}
 
 
@@ -358,8 +359,9 @@ GOLDEN = {"texts": ["fox"], "vectors": [[0.5] * 8], "token_counts": [3]}
         b'{"texts": ["fox"], "vectors": [null], "token_counts": []}',
         b'{"texts": [7], "vectors": [null], "token_counts": [3]}',
         b'{"texts": [], "vectors": [], "token_counts": []}',
-        b'{"texts": ["a"], "vectors": [null], "token_counts": [1], "memory_bytes": "much"}',
-        b'{"texts": ["a"], "vectors": [null], "token_counts": [1], "measured_with": ["numpy"]}',
+        b'{"texts": ["a"], "vectors": [""], "token_counts": [1], "memory_bytes": "much"}',
+        b'{"texts": ["a"], "vectors": [""], "token_counts": [1], "measured_with": ["numpy"]}',
+        b'{"texts": [null, " "], "vectors": [null, null], "token_counts": [null, 0]}',
     ],
     ids=repr,
 )
@@ -462,6 +464,15 @@ def test_a_preprocessor_of_somebody_elses_beside_a_copy_of_the_genuine_one_is_re
         files = json.loads(archive.read("manifest.json"))["files"]
     artefact = pack(tmp_path / "stage", files=dict(reversed(files.items())))
     assert "its 'preprocessor/saved_model.pb' is not the one that its version is of" in refusal(
+        artefact, tmp_path / "cache"
+    )
+
+
+def test_golden_vectors_that_any_model_has_prove_nothing(
+    litert_tokens_model: Saved, tmp_path: Path
+) -> None:
+    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage", golden=BLANKS)
+    assert "of: no text in its golden.json has a vector. Stage the model again" in refusal(
         artefact, tmp_path / "cache"
     )
 
