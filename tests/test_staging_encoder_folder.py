@@ -427,6 +427,21 @@ def test_a_limit_is_found_wherever_sentence_transformers_finds_it(
             {"tokenizer_args": {"do_lower_case": False}},
             "'sentence_bert_config.json' says tokenizer_args.do_lower_case False",
         ),
+        *(
+            (
+                "sentence_bert_config.json",
+                content,
+                f"'sentence_bert_config.json' says {said}; it must be a map of settings. Save the",
+            )
+            for content, said in (
+                ({"tokenizer_args": [1]}, "tokenizer_args [1]"),
+                ({"processing_kwargs": [1]}, "processing_kwargs [1]"),
+                ({"processing_kwargs": {"text": 5}}, "processing_kwargs.text 5"),
+                ({"modality_config": [1]}, "modality_config [1]"),
+                ({"modality_config": {"text": "forward"}}, "modality_config.text 'forward'"),
+                ({"model_args": "x"}, "model_args 'x'"),
+            )
+        ),
         (
             "config_sentence_transformers.json",
             {"model_type": "SparseEncoder"},

@@ -181,12 +181,12 @@ def _require_known(label: str, settings: Mapping[str, Any]) -> None:
         elif key in _OF_TOKENIZER:
             _require_harmless(label, f"{key}.", value, {"model_max_length": None})
         elif key == "processing_kwargs":
-            for part, of_part in (value or {}).items():
+            for part, of_part in _map_of(label, key, value).items():
                 allowed = {**_HARMLESS_OF_TEXT, "max_length": None}
                 if part not in _OTHER_INPUTS:
                     _require_harmless(label, f"{key}.{part}.", of_part, allowed)
         elif key == "modality_config":
-            text = (value or {}).get("text", {})
+            text = _map_of(label, key, value).get("text", {})
             allowed = {"method": ("forward",), "method_output_name": ("last_hidden_state",)}
             _require_harmless(label, f"{key}.text.", text, allowed)
         else:
@@ -197,13 +197,24 @@ def _require_harmless(
     label: str, outer: str, settings: object, known: Mapping[str, tuple[object, ...] | None]
 ) -> None:
     """Refuse a setting that is not known to leave the vectors as they are."""
-    for key, value in settings.items() if isinstance(settings, dict) else ():
+    for key, value in _map_of(label, outer.removesuffix("."), settings).items():
         values = known.get(key, (None,))
         if values is not None and value not in values and value not in ({}, []):
             raise StagingError(
                 f"'{label}' says {outer}{key} {value!r}: that could change the vectors, and is "
                 f"not known here. Take it out if it does not, or stage the encoder as a SavedModel."
             )
+
+
+def _map_of(label: str, key: str, value: object) -> Mapping[str, Any]:
+    if not value:
+        return {}
+    if isinstance(value, dict):
+        return value
+    raise StagingError(
+        f"'{label}' says {key} {value!r}; it must be a map of settings. Save the encoder anew with "
+        f"Sentence Transformers."
+    )
 
 
 def _merged(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
