@@ -105,7 +105,7 @@ def check_built(
             f"artifact of this version to compare it with. Stage it only if you trust whoever made "
             f"it."
         )
-    if _runtime_of(manifest) not in ({}, _installed_runtime()):
+    if _runtime_of(manifest) != _installed_runtime():
         report.say(
             f"Warning: {source.path.name} brings Python code that is not this release's; it runs "
             f"where the model runs. Stage it only if you trust whoever made it."
@@ -147,6 +147,8 @@ def require_fitting(source: Built) -> Manifest:
         )
     if problem := _contradiction(manifest) or _other_content(manifest):
         raise _refused(source, problem)
+    if not _runtime_of(manifest):
+        raise _refused(source, "it holds no runtime, which Snowflake runs it with")
     return manifest
 
 
