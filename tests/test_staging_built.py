@@ -279,13 +279,19 @@ def test_a_model_of_litert_that_reaches_out_or_is_none_of_ours_is_refused(
     assert re.fullmatch(said, refusal(artefact, tmp_path / "cache"))
 
 
+AGAIN = r"Download the artifact again, or stage the model again\."
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda _: b"", r"the artefact's model is no file of LiteRT\."),
-        (lambda _: b"PK\3\4 and more", r"the artefact's model is no file of LiteRT\."),
-        (lambda content: content[:2000], r"the artefact's model is damaged \(.*\)\."),
-        (lambda content: b"\xff" * 4 + content[4:], r"the artefact's model is damaged \(.*\)\."),
+        (lambda _: b"", r"the artefact's model is no file of LiteRT\. " + AGAIN),
+        (lambda _: b"PK\3\4 and more", r"the artefact's model is no file of LiteRT\. " + AGAIN),
+        (lambda content: content[:2000], r"the artefact's model is damaged \(.*\)\. " + AGAIN),
+        (
+            lambda content: b"\xff" * 4 + content[4:],
+            r"the artefact's model is damaged \(.*\)\. " + AGAIN,
+        ),
     ],
     ids=["empty", "a zip", "cut short", "another root"],
 )

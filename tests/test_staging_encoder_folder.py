@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bert_folder
 import numpy as np
@@ -238,16 +239,17 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
     ),
     (
         lambda folder: (folder.path / "modules.json").write_text("{}"),
-        "'modules.json' is not a list of modules with a type and a path.",
+        "'modules.json' is not a list of modules with a type and a path. Download or save the "
+        "folder again.",
     ),
     (
         lambda folder: (folder.path / "config.json").write_text("[]"),
-        "'config.json' is not a JSON object.",
+        "'config.json' is not a JSON object. Download or save the folder again.",
     ),
     (
         lambda folder: (folder.path / "config.json").write_text("{"),
         "'config.json' is not JSON (Expecting property name enclosed in double quotes: line 1 "
-        "column 2 (char 1)).",
+        "column 2 (char 1)). Download or save the folder again.",
     ),
     (
         lambda folder: (folder.path / "config.json").unlink(),
@@ -620,6 +622,28 @@ def test_the_models_type_says_the_class_where_no_file_does(
         folder.edit("tokenizer.json", model=model)
     with pytest.raises(StagingError, match=f"tokenizer_class '{name}'"):
         tokenizer_file.rewritten(place, folder.path)
+
+
+@pytest.mark.parametrize(
+    ("file", "said", "half"),
+    [
+        ("config.json", {"torch_dtype": "float32"}, None),
+        ("config.json", {"torch_dtype": "float16"}, "float16"),
+        ("sentence_bert_config.json", {"model_args": {"dtype": "torch.bfloat16"}}, "bfloat16"),
+    ],
+)
+def test_half_precision_is_noted(
+    folder: Folder,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+    said: dict[str, Any],
+    half: str | None,
+) -> None:
+    folder.edit(file, **said)
+    build(Local(folder.path), "half", folder.path.parent / "cache", Report())
+    note = f"Note: the folder asks for {half}; the artifact computes float32."
+    came = capsys.readouterr().err
+    assert (note in came) if half else ("Note: the folder" not in came)
 
 
 def test_the_artefact_gets_the_tokenizer_that_transformers_makes(

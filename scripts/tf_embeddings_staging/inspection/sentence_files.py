@@ -26,6 +26,7 @@ TOKENIZER_SETTINGS = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 ADDED_TOKENS = "added_tokens.json"
 
+_AGAIN = "Download or save the folder again."
 _MODULES = "modules.json"
 # The first that says anything counts, as in `Transformer.load_config` of Sentence Transformers 6.2.
 _FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -86,7 +87,9 @@ def modules(folder: Path) -> list[tuple[str, str]] | None:
         and isinstance(module.get("path"), str)
         for module in listed
     ):
-        raise StagingError(f"'{_MODULES}' is not a list of modules with a type and a path.")
+        raise StagingError(
+            f"'{_MODULES}' is not a list of modules with a type and a path. {_AGAIN}"
+        )
     return [(module["type"].rpartition(".")[2], _inside(module["path"])) for module in listed]
 
 
@@ -170,6 +173,20 @@ def settings_of(folder: Path) -> tuple[str, Mapping[str, Any]]:
             _require_known(label, settings)
             return label, settings
     return _SETTINGS[0], {}
+
+
+def half_precision_of(folder: Path) -> str | None:
+    """Return the type of half precision that the module that reads texts asks for, if it does.
+
+    Raises:
+        StagingError: a file cannot be read.
+    """
+    of_loading = _merged(settings_of(folder)[1], *_OF_LOADING)
+    for said in (of_loading, read_optional(folder / "config.json")):
+        for key in ("dtype", "torch_dtype"):
+            if (name := str(said.get(key)).removeprefix("torch.")) in ("bfloat16", "float16"):
+                return name
+    return None
 
 
 def _require_known(label: str, settings: Mapping[str, Any]) -> None:
@@ -333,7 +350,7 @@ def read_object(path: Path) -> Mapping[str, Any]:
     fields = _read_json(path)
     if isinstance(fields, dict):
         return fields
-    raise StagingError(f"'{path.name}' is not a JSON object.")
+    raise StagingError(f"'{path.name}' is not a JSON object. {_AGAIN}")
 
 
 def _read_json(path: Path) -> object:
@@ -346,4 +363,4 @@ def _read_json(path: Path) -> object:
             f"encoder."
         ) from None
     except (ValueError, RecursionError) as error:
-        raise StagingError(f"'{path.name}' is not JSON ({error}).") from None
+        raise StagingError(f"'{path.name}' is not JSON ({error}). {_AGAIN}") from None
