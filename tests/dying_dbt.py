@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "udf_src"))
 
 from counting import watched
 from dbt.cli.main import dbtRunner
-from tf_embeddings_udf.errors import cancelled
+from tf_embeddings_udf.errors import cancellation
 
 if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
@@ -38,6 +38,7 @@ def main(folder: str, what: str, limit: str) -> None:
         if what == "texts" and reached > int(limit):
             die()
         if what == "ctrl-c" and reached > int(limit):
+            cancelled = cancellation.current()
             os.kill(os.getpid(), signal.SIGINT)
             if not cancelled.wait(timeout=60):
                 die()

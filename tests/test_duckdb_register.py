@@ -18,6 +18,7 @@ from makers import Artefact
 from tf_embeddings_duckdb import register
 from tf_embeddings_udf import Embedder, TfEmbeddingsError
 from tf_embeddings_udf.engines import litert
+from tf_embeddings_udf.errors import cancellation
 
 SAME_VECTOR = 1e-6
 
@@ -66,6 +67,22 @@ def test_a_connection_is_registered_again_for_another_stage_folder(
         register(connection, strings.stage)
         assert staged_models(connection) == ["strings"]
         assert staged_models(connection.cursor()) == ["strings"]
+        assert len(embedding(connection, tiny, "fox")) == 8
+
+
+def test_a_run_that_was_cancelled_ends_what_has_started_and_nothing_after(
+    tiny: Artefact, tiny_embedder: Embedder
+) -> None:
+    """After an interrupted dbt in a notebook, every call of a registered connection failed."""
+    started = cancellation.current()
+    cancellation.cancel()
+    for tokens_only in ([False, False], [False, True]):
+        with pytest.raises(TfEmbeddingsError, match="the query was cancelled"):
+            tiny_embedder.outcomes(["fox", "dog"], tokens_only, started)
+    with duckdb.connect() as connection:
+        register(connection, tiny.stage)
+        assert len(embedding(connection, tiny, "fox")) == 8
+        cancellation.cancel()
         assert len(embedding(connection, tiny, "fox")) == 8
 
 

@@ -383,14 +383,26 @@ def test_a_pooling_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     assert (said.encoder["pooling"], said.encoder["output"]) == ("cls", "states")
 
 
-def test_a_pooling_before_a_layer_that_the_model_does_not_have_is_asked_for(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    "options",
+    [Options(max_tokens=16, pooling=pooling) for pooling in (None, "mean")]
+    + [Options(max_tokens=16, output="states")],
+)
+def test_a_pooling_before_a_layer_that_the_model_does_not_have_is_refused(
+    tmp_path: Path, options: Options
 ) -> None:
+    """It was asked for, and --pooling mean then left the layer out."""
     folder = save_of_tokens(tmp_path / "m")
     write(folder / "1_Pooling/config.json", pooling_mode_mean_tokens=True)
     modules = [{"type": f"st.{kind}", "path": ""} for kind in ("Transformer", "Pooling", "Dense")]
     (folder / "modules.json").write_text(json.dumps(modules))
-    assert "nothing says how the tokens' vectors become one" in refusal(folder)
+    assert refusal(folder, options) == (
+        "'modules.json' asks for Dense beside the pooling, and this output holds a vector for each "
+        "token, before all of that. Save the whole pipeline as one SavedModel, with one vector a "
+        "text; if it has such an output too, name it with --output."
+    )
+    found = find(folder, Options(max_tokens=16, output="pooled"))
+    assert (found.encoder["output"], found.encoder["pooling"]) == ("pooled", None)
 
 
 def test_a_default_prompt_is_the_prefix_unless_another_is_said(tmp_path: Path) -> None:

@@ -166,7 +166,14 @@ def test_golden_vectors_that_are_damaged(
     )
 
 
-@pytest.mark.parametrize("golden", [None, {"texts": [], "vectors": [], "token_counts": []}])
+@pytest.mark.parametrize(
+    "golden",
+    [
+        None,
+        {"texts": [], "vectors": [], "token_counts": []},
+        {"texts": [None, " "], "vectors": [None, None], "token_counts": [None, 0]},
+    ],
+)
 def test_nothing_to_verify_by(reported: Report, golden: Golden | None) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         reported(golden)

@@ -243,7 +243,9 @@ def test_a_colleagues_artefact_with_other_golden_vectors_is_staged_already(
     golden = makers.golden_of(tiny_embedder, ["fox"])
     others = {**golden, "vectors": [[number * (1 + 1e-6) for number in golden["vectors"][0]]]}
     mine, theirs = (
-        makers.write_artefact(*litert_tokens_model, tmp_path / name, golden=given)
+        makers.write_artefact(
+            *litert_tokens_model, tmp_path / name, golden=given, with_runtime=True
+        )
         for name, given in (("mine", golden), ("theirs", others))
     )
     assert mine.path.name == theirs.path.name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import re
 import shutil
 import zipfile
@@ -26,6 +28,8 @@ from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built, resolve
 from tf_embeddings_udf import TfEmbeddingsError, unpack
 from tf_embeddings_udf.verify import parse_golden
+
+write_artefact = functools.partial(makers.write_artefact, with_runtime=True)
 
 
 @pytest.fixture
@@ -66,11 +70,11 @@ def read_a_file(texts: Tensor) -> Tensor:
 def test_an_artefact_of_this_release_is_staged_without_a_warning(
     saved: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    ours = makers.write_artefact(*saved, tmp_path / "stage", with_runtime=True)
+    ours = write_artefact(*saved, tmp_path / "stage")
     said = stage(makers.with_golden(ours), tmp_path / "cache")
     assert "Warning" not in said
     assert "Note" not in said, "its weights are in it, to the byte"
-    exact = makers.write_artefact(
+    exact = write_artefact(
         *saved, tmp_path / "exact", packages=["numpy==2.1.0", "tensorflow==2.18.1"]
     )
     stage(makers.with_golden(exact), tmp_path / "cache")
@@ -81,7 +85,7 @@ def test_an_artefact_of_another_release_is_staged_with_a_warning(
 ) -> None:
     files = {**makers._runtime_files(), "tf_embeddings_udf/more.py": b"import os"}
     monkeypatch.setattr(makers, "_runtime_files", lambda: files)
-    theirs = makers.write_artefact(*saved, tmp_path / "stage", with_runtime=True)
+    theirs = write_artefact(*saved, tmp_path / "stage")
     makers.with_golden(theirs)
     assert (
         f"Warning: {theirs.path.name} brings Python code that is not this release's; it runs where "
@@ -96,20 +100,18 @@ def test_a_graph_that_reaches_out_is_refused_and_may_be_let_in(
     evil = save_text(tmp_path / "evil", read_a_file)
     given = {**parameters["encoder"], "output": "vector"}
     of_evil = {**parameters, "dimensions": 2, "encoder": given}
-    artefact = makers.write_artefact(evil, of_evil, tmp_path / "stage")
+    artefact = write_artefact(evil, of_evil, tmp_path / "stage")
     assert "reach the network: ReadFile" in refusal(artefact, tmp_path / "cache")
     stage(makers.with_golden(artefact), tmp_path / "cache", "ReadFile")
 
-    before = makers.write_artefact(folder, parameters, tmp_path / "before", preprocessor=evil)
+    before = write_artefact(folder, parameters, tmp_path / "before", preprocessor=evil)
     assert "reach the network: ReadFile" in refusal(before, tmp_path / "cache")
 
 
 def test_packages_beyond_those_of_its_kind_are_refused_before_dbt_hears_of_them(
     saved: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    artefact = makers.write_artefact(
-        *saved, tmp_path / "stage", packages=["evil", "numpy", "tensorflow"]
-    )
+    artefact = write_artefact(*saved, tmp_path / "stage", packages=["evil", "numpy", "tensorflow"])
     said = (
         f"SOURCE '{artefact.path.name}' cannot be staged: it asks for the packages evil, numpy, "
         "tensorflow, where its kind needs numpy, tensorflow. Stage the model again from where it "
@@ -129,7 +131,7 @@ def test_python_beside_the_runtime_is_refused(
     name: str,
 ) -> None:
     monkeypatch.setattr(makers, "_runtime_files", lambda: {name: b"import os"})
-    artefact = makers.write_artefact(*saved, tmp_path / "stage", with_runtime=True)
+    artefact = write_artefact(*saved, tmp_path / "stage")
     assert refusal(artefact, tmp_path / "cache") == (
         f"SOURCE '{artefact.path.name}' cannot be staged: it holds '{name}', which no artefact "
         "does. Stage the model again from where it comes from."
@@ -143,7 +145,7 @@ def test_python_beside_the_runtime_is_refused(
 def test_an_unknown_kind_or_library_is_refused(
     saved: tuple[Path, dict[str, Any]], tmp_path: Path, overrides: dict[str, Any]
 ) -> None:
-    artefact = makers.write_artefact(*saved, tmp_path / "stage", **overrides)
+    artefact = write_artefact(*saved, tmp_path / "stage", **overrides)
     assert "unknown" in refusal(artefact, tmp_path / "cache")
 
 
@@ -158,7 +160,7 @@ def test_an_artefact_for_litert_is_staged_where_there_is_no_tensorflow(
 ) -> None:
     """Promotion on a machine with requirements.txt alone."""
     project = make_project(tmp_path / "project")
-    ours = makers.write_artefact(*litert_tokens_model, tmp_path / "stage", with_runtime=True)
+    ours = write_artefact(*litert_tokens_model, tmp_path / "stage")
     makers.with_golden(ours)
     missing = tmp_path / "missing"
     missing.mkdir()
@@ -180,7 +182,7 @@ def changed(saved: Saved, folder: Path, change: Callable[[bytes], bytes]) -> mak
     shutil.copytree(model, folder / "model")
     path = folder / "model" / "model.tflite"
     path.write_bytes(change(path.read_bytes()))
-    return makers.write_artefact(folder / "model", parameters, folder / "stage")
+    return write_artefact(folder / "model", parameters, folder / "stage")
 
 
 def edited(change: Callable[[Any], None]) -> Callable[[bytes], bytes]:
@@ -277,13 +279,19 @@ def test_a_model_of_litert_that_reaches_out_or_is_none_of_ours_is_refused(
     assert re.fullmatch(said, refusal(artefact, tmp_path / "cache"))
 
 
+AGAIN = r"Download the artifact again, or stage the model again\."
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda _: b"", r"the artefact's model is no file of LiteRT\."),
-        (lambda _: b"PK\3\4 and more", r"the artefact's model is no file of LiteRT\."),
-        (lambda content: content[:2000], r"the artefact's model is damaged \(.*\)\."),
-        (lambda content: b"\xff" * 4 + content[4:], r"the artefact's model is damaged \(.*\)\."),
+        (lambda _: b"", r"the artefact's model is no file of LiteRT\. " + AGAIN),
+        (lambda _: b"PK\3\4 and more", r"the artefact's model is no file of LiteRT\. " + AGAIN),
+        (lambda content: content[:2000], r"the artefact's model is damaged \(.*\)\. " + AGAIN),
+        (
+            lambda content: b"\xff" * 4 + content[4:],
+            r"the artefact's model is damaged \(.*\)\. " + AGAIN,
+        ),
     ],
     ids=["empty", "a zip", "cut short", "another root"],
 )
@@ -323,7 +331,7 @@ def test_a_damaged_model_of_litert_is_refused(
 def test_a_manifest_that_does_not_fit_its_engine_or_its_meaning_is_refused(
     litert_tokens_model: Saved, tmp_path: Path, overrides: dict[str, Any], said: str
 ) -> None:
-    artefact = makers.write_artefact(
+    artefact = write_artefact(
         litert_tokens_model[0], {**litert_tokens_model[1], **overrides}, tmp_path / "stage"
     )
     assert refusal(artefact, tmp_path / "cache") == (
@@ -335,13 +343,12 @@ def test_a_manifest_that_does_not_fit_its_engine_or_its_meaning_is_refused(
 def test_an_artefact_for_litert_without_its_model_is_refused(
     saved_tokens_model: Saved, litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
-    artefact = makers.write_artefact(
-        saved_tokens_model[0], litert_tokens_model[1], tmp_path / "stage"
-    )
+    artefact = write_artefact(saved_tokens_model[0], litert_tokens_model[1], tmp_path / "stage")
     said = "it is for LiteRT and holds no 'model/model.tflite'"
     assert said in refusal(artefact, tmp_path / "cache")
 
 
+BLANKS = {"texts": [None, " "], "vectors": [None, None], "token_counts": [None, 0]}
 GOLDEN = {"texts": ["fox"], "vectors": [[0.5] * 8], "token_counts": [3]}
 
 
@@ -356,15 +363,16 @@ GOLDEN = {"texts": ["fox"], "vectors": [[0.5] * 8], "token_counts": [3]}
         b'{"texts": ["fox"], "vectors": [null], "token_counts": []}',
         b'{"texts": [7], "vectors": [null], "token_counts": [3]}',
         b'{"texts": [], "vectors": [], "token_counts": []}',
-        b'{"texts": ["a"], "vectors": [null], "token_counts": [1], "memory_bytes": "much"}',
-        b'{"texts": ["a"], "vectors": [null], "token_counts": [1], "measured_with": ["numpy"]}',
+        b'{"texts": ["a"], "vectors": [""], "token_counts": [1], "memory_bytes": "much"}',
+        b'{"texts": ["a"], "vectors": [""], "token_counts": [1], "measured_with": ["numpy"]}',
+        b'{"texts": [null, " "], "vectors": [null, null], "token_counts": [null, 0]}',
     ],
     ids=repr,
 )
 def test_what_was_measured_is_looked_at_though_the_build_does_not_vouch_for_it(
     litert_tokens_model: Saved, tmp_path: Path, golden: bytes
 ) -> None:
-    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
+    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
     assert is_whole(artefact.path, artefact.build)
     repack(artefact.path, {"golden.json": golden})
     assert not is_whole(artefact.path, artefact.build)
@@ -379,12 +387,12 @@ def test_another_model_under_the_version_of_one_that_is_known_is_refused(
     litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
     """Converted weights are not in the version, so vectors are compared with others of its."""
-    ours = makers.with_golden(makers.write_artefact(*litert_tokens_model, tmp_path / "ours"))
+    ours = makers.with_golden(write_artefact(*litert_tokens_model, tmp_path / "ours"))
     saved = tmp_path / "saved", makers.save_tokens_model(tmp_path / "saved", seed=8)
     model, parameters = makers.convert(*saved, tmp_path / "converted")
     shutil.copyfile(litert_tokens_model[0] / "tokenizer.json", model / "tokenizer.json")
     as_ours = {**parameters, "meaning": litert_tokens_model[1]["meaning"]}
-    theirs = makers.write_artefact(model, as_ours, tmp_path / "theirs", golden=golden_in(ours))
+    theirs = write_artefact(model, as_ours, tmp_path / "theirs", golden=golden_in(ours))
     assert (theirs.version, theirs.build != ours.build) == (ours.version, True)
     assert refusal(theirs, tmp_path / "cache").startswith(
         f"SOURCE '{theirs.path.name}' cannot be staged: it is not the model that its golden "
@@ -430,12 +438,45 @@ def test_a_file_that_is_not_the_one_of_its_version_is_refused(
         shutil.copytree(model, folder / "model")
         (folder / "model" / name).write_bytes((model / name).read_bytes() + b"\n")
         meaning = makers.meaning_of(*saved_tokens_model)
-        artefact = makers.write_artefact(
-            folder / "model", parameters, folder / "stage", meaning=meaning
-        )
+        artefact = write_artefact(folder / "model", parameters, folder / "stage", meaning=meaning)
         assert f"its '{name}' is not the one that its version is of. Stage" in refusal(
             artefact, tmp_path / "cache"
         )
+
+
+def test_a_preprocessor_of_somebody_elses_beside_a_copy_of_the_genuine_one_is_refused(
+    saved_tokens_model: Saved, tmp_path: Path
+) -> None:
+    """The version has one name for `preprocessor/X` and for the model's own `preprocessor/X`."""
+    model, parameters = saved_tokens_model
+    before = {"genuine": b"genuine", "foreign": b"foreign"}
+    for name, content in before.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").write_bytes(content)
+    shutil.copytree(model, tmp_path / "model")
+    shutil.copytree(tmp_path / "genuine", tmp_path / "model/preprocessor")
+    pack = functools.partial(
+        write_artefact,
+        tmp_path / "model",
+        parameters,
+        preprocessor=tmp_path / "foreign",
+        meaning=makers.meaning_of(model, parameters, tmp_path / "genuine"),
+    )
+    with zipfile.ZipFile(pack(tmp_path / "first").path) as archive:
+        files = json.loads(archive.read("manifest.json"))["files"]
+    artefact = pack(tmp_path / "stage", files=dict(reversed(files.items())))
+    assert "its 'preprocessor/saved_model.pb' is not the one that its version is of" in refusal(
+        artefact, tmp_path / "cache"
+    )
+
+
+def test_golden_vectors_that_any_model_has_prove_nothing(
+    litert_tokens_model: Saved, tmp_path: Path
+) -> None:
+    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage", golden=BLANKS)
+    assert "of: no text in its golden.json has a vector. Stage the model again" in refusal(
+        artefact, tmp_path / "cache"
+    )
 
 
 @pytest.mark.parametrize("command", [["--dry-run"], []])
@@ -443,7 +484,7 @@ def test_an_artefact_without_golden_vectors_is_refused(
     litert_tokens_model: Saved, tmp_path: Path, command: list[str]
 ) -> None:
     project = make_project(tmp_path / "project")
-    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage")
+    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage")
     done = stage_model(project, artefact.path, *command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
@@ -478,7 +519,7 @@ def test_a_zip_that_python_does_not_import_from_is_refused(
     litert_tokens_model: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Zipimport reads no ZIP64 before Python 3.13."""
-    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
+    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
     with monkeypatch.context() as as_if_larger:
         as_if_larger.setattr(zipfile, "ZIP64_LIMIT", 1000)
         repack(artefact.path, {})
@@ -516,7 +557,7 @@ def test_a_zip_that_holds_more_or_is_compressed_is_not_whole(
     litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
     """Snowflake imports from the whole zip, and a stage knows a file by its size."""
-    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
+    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
     whole = artefact.path.read_bytes()
     repack(artefact.path, {"numpy.py": b"import os"})
     assert not is_whole(artefact.path, artefact.build)
@@ -525,6 +566,17 @@ def test_a_zip_that_holds_more_or_is_compressed_is_not_whole(
     assert not is_whole(artefact.path, artefact.build)
     artefact.path.write_bytes(whole)
     assert is_whole(artefact.path, artefact.build)
+
+
+def test_an_artefact_without_the_runtime_is_refused(
+    litert_tokens_model: Saved, tmp_path: Path
+) -> None:
+    """On Snowflake, which imports the runtime from the artifact, each call would fail."""
+    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage")
+    assert refusal(makers.with_golden(artefact), tmp_path / "cache") == (
+        f"SOURCE '{artefact.path.name}' cannot be staged: it holds no runtime, which "
+        "Snowflake runs it with. Stage the model again from where it comes from."
+    )
 
 
 def test_any_damage_to_an_artefact_is_found_or_does_not_matter(tmp_path: Path) -> None:

@@ -60,9 +60,15 @@ def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="module")
-def strings(strings: makers.Artefact, tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+def strings(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
     """The small model of kind `text`, as it can be staged again."""
-    return makers.with_golden(makers.copied(strings, tmp_path_factory.mktemp("strings")))
+    folder = tmp_path_factory.mktemp("strings")
+    parameters = {**makers.save_text_model(folder / "model"), "normalize": False}
+    return makers.with_golden(
+        makers.write_artefact(
+            folder / "model", parameters, folder, model="strings", with_runtime=True
+        )
+    )
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bert_folder
 import numpy as np
@@ -17,6 +18,7 @@ from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.conversion.bert import AS_SAVED_MODEL, read_weights
 from tf_embeddings_staging.conversion.encoder_folder import read_encoder_folder
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection import tokenizer_file
 from tf_embeddings_staging.options import Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local
@@ -237,16 +239,17 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
     ),
     (
         lambda folder: (folder.path / "modules.json").write_text("{}"),
-        "'modules.json' is not a list of modules with a type and a path.",
+        "'modules.json' is not a list of modules with a type and a path. Download or save the "
+        "folder again.",
     ),
     (
         lambda folder: (folder.path / "config.json").write_text("[]"),
-        "'config.json' is not a JSON object.",
+        "'config.json' is not a JSON object. Download or save the folder again.",
     ),
     (
         lambda folder: (folder.path / "config.json").write_text("{"),
         "'config.json' is not JSON (Expecting property name enclosed in double quotes: line 1 "
-        "column 2 (char 1)).",
+        "column 2 (char 1)). Download or save the folder again.",
     ),
     (
         lambda folder: (folder.path / "config.json").unlink(),
@@ -427,6 +430,21 @@ def test_a_limit_is_found_wherever_sentence_transformers_finds_it(
             {"tokenizer_args": {"do_lower_case": False}},
             "'sentence_bert_config.json' says tokenizer_args.do_lower_case False",
         ),
+        *(
+            (
+                "sentence_bert_config.json",
+                content,
+                f"'sentence_bert_config.json' says {said}; it must be a map of settings. Save the",
+            )
+            for content, said in (
+                ({"tokenizer_args": [1]}, "tokenizer_args [1]"),
+                ({"processing_kwargs": [1]}, "processing_kwargs [1]"),
+                ({"processing_kwargs": {"text": 5}}, "processing_kwargs.text 5"),
+                ({"modality_config": [1]}, "modality_config [1]"),
+                ({"modality_config": {"text": "forward"}}, "modality_config.text 'forward'"),
+                ({"model_args": "x"}, "model_args 'x'"),
+            )
+        ),
         (
             "config_sentence_transformers.json",
             {"model_type": "SparseEncoder"},
@@ -537,6 +555,95 @@ def test_values_that_transformers_does_not_write_are_refused_in_a_sentence(
     folder.edit("tokenizer_config.json", **said)
     with pytest.raises(StagingError, match=r"Save the tokenizer as you use it, with AutoTokenizer"):
         read_encoder_folder(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("said", "of_map", "sentence"),
+    [
+        (
+            {"tokenizer_class": "T5Tokenizer", "extra_special_tokens": {"a_token": "fox"}},
+            {},
+            "'tokenizer_config.json' says extra_special_tokens: 'T5Tokenizer' has more special ",
+        ),
+        (
+            {"additional_special_tokens": ["fox"]},
+            {"additional_special_tokens": ["dog"]},
+            "'special_tokens_map.json' says additional_special_tokens [\"dog\"], and ",
+        ),
+        (
+            {"tokenizer_class": "T5Tokenizer", "extra_ids": 1},
+            {"extra_special_tokens": ["fox"]},
+            "'special_tokens_map.json' says extra_special_tokens [\"fox\"], and "
+            "'tokenizer_config.json' or the tokenizer's class [\"<extra_id_0>\"]: transformers 4",
+        ),
+    ],
+)
+def test_two_lists_of_more_special_tokens_are_refused(
+    folder: Folder, said: dict[str, object], of_map: dict[str, object], sentence: str
+) -> None:
+    """Their ids were others than those of transformers, in silence."""
+    bert_folder.write_json(folder.path / "tokenizer_config.json", said)
+    bert_folder.write_json(folder.path / "special_tokens_map.json", of_map)
+    with pytest.raises(StagingError) as error:
+        tokenizer_file.rewritten(folder.path / "tokenizer.json", folder.path)
+    assert str(error.value).startswith(sentence)
+
+
+OF_TYPE = {
+    "LxmertTokenizer": ("lxmert",),
+    "BertTokenizer": (
+        *("layoutlm", "bros", "visual_bert", "align", "blip", "chinese_clip", "flava"),
+    ),
+    "RobertaTokenizer": (
+        *("ibert", "data2vec-text", "roberta-prelayernorm", "mra", "bridgetower", "clap"),
+    ),
+    "T5Tokenizer": ("mt5", "switch_transformers"),
+    "XLMRobertaTokenizer": ("jina_embeddings_v3", "trocr"),
+}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "name"), [(one, name) for name, types in OF_TYPE.items() for one in types]
+)
+def test_the_models_type_says_the_class_where_no_file_does(
+    folder: Folder, model_type: str, name: str
+) -> None:
+    """TOKENIZER_MAPPING_NAMES of transformers; the file is none of RoBERTa's and T5's."""
+    folder.edit("config.json", model_type=model_type)
+    bert_folder.write_json(folder.path / "tokenizer_config.json", {"do_lower_case": False})
+    place = folder.path / "tokenizer.json"
+    if name in ("BertTokenizer", "LxmertTokenizer"):
+        made = tokenizer_file.rewritten(place, folder.path)
+        assert made is not None
+        assert json.loads(made)["normalizer"]["lowercase"] is False
+        return
+    if name in ("T5Tokenizer", "XLMRobertaTokenizer"):
+        model = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0]]}
+        folder.edit("tokenizer.json", model=model)
+    with pytest.raises(StagingError, match=f"tokenizer_class '{name}'"):
+        tokenizer_file.rewritten(place, folder.path)
+
+
+@pytest.mark.parametrize(
+    ("file", "said", "half"),
+    [
+        ("config.json", {"torch_dtype": "float32"}, None),
+        ("config.json", {"torch_dtype": "float16"}, "float16"),
+        ("sentence_bert_config.json", {"model_args": {"dtype": "torch.bfloat16"}}, "bfloat16"),
+    ],
+)
+def test_half_precision_is_noted(
+    folder: Folder,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+    said: dict[str, Any],
+    half: str | None,
+) -> None:
+    folder.edit(file, **said)
+    build(Local(folder.path), "half", folder.path.parent / "cache", Report())
+    note = f"Note: the folder asks for {half}; the artifact computes float32."
+    came = capsys.readouterr().err
+    assert (note in came) if half else ("Note: the folder" not in came)
 
 
 def test_the_artefact_gets_the_tokenizer_that_transformers_makes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 import time
@@ -348,6 +349,11 @@ def test_the_next_run_clears_what_a_killed_one_left_and_nothing_of_one_that_runs
     runs[0].kill()
     runs[0].wait()
     assert (killed / "weights").is_file()
+    two_days_ago = time.time() - 2 * 86400
+    left = tmp_path / "work/left.part"
+    left.touch()
+    for one in (alive, left):
+        os.utime(one, (two_days_ago, two_days_ago))
     with work_folder(tmp_path) as mine:
         assert sorted((tmp_path / "work").iterdir()) == sorted([alive, mine])
         assert (alive / "weights").is_file()

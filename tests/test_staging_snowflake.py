@@ -580,6 +580,7 @@ def test_a_model_too_large_for_a_standard_warehouse_comes_with_a_warning(
         model="large",
         golden=golden,
         normalize=False,
+        with_runtime=True,
     )
     assert (
         "Warning: a process that embeds a full batch takes 3.00 GiB of memory (measured where "

@@ -37,6 +37,7 @@ import functools
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ from tf_embeddings_udf import (
     unpack,
 )
 from tf_embeddings_udf.cores import available_cores
-from tf_embeddings_udf.errors import cancelled
+from tf_embeddings_udf.errors import cancellation
 from tf_embeddings_udf.verify import report
 
 if TYPE_CHECKING:
@@ -164,7 +165,6 @@ def _plugin() -> type[BasePlugin]:
 
         def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
             """Where NumPy is missing, define the operations in SQL, to say so."""
-            cancelled.clear()  # a run that was cancelled before, in this process
             if not missing_packages(["numpy"]):
                 return
             what = _sql_literal(
@@ -185,15 +185,18 @@ def _cancel_with_dbt() -> None:
 
     DuckDB interrupts a query between two calls of a function, and a call has 2,048 texts.
     """
-    from dbt.adapters.duckdb.environments.local import LocalEnvironment
+    with contextlib.suppress(ImportError):  # no part of dbt-duckdb's API: another may lack it
+        from dbt.adapters.duckdb.environments.local import LocalEnvironment
 
-    cancel = LocalEnvironment.cancel
+        cancel = LocalEnvironment.cancel
 
-    def cancel_functions_too(connection: Connection) -> None:
-        cancelled.set()
-        cancel(connection)
+        def cancel_functions_too(connection: Connection) -> None:
+            try:
+                cancel(connection)  # first: then the query starts no other call
+            finally:
+                cancellation.cancel()
 
-    LocalEnvironment.cancel = staticmethod(cancel_functions_too)  # pyright: ignore[reportAttributeAccessIssue]
+        LocalEnvironment.cancel = staticmethod(cancel_functions_too)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
@@ -301,14 +304,15 @@ def _embed_function(stage: Stage, path: Path) -> Callable[[Any, Any], Any]:
 
     # From pyarrow.ChunkedArrays to a StructArray; DuckDB evaluates a function's annotations, and
     # pyarrow is not imported before it is needed.
-    def embed(texts: Any, tokens_only: Any) -> Any:  # noqa: ANN401
+    def embed(texts: Any, tokens_only: Any, cancelled: threading.Event) -> Any:  # noqa: ANN401
         embedder = cached(folder(), stage.threads)
         # One by one: with DuckDB's arrow_lossless_conversion, booleans come as Arrow's bool8.
         only = [bool(one) for one in tokens_only.to_pylist()]
-        return _to_arrow(embedder.outcomes(texts.to_pylist(), only))
+        return _to_arrow(embedder.outcomes(texts.to_pylist(), only, cancelled))
 
     def embed_in_own_thread(texts: Any, tokens_only: Any) -> Any:  # noqa: ANN401
-        return _in_own_thread(stage, functools.partial(embed, texts, tokens_only))
+        cancelled = cancellation.current()  # here: there it may wait for a thread, and the model
+        return _in_own_thread(stage, functools.partial(embed, texts, tokens_only, cancelled))
 
     return embed_in_own_thread
 

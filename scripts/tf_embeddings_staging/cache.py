@@ -51,8 +51,10 @@ def work_folder(cache: Path) -> Iterator[Path]:
         # A folder is held for as long as its run lives. Under this lock, one without a holder is
         # not one that is about to have it.
         with locked(work / ".lock") as is_alone:
-            sweep(work.iterdir())
-            for leftover in work.glob("stage-*") if is_alone else ():
+            folders = list(work.glob("stage-*")) if is_alone else []
+            # Their age tells nothing of those that are held, nor of the lock's.
+            sweep(one for one in work.iterdir() if one.name != ".lock" and one not in folders)
+            for leftover in folders:
                 with _held(leftover) as is_nobodys:
                     if is_nobodys:
                         shutil.rmtree(leftover, ignore_errors=True)

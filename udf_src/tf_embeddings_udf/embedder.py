@@ -61,7 +61,10 @@ class Embedder:
         return self._planner.count(texts)
 
     def outcomes(
-        self, texts: Sequence[str | None], tokens_only: Sequence[bool] | np.ndarray
+        self,
+        texts: Sequence[str | None],
+        tokens_only: Sequence[bool] | np.ndarray,
+        cancelled: threading.Event | None = None,
     ) -> Outcomes:
         """Embed texts, and count those alone where `tokens_only` is true.
 
@@ -69,7 +72,7 @@ class Embedder:
             TfEmbeddingsError: as `embed` does.
         """
         self._require_same_process()
-        return self._planner.outcomes(texts, tokens_only)
+        return self._planner.outcomes(texts, tokens_only, cancelled)
 
     def _require_same_process(self) -> None:
         if os.getpid() != self._process:

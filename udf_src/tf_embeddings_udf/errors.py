@@ -6,12 +6,29 @@ import contextlib
 import importlib.metadata
 import threading
 
-# Set where what is running shall end without a result, as at Ctrl-C: see Planner.
-cancelled = threading.Event()
-
 _PACKAGE = "dbt_packages/tf_embeddings"
 
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-macos")
+
+
+class Cancellation:
+    """Ends what is running without a result, as at Ctrl-C, and nothing that starts later."""
+
+    def __init__(self) -> None:
+        """Begin with nothing cancelled."""
+        self._cancelled = threading.Event()
+
+    def current(self) -> threading.Event:
+        """Return what will be set where a call that starts now is to end."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """End the calls that have started."""
+        cancelled, self._cancelled = self._cancelled, threading.Event()
+        cancelled.set()
+
+
+cancellation = Cancellation()
 
 
 class TfEmbeddingsError(Exception):

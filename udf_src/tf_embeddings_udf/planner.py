@@ -7,6 +7,7 @@ to where it came from.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tf_embeddings_udf.engines import in_a_line
-from tf_embeddings_udf.errors import TfEmbeddingsError, cancelled
+from tf_embeddings_udf.errors import TfEmbeddingsError, cancellation
 
 if TYPE_CHECKING:
     from tf_embeddings_udf.encoders import Encoder, Prepared
@@ -90,16 +91,23 @@ class Planner:
         self._manifest = manifest
         self._sound: set[Callable[..., Any]] = set()
 
-    def embed(self, texts: Sequence[str | None]) -> Outcomes:
+    def embed(
+        self, texts: Sequence[str | None], cancelled: threading.Event | None = None
+    ) -> Outcomes:
         """Embed texts.
+
+        Args:
+            texts: what to embed.
+            cancelled: what ends the call; None: what the calls end by that start now.
 
         Raises:
             TfEmbeddingsError: the model fails on any text, or gives what its manifest excludes; or
                 the call was cancelled.
         """
+        cancelled = cancelled or cancellation.current()
         plan = self._plan(texts)
         outcomes = plan.outcomes
-        vectors = self._run(list(plan.todo.values()))
+        vectors = self._run(list(plan.todo.values()), cancelled)
         is_good = ~np.isnan(vectors[:, 0])
         with_tokens = np.array(list(plan.todo), np.intp)
         good = with_tokens[is_good]
@@ -120,7 +128,10 @@ class Planner:
         return plan.outcomes.take(plan.rows)
 
     def outcomes(
-        self, texts: Sequence[str | None], tokens_only: Sequence[bool] | np.ndarray
+        self,
+        texts: Sequence[str | None],
+        tokens_only: Sequence[bool] | np.ndarray,
+        cancelled: threading.Event | None = None,
     ) -> Outcomes:
         """Embed texts, and count those alone where `tokens_only` is true.
 
@@ -129,10 +140,10 @@ class Planner:
         """
         is_counted = np.array(tokens_only, bool)
         if not is_counted.any():
-            return self.embed(texts)
+            return self.embed(texts, cancelled)
         embedded: list[int] = np.flatnonzero(~is_counted).tolist()
         counted: list[int] = np.flatnonzero(is_counted).tolist()
-        outcomes = self.embed([texts[row] for row in embedded]).followed_by(
+        outcomes = self.embed([texts[row] for row in embedded], cancelled).followed_by(
             self.count([texts[row] for row in counted])
         )
         return outcomes.take(np.argsort(embedded + counted))
@@ -185,7 +196,7 @@ class Planner:
         parts = [texts[start : start + share] for start in range(0, len(texts), share)]
         return list(chain.from_iterable(self.encoder.engine.map(prepare, parts)))
 
-    def _run(self, prepared: list[Prepared]) -> np.ndarray:
+    def _run(self, prepared: list[Prepared], cancelled: threading.Event) -> np.ndarray:
         """Run the model: a row for each text, NaN where it gave no vector."""
         vectors = np.full((len(prepared), self._manifest.dimensions), np.nan, np.float32)
 

@@ -15,6 +15,8 @@ from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
 from tf_embeddings_udf.manifest import GOLDEN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
     from tf_embeddings_udf.embedder import Embedder
@@ -67,7 +69,7 @@ def _golden(manifest: Manifest, folder: Path) -> dict[str, Any]:
     if (folder / GOLDEN).is_file():
         try:
             golden = parse_golden((folder / GOLDEN).read_bytes())
-            if golden["texts"]:
+            if proves(golden):
                 return golden
         except ValueError:
             what = f"holds a {GOLDEN} that is damaged"
@@ -104,6 +106,11 @@ def parse_golden(raw: bytes) -> dict[str, Any]:
     ):
         raise ValueError("it holds something else than texts, vectors and token counts")
     return {**golden, "vectors": [None if one is None else decoded(one) for one in vectors]}
+
+
+def proves(golden: Mapping[str, Any]) -> bool:
+    """Tell whether golden vectors tell one model from another: without any, no model differs."""
+    return any(vector is not None for vector in golden["vectors"])
 
 
 def encoded(vector: np.ndarray) -> str:

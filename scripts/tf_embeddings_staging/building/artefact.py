@@ -14,7 +14,7 @@ from typing import Any
 from tf_embeddings_udf import TfEmbeddingsError, build_of, read_manifest
 from tf_embeddings_udf.artefact import problem_in
 from tf_embeddings_udf.manifest import GOLDEN, UNREADABLE
-from tf_embeddings_udf.verify import parse_golden
+from tf_embeddings_udf.verify import parse_golden, proves
 
 from tf_embeddings_staging import cache
 
@@ -93,7 +93,7 @@ def is_whole(path: Path, build: str) -> bool:
                 and _ends_with_its_directory(path)
                 and problem_in(archive, manifest) is None
                 and not is_zip64(archive)
-                and bool(parse_golden(archive.read(GOLDEN))["texts"])
+                and proves(parse_golden(archive.read(GOLDEN)))
                 and all(
                     _digest(archive, name, entry.bytes) == entry.sha256
                     for name, entry in manifest.files.items()

@@ -105,7 +105,7 @@ def check_built(
             f"artifact of this version to compare it with. Stage it only if you trust whoever made "
             f"it."
         )
-    if _runtime_of(manifest) not in ({}, _installed_runtime()):
+    if _runtime_of(manifest) != _installed_runtime():
         report.say(
             f"Warning: {source.path.name} brings Python code that is not this release's; it runs "
             f"where the model runs. Stage it only if you trust whoever made it."
@@ -147,6 +147,8 @@ def require_fitting(source: Built) -> Manifest:
         )
     if problem := _contradiction(manifest) or _other_content(manifest):
         raise _refused(source, problem)
+    if not _runtime_of(manifest):
+        raise _refused(source, "it holds no runtime, which Snowflake runs it with")
     return manifest
 
 
@@ -192,31 +194,36 @@ def _contradiction(manifest: Manifest) -> str | None:
 def _other_content(manifest: Manifest) -> str | None:
     """Return which file's digest is not what its version is a digest of; None: those are right."""
     weights = manifest.meaning["weights"]
+    there = {
+        path: entry.sha256
+        for path, entry in manifest.files.items()
+        if path.startswith((f"{MODEL}/", f"{PREPROCESSOR}/"))
+    }
+    # A version has the names of the model's files without their folder, the preprocessor's with it.
+    outer = f"{PREPROCESSOR}/" if any(path.startswith(f"{PREPROCESSOR}/") for path in there) else ()
     if _has_its_weights(manifest):
-        names = sorted(weights.keys() | _model_files(manifest).keys())
+        of_version = {
+            name if name.startswith(outer) else f"{MODEL}/{name}": digest
+            for name, digest in weights.items()
+        }
+        paths = sorted(of_version.keys() | there.keys())
     else:
         given = weights.get("files")
         weights = given if isinstance(given, dict) else weights
         read = (manifest.encoder.get(one) for one in ("tokenizer", "sentencepiece"))
         names = [name for name in read if isinstance(name, str) and name in weights]
-    there = _model_files(manifest)
-    wrong = (name for name in names if weights.get(name) != there.get(name))
-    return next((f"its '{name}' is not the one that its version is of" for name in wrong), None)
+        of_version = {f"{MODEL}/{name}": weights[name] for name in names}
+        paths = list(of_version)
+    wrong = next((path for path in paths if of_version.get(path) != there.get(path)), None)
+    if wrong is None:
+        return None
+    return f"its '{wrong.removeprefix(f'{MODEL}/')}' is not the one that its version is of"
 
 
 def _has_its_weights(manifest: Manifest) -> bool:
     """Tell whether the files that the version is a digest of are in the artefact themselves."""
     is_converted = isinstance(manifest.meaning["weights"].get("files"), dict)
     return manifest.engine == TENSORFLOW and not is_converted
-
-
-def _model_files(manifest: Manifest) -> dict[str, str]:
-    """Return the digests of the model's files, by the names that a version has for them."""
-    return {
-        path.removeprefix(f"{MODEL}/"): entry.sha256
-        for path, entry in manifest.files.items()
-        if path.startswith((f"{MODEL}/", f"{PREPROCESSOR}/"))
-    }
 
 
 def _of_this_version(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tf_embeddings_udf.manifest import GOLDEN
-from tf_embeddings_udf.verify import encoded, parse_golden
+from tf_embeddings_udf.verify import encoded, parse_golden, proves
 
 from tf_embeddings_staging import process
 from tf_embeddings_staging.building.golden_texts import TEXTS
@@ -105,8 +105,8 @@ def check_golden_task(request: Mapping[str, Any]) -> dict[str, Any]:
     """Do the worker's task: {folder, others} -> {problems}: are golden vectors what a model gives?
 
     `folder` is an artifact, unpacked; `others` are artefacts of the same version. For the golden
-    vectors of each, its own first: None, or a text's vector that comes out as another one. It is
-    the installed runtime that runs the model.
+    vectors of each, its own first: None, or a text's vector that comes out as another one, or that
+    there are none. It is the installed runtime that runs the model.
     """
     from tf_embeddings_udf import TfEmbeddingsError, load
 
@@ -123,6 +123,8 @@ def check_golden_task(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problem_with(embedder: Embedder, golden: Mapping[str, Any]) -> str | None:
+    if not proves(golden):
+        return f"no text in its {GOLDEN} has a vector"
     outcomes = embedder.embed(golden["texts"])
     for row, (text, wanted, count) in enumerate(
         zip(golden["texts"], golden["vectors"], golden["token_counts"], strict=True)

@@ -20,6 +20,7 @@ from tf_embeddings_staging.conversion.encoder_folder import (
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import Fetched
 from tf_embeddings_staging.inspection.files import files_of, is_saved_model
+from tf_embeddings_staging.inspection.sentence_files import half_precision_of
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 
@@ -156,6 +157,8 @@ def _encoder_model(given: Input, folder: Path, work: Path, report: Report, limit
     encoder = read_encoder_folder(given.fetched.path, given.options)
     dimensions = _kept(given.options.truncate_dim, encoder.config.hidden_size)
     _tell_of_prompts(encoder.prompts, report)
+    if half := half_precision_of(encoder.weights.parent):
+        report.say(f"Note: the folder asks for {half}; the artifact computes float32.")
     target = folder / MODEL
     request = {
         "config": asdict(encoder.config),

@@ -14,6 +14,7 @@ from typing import Any
 
 from tf_embeddings_staging.errors import StagingError
 
+_AGAIN = "Download the artifact again, or stage the model again."
 _MAGIC = slice(4, 8), b"TFL3"
 
 
@@ -50,11 +51,11 @@ def _check_content(content: bytes) -> None:
 
     place, magic = _MAGIC
     if content[place] != magic:
-        raise StagingError("the artefact's model is no file of LiteRT.")
+        raise StagingError(f"the artefact's model is no file of LiteRT. {_AGAIN}")
     try:
         model: Any = schema.ModelT.InitFromPackedBuf(content, 0)  # typed wrongly
     except (struct.error, IndexError, TypeError, ValueError) as error:
-        raise StagingError(f"the artefact's model is damaged ({error}).") from None
+        raise StagingError(f"the artefact's model is damaged ({error}). {_AGAIN}") from None
     custom = schema.BuiltinOperator.CUSTOM
     for code in model.operatorCodes or ():
         if code.customCode or custom in (code.builtinCode, code.deprecatedBuiltinCode):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection import sentence_files, tokenizer_file
 from tf_embeddings_staging.inspection.files import ASSETS
 from tf_embeddings_staging.inspection.sentence_files import TOKENIZER, read_optional
@@ -35,6 +36,7 @@ class Neighbours:
         prefix: what is put before each text; "" if nothing is.
         prompts: the prefixes that a file names, if one of them is to be chosen.
         pooled: the config.json of the module Pooling.
+        further: the modules that change a text's vector beyond pooling and scaling it.
     """
 
     tokenizer: Path
@@ -47,6 +49,7 @@ class Neighbours:
     prefix: str
     prompts: Mapping[str, str]
     pooled: Mapping[str, Any]
+    further: tuple[str, ...]
 
     def require_prefix_is_pooled(self, pooling: str | None) -> None:
         """Refuse a pooling that leaves the prefix's tokens out, where there is a prefix.
@@ -55,6 +58,20 @@ class Neighbours:
             StagingError: it does.
         """
         sentence_files.require_prefix_is_pooled(self.pooled, _POOLING, pooling, self.prefix)
+
+    def require_pooling_is_all(self) -> None:
+        """Refuse to pool what passes through further modules, which nothing here would compute.
+
+        Raises:
+            StagingError: there are some.
+        """
+        if self.further:
+            raise StagingError(
+                f"'modules.json' asks for {' + '.join(self.further)} beside the pooling, and this "
+                f"output holds a vector for each token, before all of that. Save the whole "
+                f"pipeline as one SavedModel, with one vector a text; if it has such an output "
+                f"too, name it with --output."
+            )
 
 
 def find_neighbours(
@@ -105,6 +122,7 @@ def _read(place: Path, settings: Path, options: Options) -> Neighbours:
         prefix=default if options.prefix is None else options.prefix,
         prompts={} if default or options.prefix is not None else prompts,
         pooled=pooled,
+        further=tuple(kind for kind in (kinds or ())[1:] if kind not in ("Pooling", "Normalize")),
     )
 
 

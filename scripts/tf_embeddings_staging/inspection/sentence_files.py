@@ -26,6 +26,7 @@ TOKENIZER_SETTINGS = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 ADDED_TOKENS = "added_tokens.json"
 
+_AGAIN = "Download or save the folder again."
 _MODULES = "modules.json"
 # The first that says anything counts, as in `Transformer.load_config` of Sentence Transformers 6.2.
 _FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -86,7 +87,9 @@ def modules(folder: Path) -> list[tuple[str, str]] | None:
         and isinstance(module.get("path"), str)
         for module in listed
     ):
-        raise StagingError(f"'{_MODULES}' is not a list of modules with a type and a path.")
+        raise StagingError(
+            f"'{_MODULES}' is not a list of modules with a type and a path. {_AGAIN}"
+        )
     return [(module["type"].rpartition(".")[2], _inside(module["path"])) for module in listed]
 
 
@@ -172,6 +175,20 @@ def settings_of(folder: Path) -> tuple[str, Mapping[str, Any]]:
     return _SETTINGS[0], {}
 
 
+def half_precision_of(folder: Path) -> str | None:
+    """Return the type of half precision that the module that reads texts asks for, if it does.
+
+    Raises:
+        StagingError: a file cannot be read.
+    """
+    of_loading = _merged(settings_of(folder)[1], *_OF_LOADING)
+    for said in (of_loading, read_optional(folder / "config.json")):
+        for key in ("dtype", "torch_dtype"):
+            if (name := str(said.get(key)).removeprefix("torch.")) in ("bfloat16", "float16"):
+                return name
+    return None
+
+
 def _require_known(label: str, settings: Mapping[str, Any]) -> None:
     for key, value in settings.items():
         if key in ("max_seq_length", "do_lower_case"):
@@ -181,12 +198,12 @@ def _require_known(label: str, settings: Mapping[str, Any]) -> None:
         elif key in _OF_TOKENIZER:
             _require_harmless(label, f"{key}.", value, {"model_max_length": None})
         elif key == "processing_kwargs":
-            for part, of_part in (value or {}).items():
+            for part, of_part in _map_of(label, key, value).items():
                 allowed = {**_HARMLESS_OF_TEXT, "max_length": None}
                 if part not in _OTHER_INPUTS:
                     _require_harmless(label, f"{key}.{part}.", of_part, allowed)
         elif key == "modality_config":
-            text = (value or {}).get("text", {})
+            text = _map_of(label, key, value).get("text", {})
             allowed = {"method": ("forward",), "method_output_name": ("last_hidden_state",)}
             _require_harmless(label, f"{key}.text.", text, allowed)
         else:
@@ -197,13 +214,24 @@ def _require_harmless(
     label: str, outer: str, settings: object, known: Mapping[str, tuple[object, ...] | None]
 ) -> None:
     """Refuse a setting that is not known to leave the vectors as they are."""
-    for key, value in settings.items() if isinstance(settings, dict) else ():
+    for key, value in _map_of(label, outer.removesuffix("."), settings).items():
         values = known.get(key, (None,))
         if values is not None and value not in values and value not in ({}, []):
             raise StagingError(
                 f"'{label}' says {outer}{key} {value!r}: that could change the vectors, and is "
                 f"not known here. Take it out if it does not, or stage the encoder as a SavedModel."
             )
+
+
+def _map_of(label: str, key: str, value: object) -> Mapping[str, Any]:
+    if not value:
+        return {}
+    if isinstance(value, dict):
+        return value
+    raise StagingError(
+        f"'{label}' says {key} {value!r}; it must be a map of settings. Save the encoder anew with "
+        f"Sentence Transformers."
+    )
 
 
 def _merged(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -322,7 +350,7 @@ def read_object(path: Path) -> Mapping[str, Any]:
     fields = _read_json(path)
     if isinstance(fields, dict):
         return fields
-    raise StagingError(f"'{path.name}' is not a JSON object.")
+    raise StagingError(f"'{path.name}' is not a JSON object. {_AGAIN}")
 
 
 def _read_json(path: Path) -> object:
@@ -335,4 +363,4 @@ def _read_json(path: Path) -> object:
             f"encoder."
         ) from None
     except (ValueError, RecursionError) as error:
-        raise StagingError(f"'{path.name}' is not JSON ({error}).") from None
+        raise StagingError(f"'{path.name}' is not JSON ({error}). {_AGAIN}") from None

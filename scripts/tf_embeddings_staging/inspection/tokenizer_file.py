@@ -40,10 +40,16 @@ _AS_IT_IS = ("PreTrainedTokenizer", "PythonBackend", "TokenizersBackend", "Bloom
 _OF_MODEL_TYPE = {
     **dict.fromkeys(("bert", "distilbert", "electra", "convbert", "nomic_bert"), "BertTokenizer"),
     **dict.fromkeys(("mobilebert", "squeezebert", "megatron-bert", "ernie"), "BertTokenizer"),
+    **dict.fromkeys(("layoutlm", "bros", "visual_bert", "align", "blip"), "BertTokenizer"),
+    **dict.fromkeys(("chinese_clip", "flava"), "BertTokenizer"),
     **dict.fromkeys(("roberta", "longformer", "bart", "led"), "RobertaTokenizer"),
+    **dict.fromkeys(("ibert", "data2vec-text", "roberta-prelayernorm"), "RobertaTokenizer"),
+    **dict.fromkeys(("mra", "bridgetower", "clap"), "RobertaTokenizer"),
     **dict.fromkeys(("xlm-roberta", "xmod", "gte"), "XLMRobertaTokenizer"),
+    **dict.fromkeys(("jina_embeddings_v3", "trocr"), "XLMRobertaTokenizer"),
+    **dict.fromkeys(("t5", "mt5", "switch_transformers"), "T5Tokenizer"),
     **{"mpnet": "MPNetTokenizer", "albert": "AlbertTokenizer", "camembert": "CamembertTokenizer"},
-    **{"deberta": "DebertaTokenizer", "gpt2": "GPT2Tokenizer", "t5": "T5Tokenizer"},
+    **{"deberta": "DebertaTokenizer", "gpt2": "GPT2Tokenizer", "lxmert": "LxmertTokenizer"},
     # Not in `_CLASSES`: these are refused.
     **{"big_bird": "BigBirdTokenizer", "clip": "CLIPTokenizer", "funnel": "FunnelTokenizer"},
     **{"deberta-v2": "DebertaV2Tokenizer", "gemma": "GemmaTokenizer", "llama": "LlamaTokenizer"},
@@ -178,7 +184,10 @@ def _rewritten(given: Json, tokenizer: Path, settings: Path) -> bytes | None:
             f"all there is to it, set tokenizer_class to 'PreTrainedTokenizerFast'."
         )
     if "added_tokens_decoder" not in said:
-        said |= read_optional(beside / SPECIAL_TOKENS)
+        of_map = read_optional(beside / SPECIAL_TOKENS)
+        _require_one_list(name, said, of_map)
+        said |= of_map
+    _require_no_names(name, said)
     if name is None:
         _require_space(said, given)
     else:
@@ -191,6 +200,40 @@ def _rewritten(given: Json, tokenizer: Path, settings: Path) -> bytes | None:
     if made == given:
         return None
     return json.dumps(made, ensure_ascii=False).encode()
+
+
+def _require_one_list(name: str | None, said: Mapping[str, Any], of_map: Mapping[str, Any]) -> None:
+    """Refuse more special tokens in special_tokens_map.json than what else lists them."""
+    key, came = _more_tokens(of_map)
+    _, listed = _more_tokens(said)
+    if listed is None:
+        listed = _own_extra(name, said) or None
+    if came is not None and listed is not None and came != listed:
+        raise StagingError(
+            f"'{SPECIAL_TOKENS}' says {key} {_shown(came)}, and '{TOKENIZER_SETTINGS}' or the "
+            f"tokenizer's class {_shown(listed)}: transformers 4 and 5 do not take the same. "
+            f"{_SAVE_ANEW}"
+        )
+
+
+def _require_no_names(name: str | None, said: Mapping[str, Any]) -> None:
+    """Refuse names for more tokens, for a class that has such tokens itself."""
+    if _own_extra(name, said) and isinstance(said.get("extra_special_tokens"), dict):
+        raise _says("extra_special_tokens", f"'{name}' has more special tokens of its own")
+
+
+def _more_tokens(said: Mapping[str, Any]) -> tuple[str, list[str] | None]:
+    """Return which key lists more special tokens, and these; None where none does."""
+    for key in ("extra_special_tokens", "additional_special_tokens"):
+        if (listed := said.get(key)) is not None:
+            tokens = listed.values() if isinstance(listed, dict) else listed
+            return key, sorted(map(_content, tokens))
+    return "", None
+
+
+def _own_extra(name: str | None, said: Mapping[str, Any]) -> list[str]:
+    """Return the more special tokens that a class has where nothing lists others."""
+    return sorted(_CLASSES[name].extra[: said.get("extra_ids", 100)]) if name else []
 
 
 def normalizer_of(tokenizer: Path, content: bytes | None) -> object:

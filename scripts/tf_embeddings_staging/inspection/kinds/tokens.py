@@ -121,8 +121,11 @@ def _choose_pooled(
     if options.output is not None:
         output = named_output(signature, options.output)
         if output.shape is None:
+            if options.pooling:
+                beside.require_pooling_is_all()
             return output, options.pooling
         if len(output.shape) == 3:
+            beside.require_pooling_is_all()
             return output, pooling or _ask_for_pooling(signature, [output])
         if options.pooling is None:
             return output, None
@@ -132,9 +135,12 @@ def _choose_pooled(
         )
     of_tokens = [one for one in signature.outputs if one.is_floats and one.has_rank(3)]
     if pooling is not None and (options.pooling or of_tokens):
-        return choose_output(signature, options, 3), pooling
+        output = choose_output(signature, options, 3)
+        beside.require_pooling_is_all()
+        return output, pooling
     of_texts = [one for one in signature.outputs if one.is_floats and one.has_rank(2)]
     if of_tokens and of_tokens != of_texts:
+        beside.require_pooling_is_all()
         return _ask_for_pooling(signature, of_tokens)
     return choose_output(signature, options), None
 
