@@ -35,8 +35,8 @@
   {% if hooks and '_embed_remaining' not in hooks[0].sql and tf_embeddings._portion() is not none %}
     {% do exceptions.warn(
       "embedding_store: " ~ model.unique_id ~ " has a post-hook that runs when the first portion "
-      ~ "is embedded, and not when all texts are: " ~ hooks[0].sql ~ ". If it reads the store, put it "
-      ~ "into a model on the store, or set var tf_embeddings_portion to 0."
+      ~ "is embedded, and not when all texts are: " ~ hooks[0].sql ~ ". If it reads the store, "
+      ~ "put it into a model on the store, or set var tf_embeddings_portion to 0."
     ) %}
   {% endif %}
   {% if not is_incremental() %}
