@@ -634,8 +634,10 @@ def test_what_finds_nothing_says_so(
         "as model_version there, beside the vectors: those of two versions do not compare.",
         f"near_duplicates: relation now has no column v (it has: {columns}",
         "with_embeddings: store has no row of model 'tiny' for the texts of 3 rows of notes, of 3 "
-        "with a text, so they get no vector in no_text_known. Name 'z' || title of notes in the "
-        "sources of the store, and build both with: dbt build --select +no_text_known",
+        "with a text, so they get no vector in no_text_known. Build both with: dbt build "
+        "--select +no_text_known. If that was the command, name 'z' || title of notes in the "
+        "sources of the store, or, with var tf_embeddings_max_new_texts, build it until no "
+        "text remains.",
         "with_embeddings: now has a column embedding already. Give the one that is joined on "
         "another name, such as embedding_column='text_embedding'.",
     ):

@@ -446,7 +446,16 @@ def test_an_artefact_that_was_made_before_is_staged_as_it_is(
     assert place.read_bytes() == strings.path.read_bytes()
     pins = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
     assert pins["tf_embeddings_models"] == {"strings": strings.pin()}
+    assert "Note: its version was" not in done.stderr
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+    other = {"vars": {"tf_embeddings_models": {"strings": {**strings.pin(), "version": "v0"}}}}
+    project.write("dbt_project.yml", COMMENTED + yaml.safe_dump(other))
+    again = stage_model(project, strings.path, "--name", "strings", "--write", **empty)
+    assert (
+        f"Note: its version was v0, and is {strings.version}: all texts are embedded again. If "
+        f"that is not meant, stage strings with the options that it had.\n"
+    ) in again.stderr
 
     from_the_stage = stage_model(project, place, **empty)
     assert f"strings is staged already: {place}\n" in from_the_stage.stderr

@@ -30,16 +30,18 @@
     {{ return('') }}
   {% endif %}
 
-  {% set count = 'select count(*), count(case when ' ~ condition ~ ' then 1 end) from ' %}
+  {# A row without a version has no vector: nothing of another version is in it. #}
+  {% set count = 'select count(*), count(case when ' ~ condition ~ ' then 1 end), '
+    ~ 'count(case when not (' ~ condition ~ ') then 1 end) from ' %}
   {% set found = run_query(count ~ relation).rows[0] %}
-  {% set rows, current = found[0] | int, found[1] | int %}
+  {% set rows, current, others = found[0] | int, found[1] | int, found[2] | int %}
   {% if rows and not current %}
     {% do exceptions.warn(
       macro ~ ": none of the " ~ rows ~ " rows of " ~ name ~ " has " ~ condition ~ ", the pinned "
       ~ "version, so " ~ model.name ~ " is empty. Build its vectors with the pinned model, and "
       ~ "what stands on them, with: dbt build --select +" ~ model.name
     ) %}
-  {% elif current < rows %}
+  {% elif others %}
     {% do log(
       macro ~ ": " ~ current ~ " of the " ~ rows ~ " rows of " ~ name ~ " have " ~ condition
       ~ ", the pinned version; the others take no part", info=true

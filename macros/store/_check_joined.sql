@@ -41,9 +41,10 @@ left join (select text_hash from {{ of_version }}) as stored
     {% do exceptions.warn(
       "with_embeddings: " ~ store.identifier ~ " has no row of model '" ~ pin.model ~ "' for the "
       ~ "texts of " ~ found[1] | int ~ " rows of " ~ relation.identifier ~ ", of " ~ found[0] | int
-      ~ " with a text, so they get no vector in " ~ model.name ~ ". Name " ~ text ~ " of "
-      ~ relation.identifier ~ " in the sources of the store, and build both with: "
-      ~ "dbt build --select +" ~ model.name
+      ~ " with a text, so they get no vector in " ~ model.name ~ ". Build both with: "
+      ~ "dbt build --select +" ~ model.name ~ ". If that was the command, name " ~ text ~ " of "
+      ~ relation.identifier ~ " in the sources of the store, or, with var "
+      ~ "tf_embeddings_max_new_texts, build it until no text remains."
     ) %}
   {% endif %}
 {% endmacro %}

@@ -396,6 +396,13 @@ def _stage(
         report.say(f"This is the pin of {name}: add it to {home.file}, or run with --write.")
     elif pin.write(project_file, name, artefact.pin()):
         report.say(f"The pin of {name} was written to {home.file}")
+        before = home.pins.get(name)
+        version = before.get("version") if isinstance(before, dict) else artefact.version
+        if version != artefact.version:
+            report.say(
+                f"Note: its version was {version}, and is {artefact.version}: all texts are "
+                f"embedded again. If that is not meant, stage {name} with the options that it had."
+            )
         if pin.needs_default(project_file):
             report.say(
                 "There are several models now: embed(text) needs a var tf_embeddings_default_model "

@@ -13,8 +13,8 @@
     {%- set pin = tf_embeddings._pin(embedding_model, 'text_is_not_truncated') -%}
     {%- if pin.kind == 'text' -%}
       {%- do log(
-        "text_is_not_truncated: passes, because model '" ~ pin.model ~ "' is of kind text: it takes "
-        ~ "whole texts, and nothing tells how many tokens it reads", info=true
+        "text_is_not_truncated: passes, because model '" ~ pin.model ~ "' is of kind text: it "
+        ~ "takes whole texts, and nothing tells how many tokens it reads", info=true
       ) -%}
     {%- else -%}
       {%- set is_truncated = tf_embeddings._is_truncated(
