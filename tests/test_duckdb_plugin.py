@@ -24,7 +24,9 @@ UDF_SRC = Path(__file__).parents[1] / "udf_src"
 STAGE_TINY = "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
 SAME = 1e-6
 
-OPERATIONS = {f"tf_embeddings_{name}" for name in ("check", "verify", "staged", "remove")}
+OPERATIONS = {
+    f"tf_embeddings_{name}" for name in ("check", "refusal", "verify", "staged", "remove")
+}
 
 
 def connect(stage: Path, **config: object) -> duckdb.DuckDBPyConnection:

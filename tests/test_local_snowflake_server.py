@@ -184,7 +184,9 @@ def test_an_account_survives_its_server(folder: Path, tmp_path: Path, end: str) 
         server.execute("remove @demo.dev.files")
         server.execute('drop database "an other"')
         process.terminate()
-        assert f"The account is kept in {keep}." in process.communicate(timeout=60)[0]
+        process.wait(timeout=60)
+        assert process.stdout is not None
+        assert f"The account is kept in {keep}." in process.stdout.read()
     with started(folder, "--keep", keep) as process:
         server = server_of(process)
         assert server.execute("list @demo.dev.files") == []
