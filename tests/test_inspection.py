@@ -890,8 +890,9 @@ def test_a_model_that_gives_a_text_another_vector_each_time_is_refused(tmp_path:
     folder = save_text(tmp_path / "m", noisy)
     with pytest.raises(
         StagingError,
-        match=r"^the model gives a text another vector alone than among others \(they differ by "
-        r"\S+ in a component\)\. Save it for inference, without dropout and batch statistics\.$",
+        match=r"^the model gives a text another vector alone than among others \(a component "
+        r"differs by \S+ of the vector's length\)\. Save it for inference, without "
+        r"dropout and batch statistics\.$",
     ):
         build(Local(folder), "noisy", tmp_path / "cache", Report())
     assert not list((tmp_path / "cache").rglob("*.zip"))
