@@ -694,6 +694,15 @@ def test_what_dbt_left_empty_passes(built: Built) -> None:
     assert {run.status(name) for name in names} == {"pass"}, run.errors
 
 
+def test_ids_that_a_sample_leaves_out_pass(built: Built) -> None:
+    """An id that is there without a vector fails as ever."""
+    sampled = built.project.dbt("build", "--sample", "1 day", "--exclude", *WRONG)
+
+    assert built.run.status("order_of_missing_ids") == "fail"
+    assert sampled.status("order_of_missing_ids") == "pass"
+    assert sampled.status("missing_ids") == "fail"
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_argument(built: Built, name: str) -> None:
     assert built.run.status(name) == "error"

@@ -2,13 +2,8 @@
   {#
     That a search may find something in a table: a column that it lacks is an error, and no row of
     the pinned version a warning. `columns`: argument -> the column or expression that it names.
-    Asked in a run alone; a CTE, or a query in quotes, has no relation to ask.
   #}
-  {% set is_run = execute and flags.WHICH in ['run', 'build'] and model.resource_type == 'model' %}
-  {% if not is_run or relation is string or not relation.identifier or relation.is_cte %}
-    {{ return('') }}
-  {% endif %}
-  {% if not load_relation(relation) %}
+  {% if not tf_embeddings._is_asked(relation) %}
     {{ return('') }}
   {% endif %}
 

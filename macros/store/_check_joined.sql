@@ -2,13 +2,9 @@
   {#
     What with_embeddings joins on a table: that a column is there already is an error, that the
     store lacks texts of it a warning with their number, because a test of vectors skips NULLs. A
-    store without any row of the version is for _require_stored to say. Asked in a run alone.
+    store without any row of the version is for _require_stored to say.
   #}
-  {% set is_run = flags.WHICH in ['run', 'build'] and model.resource_type == 'model' %}
-  {% if not is_run or relation is string or not relation.identifier or relation.is_cte %}
-    {{ return('') }}
-  {% endif %}
-  {% if not load_relation(relation) %}
+  {% if not tf_embeddings._is_asked(relation) %}
     {{ return('') }}
   {% endif %}
 

@@ -6,10 +6,15 @@
   #}
   {% set of_hook = [] %}
   {% set of_nodes = [] %}
+  {% set failed = [] %}
   {% for result in results if result.status == 'error' and result.message %}
+    {% do failed.append(result) %}
+  {% endfor %}
+  {% set pins = tf_embeddings._pins_of_run() if failed else [] %}
+  {% for result in failed %}
     {% set id = result.node.unique_id %}
     {% set is_of_hook = id.startswith('operation.tf_embeddings.') %}
-    {% for pin in tf_embeddings._pins_of_run() %}
+    {% for pin in pins %}
       {% set is_ours = is_of_hook or pin.build in result.message | lower
         or tf_embeddings._models_of_node(graph.nodes.get(id, {})) %}
       {% set cause = tf_embeddings._cause(result.message, pin, is_of_hook) if is_ours else none %}
