@@ -2,7 +2,7 @@
 
 An interpreter runs one call at a time, so a column's batches run on as many interpreters as there
 are workers, each with one thread. A batch that comes by itself, a search question, runs on one
-interpreter with all the threads: on two cores 1.7 times as fast.
+interpreter with all the threads.
 https://ai.google.dev/edge/litert
 """
 
