@@ -817,8 +817,9 @@ def test_a_path_of_the_catalogue_that_is_no_model_is_one_sentence(
         f"no source of 'minilm' gave the model. path {gone}: there is no such file or folder. "
         f"Check what the catalogue says of it, and run this again."
     )
-    assert refused(entry_of(OnThisMachine(str(tiny.path)), digests={}), tmp_path) == (
-        f"'minilm' of the catalogue names the artefact '{tiny.path.name}', which is staged as it "
+    built = makers.with_golden(makers.copied(tiny, tmp_path / "stage")).path
+    assert refused(entry_of(OnThisMachine(str(built)), digests={}), tmp_path) == (
+        f"'minilm' of the catalogue names the artefact '{built.name}', which is staged as it "
         f"is. Give that file itself as SOURCE."
     )
     keras = write(tmp_path / "tickets.keras", b"whatever it holds")
