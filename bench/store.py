@@ -114,13 +114,13 @@ def prepare(folder: str, rows: str, distinct: str, memory_limit: str) -> None:
     """Make a dbt project with the texts in its database."""
     import yaml
     from dbt_projects import make_project
-    from makers import write_artefact
+    from makers import write_artifact
 
     path = Path(folder)
     saved = path / "saved"
-    artefact = write_artefact(saved, _save_model(saved), path / "artefacts", model="fast")
+    artifact = write_artifact(saved, _save_model(saved), path / "artifacts", model="fast")
     files = {"models/store.sql": STORE, "models/_sources.yml": SOURCES}
-    project = make_project(path / "project", artefacts=[artefact], files=files)
+    project = make_project(path / "project", artifacts=[artifact], files=files)
     if memory_limit:
         profiles = yaml.safe_load((project.folder / "profiles.yml").read_text(encoding="utf-8"))
         for profile in profiles.values():

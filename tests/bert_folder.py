@@ -111,8 +111,8 @@ def _embed_row(folder: Folder, ids: np.ndarray) -> np.ndarray:
         return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 
     def norm(x: np.ndarray, name: str) -> np.ndarray:
-        centred = x - x.mean(1, keepdims=True)
-        unit = centred / np.sqrt(x.var(1, keepdims=True) + 1e-6)
+        centered = x - x.mean(1, keepdims=True)
+        unit = centered / np.sqrt(x.var(1, keepdims=True) + 1e-6)
         return unit * weights[f"{name}.weight"] + weights[f"{name}.bias"]
 
     x = (

@@ -75,50 +75,50 @@ def kept(folder: Path, make: Callable[[Path], Saved]) -> Saved:
 
 
 @pytest.fixture(scope="session")
-def tiny(litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+def tiny(litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
     """A small model of kind `tokens` on LiteRT, staged; 8 dimensions, at most 16 tokens."""
-    return makers.write_artefact(*litert_tokens_model, tmp_path_factory.mktemp("tiny_stage"))
+    return makers.write_artifact(*litert_tokens_model, tmp_path_factory.mktemp("tiny_stage"))
 
 
 @pytest.fixture(scope="session")
 def tiny_on_tensorflow(
     saved_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory
-) -> makers.Artefact:
+) -> makers.Artifact:
     """The same model on TensorFlow: of the same version."""
-    return makers.write_artefact(*saved_tokens_model, tmp_path_factory.mktemp("tensorflow_stage"))
+    return makers.write_artifact(*saved_tokens_model, tmp_path_factory.mktemp("tensorflow_stage"))
 
 
 @pytest.fixture(scope="session")
-def strings(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
-    """A small model of kind `text`, not normalised, staged; some texts break it."""
+def strings(tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
+    """A small model of kind `text`, not normalized, staged; some texts break it."""
     folder = tmp_path_factory.mktemp("strings") / "model"
     parameters = makers.save_text_model(folder)
     stage = tmp_path_factory.mktemp("strings_stage")
-    return makers.write_artefact(folder, parameters, stage, model="strings", normalize=False)
+    return makers.write_artifact(folder, parameters, stage, model="strings", normalize=False)
 
 
 @pytest.fixture(scope="session")
-def keras_model(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+def keras_model(tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
     """A Keras model that takes strings, staged."""
     folder = tmp_path_factory.mktemp("keras") / "model"
     parameters = makers.save_keras_model(folder)
     stage = tmp_path_factory.mktemp("keras_stage")
-    return makers.write_artefact(folder, parameters, stage, model="keras_model")
+    return makers.write_artifact(folder, parameters, stage, model="keras_model")
 
 
 @pytest.fixture(scope="session")
-def minilm(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+def minilm(tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
     """The real MiniLM on LiteRT, staged by the CLI's own code."""
     return stage_minilm(tmp_path_factory.mktemp("minilm_stage"))
 
 
 @pytest.fixture(scope="session")
-def minilm_on_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+def minilm_on_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
     """The same on TensorFlow, as for Snowflake's Anaconda channel."""
     return stage_minilm(tmp_path_factory.mktemp("minilm_tensorflow_stage"), engine="tensorflow")
 
 
-def stage_minilm(stage: Path, engine: str | None = None) -> makers.Artefact:
+def stage_minilm(stage: Path, engine: str | None = None) -> makers.Artifact:
     """Build MiniLM, once for all processes of the tests, and put it on a stage."""
     from tf_embeddings_staging.building.build import build
     from tf_embeddings_staging.cache import cache_folder
@@ -133,7 +133,7 @@ def stage_minilm(stage: Path, engine: str | None = None) -> makers.Artefact:
         options = Options(engine=engine)
         built = build(catalogue()["minilm"], "minilm", cache_folder(), report, options)
     path = put(built, stage, report)
-    return makers.Artefact(
+    return makers.Artifact(
         path,
         built.model,
         built.version,
@@ -155,25 +155,25 @@ def anaconda_python() -> Path:
     return python
 
 
-def unpacked(artefact: makers.Artefact) -> Path:
-    """Unpack an artefact beside its stage; return the folder."""
-    cache = artefact.stage / ".cache"
-    return unpack(artefact.path, cache, model=artefact.model, build=artefact.build)
+def unpacked(artifact: makers.Artifact) -> Path:
+    """Unpack an artifact beside its stage; return the folder."""
+    cache = artifact.stage / ".cache"
+    return unpack(artifact.path, cache, model=artifact.model, build=artifact.build)
 
 
-def load_artefact(artefact: makers.Artefact) -> Embedder:
-    """Unpack an artefact beside its stage, and load it."""
-    return load(unpacked(artefact))
-
-
-@pytest.fixture(scope="session")
-def tiny_embedder(tiny: makers.Artefact) -> Embedder:
-    return load_artefact(tiny)
+def load_artifact(artifact: makers.Artifact) -> Embedder:
+    """Unpack an artifact beside its stage, and load it."""
+    return load(unpacked(artifact))
 
 
 @pytest.fixture(scope="session")
-def tiny_on_tensorflow_embedder(tiny_on_tensorflow: makers.Artefact) -> Embedder:
-    return load_artefact(tiny_on_tensorflow)
+def tiny_embedder(tiny: makers.Artifact) -> Embedder:
+    return load_artifact(tiny)
+
+
+@pytest.fixture(scope="session")
+def tiny_on_tensorflow_embedder(tiny_on_tensorflow: makers.Artifact) -> Embedder:
+    return load_artifact(tiny_on_tensorflow)
 
 
 @pytest.fixture(scope="session", params=["litert", "tensorflow"])
@@ -186,24 +186,24 @@ def tokens_model_on_each(request: pytest.FixtureRequest) -> Saved:
 @pytest.fixture(scope="session")
 def tiny_on_each(tokens_model_on_each: Saved, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
     """The small model, loaded, on each engine in turn."""
-    return load_artefact(
-        makers.write_artefact(*tokens_model_on_each, tmp_path_factory.mktemp("each_stage"))
+    return load_artifact(
+        makers.write_artifact(*tokens_model_on_each, tmp_path_factory.mktemp("each_stage"))
     )
 
 
 @pytest.fixture(scope="session")
-def minilm_embedder(minilm: makers.Artefact) -> Embedder:
-    return load_artefact(minilm)
+def minilm_embedder(minilm: makers.Artifact) -> Embedder:
+    return load_artifact(minilm)
 
 
 @pytest.fixture(scope="session")
-def minilm_on_tensorflow_embedder(minilm_on_tensorflow: makers.Artefact) -> Embedder:
-    return load_artefact(minilm_on_tensorflow)
+def minilm_on_tensorflow_embedder(minilm_on_tensorflow: makers.Artifact) -> Embedder:
+    return load_artifact(minilm_on_tensorflow)
 
 
 @pytest.fixture(scope="session")
-def strings_embedder(strings: makers.Artefact) -> Embedder:
-    return load_artefact(strings)
+def strings_embedder(strings: makers.Artifact) -> Embedder:
+    return load_artifact(strings)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 r"""Temporary dbt projects that install the package, for tests: data in, one call, rows out.
 
-    project = make_project(tmp_path, artefacts=[tiny])
+    project = make_project(tmp_path, artifacts=[tiny])
     project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'hello'\") }} as embedding")
     run = project.dbt("build")
     assert run.success
@@ -26,7 +26,7 @@ from dbt.cli.main import dbtRunner
 
 if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
-    from makers import Artefact
+    from makers import Artifact
 
 PACKAGE = Path(__file__).parents[1]
 NAME = "a_project"
@@ -186,7 +186,7 @@ class Project:
 def make_project(
     folder: Path,
     *,
-    artefacts: Iterable[Artefact] = (),
+    artifacts: Iterable[Artifact] = (),
     files: Mapping[str, str] | None = None,
     plugin: bool = True,
     hook_stops_run: bool = True,
@@ -195,7 +195,7 @@ def make_project(
 
     Args:
         folder: where to; it is made.
-        artefacts: staged in the project's own stage folder, and pinned.
+        artifacts: staged in the project's own stage folder, and pinned.
         files: the project's own files, path -> content.
         plugin: whether the profile loads the DuckDB plugin, as the README says.
         hook_stops_run: whether the project sets dbt's flag skip_nodes_if_on_run_start_fails.
@@ -222,7 +222,7 @@ def make_project(
             },
         },
     )
-    pins = {artefact.model: stage(project, artefact) for artefact in artefacts}
+    pins = {artifact.model: stage(project, artifact) for artifact in artifacts}
     if pins:
         project.pin(**pins)
     for path, text in (files or {}).items():
@@ -233,13 +233,13 @@ def make_project(
     return project
 
 
-def stage(project: Project, artefact: Artefact) -> Pin:
-    """Link an artefact into the project's stage folder, and return its pin."""
-    path = project.stage / artefact.model / artefact.version / artefact.path.name
+def stage(project: Project, artifact: Artifact) -> Pin:
+    """Link an artifact into the project's stage folder, and return its pin."""
+    path = project.stage / artifact.model / artifact.version / artifact.path.name
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        path.hardlink_to(artefact.path)
-    return artefact.pin()
+        path.hardlink_to(artifact.path)
+    return artifact.pin()
 
 
 def close_database() -> None:

@@ -45,7 +45,7 @@ class Made:
     Attributes:
         path: what a user gives as SOURCE: a SavedModel's folder, or a file.
         kind: the kind of encoder that it needs.
-        direct: texts that are not blank -> float32 [n, dimensions], not normalised.
+        direct: texts that are not blank -> float32 [n, dimensions], not normalized.
         options: the flags that the CLI needs beside SOURCE, where inspection cannot choose.
         tokens: text -> the ids that the model sees of it, special ones included, before they are
             truncated; none where the text has no tokens of its own. None where the tokenizer is
@@ -367,7 +367,7 @@ def save_preprocessor_pair(folder: Path) -> Made:
 
 
 def save_text_ops_model(folder: Path) -> Made:
-    """Save a model whose graph tokenises with TensorFlow Text's SentencePiece op.
+    """Save a model whose graph tokenizes with TensorFlow Text's SentencePiece op.
 
     So do the multilingual Universal Sentence Encoders.
     """

@@ -1,4 +1,4 @@
-"""Small real models, and artefacts around them, made where a test needs them.
+"""Small real models, and artifacts around them, made where a test needs them.
 
 They take seconds, not a download: a WordPiece tokenizer trained on a few sentences, an encoder of
 a few kilobytes whose vectors depend on every token and its place, a model of TensorFlow's string
@@ -40,8 +40,8 @@ Tensor = Any  # TensorFlow ships no types
 
 
 @dataclass(frozen=True)
-class Artefact:
-    """An artefact in a stage folder."""
+class Artifact:
+    """An artifact in a stage folder."""
 
     path: Path
     model: str
@@ -151,9 +151,9 @@ def convert(
     )
 
     with tempfile.TemporaryDirectory() as temporary:
-        artefact = write_artefact(saved, parameters, Path(temporary))
+        artifact = write_artifact(saved, parameters, Path(temporary))
         folder = Path(temporary) / "unpacked"
-        with zipfile.ZipFile(artefact.path) as archive:
+        with zipfile.ZipFile(artifact.path) as archive:
             archive.extractall(folder)
         (target / "model").mkdir(parents=True)
         tokenizer = parameters["encoder"].get("tokenizer") or parameters["encoder"]["sentencepiece"]
@@ -191,7 +191,7 @@ def shortened(
 def meaning_of(
     folder: Path, parameters: Mapping[str, Any], preprocessor: Path | None = None
 ) -> dict[str, Any]:
-    """Return the meaning that an artefact of a saved model has."""
+    """Return the meaning that an artifact of a saved model has."""
     files = {
         name.removeprefix("model/"): content for name, content in _files("model", folder).items()
     }
@@ -263,7 +263,7 @@ def save_keras_model(folder: Path) -> dict[str, Any]:
     return _text_parameters("texts", "output_0", 2, dimensions=6)
 
 
-def write_artefact(
+def write_artifact(
     model_folder: Path,
     parameters: Mapping[str, Any],
     stage: Path,
@@ -273,10 +273,10 @@ def write_artefact(
     golden: Mapping[str, Any] | None = None,
     preprocessor: Path | None = None,
     **overrides: object,
-) -> Artefact:
+) -> Artifact:
     """Pack a saved model into a stage folder; `overrides` change fields of the manifest.
 
-    With `with_runtime` the runtime is in the zip, as in every artefact that the CLI makes: a
+    With `with_runtime` the runtime is in the zip, as in every artifact that the CLI makes: a
     function of Snowflake imports it from there. `golden` is what golden.json holds; see
     `golden_of`; its vectors are lists of numbers here. `preprocessor` is the SavedModel that
     prepares the strings for the model.
@@ -325,24 +325,24 @@ def _encoded(golden: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def copied(artefact: Artefact, stage: Path) -> Artefact:
-    """Copy an artefact to another stage folder."""
-    path = stage / artefact.path.relative_to(artefact.stage)
+def copied(artifact: Artifact, stage: Path) -> Artifact:
+    """Copy an artifact to another stage folder."""
+    path = stage / artifact.path.relative_to(artifact.stage)
     path.parent.mkdir(parents=True)
-    shutil.copyfile(artefact.path, path)
-    return replace(artefact, path=path)
+    shutil.copyfile(artifact.path, path)
+    return replace(artifact, path=path)
 
 
-def with_golden(artefact: Artefact, texts: Sequence[str] = CORPUS) -> Artefact:
+def with_golden(artifact: Artifact, texts: Sequence[str] = CORPUS) -> Artifact:
     """Add the golden vectors that its model gives, which decide nothing of its build."""
     with tempfile.TemporaryDirectory() as cache:
         folder = tf_embeddings_udf.unpack(
-            artefact.path, Path(cache), model=artefact.model, build=artefact.build
+            artifact.path, Path(cache), model=artifact.model, build=artifact.build
         )
         golden = _encoded(golden_of(tf_embeddings_udf.load(folder), texts))
-    with zipfile.ZipFile(artefact.path, "a") as archive:
+    with zipfile.ZipFile(artifact.path, "a") as archive:
         archive.writestr(_entry("golden.json"), json.dumps(golden))
-    return artefact
+    return artifact
 
 
 def golden_of(embedder: Embedder, texts: Sequence[str]) -> dict[str, Any]:
@@ -373,7 +373,7 @@ def _runtime_files() -> dict[str, bytes]:
     }
 
 
-def write_zip(stage: Path, entries: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Artefact:
+def write_zip(stage: Path, entries: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Artifact:
     """Write entries as they are, under the name that the manifest and its bytes give."""
     stage.mkdir(parents=True, exist_ok=True)
     unnamed = stage / "unnamed.zip"
@@ -385,7 +385,7 @@ def write_zip(stage: Path, entries: Mapping[str, bytes], manifest: Mapping[str, 
     path = stage / model / version / f"{model}-{build}.zip"
     path.parent.mkdir(parents=True, exist_ok=True)
     unnamed.replace(path)
-    return Artefact(
+    return Artifact(
         path,
         model,
         version,
@@ -413,8 +413,8 @@ def _text_parameters(name: str, output: str, rank: int, *, dimensions: int) -> d
     }
 
 
-def content_of(artefact: Path) -> dict[str, Any]:
-    """Return what is in an artefact, by name, but for what was measured."""
-    with zipfile.ZipFile(artefact) as archive:
+def content_of(artifact: Path) -> dict[str, Any]:
+    """Return what is in an artifact, by name, but for what was measured."""
+    with zipfile.ZipFile(artifact) as archive:
         names = set(archive.namelist()) - {"golden.json"}
         return {name: archive.read(name) for name in names}

@@ -1,4 +1,4 @@
-"""Building an artefact as on another machine: a process with its own home, locale, clock, CPU."""
+"""Building an artifact as on another machine: a process with its own home, locale, clock, CPU."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tf_embeddings_staging.building.artefact import Artefact, read_artefact
+from tf_embeddings_staging.building.artifact import Artifact, read_artifact
 
 _REPOSITORY = Path(__file__).parents[1]
 
 
-def build_elsewhere(source: str, name: str, machine: Path, options: str = "Options()") -> Artefact:
-    """Build in a process of another machine, and return the artefact.
+def build_elsewhere(source: str, name: str, machine: Path, options: str = "Options()") -> Artifact:
+    """Build in a process of another machine, and return the artifact.
 
     Args:
         source: Python for what `build` takes, such as `Local(Path('model'))`.
@@ -31,8 +31,8 @@ def build_elsewhere(source: str, name: str, machine: Path, options: str = "Optio
         "from tf_embeddings_staging.options import Options\n"
         "from tf_embeddings_staging.progress import Report\n"
         "from tf_embeddings_staging.sources import Local\n"
-        f"artefact = build({source}, {name!r}, cache_folder(), Report(), {options})\n"
-        "print(artefact.path)\n"
+        f"artifact = build({source}, {name!r}, cache_folder(), Report(), {options})\n"
+        "print(artifact.path)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -44,7 +44,7 @@ def build_elsewhere(source: str, name: str, machine: Path, options: str = "Optio
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.strip())
     assert machine in path.parents
-    return read_artefact(path)
+    return read_artifact(path)
 
 
 def _environment(machine: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 r"""Temporary dbt projects on the local Snowflake; `dbt_projects` has those on DuckDB.
 
-project = make_snowflake_project(tmp_path, local_snowflake, artefacts=[tiny])
+project = make_snowflake_project(tmp_path, local_snowflake, artifacts=[tiny])
 project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'hello'\") }} as embedding")
 run = project.dbt("build")
 assert run.success
@@ -25,7 +25,7 @@ import snowflake.connector
 from dbt_projects import NAME, Pin, Project, make_project
 
 if TYPE_CHECKING:
-    from makers import Artefact
+    from makers import Artifact
     from snowflake.connector import SnowflakeConnection
 
 MODULE = Path(__file__).with_name("local_snowflake")
@@ -102,21 +102,21 @@ class SnowflakeProject(Project):
         rows = self.server.counters()["rows"].items()
         return sum(count for name, count in rows if name.startswith(f"{self.name.upper()}."))
 
-    def put(self, artefact: Artefact, *, stage: str = STAGE) -> Pin:
-        """Put an artefact on the project's stage as a user would by hand; return its pin."""
+    def put(self, artifact: Artifact, *, stage: str = STAGE) -> Pin:
+        """Put an artifact on the project's stage as a user would by hand; return its pin."""
         schema = stage.rpartition(".")[0]
         self.execute(f"create schema if not exists {schema}")
         self.execute(f"create stage if not exists {stage} encryption = (type = 'SNOWFLAKE_SSE')")
-        place = f"@{self.name}.{stage}/{artefact.model}/{artefact.version}/"
-        self.execute(f"put 'file://{artefact.path}' '{place}' auto_compress = false")
-        return artefact.pin()
+        place = f"@{self.name}.{stage}/{artifact.model}/{artifact.version}/"
+        self.execute(f"put 'file://{artifact.path}' '{place}' auto_compress = false")
+        return artifact.pin()
 
 
 def make_snowflake_project(
     folder: Path,
     server: LocalSnowflake,
     *,
-    artefacts: Iterable[Artefact] = (),
+    artifacts: Iterable[Artifact] = (),
     files: Mapping[str, str] | None = None,
     **profile: object,
 ) -> SnowflakeProject:
@@ -125,7 +125,7 @@ def make_snowflake_project(
     Args:
         folder: where to; it is made.
         server: the local Snowflake.
-        artefacts: put on the stage, and pinned.
+        artifacts: put on the stage, and pinned.
         files: the project's own files, path -> content.
         profile: what differs from the profile that tests use.
     """
@@ -133,7 +133,7 @@ def make_snowflake_project(
     project = SnowflakeProject(base.folder, server, server.new_database())
     target = server.profile(database=project.name, **profile)
     project.write_yaml("profiles.yml", {NAME: {"target": "dev", "outputs": {"dev": target}}})
-    pins = {artefact.model: project.put(artefact) for artefact in artefacts}
+    pins = {artifact.model: project.put(artifact) for artifact in artifacts}
     if pins:
         project.pin(**pins)
     return project

@@ -13,10 +13,10 @@ import duckdb
 import numpy as np
 import pytest
 import yaml
-from conftest import load_artefact
+from conftest import load_artifact
 from counting import Reached, counted
 from dbt_projects import NAME, PACKAGE, Project, Run, make_project
-from makers import Artefact, write_artefact
+from makers import Artifact, write_artifact
 
 SAME_VECTOR = 1e-6
 BODIES = [
@@ -44,14 +44,14 @@ models:
 
 
 @pytest.fixture
-def old(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
-    return write_artefact(*litert_tokens_model, tmp_path / "old", model="tickets")
+def old(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artifact:
+    return write_artifact(*litert_tokens_model, tmp_path / "old", model="tickets")
 
 
 @pytest.fixture
-def new(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
+def new(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artifact:
     """The same model with a prefix: other vectors, so another version."""
-    return write_artefact(
+    return write_artifact(
         *litert_tokens_model,
         tmp_path / "new",
         model="tickets_next",
@@ -61,9 +61,9 @@ def new(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Art
 
 
 @pytest.fixture
-def project(old: Artefact, new: Artefact, tmp_path: Path) -> Project:
+def project(old: Artifact, new: Artifact, tmp_path: Path) -> Project:
     """A project after step 1 of the recipe: both models are pinned, the old one is in use."""
-    project = make_project(tmp_path / "project", artefacts=[old, new], files=FILES)
+    project = make_project(tmp_path / "project", artifacts=[old, new], files=FILES)
     use(project, "tickets")
     project.execute("create table raw_tickets (id integer, body varchar)")
     project.insert("raw_tickets", list(enumerate([*BODIES, *[None] * 100])))
@@ -122,19 +122,19 @@ def dbt(project: Project, *arguments: str) -> Run:
     return run
 
 
-def assert_uses(project: Project, artefact: Artefact) -> None:
+def assert_uses(project: Project, artifact: Artifact) -> None:
     """Assert that each row has this model's vector, and the rows without a text have none."""
     rows = project.rows("select body, embedding, model_version from tickets_embedded order by id")
     assert [body for body, _, _ in rows[: len(BODIES)]] == BODIES
-    assert {version for _, _, version in rows[: len(BODIES)]} == {artefact.version}
+    assert {version for _, _, version in rows[: len(BODIES)]} == {artifact.version}
     vectors = np.array([vector for _, vector, _ in rows[: len(BODIES)]])
-    expected = load_artefact(artefact).embed(BODIES).embeddings
+    expected = load_artifact(artifact).embed(BODIES).embeddings
     np.testing.assert_allclose(vectors, expected, atol=SAME_VECTOR)
     assert rows[len(BODIES) :] == [(None, None, None)] * 100
 
 
 def test_a_model_is_built_beside_the_old_one_compared_switched_and_taken_back(
-    project: Project, old: Artefact, new: Artefact, reached: Reached
+    project: Project, old: Artifact, new: Artifact, reached: Reached
 ) -> None:
     build_beside, compare = recipe()
     texts = dict.fromkeys(BODIES, 1)
@@ -152,10 +152,10 @@ def test_a_model_is_built_beside_the_old_one_compared_switched_and_taken_back(
     assert "Mean recall@10 of their nearest neighbors: " in said
     assert reached.take() == {}
 
-    for model, artefact in (("tickets_next", new), ("tickets", old), ("tickets_next", new)):
+    for model, artifact in (("tickets_next", new), ("tickets", old), ("tickets_next", new)):
         use(project, model)
         dbt(project, "build")
-        assert_uses(project, artefact)
+        assert_uses(project, artifact)
     assert reached.take() == {}
 
     project.execute("insert into raw_tickets values (1000, 'where is my invoice')")
@@ -170,7 +170,7 @@ def test_a_model_is_built_beside_the_old_one_compared_switched_and_taken_back(
 
 
 def test_ci_defers_to_production_and_copies_its_vectors(
-    project: Project, old: Artefact, reached: Reached
+    project: Project, old: Artifact, reached: Reached
 ) -> None:
     """The README's recipe: production's database is attached under its own name."""
     project.write(

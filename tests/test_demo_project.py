@@ -404,7 +404,7 @@ def test_the_incremental_model_embeds_all_rows_again_when_the_pin_names_another_
     parameters = makers.save_tokens_model(tmp_path / "model", dimensions=384)
     converted = makers.convert(tmp_path / "model", parameters, tmp_path / "converted")
     stage = small / "tf_embeddings_stage"
-    another = makers.write_artefact(*converted, stage, model="minilm")
+    another = makers.write_artifact(*converted, stage, model="minilm")
     new_pin = {"version": another.version, "build": another.build}
     assert pin.write(small / "dbt_project.yml", "minilm", new_pin)
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import Saved
 from counting import Reached, counted
 from dbt_projects import Project, make_project, stage
-from makers import Artefact, golden_of, write_artefact
+from makers import Artifact, golden_of, write_artifact
 from tf_embeddings_udf import Embedder
 
 SAME_VECTOR = 1e-6
@@ -63,12 +63,12 @@ def reached() -> Iterator[Reached]:
         yield reached
 
 
-def embedding_project(folder: Path, *artefacts: Artefact, **models: str) -> Project:
+def embedding_project(folder: Path, *artifacts: Artifact, **models: str) -> Project:
     """A project with texts, and models beside those of this file."""
     files = {**MODELS, **{f"models/{name}.sql": text for name, text in models.items()}}
-    project = make_project(folder, artefacts=artefacts, files=files)
-    pins = {artefact.model: artefact.pin() for artefact in artefacts}
-    default = {"tf_embeddings_default_model": artefacts[0].model}
+    project = make_project(folder, artifacts=artifacts, files=files)
+    pins = {artifact.model: artifact.pin() for artifact in artifacts}
+    default = {"tf_embeddings_default_model": artifacts[0].model}
     project.configure(vars={"tf_embeddings_models": pins, **default})
     project.execute("create table raw_docs (body varchar)")
     project.insert("raw_docs", [(body,) for body in BODIES])
@@ -92,8 +92,8 @@ def in_a_process(project: Project, *calls: list[str]) -> set[str]:
 
 
 def test_a_store_that_was_filled_on_tensorflow_is_current_on_litert(
-    tiny_on_tensorflow: Artefact,
-    tiny: Artefact,
+    tiny_on_tensorflow: Artifact,
+    tiny: Artifact,
     tiny_embedder: Embedder,
     reached: Reached,
     tmp_path: Path,
@@ -107,8 +107,8 @@ def test_a_store_that_was_filled_on_tensorflow_is_current_on_litert(
     assert reached.take() == {body: 1 for body in BODIES if body is not None}
     stored = set(project.rows("from store"))
 
-    for artefact, new in ((tiny, "the lazy dog"), (tiny_on_tensorflow, "a horse")):
-        project.pin(tiny=stage(project, artefact))
+    for artifact, new in ((tiny, "the lazy dog"), (tiny_on_tensorflow, "a horse")):
+        project.pin(tiny=stage(project, artifact))
         run = project.dbt("build")
         assert run.success, run.errors
         assert reached.take() == {}
@@ -132,9 +132,9 @@ def test_dbt_loads_no_tensorflow_for_models_on_litert(
     litert_tokens_model: Saved, tiny_embedder: Embedder, tmp_path: Path
 ) -> None:
     golden = golden_of(tiny_embedder, ["the quick brown fox", "where is my invoice"])
-    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage", golden=golden)
+    artifact = write_artifact(*litert_tokens_model, tmp_path / "stage", golden=golden)
     counts = "select {{ tf_embeddings.token_count('body') }} as tokens from main.raw_docs"
-    project = embedding_project(tmp_path / "project", artefact, counts=counts)
+    project = embedding_project(tmp_path / "project", artifact, counts=counts)
 
     loaded = in_a_process(
         project,
@@ -165,11 +165,11 @@ def test_both_engines_run_in_one_process(
     texts = [body for body in BODIES if body and body.strip()]
     golden = golden_of(tiny_embedder, texts)
     saved = {"on_litert": litert_tokens_model, "on_tensorflow": saved_tokens_model}
-    artefacts = [
-        write_artefact(*saved[name], tmp_path / "stage", model=name, golden=golden)
+    artifacts = [
+        write_artifact(*saved[name], tmp_path / "stage", model=name, golden=golden)
         for name in (first, second)
     ]
-    project = embedding_project(tmp_path / "project", *artefacts, compared=BOTH % (first, second))
+    project = embedding_project(tmp_path / "project", *artifacts, compared=BOTH % (first, second))
 
     loaded = in_a_process(
         project,

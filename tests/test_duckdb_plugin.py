@@ -16,7 +16,7 @@ import pytest
 import tf_embeddings_duckdb
 from dbt.adapters.duckdb.credentials import DuckDBCredentials, PluginConfig
 from dbt.adapters.duckdb.environments import Environment
-from makers import CORPUS, Artefact, golden_of, write_artefact
+from makers import CORPUS, Artifact, golden_of, write_artifact
 from tf_embeddings_duckdb import Plugin, register
 from tf_embeddings_udf import Embedder, TfEmbeddingsError
 
@@ -55,13 +55,13 @@ def error_of(conn: duckdb.DuckDBPyConnection, sql: str) -> str:
     return str(error.value).removeprefix(prefix)
 
 
-def check(artefact: Artefact, **changes: object) -> str:
+def check(artifact: Artifact, **changes: object) -> str:
     """Return the SQL that checks a pin, by default the right one."""
     pin: dict[str, Any] = {
-        "model": artefact.model,
-        "version": artefact.version,
-        "build": artefact.build,
-        "dimensions": artefact.dimensions,
+        "model": artifact.model,
+        "version": artifact.version,
+        "build": artifact.build,
+        "dimensions": artifact.dimensions,
         **changes,
     }
     return (
@@ -71,26 +71,26 @@ def check(artefact: Artefact, **changes: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def db(tiny: Artefact) -> Iterator[duckdb.DuckDBPyConnection]:
+def db(tiny: Artifact) -> Iterator[duckdb.DuckDBPyConnection]:
     with connect(tiny.stage) as conn:
         yield conn
 
 
 @pytest.fixture
-def staged(tiny: Artefact, tmp_path: Path) -> Artefact:
+def staged(tiny: Artifact, tmp_path: Path) -> Artifact:
     """The small model in a stage folder of the test's own."""
     stage = tmp_path / "stage"
     path = stage / tiny.path.relative_to(tiny.stage)
     path.parent.mkdir(parents=True)
     shutil.copy(tiny.path, path)
-    return Artefact(path, tiny.model, tiny.version, tiny.build, tiny.dimensions)
+    return Artifact(path, tiny.model, tiny.version, tiny.build, tiny.dimensions)
 
 
 # Semantics, through SQL.
 
 
 def test_a_text_becomes_a_struct_with_a_fixed_size_vector(
-    db: duckdb.DuckDBPyConnection, tiny: Artefact, tiny_embedder: Embedder
+    db: duckdb.DuckDBPyConnection, tiny: Artifact, tiny_embedder: Embedder
 ) -> None:
     row = db.execute(f"select r, typeof(r) from (select {tiny.function}('the fox', false) as r)")
     outcome, of_type = row.fetchall()[0]
@@ -121,7 +121,7 @@ def test_a_text_becomes_a_struct_with_a_fixed_size_vector(
 @pytest.mark.parametrize("beside", [0, 3000])
 def test_what_becomes_of_a_text(
     db: duckdb.DuckDBPyConnection,
-    tiny: Artefact,
+    tiny: Artifact,
     text: str,
     status: str,
     token_count: int | None,
@@ -151,7 +151,7 @@ def test_what_becomes_of_a_text(
 
 
 def test_tokens_are_counted_alone_where_the_second_argument_says_so(
-    db: duckdb.DuckDBPyConnection, tiny: Artefact, tiny_embedder: Embedder
+    db: duckdb.DuckDBPyConnection, tiny: Artifact, tiny_embedder: Embedder
 ) -> None:
     sql = (
         f"select {tiny.function}(body, flag) from (values ('the fox', true), ('the fox', false), "
@@ -171,7 +171,7 @@ def test_tokens_are_counted_alone_where_the_second_argument_says_so(
 
 
 def test_tokens_of_many_rows_are_counted_alone(
-    db: duckdb.DuckDBPyConnection, tiny: Artefact
+    db: duckdb.DuckDBPyConnection, tiny: Artifact
 ) -> None:
     sql = (
         f"select sum((r).token_count), count((r).embedding), count(*) from "
@@ -181,7 +181,7 @@ def test_tokens_of_many_rows_are_counted_alone(
     assert db.execute(sql).fetchall() == [(4 * 3000, 1500, 3000)]
 
 
-def test_a_bad_row_is_null_beside_good_ones(strings: Artefact) -> None:
+def test_a_bad_row_is_null_beside_good_ones(strings: Artifact) -> None:
     with connect(strings.stage) as conn:
         rows = conn.execute(
             f"select text, (r).status, (r).embedding, (r).token_count from (select text, "
@@ -197,7 +197,7 @@ def test_a_bad_row_is_null_beside_good_ones(strings: Artefact) -> None:
 
 
 def test_a_vector_is_the_same_alone_in_chunks_and_in_any_order(
-    db: duckdb.DuckDBPyConnection, tiny: Artefact
+    db: duckdb.DuckDBPyConnection, tiny: Artifact
 ) -> None:
     """300,000 rows: DuckDB calls the function from all of its threads, 2,048 rows a time."""
     texts = ", ".join(f"'{text}'" for text in CORPUS)
@@ -227,7 +227,7 @@ def test_a_vector_is_the_same_alone_in_chunks_and_in_any_order(
     assert alone[0][0] < SAME
 
 
-def test_four_connections_at_once(db: duckdb.DuckDBPyConnection, tiny: Artefact) -> None:
+def test_four_connections_at_once(db: duckdb.DuckDBPyConnection, tiny: Artifact) -> None:
     sql = (
         f"select {tiny.function}('text ' || i, false).embedding from range(3000) as r(i) order by i"
     )
@@ -290,13 +290,13 @@ def call_from_a_foreign_thread(folder: Path, *arguments: object) -> None:
 
 @pytest.mark.parametrize("second", ["tiny", "strings"])
 def test_a_second_call_by_a_thread_of_duckdb_does_not_crash(
-    tiny: Artefact, strings: Artefact, second: str, tmp_path: Path
+    tiny: Artifact, strings: Artifact, second: str, tmp_path: Path
 ) -> None:
-    artefacts = {"tiny": tiny, "strings": strings}
-    call_from_a_foreign_thread(tmp_path, tiny.path, artefacts[second].path)
+    artifacts = {"tiny": tiny, "strings": strings}
+    call_from_a_foreign_thread(tmp_path, tiny.path, artifacts[second].path)
 
 
-def test_a_thread_of_duckdb_that_embedded_may_verify(golden: Artefact, tmp_path: Path) -> None:
+def test_a_thread_of_duckdb_that_embedded_may_verify(golden: Artifact, tmp_path: Path) -> None:
     pin = golden.model, golden.version, golden.build
     call_from_a_foreign_thread(tmp_path, golden.path, golden.path, *pin)
 
@@ -304,19 +304,19 @@ def test_a_thread_of_duckdb_that_embedded_may_verify(golden: Artefact, tmp_path:
 # Registering.
 
 
-def test_each_artefact_has_its_function_and_none_is_loaded(
-    tiny: Artefact, strings: Artefact, tmp_path: Path
+def test_each_artifact_has_its_function_and_none_is_loaded(
+    tiny: Artifact, strings: Artifact, tmp_path: Path
 ) -> None:
     """One stage, two models; nothing is unpacked before a call."""
     stage = tmp_path / "stage"
-    for artefact in (tiny, strings):
-        shutil.copytree(artefact.path.parent, stage / artefact.model / artefact.version)
+    for artifact in (tiny, strings):
+        shutil.copytree(artifact.path.parent, stage / artifact.model / artifact.version)
     with connect(stage) as conn:
         assert functions(conn) == {*OPERATIONS, tiny.function, strings.function}
         assert not (stage / ".cache").exists()
 
 
-def test_a_start_imports_no_tensorflow_and_writes_nothing(tiny: Artefact, tmp_path: Path) -> None:
+def test_a_start_imports_no_tensorflow_and_writes_nothing(tiny: Artifact, tmp_path: Path) -> None:
     code = (
         "import sys, duckdb; from tf_embeddings_duckdb import Plugin; conn = duckdb.connect(); "
         f"Plugin('p', {{'stage': {str(tiny.stage)!r}}}).configure_connection(conn); "
@@ -343,7 +343,7 @@ def test_no_stage_or_an_empty_one_is_a_start_too(tmp_path: Path, make: bool) -> 
         assert functions(conn) == OPERATIONS
 
 
-def test_a_broken_artefact_does_not_stop_dbt(staged: Artefact, strings: Artefact) -> None:
+def test_a_broken_artifact_does_not_stop_dbt(staged: Artifact, strings: Artifact) -> None:
     os.truncate(staged.path, 1000)
     stage = staged.stage
     shutil.copytree(strings.path.parent, stage / "strings" / strings.version)
@@ -353,7 +353,7 @@ def test_a_broken_artefact_does_not_stop_dbt(staged: Artefact, strings: Artefact
         assert "it is cut short, or no zip at all" in error_of(conn, check(staged))
 
 
-def test_what_is_no_artefact_is_passed_over(staged: Artefact) -> None:
+def test_what_is_no_artifact_is_passed_over(staged: Artifact) -> None:
     folder = staged.path.parent
     for name in ("notes.txt", "tiny.zip", "Tiny-b000000000000.zip", "tiny-b0.zip", ".x.part"):
         (folder / name).touch()
@@ -361,7 +361,7 @@ def test_what_is_no_artefact_is_passed_over(staged: Artefact) -> None:
         assert functions(conn) == {*OPERATIONS, staged.function}
 
 
-def test_the_same_database_may_be_configured_again(tiny: Artefact, tmp_path: Path) -> None:
+def test_the_same_database_may_be_configured_again(tiny: Artifact, tmp_path: Path) -> None:
     """DbtRunner called twice in one process, while the user holds the database open."""
     config = {"stage": str(tiny.stage)}
     with duckdb.connect(tmp_path / "x.duckdb") as kept:
@@ -379,7 +379,7 @@ def test_the_same_database_may_be_configured_again(tiny: Artefact, tmp_path: Pat
 
 
 def test_a_relative_stage_starts_from_the_current_folder(
-    staged: Artefact, monkeypatch: pytest.MonkeyPatch
+    staged: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(staged.stage.parent)
     plugin = Plugin("p", {"stage": "stage", "cache": "elsewhere"})
@@ -433,7 +433,7 @@ def test_a_wrong_configuration_is_named(config: dict[str, object], says: str) ->
 # The check.
 
 
-def test_a_right_pin_passes_and_the_artefact_is_unpacked(staged: Artefact) -> None:
+def test_a_right_pin_passes_and_the_artifact_is_unpacked(staged: Artifact) -> None:
     with connect(staged.stage) as conn:
         assert conn.execute(check(staged)).fetchall() == [(True,)]
     assert os.listdir(staged.stage / ".cache") == [f"tiny-{staged.version}-{staged.build}"]
@@ -441,12 +441,12 @@ def test_a_right_pin_passes_and_the_artefact_is_unpacked(staged: Artefact) -> No
 
 def missing(stage: Path, listing: str, *, build: str = "b000000000000") -> str:
     return (
-        f"tf_embeddings: the artefact of model 'tiny' (version v111111111111, build {build}) is "
+        f"tf_embeddings: the artifact of model 'tiny' (version v111111111111, build {build}) is "
         f"not in the stage folder '{stage}' ({listing}). Stage it with: {STAGE_TINY}"
     )
 
 
-def test_a_missing_artefact(staged: Artefact, tmp_path: Path) -> None:
+def test_a_missing_artifact(staged: Artifact, tmp_path: Path) -> None:
     pin = check(staged, version="v111111111111", build="b000000000000")
     nowhere, empty = tmp_path / "nowhere", tmp_path / "empty"
     empty.mkdir()
@@ -460,7 +460,7 @@ def test_a_missing_artefact(staged: Artefact, tmp_path: Path) -> None:
             assert error_of(conn, pin) == missing(stage, says)
 
 
-def test_a_long_listing_is_cut(staged: Artefact) -> None:
+def test_a_long_listing_is_cut(staged: Artifact) -> None:
     for number in range(7):
         (staged.path.parent / f"tiny-b00000000000{number}.zip").touch()
     listed = [f"tiny/{staged.version}/tiny-b00000000000{number}.zip" for number in range(5)]
@@ -477,16 +477,16 @@ def test_a_long_listing_is_cut(staged: Artefact) -> None:
         ({"dimensions": 384}, "version {version} and 384 dimensions"),
     ],
 )
-def test_a_wrong_pin(staged: Artefact, changes: dict[str, object], says: str) -> None:
+def test_a_wrong_pin(staged: Artifact, changes: dict[str, object], says: str) -> None:
     with connect(staged.stage) as conn:
         assert error_of(conn, check(staged, **changes)) == (
             f"tf_embeddings: the pin of model 'tiny' says {says.format(version=staged.version)}, "
-            f"and its artefact tiny-{staged.build}.zip is version {staged.version} and has 8. "
+            f"and its artifact tiny-{staged.build}.zip is version {staged.version} and has 8. "
             f"Correct the pin in var tf_embeddings_models; to write it anew: {STAGE_TINY}"
         )
 
 
-def test_an_artefact_that_is_damaged(staged: Artefact) -> None:
+def test_an_artifact_that_is_damaged(staged: Artifact) -> None:
     content = bytearray(staged.path.read_bytes())
     content[len(content) // 2] ^= 1
     staged.path.write_bytes(content)
@@ -494,21 +494,21 @@ def test_an_artefact_that_is_damaged(staged: Artefact) -> None:
         message = error_of(conn, check(staged))
         assert error_of(conn, f"select {staged.function}('a', false)") == message
     assert message.startswith(
-        f"tf_embeddings: the artefact '{staged.path}' cannot be used: 'model/model.tflite' is not "
+        f"tf_embeddings: the artifact '{staged.path}' cannot be used: 'model/model.tflite' is not "
         f"as its manifest says. Delete it and stage the model again with: {STAGE_TINY}"
     )
 
 
 @pytest.mark.parametrize(("number", "known"), [("format", 3), ("contract", 1)])
-def test_an_artefact_of_another_time(
+def test_an_artifact_of_another_time(
     saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path, number: str, known: int
 ) -> None:
     folder, parameters = saved_tokens_model
-    artefact = write_artefact(folder, {**parameters, number: 2}, tmp_path)
+    artifact = write_artifact(folder, {**parameters, number: 2}, tmp_path)
     with connect(tmp_path) as conn:
         assert functions(conn) == OPERATIONS
-        assert error_of(conn, check(artefact)) == (
-            f"tf_embeddings: the artefact '{artefact.path}' has {number} 2, and the "
+        assert error_of(conn, check(artifact)) == (
+            f"tf_embeddings: the artifact '{artifact.path}' has {number} 2, and the "
             f"installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
             f"made it, or stage the model again with: {STAGE_TINY}"
         )
@@ -519,16 +519,16 @@ def test_missing_packages_are_named_with_the_command(
 ) -> None:
     packages = ["numpy", "tensorflow_that_is_missing", "tokenizers-that-are-missing"]
     folder, parameters = saved_tokens_model
-    artefact = write_artefact(folder, {**parameters, "packages": packages}, tmp_path)
+    artifact = write_artifact(folder, {**parameters, "packages": packages}, tmp_path)
     with connect(tmp_path) as conn:
-        assert error_of(conn, check(artefact)) == (
+        assert error_of(conn, check(artifact)) == (
             "tf_embeddings: model 'tiny' needs Python packages that are not installed: "
             "tensorflow_that_is_missing, tokenizers-that-are-missing. Install them with: "
             "pip install -r dbt_packages/tf_embeddings/requirements.txt"
         )
 
 
-def without(packages: Sequence[str], artefact: Artefact, folder: Path, sql: str) -> str:
+def without(packages: Sequence[str], artifact: Artifact, folder: Path, sql: str) -> str:
     """Start the plugin where packages cannot be imported; return the error of a query."""
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({packages!r}))\n"
@@ -536,7 +536,7 @@ def without(packages: Sequence[str], artefact: Artefact, folder: Path, sql: str)
         f"find = importlib.util.find_spec\n"
         f"importlib.util.find_spec = lambda name: None if name in {packages!r} else find(name)\n"
         "with duckdb.connect() as conn:\n"
-        f"    started = plugin.Plugin('p', {{'stage': {str(artefact.stage)!r}}})\n"
+        f"    started = plugin.Plugin('p', {{'stage': {str(artifact.stage)!r}}})\n"
         "    started.configure_connection(conn)\n"
         "    with conn.cursor() as cursor:\n"
         "        started.configure_cursor(cursor)\n"
@@ -556,7 +556,7 @@ def without(packages: Sequence[str], artefact: Artefact, folder: Path, sql: str)
     return done.stdout.rstrip()
 
 
-def test_without_litert_tokenizers_and_pyarrow_dbt_starts(tiny: Artefact, tmp_path: Path) -> None:
+def test_without_litert_tokenizers_and_pyarrow_dbt_starts(tiny: Artifact, tmp_path: Path) -> None:
     for sql in (check(tiny), call("verify", tiny)):
         assert without(["ai_edge_litert", "tokenizers", "pyarrow"], tiny, tmp_path, sql) == (
             "model 'tiny' needs Python packages that are not installed: ai-edge-litert, "
@@ -566,7 +566,7 @@ def test_without_litert_tokenizers_and_pyarrow_dbt_starts(tiny: Artefact, tmp_pa
 
 
 def test_without_tensorflow_a_model_that_needs_it_says_so(
-    tiny_on_tensorflow: Artefact, tmp_path: Path
+    tiny_on_tensorflow: Artifact, tmp_path: Path
 ) -> None:
     assert without(["tensorflow"], tiny_on_tensorflow, tmp_path, check(tiny_on_tensorflow)) == (
         "model 'tiny' needs Python packages that are not installed: tensorflow. Install them with: "
@@ -575,7 +575,7 @@ def test_without_tensorflow_a_model_that_needs_it_says_so(
 
 
 @pytest.mark.parametrize("operation", ["check", "verify", "staged", "remove"])
-def test_without_numpy_dbt_starts_too(tiny: Artefact, tmp_path: Path, operation: str) -> None:
+def test_without_numpy_dbt_starts_too(tiny: Artifact, tmp_path: Path, operation: str) -> None:
     """DuckDB needs NumPy to register a Python function; `pip install dbt-duckdb` brings none."""
     sql = {"check": check(tiny), "staged": "select tf_embeddings_staged()"}
     asked = sql.get(operation) or call(operation, tiny)
@@ -585,7 +585,7 @@ def test_without_numpy_dbt_starts_too(tiny: Artefact, tmp_path: Path, operation:
     )
 
 
-def test_the_check_is_called_once(staged: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_is_called_once(staged: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unpacking 90 MB is worth a second: it is no constant that DuckDB may fold again and again."""
     calls: list[str] = []
     actual = tf_embeddings_duckdb.unpack
@@ -603,9 +603,9 @@ def test_the_check_is_called_once(staged: Artefact, monkeypatch: pytest.MonkeyPa
 # The other operations.
 
 
-def call(function: str, artefact: Artefact, **changes: str) -> str:
+def call(function: str, artifact: Artifact, **changes: str) -> str:
     """Return the SQL that calls an operation with a pin, by default the right one."""
-    pin = {"model": artefact.model, "version": artefact.version, "build": artefact.build} | changes
+    pin = {"model": artifact.model, "version": artifact.version, "build": artifact.build} | changes
     arguments = ", ".join("'" + value.replace("'", "''") + "'" for value in pin.values())
     return f"select tf_embeddings_{function}({arguments})"
 
@@ -617,14 +617,14 @@ def answer(conn: duckdb.DuckDBPyConnection, sql: str) -> Any:  # noqa: ANN401
 @pytest.fixture
 def golden(
     saved_tokens_model: tuple[Path, dict[str, Any]], tiny_embedder: Embedder, tmp_path: Path
-) -> Artefact:
+) -> Artifact:
     """The small model with golden vectors, of which the last is off by 0.25."""
     content = golden_of(tiny_embedder, CORPUS)
     content["vectors"][-1][3] += 0.25
-    return write_artefact(*saved_tokens_model, tmp_path / "stage", golden=content)
+    return write_artifact(*saved_tokens_model, tmp_path / "stage", golden=content)
 
 
-def test_an_artefact_is_verified(golden: Artefact) -> None:
+def test_an_artifact_is_verified(golden: Artifact) -> None:
     with connect(golden.stage) as conn:
         report = json.loads(answer(conn, call("verify", golden)))
         assert answer(conn, f"select {golden.function}('the fox', false).status") == "ok"
@@ -638,16 +638,16 @@ def test_an_artefact_is_verified(golden: Artefact) -> None:
     ]
 
 
-def test_what_cannot_be_verified_is_named(staged: Artefact) -> None:
+def test_what_cannot_be_verified_is_named(staged: Artifact) -> None:
     pin = {"version": "v111111111111"}
     with connect(staged.stage) as conn:
         assert error_of(conn, call("verify", staged)) == (
-            f"tf_embeddings: the artefact tiny-{staged.version}-{staged.build} holds no golden "
+            f"tf_embeddings: the artifact tiny-{staged.version}-{staged.build} holds no golden "
             f"vectors, so there is nothing to verify it by. Stage the model again with: "
             f"{STAGE_TINY}"
         )
         assert error_of(conn, call("verify", staged, **pin)) == (
-            f"tf_embeddings: the pin of model 'tiny' says version v111111111111, and its artefact "
+            f"tf_embeddings: the pin of model 'tiny' says version v111111111111, and its artifact "
             f"tiny-{staged.build}.zip is version {staged.version}. Correct the pin in var "
             f"tf_embeddings_models; to write it anew: {STAGE_TINY}"
         )
@@ -657,7 +657,7 @@ def test_what_cannot_be_verified_is_named(staged: Artefact) -> None:
         )
 
 
-def test_the_staged_artefacts_are_listed(staged: Artefact, strings: Artefact) -> None:
+def test_the_staged_artifacts_are_listed(staged: Artifact, strings: Artifact) -> None:
     """Also one that is damaged; what is not in its place no pin can name."""
     stage = staged.stage
     shutil.copytree(strings.path.parent, stage / "strings" / strings.version)
@@ -680,8 +680,8 @@ def test_the_staged_artefacts_are_listed(staged: Artefact, strings: Artefact) ->
             assert answer(conn, "select tf_embeddings_staged()") == "[]"
 
 
-def test_an_artefact_is_removed_with_its_folders_and_its_copy(
-    staged: Artefact, strings: Artefact
+def test_an_artifact_is_removed_with_its_folders_and_its_copy(
+    staged: Artifact, strings: Artifact
 ) -> None:
     stage = staged.stage
     shutil.copytree(strings.path.parent, stage / "strings" / strings.version)
@@ -695,18 +695,18 @@ def test_an_artefact_is_removed_with_its_folders_and_its_copy(
         assert conn.execute(check(strings)).fetchall() == [(True,)]
         message = error_of(conn, f"select {staged.function}('the fox', false)")
     assert message == (
-        f"tf_embeddings: the artefact '{staged.path}' does not exist. Stage it with: {STAGE_TINY}"
+        f"tf_embeddings: the artifact '{staged.path}' does not exist. Stage it with: {STAGE_TINY}"
     )
 
 
-def test_what_lies_beside_an_artefact_stays(staged: Artefact) -> None:
+def test_what_lies_beside_an_artifact_stays(staged: Artifact) -> None:
     beside = Path(shutil.copy(staged.path, staged.path.with_name("tiny-b000000000000.zip")))
     with connect(staged.stage) as conn:
         assert answer(conn, call("remove", staged)) is True
     assert list(staged.stage.glob("*/*/*")) == [beside]
 
 
-def test_a_damaged_artefact_can_be_removed(staged: Artefact) -> None:
+def test_a_damaged_artifact_can_be_removed(staged: Artifact) -> None:
     os.truncate(staged.path, 1000)
     with connect(staged.stage) as conn:
         assert answer(conn, call("remove", staged)) is True
@@ -727,7 +727,7 @@ def test_a_damaged_artefact_can_be_removed(staged: Artefact) -> None:
         {"build": "*"},
     ],
 )
-def test_what_is_no_artefact_is_not_removed(staged: Artefact, changes: dict[str, str]) -> None:
+def test_what_is_no_artifact_is_not_removed(staged: Artifact, changes: dict[str, str]) -> None:
     outside = Path(shutil.copy(staged.path, staged.stage.parent / "outside.zip"))
     with connect(staged.stage) as conn:
         message = error_of(conn, call("remove", staged, **changes))
@@ -738,7 +738,7 @@ def test_what_is_no_artefact_is_not_removed(staged: Artefact, changes: dict[str,
 
 @pytest.mark.parametrize("depth", [0, 1])
 def test_a_link_out_of_the_stage_is_not_followed(
-    staged: Artefact, tmp_path: Path, depth: int
+    staged: Artifact, tmp_path: Path, depth: int
 ) -> None:
     """What lies there may be another project's."""
     link = staged.path.parents[depth]
@@ -747,18 +747,18 @@ def test_a_link_out_of_the_stage_is_not_followed(
     link.symlink_to(elsewhere)
     with connect(staged.stage) as conn:
         message = error_of(conn, call("remove", staged))
-    assert "is no artefact's place in the stage folder" in message
+    assert "is no artifact's place in the stage folder" in message
     assert staged.path.exists()
 
 
-def test_a_stage_may_itself_be_behind_a_link(staged: Artefact, tmp_path: Path) -> None:
+def test_a_stage_may_itself_be_behind_a_link(staged: Artifact, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(staged.stage)
     with connect(tmp_path / "link") as conn:
         assert answer(conn, call("remove", staged)) is True
     assert not staged.path.exists()
 
 
-def test_an_operation_runs_once_for_each_row_and_not_for_null(staged: Artefact) -> None:
+def test_an_operation_runs_once_for_each_row_and_not_for_null(staged: Artifact) -> None:
     with connect(staged.stage) as conn:
         rows = conn.execute(
             f"select tf_embeddings_remove(model, '{staged.version}', '{staged.build}') "
@@ -771,7 +771,7 @@ def test_an_operation_runs_once_for_each_row_and_not_for_null(staged: Artefact) 
 
 
 def test_dbt_embeds_with_the_plugin(
-    staged: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    staged: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The profile of the README, whose paths start from the current folder, with settings."""
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
@@ -825,7 +825,7 @@ print(rows, [name for name in ("dbt.adapters", "tensorflow") if sys.modules.get(
 
 @pytest.mark.parametrize("environment", ["with dbt", "without dbt"])
 def test_any_connection_gets_the_functions(
-    tiny: Artefact, environment: str, tmp_path: Path
+    tiny: Artifact, environment: str, tmp_path: Path
 ) -> None:
     """A notebook or an app embeds its question where it is asked, and loads no dbt for it."""
     done = subprocess.run(
@@ -839,7 +839,7 @@ def test_any_connection_gets_the_functions(
     assert (done.stdout, done.stderr) == ("[(1,), (2,)] []\n", "")
 
 
-def test_a_connection_may_be_given_the_functions_again(tiny: Artefact, tmp_path: Path) -> None:
+def test_a_connection_may_be_given_the_functions_again(tiny: Artifact, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     with duckdb.connect() as conn:
         for _ in range(2):

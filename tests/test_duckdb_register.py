@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from makers import Artefact
+from makers import Artifact
 from tf_embeddings_duckdb import register
 from tf_embeddings_udf import Embedder, TfEmbeddingsError
 from tf_embeddings_udf.engines import litert
@@ -23,8 +23,8 @@ from tf_embeddings_udf.errors import cancellation
 SAME_VECTOR = 1e-6
 
 
-def embedding(connection: duckdb.DuckDBPyConnection, artefact: Artefact, text: str) -> np.ndarray:
-    sql = f"select {artefact.function}(?, false).embedding"
+def embedding(connection: duckdb.DuckDBPyConnection, artifact: Artifact, text: str) -> np.ndarray:
+    sql = f"select {artifact.function}(?, false).embedding"
     [(vector,)] = connection.execute(sql, [text]).fetchall()
     return np.array(vector)
 
@@ -35,7 +35,7 @@ def staged_models(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def test_a_question_is_embedded_where_a_built_database_is_only_read(
-    tiny: Artefact, tiny_embedder: Embedder, tmp_path: Path
+    tiny: Artifact, tiny_embedder: Embedder, tmp_path: Path
 ) -> None:
     texts = ["the quick brown fox", "where is my invoice", "a person on a sunny day"]
     vectors = tiny_embedder.embed(texts).embeddings
@@ -60,7 +60,7 @@ def test_a_question_is_embedded_where_a_built_database_is_only_read(
 
 
 def test_a_connection_is_registered_again_for_another_stage_folder(
-    tiny: Artefact, strings: Artefact
+    tiny: Artifact, strings: Artifact
 ) -> None:
     with duckdb.connect() as connection:
         register(connection, tiny.stage)
@@ -72,7 +72,7 @@ def test_a_connection_is_registered_again_for_another_stage_folder(
 
 
 def test_a_run_that_was_cancelled_ends_what_has_started_and_nothing_after(
-    tiny: Artefact, tiny_embedder: Embedder
+    tiny: Artifact, tiny_embedder: Embedder
 ) -> None:
     """After an interrupted dbt in a notebook, every call of a registered connection failed."""
     started = cancellation.current()
@@ -96,15 +96,15 @@ ARROW = {
 }
 
 
-def answers(connection: duckdb.DuckDBPyConnection, artefact: Artefact) -> list[Any]:
+def answers(connection: duckdb.DuckDBPyConnection, artifact: Artifact) -> list[Any]:
     """Embed and count, over several of DuckDB's chunks, with constants and NULLs."""
-    call = f"{artefact.function}(body, tokens_only)"
+    call = f"{artifact.function}(body, tokens_only)"
     texts = """
       select 'fox ' || i as body, i % 2 = 0 as tokens_only from range(3000) as numbers(i)
       union all select null, true union all select 'a fox', null union all select null, null
     """
     constants = [f"('a fox', {only})" for only in ("false", "true", "null")] + ["(null, true)"]
-    calls = ", ".join(artefact.function + arguments for arguments in constants)
+    calls = ", ".join(artifact.function + arguments for arguments in constants)
     sql = f"select body, tokens_only, {call} from ({texts}) order by all"
     return connection.execute(sql).fetchall() + connection.execute(f"select {calls}").fetchall()
 
@@ -118,7 +118,7 @@ def answers(connection: duckdb.DuckDBPyConnection, artefact: Artefact) -> list[A
     ids=lambda settings: " ".join("=".join(one) for one in settings),
 )
 def test_every_form_in_which_duckdb_hands_rows_over(
-    tiny: Artefact, settings: list[tuple[str, str]]
+    tiny: Artifact, settings: list[tuple[str, str]]
 ) -> None:
     """With arrow_lossless_conversion, every call failed."""
     with duckdb.connect() as connection:
@@ -168,7 +168,7 @@ def exit_code_in_a_fork(call: Callable[[], object]) -> int:
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_embeds_in_a_connection_of_its_own(tiny: Artefact) -> None:
+def test_a_forked_child_embeds_in_a_connection_of_its_own(tiny: Artifact) -> None:
     """It waited forever, for the threads of its parent: a server that loads and then forks."""
     with duckdb.connect() as connection:
         register(connection, tiny.stage)
@@ -186,7 +186,7 @@ def test_a_forked_child_embeds_in_a_connection_of_its_own(tiny: Artefact) -> Non
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_is_told_that_tensorflow_does_not_survive(
-    tiny_on_tensorflow: Artefact, tiny_on_tensorflow_embedder: Embedder
+    tiny_on_tensorflow: Artifact, tiny_on_tensorflow_embedder: Embedder
 ) -> None:
     assert tiny_on_tensorflow_embedder.embed(["the fox"]).valid.all()
 
@@ -206,7 +206,7 @@ def test_a_forked_child_is_told_that_tensorflow_does_not_survive(
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_no_more_calls_run_at_once_than_the_threads_allow(
-    tiny: Artefact, monkeypatch: pytest.MonkeyPatch, threads: int
+    tiny: Artifact, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     """However many threads DuckDB has: each interpreter weighs half as much as its model."""
     lock = threading.Lock()

@@ -25,11 +25,11 @@ import encoder_makers
 import numpy as np
 import pytest
 import yaml
-from conftest import load_artefact
+from conftest import load_artifact
 from dbt_projects import Project, Run, make_project
 from encoder_makers import Direct, Made, bert_tokens, truncated
 from loopback import Server, gives, serve, speaks_tf_hub
-from makers import CORPUS, Artefact
+from makers import CORPUS, Artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from test_staging_cli import stage_model
 
@@ -292,10 +292,10 @@ class Staged:
         """Return the models that are staged, and embed on an engine."""
         return [name for on, name in ON_ENGINES if on == engine and name in self.pins]
 
-    def artefact(self, name: str) -> Artefact:
+    def artifact(self, name: str) -> Artifact:
         pin = self.pins[name]
         version, build = pin["version"], pin["build"]
-        return Artefact(
+        return Artifact(
             self.project.stage / name / version / f"{name}-{build}.zip",
             name,
             version,
@@ -397,8 +397,8 @@ def on_snowflake(
     staged: Staged, local_snowflake: LocalSnowflake, tmp_path_factory: pytest.TempPathFactory
 ) -> Embedded:
     folder = tmp_path_factory.mktemp("snowflake") / "project"
-    artefacts = [staged.artefact(name) for name in staged.names_on("snowflake")]
-    project = make_snowflake_project(folder, local_snowflake, artefacts=artefacts)
+    artifacts = [staged.artifact(name) for name in staged.names_on("snowflake")]
+    project = make_snowflake_project(folder, local_snowflake, artifacts=artifacts)
     project.execute("create schema dev")
     project.execute("create table dev.texts (id integer, body varchar)")
     with local_snowflake.connect(database=project.name, schema="dev") as connection:
@@ -441,12 +441,12 @@ def test_vectors_are_those_that_the_model_itself_gives(
 
 @pytest.mark.parametrize("name", CASES | OPTIONS)
 def test_each_runs_on_litert_if_it_can(name: str, staged: Staged) -> None:
-    case, artefact = (CASES | OPTIONS)[name], staged.artefact(name)
-    with zipfile.ZipFile(artefact.path) as archive:
+    case, artifact = (CASES | OPTIONS)[name], staged.artifact(name)
+    with zipfile.ZipFile(artifact.path) as archive:
         manifest = json.loads(archive.read("manifest.json"))
     assert manifest["engine"] == case.runs_on
     package = {"litert": "ai-edge-litert", "tensorflow": "tensorflow"}[case.runs_on]
-    assert {"ai-edge-litert", "tensorflow"} & {*artefact.packages} == {package}
+    assert {"ai-edge-litert", "tensorflow"} & {*artifact.packages} == {package}
     spoken = {"litert": "LiteRT", "tensorflow": "TensorFlow"}[case.runs_on]
     assert f"Engine of {name}: {spoken}. " in staged.calls[name].stderr
 
@@ -553,9 +553,9 @@ def test_universal_sentence_encoder_lite_gives_its_published_vectors(tmp_path: P
     done = stage_model(project, folder, "--name", "use_lite", "--write")
     assert done.returncode == 0, done.stderr
     staged = Staged(project, {}, {"use_lite": done})
-    artefact = staged.artefact("use_lite")
+    artifact = staged.artifact("use_lite")
     texts = [one["text"] for one in USE_LITE["vectors"]]
-    embedder = load_artefact(artefact)
+    embedder = load_artifact(artifact)
 
     found = embedder.embed(texts).embeddings
     expected = np.array([one["embedding"] for one in USE_LITE["vectors"]], np.float32)
@@ -563,7 +563,7 @@ def test_universal_sentence_encoder_lite_gives_its_published_vectors(tmp_path: P
     cosines = (normalized(found) * normalized(expected)).sum(1)
     assert (1 - cosines).max() <= USE_LITE["tolerance"]["cosine"]
 
-    with zipfile.ZipFile(artefact.path) as archive:
+    with zipfile.ZipFile(artifact.path) as archive:
         encoder = json.loads(archive.read("manifest.json"))["encoder"]
         pieces = SentencePieceProcessor(
             model_proto=archive.read(f"model/{encoder['sentencepiece']}")

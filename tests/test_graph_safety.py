@@ -481,7 +481,7 @@ def test_nor_be_filled_when_the_assets_are_not_in_place(tmp_path: Path) -> None:
         (output,) = graph.signature_def["default"].outputs.values()
         nodes = {node.name: node for node in graph.graph_def.node}
         nodes[output.name.partition(":")[0]].input.append(f"^{filler.name}")
-    assert "InitializeTableFromTextFileV2 (outside of the initialisation" in refusal(tmp_path / "m")
+    assert "InitializeTableFromTextFileV2 (outside of the initialization" in refusal(tmp_path / "m")
 
 
 def tf1_filler(graph: Any) -> Any:  # noqa: ANN401

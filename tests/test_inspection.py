@@ -18,7 +18,7 @@ from encoder_makers import Made
 from graph_makers import TEXTS, Tensor, edited, lengths, save, save_text
 from tf_embeddings_staging.building.build import build, look
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.fetching.fetch import materialise
+from tf_embeddings_staging.fetching.fetch import materialize
 from tf_embeddings_staging.inspection import examine, find, inspect_task, survey
 from tf_embeddings_staging.inspection.tokenizer_file import rewritten
 from tf_embeddings_staging.options import Limits, Options
@@ -461,7 +461,7 @@ def test_what_lies_above_a_model_that_was_fetched_is_no_part_of_it(tmp_path: Pat
     shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
     limits, cache = Limits(), tmp_path / "cache"
     archive = Local(tmp_path / "packed.zip")
-    fetched = materialise(archive, cache, Report(), limits)
+    fetched = materialize(archive, cache, Report(), limits)
     shutil.copyfile(tmp_path / "tokenizer.json", fetched.path.parent / "tokenizer.json")
     looked = look(archive, cache, Report(), options, limits, None)
     assert looked.keys() == {"report"}
@@ -836,7 +836,7 @@ def test_the_task_says_what_is_wrong_or_shows_it(tmp_path: Path) -> None:
     assert str(error.value) == shown["report"]["problem"]
 
 
-# --- and on to the artefact
+# --- and on to the artifact
 
 
 def test_the_version_is_of_the_model_and_not_of_its_name_or_its_fingerprint(
@@ -937,7 +937,7 @@ def test_what_is_let_in_is_told_and_what_is_not_there_too(
         "Warning: the graph reaches out of the model with ReadFile, which --allow-op lets in: a "
         in said
     )
-    assert "is not in the artefact, and will be missing in the warehouse.\n" in said
+    assert "is not in the artifact, and will be missing in the warehouse.\n" in said
 
 
 def test_one_tensor_has_no_index(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import makers
 import numpy as np
 import pytest
 from dbt_projects import PACKAGE, Project, make_project, stage
-from makers import Artefact, golden_of
+from makers import Artifact, golden_of
 from tf_embeddings_udf import Embedder
 
 SCRIPT = "dbt_packages/tf_embeddings/scripts/stage_model.py"
@@ -45,9 +45,9 @@ def light() -> Path:
 @pytest.fixture(scope="module")
 def made_elsewhere(
     litert_tokens_model: Saved, tiny_embedder: Embedder, tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
+) -> Artifact:
     """An artifact for LiteRT, as a colleague's machine or CI made it."""
-    return makers.write_artefact(
+    return makers.write_artifact(
         *litert_tokens_model,
         tmp_path_factory.mktemp("elsewhere"),
         with_runtime=True,
@@ -58,9 +58,9 @@ def made_elsewhere(
 @pytest.fixture(scope="module")
 def for_tensorflow(
     saved_tokens_model: Saved, tiny_embedder: Embedder, tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
+) -> Artifact:
     """The same model for the engine that is not here."""
-    return makers.write_artefact(
+    return makers.write_artifact(
         *saved_tokens_model,
         tmp_path_factory.mktemp("elsewhere"),
         with_runtime=True,
@@ -146,7 +146,7 @@ def test_its_lock_is_a_part_of_the_others() -> None:
 
 
 def test_an_artifact_that_was_made_elsewhere_is_staged_and_built_and_verified(
-    project: Project, light: Path, made_elsewhere: Artefact, tiny_embedder: Embedder
+    project: Project, light: Path, made_elsewhere: Artifact, tiny_embedder: Embedder
 ) -> None:
     staged = call(project, light / "python", SCRIPT, made_elsewhere.path, "--write", "--verify")
     built = dbt(project, light, "build")
@@ -168,7 +168,7 @@ def test_an_artifact_that_was_made_elsewhere_is_staged_and_built_and_verified(
 
 
 def test_the_demo_is_built_from_a_staged_artifact(
-    light: Path, minilm: Artefact, tmp_path: Path
+    light: Path, minilm: Artifact, tmp_path: Path
 ) -> None:
     """As in `demo/run.sh`, where the source is an artifact."""
     repository = tmp_path / "tf_embeddings"
@@ -192,7 +192,7 @@ def test_the_demo_is_built_from_a_staged_artifact(
 
 
 def test_a_search_question_is_embedded_where_it_is_asked(
-    project: Project, light: Path, made_elsewhere: Artefact, tiny_embedder: Embedder
+    project: Project, light: Path, made_elsewhere: Artifact, tiny_embedder: Embedder
 ) -> None:
     """On any connection, outside dbt."""
     stage(project, made_elsewhere)
@@ -240,7 +240,7 @@ def test_the_catalogue_is_shown(project: Project, light: Path) -> None:
 
 
 def test_an_artifact_for_tensorflow_is_not_staged_unchecked(
-    project: Project, light: Path, for_tensorflow: Artefact
+    project: Project, light: Path, for_tensorflow: Artifact
 ) -> None:
     done = call(project, light / "python", SCRIPT, for_tensorflow.path, "--write")
 
@@ -253,7 +253,7 @@ def test_an_artifact_for_tensorflow_is_not_staged_unchecked(
 
 
 def test_an_artifact_for_tensorflow_says_what_it_needs_where_it_runs(
-    project: Project, light: Path, for_tensorflow: Artefact
+    project: Project, light: Path, for_tensorflow: Artifact
 ) -> None:
     project.pin(tiny=stage(project, for_tensorflow))
     built = dbt(project, light, "build")

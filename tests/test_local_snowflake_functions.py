@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from makers import Artefact, write_artefact
+from makers import Artifact, write_artifact
 from snowflake.connector.errors import DatabaseError
 from snowflake_projects import LocalSnowflake, serve
 
@@ -79,7 +79,7 @@ class Database:
             )
         )
 
-    def create_vectorised(self, body: str, *, most: int = 100, **keys: str) -> None:
+    def create_vectorized(self, body: str, *, most: int = 100, **keys: str) -> None:
         """Create a function whose handler takes frames."""
         code = f"import pandas\n{body}\n{VECTORISED.format(most=most)}"
         self.create(code, properties="packages = ('pandas')", **keys)
@@ -458,14 +458,14 @@ def test_a_view_runs_what_its_function_is_now(database: Database) -> None:
 
 
 def test_batches_vary_and_never_exceed_the_maximum(database: Database) -> None:
-    database.create_vectorised("def handler(df): return [len(df)] * len(df)", most=7, returns="int")
+    database.create_vectorized("def handler(df): return [len(df)] * len(df)", most=7, returns="int")
     sizes = {size for (size,) in database.execute(f"select f(x) from {_rows(100)}")}
     assert max(sizes) == 7
     assert len(sizes) > 2
 
 
 def test_a_frame_has_columns_by_position_and_pandas_strings(database: Database) -> None:
-    database.create_vectorised(
+    database.create_vectorized(
         "def handler(df):\n    return [f'{list(df.columns)} {df[0].dtype} {value is pandas.NA}'"
         " for value in df[0]]"
     )
@@ -476,7 +476,7 @@ def test_a_frame_has_columns_by_position_and_pandas_strings(database: Database) 
 
 
 def test_results_come_back_to_their_rows(database: Database) -> None:
-    database.create_vectorised("def handler(df): return df[0] + '!'", most=16)
+    database.create_vectorized("def handler(df): return df[0] + '!'", most=16)
     rows = database.execute(f"select x, f(x) from {_rows(3000)}")
     assert len(rows) == 3000
     assert all(result == f"{x}!" for x, result in rows)
@@ -498,8 +498,8 @@ def test_several_processes_share_one_tmp_that_ends_with_the_query(database: Data
         "    open(f'/tmp/{os.getpid()}', 'w').close()\n"
         "    return [','.join(sorted(os.listdir('/tmp')))] * len(df)"
     )
-    database.create_vectorised(body, most=10)
-    database.create_vectorised(body, most=10, name="g(x varchar)")
+    database.create_vectorized(body, most=10)
+    database.create_vectorized(body, most=10, name="g(x varchar)")
     seen = database.execute(f"select f(x), g(x) from {_rows(200)}")
     assert len({name for row in seen for cell in row for name in cell.split(",")}) == 4
     assert "," not in database.value("select f('a')")
@@ -617,13 +617,13 @@ def test_values_of_the_declared_type_are_accepted(
         ("boolean", "1", "BOOLEAN returned int"),
     ],
 )
-@pytest.mark.parametrize("is_vectorised", [False, True])
+@pytest.mark.parametrize("is_vectorized", [False, True])
 def test_values_of_other_types_are_refused(
-    database: Database, returns: str, value: str, says: str, is_vectorised: bool
+    database: Database, returns: str, value: str, says: str, is_vectorized: bool
 ) -> None:
-    if is_vectorised:
+    if is_vectorized:
         body = f"import numpy\ndef handler(df): return [{value}] * len(df)"
-        database.create_vectorised(body, returns=returns)
+        database.create_vectorized(body, returns=returns)
     else:
         body = f"import numpy\ndef handler(x): return {value}"
         database.create(body, returns=returns, properties="packages = ('numpy')")
@@ -634,7 +634,7 @@ def test_values_of_other_types_are_refused(
 
 @pytest.mark.parametrize("result", ["[]", "list(df[0]) + ['more']", "None", "'text'"])
 def test_a_batch_of_another_length_is_refused(database: Database, result: str) -> None:
-    database.create_vectorised(f"def handler(df): return {result}")
+    database.create_vectorized(f"def handler(df): return {result}")
     message = database.fails("select f('a')").msg or ""
     assert "The vectorized handler returned" in message or "returns a Series" in message
 
@@ -867,7 +867,7 @@ def test_a_package_that_is_missing_on_demand(own_server: Database) -> None:
 
 
 def test_a_query_outlives_a_worker_that_is_killed_while_it_writes(own_server: Database) -> None:
-    own_server.create_vectorised(
+    own_server.create_vectorized(
         "import fcntl, os, pathlib\n"
         "def handler(df):\n"
         "    with open('/tmp/one.lock', 'a') as lock:\n"
@@ -924,33 +924,33 @@ ON_TENSORFLOW = "'numpy', 'pandas', 'tensorflow', 'tokenizers'"
 @pytest.fixture(scope="session")
 def on_litert(
     litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
+) -> Artifact:
     """The small model with the runtime in its zip, as the CLI packs it."""
     stage = tmp_path_factory.mktemp("deployed_stage")
-    return write_artefact(*litert_tokens_model, stage, with_runtime=True)
+    return write_artifact(*litert_tokens_model, stage, with_runtime=True)
 
 
 @pytest.fixture(scope="session")
 def on_tensorflow(
     saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
+) -> Artifact:
     """The same for TensorFlow."""
     stage = tmp_path_factory.mktemp("deployed_stage")
-    return write_artefact(*saved_tokens_model, stage, with_runtime=True)
+    return write_artifact(*saved_tokens_model, stage, with_runtime=True)
 
 
 def _create_embed(
-    database: Database, artefact: Artefact, packages: str, repository: str = PYPI
+    database: Database, artifact: Artifact, packages: str, repository: str = PYPI
 ) -> None:
-    database.stage(artefact.path, "")
+    database.stage(artifact.path, "")
     database.execute(
         EMBED.format(
-            file=artefact.path.name,
+            file=artifact.path.name,
             repository=repository,
             packages=packages,
-            model=artefact.model,
-            version=artefact.version,
-            build=artefact.build,
+            model=artifact.model,
+            version=artifact.version,
+            build=artifact.build,
         )
     )
 
@@ -1006,7 +1006,7 @@ def test_a_function_whose_packages_lack_what_the_model_imports(
 
 
 def test_eight_workers_race_to_unpack_and_one_is_killed(
-    on_litert: Artefact, tiny_embedder: Embedder, own_server: Database
+    on_litert: Artifact, tiny_embedder: Embedder, own_server: Database
 ) -> None:
     killed = _workers_killed(own_server.server)
     _create_embed(own_server, on_litert, ON_LITERT)

@@ -100,7 +100,7 @@ def test_another_encryption_is_refused(sql: Sql, kind: str) -> None:
     fails(sql, f"create stage other encryption = (type = '{kind}')", 1422, "SNOWFLAKE_SSE")
 
 
-def test_a_misspelt_property_is_refused(sql: Sql) -> None:
+def test_a_misspelled_property_is_refused(sql: Sql) -> None:
     fails(sql, "create stage other encrypton = (type = 'SNOWFLAKE_SSE')", 1420, "encrypton")
 
 

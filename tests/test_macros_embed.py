@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dbt_projects import NAME, Project, Run, make_project, stage
-from makers import Artefact
+from makers import Artifact
 from tf_embeddings_udf import Embedder
 
 TEXT = "the quick brown fox"
@@ -126,7 +126,7 @@ FILES = {
         {% endsnapshot %}
     """,
     "models/properties.yml": PROPERTIES,
-    "tests/has_a_neighbour.sql": (
+    "tests/has_a_neighbor.sql": (
         "select 1 from {{ ref('texts') }} where {{ tf_embeddings.embed('body') }} is null"
     ),
     "tests/has_text.sql": "select 1 from {{ ref('texts') }} where body is null",
@@ -134,10 +134,10 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def project(tiny: Artefact, strings: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tiny: Artifact, strings: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project that uses `embed` in every place, with two models, `tiny` by default, built."""
     project = make_project(
-        tmp_path_factory.mktemp("dbt") / "project", artefacts=[tiny, strings], files=FILES
+        tmp_path_factory.mktemp("dbt") / "project", artifacts=[tiny, strings], files=FILES
     )
     models = {one.model: stage(project, one) for one in (tiny, strings)}
     project.configure(vars={"tf_embeddings_models": models, "tf_embeddings_default_model": "tiny"})
@@ -171,7 +171,7 @@ def test_a_vector_has_a_fixed_length(project: Project) -> None:
 
 
 def test_the_sql_is_one_call_of_the_function_of_the_pinned_build(
-    project: Project, tiny: Artefact
+    project: Project, tiny: Artifact
 ) -> None:
     project.dbt("compile", "--select", "embedded_by_macro")
 
@@ -183,7 +183,7 @@ def test_the_sql_is_one_call_of_the_function_of_the_pinned_build(
 
 
 def test_the_hook_sends_one_statement_for_all_models_of_the_run(
-    project: Project, tiny: Artefact, strings: Artefact
+    project: Project, tiny: Artifact, strings: Artifact
 ) -> None:
     run = project.dbt("build")
 
@@ -219,7 +219,7 @@ def test_a_run_asks_for_the_models_that_it_needs(
 @pytest.mark.parametrize(
     ("selected", "models"),
     [
-        ("has_a_neighbour", ["tiny"]),
+        ("has_a_neighbor", ["tiny"]),
         ("has_text", []),
         ("embedded_by_macro_resembles_body", ["tiny"]),
         ("two_texts_have_two_vectors", ["tiny"]),
@@ -246,7 +246,7 @@ def test_a_call_inside_is_incremental_is_run(project: Project) -> None:
     assert sorted(rows) == [(False,), (True,)]
 
 
-def test_the_mark_joins_the_meta_that_a_node_has(project: Project, tiny: Artefact) -> None:
+def test_the_mark_joins_the_meta_that_a_node_has(project: Project, tiny: Artifact) -> None:
     project.dbt("parse")
 
     nodes = project.manifest()["nodes"]
@@ -265,8 +265,8 @@ def test_the_nodes_of_a_model_can_be_selected_by_their_mark(project: Project) ->
     assert "model.a_project.embedded" not in run.statuses
 
 
-def test_a_hook_of_the_project_may_embed(tiny: Artefact, tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project", artefacts=[tiny])
+def test_a_hook_of_the_project_may_embed(tiny: Artifact, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", artifacts=[tiny])
     project.write("models/plain.sql", "select 1 as id")
     hook = "create or replace table by_hook as select {{ tf_embeddings.embed(\"'fox'\") }} as v"
     project.configure(**{"on-run-end": [hook]})
@@ -275,8 +275,8 @@ def test_a_hook_of_the_project_may_embed(tiny: Artefact, tmp_path: Path) -> None
     assert project.rows("select len(v) from by_hook") == [(8,)]
 
 
-def test_partial_parsing_follows_an_edit(tiny: Artefact, tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project", artefacts=[tiny])
+def test_partial_parsing_follows_an_edit(tiny: Artifact, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", artifacts=[tiny])
     project.write("macros/column.sql", "{% macro a_column() %}1{% endmacro %}")
     project.write("models/a.sql", "select {{ a_column() }} as v")
     assert checked(project.dbt("run")) == []
@@ -295,9 +295,9 @@ def test_partial_parsing_follows_an_edit(tiny: Artefact, tmp_path: Path) -> None
 
 
 def test_a_changed_pin_is_seen_without_an_edit(
-    tiny: Artefact, strings: Artefact, tmp_path: Path
+    tiny: Artifact, strings: Artifact, tmp_path: Path
 ) -> None:
-    project = make_project(tmp_path / "project", artefacts=[tiny])
+    project = make_project(tmp_path / "project", artifacts=[tiny])
     project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'fox'\") }} as v")
     assert checked(project.dbt("run")) == ["tiny"]
 
@@ -332,7 +332,7 @@ def test_an_operation_embeds(project: Project) -> None:
 
 
 def test_a_model_that_embeds_and_becomes_a_view_by_default_is_warned_of(
-    tiny: Artefact, tmp_path: Path
+    tiny: Artifact, tmp_path: Path
 ) -> None:
     """Each data test would embed all its texts again."""
     embed = "select {{ tf_embeddings.embed(\"'fox'\") }} as v"
@@ -342,7 +342,7 @@ def test_a_model_that_embeds_and_becomes_a_view_by_default_is_warned_of(
         "models/meant.sql": "{{ config(materialized='view') }}" + embed,
         "models/table.sql": "{{ config(materialized='table') }}" + embed,
     }
-    project = make_project(tmp_path / "project", artefacts=[tiny], files=files)
+    project = make_project(tmp_path / "project", artifacts=[tiny], files=files)
     project.configure(models={})
     run = project.dbt("build")
 
@@ -401,11 +401,11 @@ UNPINNED = {
 @pytest.mark.parametrize("compares_unrendered", [False, True])  # dbt 1.12's default is True
 @pytest.mark.parametrize("scope", [None, NAME])
 def test_dbt_sees_a_changed_pin_as_a_change_of_the_nodes_that_use_it(
-    compares_unrendered: bool, scope: str | None, tiny: Artefact, strings: Artefact, tmp_path: Path
+    compares_unrendered: bool, scope: str | None, tiny: Artifact, strings: Artifact, tmp_path: Path
 ) -> None:
     """What slim CI selects. Another target, and another folder, are no change."""
 
-    def pin(tiny: Artefact) -> None:
+    def pin(tiny: Artifact) -> None:
         models = {one.model: one.pin() for one in (tiny, strings)}
         given = {"tf_embeddings_models": models, "tf_embeddings_default_model": "tiny"}
         project.configure(vars={scope: given} if scope else given)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from dbt_projects import Project, Run, make_project, stage
-from makers import Artefact
+from makers import Artifact
 
 MODELS = {
     "models/embedded.sql": "select {{ tf_embeddings.embed(\"'fox'\") }} as embedding",
@@ -441,7 +441,7 @@ def test_wrong_settings_do_not_stop_parsing(project: Project) -> None:
 
 
 @pytest.fixture
-def without_plugin(tmp_path: Path, tiny: Artefact) -> Project:
+def without_plugin(tmp_path: Path, tiny: Artifact) -> Project:
     project = make_project(tmp_path / "project", files=MODELS, plugin=False)
     project.pin(tiny=stage(project, tiny))
     return project
@@ -490,14 +490,14 @@ def test_the_lines_to_add_for_the_plugin_are_yaml(without_plugin: Project) -> No
     }
 
 
-def test_an_artefact_that_is_not_staged(tmp_path: Path) -> None:
+def test_an_artifact_that_is_not_staged(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", files=MODELS)
     project.pin(minilm=GOOD_PIN)
     run = project.dbt("run", "--select", "plain", "embedded")
 
     assert not run.success
     assert (
-        "tf_embeddings: the artefact of model 'minilm' (version v0123456789ab, build "
+        "tf_embeddings: the artifact of model 'minilm' (version v0123456789ab, build "
         f"b0123456789ab) is not in the stage folder '{project.stage}' (it does not exist). Stage "
         "it with: python dbt_packages/tf_embeddings/scripts/stage_model.py minilm --write"
     ) in run.output
@@ -505,7 +505,7 @@ def test_an_artefact_that_is_not_staged(tmp_path: Path) -> None:
     assert run.statuses["model.a_project.embedded"] == "skipped"
 
 
-def test_an_artefact_that_is_not_staged_matters_only_where_it_is_used(tmp_path: Path) -> None:
+def test_an_artifact_that_is_not_staged_matters_only_where_it_is_used(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", files=MODELS)
     project.pin(minilm=GOOD_PIN)
 
@@ -526,7 +526,7 @@ def test_the_staging_target_is_one_line_of_json(project: Project) -> None:
 
 
 def test_a_wrong_version_never_marks_a_vector_even_where_a_failing_hook_stops_nothing(
-    tmp_path: Path, tiny: Artefact
+    tmp_path: Path, tiny: Artifact
 ) -> None:
     project = make_project(tmp_path / "project", files=MODELS, hook_stops_run=False)
     project.pin(tiny={**stage(project, tiny), "version": "v0123456789ab"})
@@ -534,7 +534,7 @@ def test_a_wrong_version_never_marks_a_vector_even_where_a_failing_hook_stops_no
 
     assert not run.success
     assert (
-        f"says version v0123456789ab and 8 dimensions, and its artefact {tiny.path.name} is "
+        f"says version v0123456789ab and 8 dimensions, and its artifact {tiny.path.name} is "
         in (run.output)
     )
     assert run.statuses["model.a_project.embedded"] == "error"

@@ -6,9 +6,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import load_artefact
+from conftest import load_artifact
 from dbt_projects import NAME, Project, Run, make_project, stage
-from makers import Artefact
+from makers import Artifact
 
 # One vector of each kind, as DuckDB writes a FLOAT[3].
 VECTORS = {
@@ -40,9 +40,9 @@ def call_of(name: str, **arguments: object) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def project(tiny: Artefact, strings: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tiny: Artifact, strings: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with the table of vectors and a table of texts; `strings` is the default model."""
-    project = make_project(tmp_path_factory.mktemp("dbt") / "project", artefacts=[tiny, strings])
+    project = make_project(tmp_path_factory.mktemp("dbt") / "project", artifacts=[tiny, strings])
     project.configure(
         vars={
             "tf_embeddings_models": {one.model: stage(project, one) for one in (tiny, strings)},
@@ -236,7 +236,7 @@ def test_a_wrong_argument(project: Project, test: dict[str, Any], says: str) -> 
 
 
 def test_the_model_is_asked_only_about_texts_without_a_vector(
-    project: Project, strings: Artefact
+    project: Project, strings: Artifact
 ) -> None:
     """Else testing a table would cost what making it did."""
     project.write_yaml(
@@ -252,9 +252,9 @@ def test_the_model_is_asked_only_about_texts_without_a_vector(
     assert sorted(asked) == ["", "   ", "\u00a0\u2003"]
 
 
-def texts_passed_to(project: Project, artefact: Artefact, sql: str) -> list[str]:
+def texts_passed_to(project: Project, artifact: Artifact, sql: str) -> list[str]:
     """Run SQL with the real model behind its function; return the texts that it was given."""
-    embedder = load_artefact(artefact)
+    embedder = load_artifact(artifact)
     asked: list[str] = []
 
     def status(text: str, _: bool) -> dict[str, str]:
@@ -263,7 +263,7 @@ def texts_passed_to(project: Project, artefact: Artefact, sql: str) -> list[str]
 
     with duckdb.connect(str(project.database), read_only=True) as connection:
         connection.create_function(
-            artefact.function,
+            artifact.function,
             status,
             ["VARCHAR", "BOOLEAN"],
             connection.sqltype("STRUCT(status VARCHAR)"),

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import load_artefact
+from conftest import load_artifact
 from dbt_projects import Project, make_project, stage
-from makers import Artefact, write_artefact
+from makers import Artifact, write_artifact
 
 RECIPE = """
 {{ config(materialized='incremental', unique_key='id') }}
@@ -33,21 +33,21 @@ from main.texts
 
 
 @pytest.fixture
-def project(tiny: Artefact, tmp_path: Path) -> Project:
+def project(tiny: Artifact, tmp_path: Path) -> Project:
     project = make_project(
-        tmp_path / "project", artefacts=[tiny], files={"models/embedded.sql": RECIPE}
+        tmp_path / "project", artifacts=[tiny], files={"models/embedded.sql": RECIPE}
     )
     project.execute("create table texts as from (values (1, 'fox'), (2, 'dog')) as t(id, body)")
     return project
 
 
 def newer(
-    tiny: Artefact, litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> Artefact:
-    """The same model not normalised: another version of it, with other vectors."""
+    tiny: Artifact, litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> Artifact:
+    """The same model not normalized: another version of it, with other vectors."""
     version = "v" + "0" * 11 + "1"
     assert version != tiny.version
-    return write_artefact(
+    return write_artifact(
         *litert_tokens_model, tmp_path / "newer", model=tiny.model, normalize=False, version=version
     )
 
@@ -79,7 +79,7 @@ def test_only_new_and_changed_rows_are_embedded(project: Project) -> None:
 
 def test_a_changed_pin_embeds_all_rows_again_and_mixes_no_versions(
     project: Project,
-    tiny: Artefact,
+    tiny: Artifact,
     litert_tokens_model: tuple[Path, dict[str, Any]],
     tmp_path: Path,
 ) -> None:
@@ -90,7 +90,7 @@ def test_a_changed_pin_embeds_all_rows_again_and_mixes_no_versions(
     project.pin(tiny=stage(project, upgrade))
     assert run(project) == 2
     assert project.rows("select distinct model_version from embedded") == [(upgrade.version,)]
-    expected = load_artefact(upgrade).embed(["fox"]).embeddings[0]
+    expected = load_artifact(upgrade).embed(["fox"]).embeddings[0]
     [(embedding,)] = project.rows("select embedding from embedded where id = 1")
     assert embedding == pytest.approx(expected.tolist(), abs=1e-6)
 
@@ -101,11 +101,11 @@ def test_a_changed_pin_embeds_all_rows_again_and_mixes_no_versions(
 
 def test_a_new_build_of_the_same_version_embeds_nothing_again(
     project: Project,
-    tiny: Artefact,
+    tiny: Artifact,
     litert_tokens_model: tuple[Path, dict[str, Any]],
     tmp_path: Path,
 ) -> None:
-    rebuilt = write_artefact(
+    rebuilt = write_artifact(
         *litert_tokens_model, tmp_path / "rebuilt", model=tiny.model, with_runtime=True
     )
     assert (rebuilt.version, rebuilt.build != tiny.build) == (tiny.version, True)

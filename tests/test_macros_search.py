@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from counting import counted
 from dbt_projects import NAME, Project, make_project
-from makers import Artefact, write_artefact
+from makers import Artifact, write_artifact
 from snowflake_projects import SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder
 
@@ -213,16 +213,16 @@ class Searched:
 @pytest.fixture(scope="session")
 def tiny(
     litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
-    """The small model of conftest.py, with the runtime in its artefact."""
-    return write_artefact(
+) -> Artifact:
+    """The small model of conftest.py, with the runtime in its artifact."""
+    return write_artifact(
         *litert_tokens_model, tmp_path_factory.mktemp("tiny_stage"), with_runtime=True
     )
 
 
 @pytest.fixture(scope="module", params=["duckdb", "snowflake"])
 def searched(
-    request: pytest.FixtureRequest, tiny: Artefact, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tiny: Artifact, tmp_path_factory: pytest.TempPathFactory
 ) -> Searched:
     tables = {
         name: made_rows(first, count, tiny.version, seed)
@@ -253,10 +253,10 @@ def searched(
         del models["models/asked_python.sql"]
         models["models/asked_python.py"] = PYTHON
         models["models/pool_parquet.sql"] += PARQUET.format(folder / "pool.parquet")
-        project = make_project(folder, artefacts=[tiny], files=models)
+        project = make_project(folder, artifacts=[tiny], files=models)
     else:
         server = request.getfixturevalue("local_snowflake")
-        project = make_snowflake_project(folder, server, artefacts=[tiny], files=models)
+        project = make_snowflake_project(folder, server, artifacts=[tiny], files=models)
     project.configure(
         vars={
             "tf_embeddings_models": {

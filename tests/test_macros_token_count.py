@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from dbt_projects import Project, Run, make_project
 from encoder_makers import Made, bert_tokens, save_use_lite_module
-from makers import TOKENS_LIMIT, Artefact, write_artefact
+from makers import TOKENS_LIMIT, Artifact, write_artifact
 from snowflake_projects import SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder
 
@@ -76,11 +76,11 @@ def use_lite(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.fixture(scope="module")
-def artefacts(
+def artifacts(
     litert_tokens_model: tuple[Path, dict[str, Any]],
     use_lite: Made,
     tmp_path_factory: pytest.TempPathFactory,
-) -> list[Artefact]:
+) -> list[Artifact]:
     """Models of each kind: `tiny`; `asked`, which is tiny with a prefix; `pieces`; `strings`."""
     stage = tmp_path_factory.mktemp("stage")
     pieces = {
@@ -105,12 +105,12 @@ def artefacts(
     strings = stage / "strings" / "model"
     parameters = makers.save_text_model(strings)
     return [
-        write_artefact(*litert_tokens_model, stage, with_runtime=True),
-        write_artefact(
+        write_artifact(*litert_tokens_model, stage, with_runtime=True),
+        write_artifact(
             *litert_tokens_model, stage, model="asked", with_runtime=True, prefix=PREFIX
         ),
-        write_artefact(*converted, stage, model="pieces", with_runtime=True),
-        write_artefact(strings, parameters, stage, model="strings", with_runtime=True),
+        write_artifact(*converted, stage, model="pieces", with_runtime=True),
+        write_artifact(strings, parameters, stage, model="strings", with_runtime=True),
     ]
 
 
@@ -132,17 +132,17 @@ def counts(
 @pytest.fixture(scope="module", params=["duckdb", "snowflake"])
 def project(
     request: pytest.FixtureRequest,
-    artefacts: list[Artefact],
+    artifacts: list[Artifact],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Project:
     """A project that counts tokens, built; `tiny` is the default model."""
     folder = tmp_path_factory.mktemp("dbt") / "project"
     if request.param == "duckdb":
-        project = make_project(folder, artefacts=artefacts, files=FILES)
+        project = make_project(folder, artifacts=artifacts, files=FILES)
     else:
         server = request.getfixturevalue("local_snowflake")
-        project = make_snowflake_project(folder, server, artefacts=artefacts, files=FILES)
-    pins = {artefact.model: artefact.pin() for artefact in artefacts}
+        project = make_snowflake_project(folder, server, artifacts=artifacts, files=FILES)
+    pins = {artifact.model: artifact.pin() for artifact in artifacts}
     project.configure(vars={"tf_embeddings_models": pins, "tf_embeddings_default_model": "tiny"})
     run = project.dbt("run")
     assert run.success, run.errors

@@ -1,4 +1,4 @@
-"""Vector arithmetic and the search for neighbours, against NumPy."""
+"""Vector arithmetic and the search for neighbors, against NumPy."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def neighbors(queries: Table, corpus: Table, k: int) -> list[tuple[int, int, int, float]]:
-    """The oracle: (query, rank, neighbour, similarity) by comparing every pair in float64."""
+    """The oracle: (query, rank, neighbor, similarity) by comparing every pair in float64."""
     found = []
     for query, vector in sorted(queries.items()):
         if vector is None or not vector.any():

@@ -10,7 +10,7 @@ from typing import Any
 import makers
 import pytest
 from dbt_projects import NAME, Project, Run, make_project, stage
-from makers import Artefact, golden_of
+from makers import Artifact, golden_of
 from tf_embeddings_udf import Embedder
 
 TEXTS = ["the quick brown fox", "a person on a sunny day", "where is my invoice"]
@@ -33,10 +33,10 @@ def verifiable(
     litert_tokens_model: tuple[Path, dict[str, Any]],
     golden: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Artefact:
+) -> Artifact:
     """The tiny model with its golden vectors."""
     folder = tmp_path_factory.mktemp("verifiable")
-    return makers.write_artefact(*litert_tokens_model, folder, golden=golden)
+    return makers.write_artifact(*litert_tokens_model, folder, golden=golden)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +44,11 @@ def tampered(
     litert_tokens_model: tuple[Path, dict[str, Any]],
     golden: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Artefact:
+) -> Artifact:
     """The same model, with one golden component that is off by 1e-3."""
     vectors = [list(vector) for vector in golden["vectors"]]
     vectors[1][2] += 1e-3
-    return makers.write_artefact(
+    return makers.write_artifact(
         *litert_tokens_model,
         tmp_path_factory.mktemp("tampered"),
         model="tampered",
@@ -57,13 +57,13 @@ def tampered(
 
 
 @pytest.fixture
-def project(tmp_path: Path, verifiable: Artefact) -> Project:
+def project(tmp_path: Path, verifiable: Artifact) -> Project:
     """A project whose only model is staged and pinned."""
-    return make_project(tmp_path / "project", artefacts=[verifiable])
+    return make_project(tmp_path / "project", artifacts=[verifiable])
 
 
 def test_verify_prints_one_line_for_each_model(
-    project: Project, verifiable: Artefact, tampered: Artefact
+    project: Project, verifiable: Artifact, tampered: Artifact
 ) -> None:
     project.pin(tiny=verifiable.pin(), tampered=stage(project, tampered))
     run = operation(project, "verify", tolerance="1e-2")
@@ -83,8 +83,8 @@ def test_verify_names_the_engine_that_ran(
     saved_tokens_model: tuple[Path, dict[str, Any]],
     golden: dict[str, Any],
 ) -> None:
-    on_tensorflow = makers.write_artefact(*saved_tokens_model, tmp_path / "stage", golden=golden)
-    run = operation(make_project(tmp_path / "project", artefacts=[on_tensorflow]), "verify")
+    on_tensorflow = makers.write_artifact(*saved_tokens_model, tmp_path / "stage", golden=golden)
+    run = operation(make_project(tmp_path / "project", artifacts=[on_tensorflow]), "verify")
 
     assert run.success, run.errors
     [line] = run.said
@@ -92,7 +92,7 @@ def test_verify_names_the_engine_that_ran(
 
 
 def test_verify_names_the_engine_of_an_artifact_of_the_release_before(
-    project: Project, verifiable: Artefact
+    project: Project, verifiable: Artifact
 ) -> None:
     """On Snowflake its check function stays: the runtime in it says `tensorflow`, its version."""
     report = {
@@ -116,7 +116,7 @@ def test_verify_names_the_engine_of_an_artifact_of_the_release_before(
 
 
 def test_verify_fails_beyond_the_tolerance_and_says_what_to_do(
-    project: Project, verifiable: Artefact, tampered: Artefact
+    project: Project, verifiable: Artifact, tampered: Artifact
 ) -> None:
     project.pin(tampered=stage(project, tampered), tiny=verifiable.pin())
     run = operation(project, "verify")
@@ -133,7 +133,7 @@ def test_verify_fails_beyond_the_tolerance_and_says_what_to_do(
 
 
 def test_verify_looks_at_the_model_that_is_named(
-    project: Project, verifiable: Artefact, tampered: Artefact
+    project: Project, verifiable: Artifact, tampered: Artifact
 ) -> None:
     project.pin(tampered=stage(project, tampered), tiny=verifiable.pin())
     run = operation(project, "verify", model="tiny")
@@ -146,10 +146,10 @@ def test_verify_fails_where_a_golden_text_has_another_number_of_tokens(
     tmp_path: Path, litert_tokens_model: tuple[Path, dict[str, Any]], golden: dict[str, Any]
 ) -> None:
     counts = [golden["token_counts"][0] + 1, *golden["token_counts"][1:]]
-    artefact = makers.write_artefact(
+    artifact = makers.write_artifact(
         *litert_tokens_model, tmp_path / "stage", golden={**golden, "token_counts": counts}
     )
-    run = operation(make_project(tmp_path / "project", artefacts=[artefact]), "verify")
+    run = operation(make_project(tmp_path / "project", artifacts=[artifact]), "verify")
 
     assert not run.success
     assert (
@@ -159,7 +159,7 @@ def test_verify_fails_where_a_golden_text_has_another_number_of_tokens(
 
 
 def test_verify_of_what_is_not_staged_says_how_to_stage_it(
-    project: Project, verifiable: Artefact
+    project: Project, verifiable: Artifact
 ) -> None:
     project.pin(tiny={**verifiable.pin(), "build": "b0123456789ab"})
     run = operation(project, "verify")
@@ -191,7 +191,7 @@ def test_verify_refuses_a_project_without_pins(project: Project) -> None:
 
 
 def test_what_the_staging_cli_asks_is_answered_for_a_pin_that_the_project_has_not(
-    project: Project, tampered: Artefact
+    project: Project, tampered: Artifact
 ) -> None:
     project.configure(vars={})
     pin = stage(project, tampered)
@@ -219,7 +219,7 @@ def answer(run: Run) -> dict[str, Any]:
     return json.loads(line.removeprefix("tf_embeddings_answer "))
 
 
-def test_status_of_a_model_that_can_run(project: Project, verifiable: Artefact) -> None:
+def test_status_of_a_model_that_can_run(project: Project, verifiable: Artifact) -> None:
     run = operation(project, "status")
 
     assert run.success, run.errors
@@ -232,7 +232,7 @@ def test_status_of_a_model_that_can_run(project: Project, verifiable: Artefact) 
 
 
 def test_status_says_what_differs_and_fails(
-    project: Project, verifiable: Artefact, tampered: Artefact
+    project: Project, verifiable: Artifact, tampered: Artifact
 ) -> None:
     other_version = "v0123456789ab"
     stage(project, tampered)
@@ -265,7 +265,7 @@ def table(run: Run) -> list[str]:
     return run.said[start + 1 :]
 
 
-def test_status_sees_a_pin_of_other_dimensions(project: Project, verifiable: Artefact) -> None:
+def test_status_sees_a_pin_of_other_dimensions(project: Project, verifiable: Artifact) -> None:
     project.pin(tiny={**verifiable.pin(), "dimensions": 9})
     run = operation(project, "status")
 
@@ -273,8 +273,8 @@ def test_status_sees_a_pin_of_other_dimensions(project: Project, verifiable: Art
     assert "wrong pin: it has 8 dimensions, the pin says 9" in run.output
 
 
-def test_status_sees_an_artefact_that_cannot_be_read(
-    project: Project, verifiable: Artefact
+def test_status_sees_an_artifact_that_cannot_be_read(
+    project: Project, verifiable: Artifact
 ) -> None:
     staged = project.stage / verifiable.path.relative_to(verifiable.stage)
     staged.unlink()  # a hard link to the fixture's
@@ -285,7 +285,7 @@ def test_status_sees_an_artefact_that_cannot_be_read(
     assert f"damaged: stage it again with: {STAGE_IT.format('tiny')}" in run.output
 
 
-def test_status_runs_what_it_says_is_ok(project: Project, verifiable: Artefact) -> None:
+def test_status_runs_what_it_says_is_ok(project: Project, verifiable: Artifact) -> None:
     staged = project.stage / verifiable.path.relative_to(verifiable.stage)
     content = bytearray(verifiable.path.read_bytes())
     content[len(content) // 2] ^= 0xFF  # in the model: the manifest can be read
@@ -310,7 +310,7 @@ def test_status_of_a_project_with_nothing_at_all(tmp_path: Path) -> None:
 
 
 def test_drop_unused_lists_and_leaves_all_in_place(
-    project: Project, verifiable: Artefact, tampered: Artefact
+    project: Project, verifiable: Artifact, tampered: Artifact
 ) -> None:
     stage(project, tampered)
     before = files(project)
@@ -326,7 +326,7 @@ def test_drop_unused_lists_and_leaves_all_in_place(
 
 
 def test_drop_unused_drops_what_no_pin_names_and_nothing_else(
-    project: Project, verifiable: Artefact, tampered: Artefact
+    project: Project, verifiable: Artifact, tampered: Artifact
 ) -> None:
     stage(project, tampered)
     project.write(f"stage/{tampered.model}/{tampered.version}/notes.txt", "mine")
@@ -350,7 +350,7 @@ def test_drop_unused_drops_what_no_pin_names_and_nothing_else(
 
 
 def test_drop_unused_keeps_a_pinned_build_that_another_version_has(
-    project: Project, verifiable: Artefact
+    project: Project, verifiable: Artifact
 ) -> None:
     project.pin(tiny={**verifiable.pin(), "version": "v0123456789ab"})
     run = operation(project, "drop_unused", drop=True)
@@ -360,7 +360,7 @@ def test_drop_unused_keeps_a_pinned_build_that_another_version_has(
 
 
 def test_drop_unused_drops_nothing_where_nothing_is_pinned(
-    project: Project, verifiable: Artefact
+    project: Project, verifiable: Artifact
 ) -> None:
     project.configure(vars={})
     run = operation(project, "drop_unused", drop=True)
@@ -377,7 +377,7 @@ def test_drop_unused_drops_nothing_where_nothing_is_pinned(
 
 
 def test_drop_unused_refuses_where_another_role_manages(
-    project: Project, verifiable: Artefact, tampered: Artefact
+    project: Project, verifiable: Artifact, tampered: Artifact
 ) -> None:
     stage(project, tampered)
     project.configure(
@@ -403,7 +403,7 @@ def test_drop_unused_refuses_what_is_neither_true_nor_false(project: Project) ->
 
 
 @pytest.mark.parametrize("name", ["verify", "status", "drop_unused"])
-def test_an_operation_needs_the_plugin(tmp_path: Path, verifiable: Artefact, name: str) -> None:
+def test_an_operation_needs_the_plugin(tmp_path: Path, verifiable: Artifact, name: str) -> None:
     project = make_project(tmp_path / "project", plugin=False)
     project.pin(tiny=verifiable.pin())
     run = operation(project, name)
@@ -412,8 +412,8 @@ def test_an_operation_needs_the_plugin(tmp_path: Path, verifiable: Artefact, nam
     assert f"{name}: target 'dev' of profile 'a_project' does not load the plugin" in run.output
 
 
-def place(artefact: Artefact) -> str:
-    return artefact.path.relative_to(artefact.stage).as_posix()
+def place(artifact: Artifact) -> str:
+    return artifact.path.relative_to(artifact.stage).as_posix()
 
 
 def files(project: Project) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import makers
 import pytest
 from dbt_projects import NAME, Run
-from makers import Artefact, golden_of
+from makers import Artifact, golden_of
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
 from tf_embeddings_udf import Embedder
 
@@ -36,9 +36,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
     return folder, makers.save_text_model(folder)
 
 
-def make_artefact(saved: Saved, folder: Path, golden: dict[str, Any], **keys: Any) -> Artefact:  # noqa: ANN401
-    """Make an artefact as the CLI does: with its runtime and its golden vectors."""
-    return makers.write_artefact(
+def make_artifact(saved: Saved, folder: Path, golden: dict[str, Any], **keys: Any) -> Artifact:  # noqa: ANN401
+    """Make an artifact as the CLI does: with its runtime and its golden vectors."""
+    return makers.write_artifact(
         *saved, folder, normalize=False, with_runtime=True, golden=golden, **keys
     )
 
@@ -51,19 +51,19 @@ def golden(strings_embedder: Embedder) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def lengths(
     saved: Saved, golden: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
+) -> Artifact:
     """A small model with its golden vectors."""
-    return make_artefact(saved, tmp_path_factory.mktemp("stage"), golden, model="lengths")
+    return make_artifact(saved, tmp_path_factory.mktemp("stage"), golden, model="lengths")
 
 
 @pytest.fixture(scope="module")
 def tampered(
     saved: Saved, golden: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
+) -> Artifact:
     """The same model, with one golden component that is off by 1e-3."""
     vectors = [list(vector) for vector in golden["vectors"]]
     vectors[1][1] += 1e-3
-    return make_artefact(
+    return make_artifact(
         saved,
         tmp_path_factory.mktemp("stage"),
         {**golden, "vectors": vectors},
@@ -72,10 +72,10 @@ def tampered(
 
 
 @pytest.fixture
-def project(tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artefact) -> SnowflakeProject:
+def project(tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artifact) -> SnowflakeProject:
     """A project whose only model is staged and pinned."""
     return make_snowflake_project(
-        tmp_path / "project", local_snowflake, artefacts=[lengths], files=EMBEDDED
+        tmp_path / "project", local_snowflake, artifacts=[lengths], files=EMBEDDED
     )
 
 
@@ -84,9 +84,9 @@ def operation(project: SnowflakeProject, name: str, **arguments: object) -> Run:
     return project.dbt("run-operation", f"tf_embeddings.{name}", "--args", json.dumps(arguments))
 
 
-def set_vars(project: SnowflakeProject, *artefacts: Artefact, **settings: object) -> None:
-    """Pin artefacts and set vars, without their prefix."""
-    pins = {"models": {one.model: one.pin() for one in artefacts}}
+def set_vars(project: SnowflakeProject, *artifacts: Artifact, **settings: object) -> None:
+    """Pin artifacts and set vars, without their prefix."""
+    pins = {"models": {one.model: one.pin() for one in artifacts}}
     project.configure(
         vars={f"tf_embeddings_{name}": value for name, value in (pins | settings).items()}
     )
@@ -114,8 +114,8 @@ def files(project: SnowflakeProject) -> list[str]:
     return sorted(str(row[0]) for row in project.rows("list @tf_embeddings.models"))
 
 
-def place(artefact: Artefact) -> str:
-    return f"models/{artefact.path.relative_to(artefact.stage).as_posix()}"
+def place(artifact: Artifact) -> str:
+    return f"models/{artifact.path.relative_to(artifact.stage).as_posix()}"
 
 
 def changes(run: Run) -> list[str]:
@@ -138,7 +138,7 @@ def table(run: Run) -> list[list[str]]:
 
 
 def test_verify_creates_the_check_function_once(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     first = operation(project, "verify", tolerance="1e-5")
     again = operation(project, "verify")
@@ -166,24 +166,24 @@ def test_verify_names_the_engine_that_ran(
     tiny_embedder: Embedder,
     tmp_path: Path,
 ) -> None:
-    artefact = makers.write_artefact(
+    artifact = makers.write_artifact(
         *litert_tokens_model,
         tmp_path / "stage",
         with_runtime=True,
         golden=golden_of(tiny_embedder, TEXTS),
     )
-    project.put(artefact)
-    set_vars(project, artefact)
+    project.put(artifact)
+    set_vars(project, artifact)
     run = operation(project, "verify")
 
     assert run.success, run.errors
     [line] = run.said
-    assert line.startswith(f"tiny {artefact.version} {artefact.build}: 3 texts, ")
+    assert line.startswith(f"tiny {artifact.version} {artifact.build}: 3 texts, ")
     assert f"LiteRT {importlib.metadata.version('ai-edge-litert')}, Python 3." in line
 
 
 def test_verify_fails_beyond_the_tolerance_and_says_what_to_do(
-    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
 ) -> None:
     project.put(tampered)
     set_vars(project, tampered, lengths)
@@ -202,7 +202,7 @@ def test_verify_fails_beyond_the_tolerance_and_says_what_to_do(
 
 
 def test_verify_of_what_is_not_staged_creates_nothing(
-    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artefact
+    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artifact
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", local_snowflake)
     set_vars(project, lengths)
@@ -228,7 +228,7 @@ def test_verify_of_what_is_not_staged_creates_nothing(
 
 
 def test_verify_by_a_role_that_may_only_use_the_check_function(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     assert operation(project, "verify").success
     [check] = functions(project)
@@ -246,7 +246,7 @@ def test_verify_by_a_role_that_may_only_use_the_check_function(
 
 
 def test_verify_creates_its_function_although_another_role_manages(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     new_role(
         project,
@@ -261,7 +261,7 @@ def test_verify_creates_its_function_although_another_role_manages(
 
 
 def test_what_the_staging_cli_asks_creates_the_function_and_grants_it(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     role = f"analyst_{secrets.token_hex(4)}"
     project.execute(f"create role {role}")
@@ -289,7 +289,7 @@ def test_what_the_staging_cli_asks_creates_the_function_and_grants_it(
 
 @pytest.mark.parametrize("way", ["by a run", "by the staging CLI"])
 def test_a_role_that_is_granted_can_run_status_and_verify(
-    project: SnowflakeProject, lengths: Artefact, way: str
+    project: SnowflakeProject, lengths: Artifact, way: str
 ) -> None:
     """Its user pins and never manages: SHOW hides from it what it was not granted."""
     manager = new_role(
@@ -320,7 +320,7 @@ def test_a_role_that_is_granted_can_run_status_and_verify(
 
 
 def test_what_the_staging_cli_asks_looks_once_and_grants_once(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     set_vars(project, lengths, grants=["public"])
     run = operation(project, "_verify_staged", model="lengths", pin=lengths.pin())
@@ -332,7 +332,7 @@ def test_what_the_staging_cli_asks_looks_once_and_grants_once(
 
 
 def test_what_the_staging_cli_asks_creates_no_function_that_differs(
-    project: SnowflakeProject, tampered: Artefact
+    project: SnowflakeProject, tampered: Artifact
 ) -> None:
     pin = project.put(tampered)
     run = operation(project, "_verify_staged", model="tampered", pin=pin)
@@ -342,7 +342,7 @@ def test_what_the_staging_cli_asks_creates_no_function_that_differs(
 
 
 def test_status_of_a_database_without_anything(
-    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artefact
+    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artifact
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", local_snowflake)
     nothing_pinned = operation(project, "status")
@@ -370,7 +370,7 @@ def test_status_of_a_database_without_anything(
 
 
 def test_status_before_and_after_the_first_run(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     before = operation(project, "status")
     project.dbt("run", "--empty")
@@ -386,7 +386,7 @@ def test_status_before_and_after_the_first_run(
 
 
 def test_status_says_what_differs(
-    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     project.put(tampered)
@@ -409,7 +409,7 @@ def test_status_says_what_differs(
 
 
 def test_status_of_a_pin_whose_file_is_gone_from_under_its_function(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     project.execute(f"remove @tf_embeddings.{place(lengths)}")
@@ -419,7 +419,7 @@ def test_status_of_a_pin_whose_file_is_gone_from_under_its_function(
     assert table(run)[0][4:] == ["no", "yes", f"not staged: {STAGE_IT.format('lengths')}"]
 
 
-def test_status_by_a_role_that_may_only_read(project: SnowflakeProject, lengths: Artefact) -> None:
+def test_status_by_a_role_that_may_only_read(project: SnowflakeProject, lengths: Artifact) -> None:
     new_role(
         project,
         f"usage on schema {project.name}.tf_embeddings",
@@ -437,7 +437,7 @@ def test_status_by_a_role_that_may_only_read(project: SnowflakeProject, lengths:
 
 
 def test_status_by_a_role_that_may_only_use_the_function(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     [function] = functions(project)
@@ -453,17 +453,17 @@ def test_status_by_a_role_that_may_only_use_the_function(
     assert table(run)[0][3:] == ["yes", "?", "yes", "ok"]
 
 
-def truncate(project: SnowflakeProject, artefact: Artefact) -> None:
-    """Put the first half of an artefact in its place, as a broken upload does."""
-    project.execute(f"remove @tf_embeddings.{place(artefact)}")
-    half = project.folder / artefact.path.name
-    half.write_bytes(artefact.path.read_bytes()[: artefact.path.stat().st_size // 2])
-    folder = place(artefact).removeprefix("models/").rpartition("/")[0]
+def truncate(project: SnowflakeProject, artifact: Artifact) -> None:
+    """Put the first half of an artifact in its place, as a broken upload does."""
+    project.execute(f"remove @tf_embeddings.{place(artifact)}")
+    half = project.folder / artifact.path.name
+    half.write_bytes(artifact.path.read_bytes()[: artifact.path.stat().st_size // 2])
+    folder = place(artifact).removeprefix("models/").rpartition("/")[0]
     project.execute(f"put 'file://{half}' @tf_embeddings.models/{folder}/ auto_compress = false")
 
 
 def test_status_and_verify_of_a_truncated_file_name_the_functions_that_it_breaks(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     assert operation(project, "verify").success
     assert project.dbt("run", "--empty").success
@@ -483,7 +483,7 @@ def test_status_and_verify_of_a_truncated_file_name_the_functions_that_it_breaks
 
 
 def test_status_runs_a_model_whose_pin_does_not_know_the_size(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     """A pin of 0.1, and a role that does not see the stage."""
     assert project.dbt("run", "--empty").success
@@ -502,12 +502,12 @@ def test_status_runs_a_model_whose_pin_does_not_know_the_size(
 
 @pytest.mark.parametrize("is_created", [True, False])
 def test_status_of_a_role_that_may_not_use_the_repository(
-    tmp_path: Path, lengths: Artefact, is_created: bool
+    tmp_path: Path, lengths: Artifact, is_created: bool
 ) -> None:
     user = "SNOWFLAKE.PYPI_REPOSITORY_USER"
     with serve() as server:
         project = make_snowflake_project(
-            tmp_path / "project", server, artefacts=[lengths], files=EMBEDDED
+            tmp_path / "project", server, artifacts=[lengths], files=EMBEDDED
         )
         if is_created:
             assert project.dbt("run", "--empty").success
@@ -523,7 +523,7 @@ def test_status_of_a_role_that_may_not_use_the_repository(
 
 
 def test_status_of_a_role_that_lacks_what_the_hook_needs(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     assert project.dbt("run", "--empty").success
     [function] = functions(project)
@@ -557,7 +557,7 @@ def test_status_of_a_role_that_lacks_what_the_hook_needs(
 
 
 def test_status_says_that_a_stage_keeps_its_encryption(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     set_vars(project, lengths, stage_encryption="SNOWFLAKE_FULL")
     run = operation(project, "status")
@@ -572,7 +572,7 @@ def test_status_says_that_a_stage_keeps_its_encryption(
 
 
 def test_the_owners_target_manages_and_is_named_to_the_others(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     set_vars(project, lengths, manage=["admin"], grants=["public"])
     target = project.server.profile(database=project.name)
@@ -595,7 +595,7 @@ def test_the_owners_target_manages_and_is_named_to_the_others(
 
 
 def test_an_advised_command_carries_the_grants_of_the_command_line(
-    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artefact
+    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artifact
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", local_snowflake)
     set_vars(project, lengths)
@@ -610,7 +610,7 @@ def test_an_advised_command_carries_the_grants_of_the_command_line(
 
 @pytest.mark.parametrize("stops", [True, False])
 def test_a_second_role_that_manages_is_told_who_does(
-    project: SnowflakeProject, lengths: Artefact, stops: bool
+    project: SnowflakeProject, lengths: Artifact, stops: bool
 ) -> None:
     schema = f"{project.name}.tf_embeddings"
     project.configure(flags={"skip_nodes_if_on_run_start_fails": stops})
@@ -639,7 +639,7 @@ def test_a_second_role_that_manages_is_told_who_does(
 
 
 def test_drop_unused_lists_and_changes_nothing(
-    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     [function] = functions(project)
@@ -659,7 +659,7 @@ def test_drop_unused_lists_and_changes_nothing(
 
 
 def test_drop_unused_keeps_what_is_young(
-    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
 ) -> None:
     """A model is staged, and verified, before its pin is merged."""
     pin = project.put(tampered)
@@ -693,7 +693,7 @@ def test_drop_unused_refuses_what_is_no_number_of_days(
 
 
 def test_drop_unused_drops_functions_and_then_files(
-    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
 ) -> None:
     assert operation(project, "verify").success
     project.dbt("run", "--empty")
@@ -714,7 +714,7 @@ def test_drop_unused_drops_functions_and_then_files(
 
 
 def test_drop_unused_keeps_the_functions_and_files_of_pins(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     assert operation(project, "verify").success
     project.dbt("run", "--empty")
@@ -727,7 +727,7 @@ def test_drop_unused_keeps_the_functions_and_files_of_pins(
 
 
 def test_drop_unused_drops_a_pinned_builds_function_of_other_settings_alone(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     [before] = functions(project)
@@ -756,7 +756,7 @@ def create_sql_function(project: SnowflakeProject, signature: str, comment: str)
 
 
 def test_drop_unused_leaves_alone_what_the_package_did_not_make(
-    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
 ) -> None:
     ours = "tf_embeddings: model m, version v0123456789ab, build b0123456789ab"
     built, arguments = f"{OTHER_BUILD}_01234567", "text varchar, tokens_only boolean"
@@ -807,7 +807,7 @@ def put(project: SnowflakeProject, path: str) -> None:
 
 
 def test_drop_unused_keeps_the_file_of_a_function_that_it_may_not_drop(
-    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     [function] = functions(project)
@@ -827,7 +827,7 @@ def test_drop_unused_keeps_the_file_of_a_function_that_it_may_not_drop(
 
 
 def test_drop_unused_drops_nothing_where_nothing_is_pinned(
-    project: SnowflakeProject, lengths: Artefact
+    project: SnowflakeProject, lengths: Artifact
 ) -> None:
     set_vars(project)
     run = operation(project, "drop_unused", drop=True, days=0)
@@ -840,7 +840,7 @@ def test_drop_unused_drops_nothing_where_nothing_is_pinned(
 
 
 def test_drop_unused_refuses_where_another_role_manages(
-    project: SnowflakeProject, lengths: Artefact, tampered: Artefact
+    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
 ) -> None:
     set_vars(project, tampered, manage=False)
     run = operation(project, "drop_unused", drop=True, days=0)
@@ -851,17 +851,17 @@ def test_drop_unused_refuses_where_another_role_manages(
 
 
 def test_the_operations_take_any_names(
-    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artefact, tampered: Artefact
+    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artifact, tampered: Artifact
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", local_snowflake, files=EMBEDDED)
     schema, stage = """My "odd" schema's""", "The Models; or 'files'"
     quoted = ['"' + name.replace('"', '""') + '"' for name in (schema, stage)]
     project.execute(f"create schema {quoted[0]}")
     project.execute(f"create stage {'.'.join(quoted)}")
-    for artefact in (lengths, tampered):
-        path = f"@{project.name}.{'.'.join(quoted)}/{artefact.model}/{artefact.version}/"
+    for artifact in (lengths, tampered):
+        path = f"@{project.name}.{'.'.join(quoted)}/{artifact.model}/{artifact.version}/"
         path = path.replace("'", "\\'")
-        project.execute(f"put 'file://{artefact.path}' '{path}' auto_compress = false")
+        project.execute(f"put 'file://{artifact.path}' '{path}' auto_compress = false")
     set_vars(project, tampered, lengths, schema=schema, stage=stage, default_model="tampered")
     project.dbt("run", "--empty")
     verify = operation(project, "verify", model="lengths")

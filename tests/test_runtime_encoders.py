@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import load_artefact, unpacked
-from makers import TOKENS_LIMIT, Artefact, save_text_model, write_artefact
+from conftest import load_artifact, unpacked
+from makers import TOKENS_LIMIT, Artifact, save_text_model, write_artifact
 from tf_embeddings_udf import Embedder, TfEmbeddingsError, cached, load
 from tf_embeddings_udf.engines import litert
 from tf_embeddings_udf.engines.litert import LiteRT
@@ -27,7 +27,7 @@ SavedModel = tuple[Path, dict[str, Any]]
 
 
 def test_texts_are_truncated_as_the_models_own_tokenizer_does(
-    tiny: Artefact, tiny_embedder: Embedder
+    tiny: Artifact, tiny_embedder: Embedder
 ) -> None:
     from tokenizers import Tokenizer
 
@@ -59,7 +59,7 @@ def test_a_tokenizer_that_truncates_on_the_left(
     content = json.loads(file.read_text())
     content["truncation"]["direction"] = "Left"
     file.write_text(json.dumps(content))
-    left = load_artefact(write_artefact(tmp_path / "model", parameters, tmp_path / "stage"))
+    left = load_artifact(write_artifact(tmp_path / "model", parameters, tmp_path / "stage"))
     kept = "the lazy dog " * 4 + "fox fox"  # 14 tokens of its own: with two special ones, 16
     encoder = left._planner.encoder
     whole, cut = encoder.prepare([kept, "a person " * 5 + kept])
@@ -67,7 +67,7 @@ def test_a_tokenizer_that_truncates_on_the_left(
     assert np.array_equal(whole.payload, cut.payload)
 
 
-def test_hundreds_of_long_texts_are_tokenised_in_portions(tiny_embedder: Embedder) -> None:
+def test_hundreds_of_long_texts_are_tokenized_in_portions(tiny_embedder: Embedder) -> None:
     texts = [f"{number} " + "a b " * 25_000 for number in range(50)]
     prepared = tiny_embedder._planner.encoder.prepare(texts)
     assert len(prepared) == 50
@@ -81,8 +81,8 @@ def test_hundreds_of_long_texts_are_tokenised_in_portions(tiny_embedder: Embedde
 @pytest.mark.parametrize("rank", [1, 2])
 def test_strings_reach_the_model_as_they_are(tmp_path: Path, rank: int) -> None:
     parameters = save_text_model(tmp_path / "model", rank=rank)
-    artefact = write_artefact(tmp_path / "model", parameters, tmp_path / "stage", normalize=False)
-    outcomes = load_artefact(artefact).embed(["abc", "né", "a\x00b\x00\x00", "\x00", "😀"])
+    artifact = write_artifact(tmp_path / "model", parameters, tmp_path / "stage", normalize=False)
+    outcomes = load_artifact(artifact).embed(["abc", "né", "a\x00b\x00\x00", "\x00", "😀"])
     bytes_each = outcomes.embeddings[:, 0].tolist()
     assert bytes_each == [3, 3, 5, 1, 4], "in UTF-8, with its NUL characters"
 
@@ -93,11 +93,11 @@ def test_a_kind_that_cannot_count_tokens_counts_none(strings_embedder: Embedder)
     assert not outcomes.counted.any()
 
 
-def test_a_keras_model_gives_what_keras_gives(keras_model: Artefact) -> None:
+def test_a_keras_model_gives_what_keras_gives(keras_model: Artifact) -> None:
     import tensorflow as tf
 
     texts = ["the quick brown fox", "a person is riding a horse", "xyzzy"]
-    outcomes = load_artefact(keras_model).embed(texts)
+    outcomes = load_artifact(keras_model).embed(texts)
     reloaded = tf.saved_model.load(str(unpacked(keras_model) / "model"))
     raw = reloaded.serve(tf.constant([[text] for text in texts])).numpy()
     expected = raw / np.linalg.norm(raw, axis=1, keepdims=True)
@@ -120,9 +120,9 @@ def test_a_name_that_the_model_lacks(
 ) -> None:
     folder, parameters = saved_tokens_model
     encoder = {**parameters["encoder"], parameter: value}
-    artefact = write_artefact(folder, {**parameters, "encoder": encoder}, tmp_path)
+    artifact = write_artifact(folder, {**parameters, "encoder": encoder}, tmp_path)
     with pytest.raises(TfEmbeddingsError) as error:
-        load_artefact(artefact)
+        load_artifact(artifact)
     assert str(error.value) == f"tf_embeddings: model 'tiny' {says} Stage the model again."
 
 
@@ -130,9 +130,9 @@ def test_a_kind_that_this_runtime_does_not_know(
     saved_tokens_model: SavedModel, tmp_path: Path
 ) -> None:
     folder, parameters = saved_tokens_model
-    artefact = write_artefact(folder, {**parameters, "kind": "images"}, tmp_path)
+    artifact = write_artifact(folder, {**parameters, "kind": "images"}, tmp_path)
     with pytest.raises(TfEmbeddingsError) as error:
-        load_artefact(artefact)
+        load_artifact(artifact)
     assert str(error.value) == (
         "tf_embeddings: model 'tiny' has an encoder of kind 'images', and the installed "
         "tf_embeddings knows sentencepiece, text, tokens. Install the tf_embeddings that staged it."
@@ -143,9 +143,9 @@ def test_a_model_of_other_dimensions_than_its_manifest_says(
     saved_tokens_model: SavedModel, tmp_path: Path
 ) -> None:
     folder, parameters = saved_tokens_model
-    artefact = write_artefact(folder, {**parameters, "dimensions": 9}, tmp_path)
+    artifact = write_artifact(folder, {**parameters, "dimensions": 9}, tmp_path)
     with pytest.raises(TfEmbeddingsError) as error:
-        load_artefact(artefact).embed(["a", "b"])
+        load_artifact(artifact).embed(["a", "b"])
     assert str(error.value) == (
         "tf_embeddings: model 'tiny' gave an output of shape [2, 8] where its manifest says "
         "[2, 9]. Stage the model again."
@@ -153,7 +153,7 @@ def test_a_model_of_other_dimensions_than_its_manifest_says(
 
 
 def test_a_missing_package_is_named_with_the_command(
-    tiny: Artefact, monkeypatch: pytest.MonkeyPatch
+    tiny: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = unpacked(tiny)
     monkeypatch.setitem(sys.modules, "tokenizers", None)
@@ -192,7 +192,7 @@ def test_a_missing_engine_is_named_with_the_command(
     )
 
 
-def test_a_process_loads_a_model_once(tiny: Artefact) -> None:
+def test_a_process_loads_a_model_once(tiny: Artifact) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     folder = unpacked(tiny)
@@ -221,9 +221,9 @@ def test_a_forked_child_gets_a_sentence_instead_of_hanging(tiny_embedder: Embedd
     process.join()
 
 
-def in_a_fresh_process(artefact: Artefact, code: str, **environment: str) -> tuple[str, str]:
+def in_a_fresh_process(artifact: Artifact, code: str, **environment: str) -> tuple[str, str]:
     """Run code with `folder` and `load` defined; return what it wrote to stdout and stderr."""
-    code = f"from tf_embeddings_udf import load; folder = {str(unpacked(artefact))!r}; {code}"
+    code = f"from tf_embeddings_udf import load; folder = {str(unpacked(artifact))!r}; {code}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=UDF_SRC,
@@ -241,11 +241,11 @@ def test_an_engine_starts_without_a_word(
 ) -> None:
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     code = "import os; print(load(folder).embed(['a']).statuses)"
-    artefact: Artefact = request.getfixturevalue(model)
-    assert in_a_fresh_process(artefact, code) == ("['ok']\n", "")
+    artifact: Artifact = request.getfixturevalue(model)
+    assert in_a_fresh_process(artifact, code) == ("['ok']\n", "")
 
 
-def test_litert_runs_without_tensorflow(tiny: Artefact) -> None:
+def test_litert_runs_without_tensorflow(tiny: Artifact) -> None:
     code = (
         "import sys; load(folder).embed(['a', 'b c']); "
         "print([name for name in sys.modules if name.partition('.')[0] in "
@@ -255,7 +255,7 @@ def test_litert_runs_without_tensorflow(tiny: Artefact) -> None:
 
 
 def test_what_others_write_to_stderr_meanwhile_is_kept(
-    tiny_on_tensorflow: Artefact, monkeypatch: pytest.MonkeyPatch
+    tiny_on_tensorflow: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     code = (
@@ -265,12 +265,12 @@ def test_what_others_write_to_stderr_meanwhile_is_kept(
     assert in_a_fresh_process(tiny_on_tensorflow, code) == ("", "not chatter\n")
 
 
-def test_the_users_own_log_level_is_respected(tiny_on_tensorflow: Artefact) -> None:
+def test_the_users_own_log_level_is_respected(tiny_on_tensorflow: Artifact) -> None:
     _, stderr = in_a_fresh_process(tiny_on_tensorflow, "load(folder)", TF_CPP_MIN_LOG_LEVEL="0")
     assert re.search(r"oneDNN|TensorFlow binary|cuda", stderr)
 
 
-def test_the_number_of_tensorflows_threads_is_set(tiny_on_tensorflow: Artefact) -> None:
+def test_the_number_of_tensorflows_threads_is_set(tiny_on_tensorflow: Artifact) -> None:
     code = (
         "load(folder, threads=1); import tensorflow as tf; "
         "print(tf.config.threading.get_intra_op_parallelism_threads()); "
@@ -279,7 +279,7 @@ def test_the_number_of_tensorflows_threads_is_set(tiny_on_tensorflow: Artefact) 
     assert in_a_fresh_process(tiny_on_tensorflow, code)[0] == "1\n", "the first model decides"
 
 
-def test_litert_has_as_many_interpreters_as_threads(tiny: Artefact) -> None:
+def test_litert_has_as_many_interpreters_as_threads(tiny: Artifact) -> None:
     folder = unpacked(tiny)
     assert load(folder, threads=1).engine.workers == 1
     assert load(folder, threads=3).engine.workers == 3
@@ -287,7 +287,7 @@ def test_litert_has_as_many_interpreters_as_threads(tiny: Artefact) -> None:
 
 
 def test_a_text_by_itself_runs_on_all_threads_and_a_column_on_one_each(
-    tiny: Artefact, monkeypatch: pytest.MonkeyPatch
+    tiny: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
     make = litert._Interpreter.__init__
@@ -310,16 +310,16 @@ def test_a_text_by_itself_runs_on_all_threads_and_a_column_on_one_each(
 
 
 def test_models_that_differ_in_their_prefix_share_their_interpreters(
-    litert_tokens_model: SavedModel, tiny: Artefact, tmp_path: Path
+    litert_tokens_model: SavedModel, tiny: Artifact, tmp_path: Path
 ) -> None:
-    query = write_artefact(*litert_tokens_model, tmp_path, model="query", prefix="query: ")
-    one, other = load_artefact(tiny).engine, load_artefact(query).engine
+    query = write_artifact(*litert_tokens_model, tmp_path, model="query", prefix="query: ")
+    one, other = load_artifact(tiny).engine, load_artifact(query).engine
     assert isinstance(one, LiteRT)
     assert isinstance(other, LiteRT)
     assert one._pool is other._pool
 
 
-def test_an_interpreter_that_failed_is_not_used_again(tiny: Artefact) -> None:
+def test_an_interpreter_that_failed_is_not_used_again(tiny: Artifact) -> None:
     engine = load(unpacked(tiny), threads=1).engine
     good = {name: np.ones((1, 3), np.int32) for name in ("input_ids", "attention_mask")}
     expected = engine(good)
@@ -338,18 +338,18 @@ def test_a_file_that_is_no_model_of_litert(
     folder, parameters = litert_tokens_model
     shutil.copytree(folder, tmp_path / "model")
     (tmp_path / "model" / "model.tflite").write_bytes(content)
-    artefact = write_artefact(tmp_path / "model", parameters, tmp_path / "stage")
+    artifact = write_artifact(tmp_path / "model", parameters, tmp_path / "stage")
     for threads in (1, 2):
         with pytest.raises(TfEmbeddingsError, match=f"model 'tiny' {says}"):
-            load(unpacked(artefact), threads)
+            load(unpacked(artifact), threads)
 
 
 def test_an_engine_that_this_runtime_does_not_know(
     litert_tokens_model: SavedModel, tmp_path: Path
 ) -> None:
-    artefact = write_artefact(*litert_tokens_model, tmp_path, engine="abacus")
+    artifact = write_artifact(*litert_tokens_model, tmp_path, engine="abacus")
     with pytest.raises(TfEmbeddingsError) as error:
-        load_artefact(artefact)
+        load_artifact(artifact)
     assert str(error.value) == (
         "tf_embeddings: model 'tiny' runs on the engine 'abacus', and the installed tf_embeddings "
         "knows litert, tensorflow. Install the tf_embeddings that staged it."
@@ -358,6 +358,6 @@ def test_an_engine_that_this_runtime_does_not_know(
 
 def test_strings_do_not_run_on_litert(litert_tokens_model: SavedModel, tmp_path: Path) -> None:
     folder, parameters = litert_tokens_model
-    artefact = write_artefact(folder, {**parameters, "kind": "text"}, tmp_path)
+    artifact = write_artifact(folder, {**parameters, "kind": "text"}, tmp_path)
     with pytest.raises(TfEmbeddingsError, match="takes strings, which the engine 'litert'"):
-        load_artefact(artefact)
+        load_artifact(artifact)

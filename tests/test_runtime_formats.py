@@ -13,9 +13,9 @@ from typing import Any
 import encoder_makers
 import numpy as np
 import pytest
-from conftest import load_artefact
+from conftest import load_artifact
 from encoder_makers import Made
-from makers import CORPUS, Artefact, Tensor, save_tokenizer, write_artefact
+from makers import CORPUS, Artifact, Tensor, save_tokenizer, write_artifact
 from tf_embeddings_udf import Embedder, TfEmbeddingsError
 
 SAME = 1e-6
@@ -96,8 +96,8 @@ FORMATS: dict[str, Encoder] = {
 }
 
 
-def staged(made: Made, encoder: Encoder, stage: Path, **overrides: Any) -> Artefact:  # noqa: ANN401
-    """Pack a model as the staging CLI does; not normalised, so that lengths are compared too."""
+def staged(made: Made, encoder: Encoder, stage: Path, **overrides: Any) -> Artifact:  # noqa: ANN401
+    """Pack a model as the staging CLI does; not normalized, so that lengths are compared too."""
     folder, preprocessor = made.path, None
     if (folder / "saved_model" / "1").is_dir():
         tokenizer = folder / "tokenizer.json"
@@ -115,7 +115,7 @@ def staged(made: Made, encoder: Encoder, stage: Path, **overrides: Any) -> Artef
         "normalize": False,
         **overrides,
     }
-    return write_artefact(folder, fields, stage, preprocessor=preprocessor)
+    return write_artifact(folder, fields, stage, preprocessor=preprocessor)
 
 
 @pytest.fixture(scope="module", params=FORMATS)
@@ -124,7 +124,7 @@ def of_format(
 ) -> tuple[Made, Embedder]:
     folder = tmp_path_factory.mktemp(request.param)
     made: Made = getattr(encoder_makers, f"save_{request.param}")(folder / "model")
-    return made, load_artefact(staged(made, FORMATS[request.param], folder / "stage"))
+    return made, load_artifact(staged(made, FORMATS[request.param], folder / "stage"))
 
 
 def test_a_vector_is_what_the_model_itself_gives(of_format: tuple[Made, Embedder]) -> None:
@@ -171,7 +171,7 @@ def test_the_states_of_a_text_become_one_vector(
 ) -> None:
     made = encoder_makers.save_transformers_saved_model(tmp_path / "model", output, pooling)
     encoder = {**TRANSFORMERS, "output": output, "pooling": pooling}
-    outcomes = load_artefact(staged(made, encoder, tmp_path / "stage")).embed(TEXTS)
+    outcomes = load_artifact(staged(made, encoder, tmp_path / "stage")).embed(TEXTS)
     np.testing.assert_allclose(outcomes.embeddings, made.direct(TEXTS), rtol=0, atol=SAME)
 
 
@@ -199,7 +199,7 @@ def test_a_model_without_a_mask_never_sees_padding(tmp_path: Path) -> None:
         "max_tokens": 32,
     }
     made = Made(tmp_path / "model", "tokens", lambda _: table)
-    embedder = load_artefact(staged(made, encoder, tmp_path / "stage"))
+    embedder = load_artifact(staged(made, encoder, tmp_path / "stage"))
     tokenizer = Tokenizer.from_file(str(tmp_path / "model" / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(32)
@@ -224,7 +224,7 @@ def test_rows_of_one_length_cost_that_length(tmp_path: Path) -> None:
         "max_tokens": encoder_makers.SEQUENCE,
     }
     of_tokens = Made(made.path, "tokens", made.direct)
-    embedder = load_artefact(staged(of_tokens, encoder, tmp_path / "stage"))
+    embedder = load_artifact(staged(of_tokens, encoder, tmp_path / "stage"))
     prepared = embedder._planner.encoder.prepare(["fox", "the lazy dog " * 9])
     assert [one.cost for one in prepared] == [encoder_makers.SEQUENCE] * 2
 
@@ -257,8 +257,8 @@ def weights_of(made: Made) -> np.ndarray:
 
 
 def test_the_first_ids_are_kept(lite: Made, tmp_path: Path) -> None:
-    artefact = staged(lite, {**USE_LITE, "max_tokens": 5}, tmp_path)
-    outcomes = load_artefact(artefact).embed(TEXTS)
+    artifact = staged(lite, {**USE_LITE, "max_tokens": 5}, tmp_path)
+    outcomes = load_artifact(artifact).embed(TEXTS)
     assert lite.tokens is not None
     ids = [lite.tokens(text) for text in TEXTS]
     assert outcomes.token_counts.tolist() == [len(one) for one in ids]
@@ -273,7 +273,7 @@ def test_the_first_ids_are_kept(lite: Made, tmp_path: Path) -> None:
 def test_a_text_without_pieces_is_blank_and_half_a_character_an_error(
     lite: Made, tmp_path: Path
 ) -> None:
-    outcomes = load_artefact(staged(lite, USE_LITE, tmp_path)).embed(["\u200b", "\ud800", "fox"])
+    outcomes = load_artifact(staged(lite, USE_LITE, tmp_path)).embed(["\u200b", "\ud800", "fox"])
     assert outcomes.statuses.tolist() == ["blank", "error", "ok"]
     assert outcomes.counted.tolist() == [True, False, True]
 
@@ -313,7 +313,7 @@ def test_a_pair_of_called_objects(tmp_path: Path) -> None:
     made = Made(tmp_path / "model", "text", lambda texts: model(prepare(list(texts)))["v"].numpy())
     encoder = {**CALLED, "output": "v"}
     encoder["preprocessor"] = {**PREPROCESSOR, "signature": "__call__", "input": None}
-    embedder = load_artefact(staged(made, encoder, tmp_path / "stage"))
+    embedder = load_artifact(staged(made, encoder, tmp_path / "stage"))
     expected = made.direct(TEXTS)
     np.testing.assert_allclose(embedder.embed(TEXTS).embeddings, expected, rtol=0, atol=0)
 
@@ -323,7 +323,7 @@ def test_a_pair_of_called_objects(tmp_path: Path) -> None:
 
 def error_of(made: Made, encoder: Encoder, stage: Path, texts: Sequence[str] = ("fox",)) -> str:
     with pytest.raises(TfEmbeddingsError) as error:
-        load_artefact(staged(made, encoder, stage)).embed(texts)
+        load_artifact(staged(made, encoder, stage)).embed(texts)
     return str(error.value)
 
 
@@ -435,10 +435,10 @@ def test_tensorflow_text_that_is_missing_is_named_as_its_package_is(
     words: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packages = ["numpy", "tensorflow", "tensorflow-text"]
-    artefact = staged(words, strings(libraries=["tensorflow_text"]), tmp_path, packages=packages)
+    artifact = staged(words, strings(libraries=["tensorflow_text"]), tmp_path, packages=packages)
     monkeypatch.setitem(sys.modules, "tensorflow_text", None)
     with pytest.raises(TfEmbeddingsError) as error:
-        load_artefact(artefact)
+        load_artifact(artifact)
     assert str(error.value) == (
         "tf_embeddings: model 'tiny' needs the Python package 'tensorflow-text', which is not "
         f"installed. Install it with: pip install 'tensorflow-text=={RELEASE}.*'"
@@ -451,7 +451,7 @@ def test_tensorflow_text_that_is_missing_is_named_as_its_package_is(
 def test_two_prefixes_of_one_model_share_what_is_loaded(words: Made, tmp_path: Path) -> None:
     encoder = strings(output="vector")
     query, passage, other = (
-        load_artefact(staged(words, encoder | changes, tmp_path, prefix=prefix))
+        load_artifact(staged(words, encoder | changes, tmp_path, prefix=prefix))
         for prefix, changes in [("query: ", {}), ("passage: ", {}), ("", {"output": "states"})]
     )
     encoders: list[Any] = [one._planner.encoder for one in (query, passage, other)]
@@ -464,7 +464,7 @@ def test_two_prefixes_of_one_model_share_what_is_loaded(words: Made, tmp_path: P
 def test_other_weights_of_the_same_graph_are_loaded_apart(words: Made, tmp_path: Path) -> None:
     other = encoder_makers.save_callable_dict(tmp_path / "model")
     one, another = (
-        load_artefact(staged(made, {**CALLED, "output": "vector"}, tmp_path / "stage"))
+        load_artifact(staged(made, {**CALLED, "output": "vector"}, tmp_path / "stage"))
         for made in (words, other)
     )
     for made, embedder in ((words, one), (other, another)):

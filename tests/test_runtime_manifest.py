@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from makers import Artefact
+from makers import Artifact
 from tf_embeddings_udf import TfEmbeddingsError, read_manifest
 from tf_embeddings_udf.manifest import is_safe_path, parse_manifest
 
@@ -16,12 +16,12 @@ STAGE_AGAIN = "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --w
 
 
 @pytest.fixture
-def fields(tiny: Artefact) -> dict[str, Any]:
+def fields(tiny: Artifact) -> dict[str, Any]:
     with zipfile.ZipFile(tiny.path) as archive:
         return json.loads(archive.read("manifest.json"))
 
 
-def test_a_manifest_is_the_same_from_the_file_and_from_its_bytes(tiny: Artefact) -> None:
+def test_a_manifest_is_the_same_from_the_file_and_from_its_bytes(tiny: Artifact) -> None:
     manifest = read_manifest(tiny.path)
     assert manifest == read_manifest(tiny.path.read_bytes())
     assert (manifest.model, manifest.version, manifest.dimensions) == ("tiny", tiny.version, 8)
@@ -39,7 +39,7 @@ def test_an_unknown_number_is_refused(
     with pytest.raises(TfEmbeddingsError) as error:
         parse_manifest(json.dumps(fields).encode(), "tiny-b000000000000.zip")
     assert str(error.value) == (
-        f"tf_embeddings: the artefact tiny-b000000000000.zip has {number} {json.dumps(came)}, and "
+        f"tf_embeddings: the artifact tiny-b000000000000.zip has {number} {json.dumps(came)}, and "
         f"the installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
         f"made it, or stage the model again with: {STAGE_AGAIN}"
     )
@@ -78,7 +78,7 @@ def test_a_field_that_says_what_it_may_not_is_named(
     with pytest.raises(TfEmbeddingsError) as error:
         parse_manifest(json.dumps(fields).encode(), "tiny-b000000000000.zip")
     assert str(error.value) == (
-        f"tf_embeddings: the artefact tiny-b000000000000.zip cannot be used: its manifest.json "
+        f"tf_embeddings: the artifact tiny-b000000000000.zip cannot be used: its manifest.json "
         f"says {says}. Delete it and stage the model again with: {STAGE_AGAIN}"
     )
 
@@ -127,21 +127,21 @@ def test_a_manifest_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_
         read_manifest(path)
 
 
-def test_an_artefact_that_is_not_there(tmp_path: Path) -> None:
+def test_an_artifact_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         read_manifest(tmp_path / "tiny-b000000000000.zip")
     assert str(error.value) == (
-        f"tf_embeddings: the artefact '{tmp_path}/tiny-b000000000000.zip' does not exist. "
+        f"tf_embeddings: the artifact '{tmp_path}/tiny-b000000000000.zip' does not exist. "
         f"Make it with: {STAGE_AGAIN}"
     )
 
 
-def test_a_folder_that_is_no_artefact(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_artifact(tmp_path: Path) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         read_manifest(tmp_path)
     assert str(error.value) == (
         f"tf_embeddings: the folder '{tmp_path}' holds no manifest.json, so it is no unpacked "
-        f"artefact. Make one with: {STAGE_AGAIN.replace('tiny', '<model>')}"
+        f"artifact. Make one with: {STAGE_AGAIN.replace('tiny', '<model>')}"
     )
 
 

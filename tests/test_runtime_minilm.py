@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from makers import Artefact
+from makers import Artifact
 from test_duckdb_plugin import connect
 from tf_embeddings_udf import Embedder
 
@@ -75,7 +75,7 @@ def test_four_threads_at_once_get_what_one_gets(embedder: Embedder, oracle: dict
             np.testing.assert_allclose(other.embeddings[::-1], expected, rtol=0, atol=SAME)
 
 
-def test_the_same_numbers_come_out_of_sql(minilm: Artefact, oracle: dict[str, Any]) -> None:
+def test_the_same_numbers_come_out_of_sql(minilm: Artifact, oracle: dict[str, Any]) -> None:
     with connect(minilm.stage) as conn:
         conn.execute("create table texts as select unnest($1) as text", [oracle["texts"]])
         rows = conn.execute(
@@ -106,7 +106,7 @@ def test_the_same_numbers_come_out_of_sql(minilm: Artefact, oracle: dict[str, An
     ],
 )
 def test_what_becomes_of_a_text_in_sql(
-    minilm: Artefact, text: str | None, status: str, token_count: int | None
+    minilm: Artifact, text: str | None, status: str, token_count: int | None
 ) -> None:
     with connect(minilm.stage) as conn:
         row = conn.execute(f"select {minilm.function}($1, false)", [text]).fetchall()[0][0]

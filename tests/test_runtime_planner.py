@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import load_artefact, unpacked
+from conftest import load_artifact, unpacked
 from hypothesis import given
 from hypothesis import strategies as st
-from makers import CORPUS, TOKENS_LIMIT, Artefact, write_artefact
+from makers import CORPUS, TOKENS_LIMIT, Artifact, write_artifact
 from tf_embeddings_udf import Embedder, TfEmbeddingsError, load, read_manifest
 from tf_embeddings_udf.planner import batches
 
@@ -83,7 +83,7 @@ def test_four_threads_at_once_get_what_one_gets(tiny_on_each: Embedder) -> None:
         np.testing.assert_allclose(outcomes.embeddings, one_by_one[number % 4], rtol=0, atol=SAME)
 
 
-def test_a_column_of_many_batches_is_what_its_rows_are_alone(tiny: Artefact) -> None:
+def test_a_column_of_many_batches_is_what_its_rows_are_alone(tiny: Artifact) -> None:
     """On LiteRT batches run on several interpreters at once, the longest first."""
     folder = unpacked(tiny)
     one, four = load(folder, threads=1), load(folder, threads=4)
@@ -94,7 +94,7 @@ def test_a_column_of_many_batches_is_what_its_rows_are_alone(tiny: Artefact) -> 
     np.testing.assert_allclose(came.embeddings, expected.embeddings, rtol=0, atol=SAME)
 
 
-def test_a_failure_among_many_batches_is_raised(tiny: Artefact) -> None:
+def test_a_failure_among_many_batches_is_raised(tiny: Artifact) -> None:
     embedder = load(unpacked(tiny), threads=4)
 
     def run(payloads: Sequence[Any]) -> np.ndarray:
@@ -105,8 +105,8 @@ def test_a_failure_among_many_batches_is_raised(tiny: Artefact) -> None:
         embedder.embed([f"{CORPUS[row % 6]} {row}" for row in range(3000)])
 
 
-def test_equal_texts_are_embedded_once(tiny: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
-    embedder = load_artefact(tiny)
+def test_equal_texts_are_embedded_once(tiny: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder = load_artifact(tiny)
     encoder = embedder._planner.encoder
     seen: list[str] = []
     prepare = encoder.prepare
@@ -124,7 +124,7 @@ def test_equal_texts_are_embedded_once(tiny: Artefact, monkeypatch: pytest.Monke
 # Rows that fail.
 
 
-def test_a_row_that_fails_leaves_its_neighbours_alone(strings_embedder: Embedder) -> None:
+def test_a_row_that_fails_leaves_its_neighbors_alone(strings_embedder: Embedder) -> None:
     texts: list[str | None] = [f"text {row}" for row in range(40)]
     expected = strings_embedder.embed(texts)
     assert set(expected.statuses) == {"ok"}
@@ -149,8 +149,8 @@ def test_a_text_that_is_no_unicode_is_an_error(strings_embedder: Embedder) -> No
     assert outcomes.statuses.tolist() == ["ok", "error", "ok"]
 
 
-def test_a_model_that_always_fails_says_so(strings: Artefact) -> None:
-    embedder = load_artefact(strings)
+def test_a_model_that_always_fails_says_so(strings: Artifact) -> None:
+    embedder = load_artifact(strings)
     run = embedder._planner.encoder.run
     embedder._planner.encoder.run = lambda payloads: run([b"number: x" for _ in payloads])
     with pytest.raises(TfEmbeddingsError) as error:
@@ -166,14 +166,14 @@ def test_a_model_that_always_fails_says_so(strings: Artefact) -> None:
     assert "[[" not in message
 
 
-# Normalising.
+# Normalizing.
 
 
-def repacked(artefact: Artefact, folder: Path, **overrides: Any) -> Embedder:  # noqa: ANN401
+def repacked(artifact: Artifact, folder: Path, **overrides: Any) -> Embedder:  # noqa: ANN401
     """The model of kind `text` with other fields in its manifest."""
-    with zipfile.ZipFile(artefact.path) as archive:
+    with zipfile.ZipFile(artifact.path) as archive:
         archive.extractall(folder)
-    manifest = read_manifest(artefact.path)
+    manifest = read_manifest(artifact.path)
     parameters = {
         "kind": "text",
         "engine": "tensorflow",
@@ -183,12 +183,12 @@ def repacked(artefact: Artefact, folder: Path, **overrides: Any) -> Embedder:  #
         "packages": ["numpy", "tensorflow"],
         **overrides,
     }
-    return load_artefact(write_artefact(folder / "model", parameters, folder / "stage"))
+    return load_artifact(write_artifact(folder / "model", parameters, folder / "stage"))
 
 
 @pytest.fixture(scope="module")
-def unit(strings: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
-    """The model of kind `text`, normalised."""
+def unit(strings: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    """The model of kind `text`, normalized."""
     return repacked(strings, tmp_path_factory.mktemp("unit"))
 
 
@@ -213,7 +213,7 @@ def test_without_normalize_the_model_has_the_last_word(strings_embedder: Embedde
 
 def variant(saved: tuple[Path, dict[str, Any]], stage: Path, **overrides: Any) -> Embedder:  # noqa: ANN401
     """The small model of kind `tokens` with other fields in its manifest."""
-    return load_artefact(write_artefact(*saved, stage, **overrides))
+    return load_artifact(write_artifact(*saved, stage, **overrides))
 
 
 def test_the_prefix_stands_before_each_text(
@@ -241,7 +241,7 @@ def test_a_text_without_tokens_is_blank_behind_a_prefix_too(
     assert not outcomes.is_truncated.any()
 
 
-def test_a_prefix_for_a_model_that_takes_strings(strings: Artefact, tmp_path: Path) -> None:
+def test_a_prefix_for_a_model_that_takes_strings(strings: Artifact, tmp_path: Path) -> None:
     embedder = repacked(strings, tmp_path, normalize=False, prefix="number: ")
     outcomes = embedder.embed(["2.5", "x", " ", None, "\ud800"])
     assert outcomes.statuses.tolist() == ["ok", "error", "blank", "null", "error"]
@@ -251,10 +251,10 @@ def test_a_prefix_for_a_model_that_takes_strings(strings: Artefact, tmp_path: Pa
 # Fewer dimensions than the model's.
 
 
-def test_the_first_numbers_are_kept_and_then_normalised(
+def test_the_first_numbers_are_kept_and_then_normalized(
     tokens_model_on_each: tuple[Path, dict[str, Any]], tmp_path: Path, tiny_on_each: Embedder
 ) -> None:
-    """As for Matryoshka models, https://arxiv.org/abs/2205.13147: first cut, then normalised."""
+    """As for Matryoshka models, https://arxiv.org/abs/2205.13147: first cut, then normalized."""
     folder, parameters = tokens_model_on_each
     cut = {**parameters, "dimensions": 3}
     embedder = variant((folder, cut), tmp_path, model_dimensions=8)
@@ -266,8 +266,8 @@ def test_the_first_numbers_are_kept_and_then_normalised(
     np.testing.assert_allclose(came.embeddings[:6], expected, rtol=0, atol=SAME)
 
 
-def test_without_normalising_the_first_numbers_are_the_models(
-    strings: Artefact, tmp_path: Path
+def test_without_normalizing_the_first_numbers_are_the_models(
+    strings: Artifact, tmp_path: Path
 ) -> None:
     embedder = repacked(strings, tmp_path, dimensions=2, model_dimensions=3, normalize=False)
     assert vector(embedder, "number: 2.5").tolist() == [11, 1]
@@ -304,8 +304,8 @@ def test_tokens_are_counted_without_running_the_model(
         embedder.embed(COUNTED)
 
 
-def test_counting_where_the_kind_cannot(strings: Artefact) -> None:
-    counted = without_its_model(load_artefact(strings)).count(["a", "", None, "\ud800"])
+def test_counting_where_the_kind_cannot(strings: Artifact) -> None:
+    counted = without_its_model(load_artifact(strings)).count(["a", "", None, "\ud800"])
     assert counted.statuses.tolist() == ["ok", "blank", "null", "error"]
     assert not counted.counted.any()
 

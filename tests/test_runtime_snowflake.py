@@ -15,10 +15,10 @@ import encoder_makers
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import load_artefact
-from makers import CORPUS, Artefact, golden_of, write_artefact
+from conftest import load_artifact
+from makers import CORPUS, Artifact, golden_of, write_artifact
 from tf_embeddings_udf import Embedder, TfEmbeddingsError, embedder, snowflake
-from tf_embeddings_udf.snowflake import embed_texts, verify_artefact
+from tf_embeddings_udf.snowflake import embed_texts, verify_artifact
 
 ORACLE = Path(__file__).parent / "fixtures" / "minilm_sentence_transformers.json"
 STAGE_TINY = "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
@@ -39,14 +39,14 @@ def on_snowflake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     snowflake._unpacked.cache_clear()
 
 
-def names(artefact: Artefact) -> dict[str, str]:
-    return {"model": artefact.model, "version": artefact.version, "build": artefact.build}
+def names(artifact: Artifact) -> dict[str, str]:
+    return {"model": artifact.model, "version": artifact.version, "build": artifact.build}
 
 
-def imported(artefact: Artefact, imports: Path) -> dict[str, str]:
-    """Import an artefact; return what names it in a call."""
-    (imports / artefact.path.name).symlink_to(artefact.path)
-    return names(artefact)
+def imported(artifact: Artifact, imports: Path) -> dict[str, str]:
+    """Import an artifact; return what names it in a call."""
+    (imports / artifact.path.name).symlink_to(artifact.path)
+    return names(artifact)
 
 
 def frame_of(
@@ -66,7 +66,7 @@ def error_of(texts: Sequence[object], **names: str) -> str:
 
 
 def test_a_text_becomes_what_the_embedder_gives(
-    tiny: Artefact, tiny_embedder: Embedder, on_snowflake: Path
+    tiny: Artifact, tiny_embedder: Embedder, on_snowflake: Path
 ) -> None:
     texts = [*CORPUS, "a b " * 30]
     came = embed_texts(frame_of(texts), **imported(tiny, on_snowflake))
@@ -79,7 +79,7 @@ def test_a_text_becomes_what_the_embedder_gives(
     np.testing.assert_allclose(vectors, expected.embeddings, rtol=0, atol=SAME)
 
 
-def test_snowflake_gets_plain_python_types(tiny: Artefact, on_snowflake: Path) -> None:
+def test_snowflake_gets_plain_python_types(tiny: Artifact, on_snowflake: Path) -> None:
     """It refuses a NumPy float."""
     came = embed_texts(frame_of(["the fox", "", None]), **imported(tiny, on_snowflake))
     assert type(came) is pd.Series
@@ -115,14 +115,14 @@ def test_snowflake_gets_plain_python_types(tiny: Artefact, on_snowflake: Path) -
     ],
 )
 def test_null_has_many_forms(
-    tiny: Artefact, on_snowflake: Path, nothing: object, dtype: object
+    tiny: Artifact, on_snowflake: Path, nothing: object, dtype: object
 ) -> None:
     frame = frame_of(["the fox", nothing, "nan"], dtype)
     came = embed_texts(frame, **imported(tiny, on_snowflake))
     assert [row["status"] for row in came] == ["ok", "null", "ok"]
 
 
-def test_a_batch_of_nulls_alone(tiny: Artefact, on_snowflake: Path) -> None:
+def test_a_batch_of_nulls_alone(tiny: Artifact, on_snowflake: Path) -> None:
     """Their column has no type that says text."""
     of_tiny = imported(tiny, on_snowflake)
     for frame in (frame_of([None, None], object), frame_of([np.nan, np.nan], float)):
@@ -131,12 +131,12 @@ def test_a_batch_of_nulls_alone(tiny: Artefact, on_snowflake: Path) -> None:
 
 
 @pytest.mark.parametrize("frame", [frame_of([]), frame_of([], object), pd.DataFrame()])
-def test_an_empty_batch_needs_no_model(tiny: Artefact, frame: pd.DataFrame) -> None:
+def test_an_empty_batch_needs_no_model(tiny: Artifact, frame: pd.DataFrame) -> None:
     came = embed_texts(frame, **names(tiny))
     assert (len(came), came.dtype) == (0, object)
 
 
-def test_the_rows_of_the_frame_are_kept(tiny: Artefact, on_snowflake: Path) -> None:
+def test_the_rows_of_the_frame_are_kept(tiny: Artifact, on_snowflake: Path) -> None:
     """Whatever its index says: a result is matched by place or by index, and both are right."""
     frame = frame_of(["the fox", "the dog"])
     frame.index = pd.Index([7, 3])
@@ -144,7 +144,7 @@ def test_the_rows_of_the_frame_are_kept(tiny: Artefact, on_snowflake: Path) -> N
     assert came.index.tolist() == [7, 3]
 
 
-def test_a_bad_row_is_an_error_beside_good_ones(strings: Artefact, on_snowflake: Path) -> None:
+def test_a_bad_row_is_an_error_beside_good_ones(strings: Artifact, on_snowflake: Path) -> None:
     """This kind of model cannot count tokens."""
     texts = ["abc", "number: x", None, " "]
     came = embed_texts(frame_of(texts), **imported(strings, on_snowflake))
@@ -169,7 +169,7 @@ def test_a_bad_row_is_an_error_beside_good_ones(strings: Artefact, on_snowflake:
     ],
 )
 def test_a_batch_may_mix_what_is_embedded_and_what_is_counted(
-    tiny: Artefact, tiny_embedder: Embedder, on_snowflake: Path, tokens_only: Sequence[object]
+    tiny: Artifact, tiny_embedder: Embedder, on_snowflake: Path, tokens_only: Sequence[object]
 ) -> None:
     texts = ["the fox", "the fox", "a b " * 30, None, " "]
     frame = frame_of(texts, object, tokens_only)
@@ -187,7 +187,7 @@ def test_a_batch_may_mix_what_is_embedded_and_what_is_counted(
     ]
 
 
-def test_what_is_no_boolean(tiny: Artefact, on_snowflake: Path) -> None:
+def test_what_is_no_boolean(tiny: Artifact, on_snowflake: Path) -> None:
     of_tiny = imported(tiny, on_snowflake)
     with pytest.raises(TfEmbeddingsError) as error:
         embed_texts(frame_of(["fox", "dog"], tokens_only=[True, "no"]), **of_tiny)
@@ -196,7 +196,7 @@ def test_what_is_no_boolean(tiny: Artefact, on_snowflake: Path) -> None:
     )
 
 
-def test_two_models_in_one_process(tiny: Artefact, strings: Artefact, on_snowflake: Path) -> None:
+def test_two_models_in_one_process(tiny: Artifact, strings: Artifact, on_snowflake: Path) -> None:
     """One query may call both functions, and they share /tmp."""
     of_tiny, of_strings = (imported(one, on_snowflake) for one in (tiny, strings))
     lengths = {
@@ -207,7 +207,7 @@ def test_two_models_in_one_process(tiny: Artefact, strings: Artefact, on_snowfla
 
 
 def test_threads_load_the_model_once(
-    tiny: Artefact, tiny_embedder: Embedder, on_snowflake: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Artifact, tiny_embedder: Embedder, on_snowflake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[tuple[str, int]] = []
     actual = embedder.load
@@ -229,7 +229,7 @@ def test_threads_load_the_model_once(
 # What is wrong.
 
 
-def test_elsewhere_than_on_snowflake(tiny: Artefact) -> None:
+def test_elsewhere_than_on_snowflake(tiny: Artifact) -> None:
     assert error_of(["the fox"], **names(tiny)) == PINNED.format(**names(tiny)) + (
         "there is no import directory: Python was not started with "
         "-X snowflake_import_directory=<folder>/, as Snowflake starts it. Elsewhere, call "
@@ -238,27 +238,27 @@ def test_elsewhere_than_on_snowflake(tiny: Artefact) -> None:
 
 
 @pytest.mark.parametrize("others", [[], ["a.zip", "other.py"]])
-def test_an_artefact_that_is_not_imported(
-    tiny: Artefact, on_snowflake: Path, others: list[str]
+def test_an_artifact_that_is_not_imported(
+    tiny: Artifact, on_snowflake: Path, others: list[str]
 ) -> None:
     for name in others:
         (on_snowflake / name).touch()
     assert error_of(["the fox"], **names(tiny)) == PINNED.format(**names(tiny)) + (
-        f"the artefact tiny-{tiny.build}.zip is not among the function's imports (they are: "
+        f"the artifact tiny-{tiny.build}.zip is not among the function's imports (they are: "
         f"{', '.join(others) or 'none'}). Stage it with: {STAGE_TINY} --target <target>"
     )
 
 
-def test_a_pin_of_another_version(tiny: Artefact, on_snowflake: Path) -> None:
+def test_a_pin_of_another_version(tiny: Artifact, on_snowflake: Path) -> None:
     wrong = {**imported(tiny, on_snowflake), "version": "v111111111111"}
     assert error_of(["the fox"], **wrong) == PINNED.format(**wrong) + (
-        f"the artefact tiny-{tiny.build}.zip is version {tiny.version}. Correct the pin in var "
+        f"the artifact tiny-{tiny.build}.zip is version {tiny.version}. Correct the pin in var "
         f"tf_embeddings_models; to write it anew: {STAGE_TINY}"
     )
 
 
 def test_a_pin_of_other_dimensions_is_an_error_before_any_text_is_embedded(
-    tiny: Artefact, on_snowflake: Path
+    tiny: Artifact, on_snowflake: Path
 ) -> None:
     """What embeds casts its vectors to the pin's length: after the work was done."""
     of_tiny = imported(tiny, on_snowflake)
@@ -269,17 +269,17 @@ def test_a_pin_of_other_dimensions_is_an_error_before_any_text_is_embedded(
     with pytest.raises(TfEmbeddingsError) as error:
         embed_texts(frame, **of_tiny)
     assert str(error.value) == PINNED.format(**of_tiny) + (
-        f"the artefact tiny-{tiny.build}.zip has 8 dimensions, and the pin says 384. Correct the "
+        f"the artifact tiny-{tiny.build}.zip has 8 dimensions, and the pin says 384. Correct the "
         f"pin in var tf_embeddings_models; to write it anew: {STAGE_TINY}"
     )
 
 
-def test_a_damaged_artefact(tiny: Artefact, on_snowflake: Path) -> None:
+def test_a_damaged_artifact(tiny: Artifact, on_snowflake: Path) -> None:
     content = bytearray(tiny.path.read_bytes())
     content[len(content) // 2] ^= 1
     (on_snowflake / tiny.path.name).write_bytes(content)
     message = error_of(["the fox"], **names(tiny))
-    assert message.startswith(PINNED.format(**names(tiny)) + "the artefact '")
+    assert message.startswith(PINNED.format(**names(tiny)) + "the artifact '")
     assert "cannot be used: 'model/model.tflite' is not as its manifest says." in message
     assert message.endswith(f"stage the model again with: {STAGE_TINY}")
 
@@ -289,30 +289,30 @@ def test_a_package_that_the_function_lacks(
 ) -> None:
     folder, parameters = saved_tokens_model
     packages = ["numpy", "a-package-that-is-missing"]
-    artefact = write_artefact(folder, {**parameters, "packages": packages}, tmp_path / "stage")
-    of_artefact = imported(artefact, on_snowflake)
-    assert error_of(["the fox"], **of_artefact) == PINNED.format(**of_artefact) + (
+    artifact = write_artifact(folder, {**parameters, "packages": packages}, tmp_path / "stage")
+    of_artifact = imported(artifact, on_snowflake)
+    assert error_of(["the fox"], **of_artifact) == PINNED.format(**of_artifact) + (
         "the function lacks Python packages: a-package-that-is-missing. Correct 'packages' in the "
         f"pin in var tf_embeddings_models; to write it anew: {STAGE_TINY}"
     )
 
 
 @pytest.mark.parametrize(("value", "kind"), [(3, "int"), (b"fox", "bytes"), (1.5, "float")])
-def test_what_is_no_text(tiny: Artefact, on_snowflake: Path, value: object, kind: str) -> None:
+def test_what_is_no_text(tiny: Artifact, on_snowflake: Path, value: object, kind: str) -> None:
     of_tiny = imported(tiny, on_snowflake)
     assert error_of(["the fox", None, value], **of_tiny) == PINNED.format(**of_tiny) + (
         f"row 2 of the batch is a {kind}, not a text. Cast what is embedded to VARCHAR."
     )
 
 
-def test_an_artefact_without_golden_vectors_is_not_verified(
-    tiny: Artefact, on_snowflake: Path
+def test_an_artifact_without_golden_vectors_is_not_verified(
+    tiny: Artifact, on_snowflake: Path
 ) -> None:
     of_tiny = imported(tiny, on_snowflake)
     with pytest.raises(TfEmbeddingsError) as error:
-        verify_artefact(**of_tiny)
+        verify_artifact(**of_tiny)
     assert str(error.value) == PINNED.format(**of_tiny) + (
-        f"the artefact tiny-{tiny.version}-{tiny.build} holds no golden vectors, so there is "
+        f"the artifact tiny-{tiny.version}-{tiny.build} holds no golden vectors, so there is "
         f"nothing to verify it by. Stage the model again with: {STAGE_TINY}"
     )
 
@@ -325,9 +325,9 @@ def zipped(
     saved_tokens_model: tuple[Path, dict[str, Any]],
     tiny_embedder: Embedder,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Artefact:
+) -> Artifact:
     """The small model with its golden vectors and the runtime, as the CLI packs it."""
-    return write_artefact(
+    return write_artifact(
         *saved_tokens_model,
         tmp_path_factory.mktemp("zipped_stage"),
         with_runtime=True,
@@ -346,30 +346,30 @@ def embed(frame):
 embed._sf_vectorized_input = pandas.DataFrame
 embed._sf_max_batch_size = 512
 
-from tf_embeddings_udf.snowflake import verify_artefact
+from tf_embeddings_udf.snowflake import verify_artifact
 
 def verify():
-    return verify_artefact(model='{model}', version='{version}', build='{build}')
+    return verify_artifact(model='{model}', version='{version}', build='{build}')
 """
 
 
 def run_beside(
-    artefact: Artefact, tmp: Path, code: str, *, asked: object = None, python: object = None
+    artifact: Artifact, tmp: Path, code: str, *, asked: object = None, python: object = None
 ) -> Any:  # noqa: ANN401
-    """Define the functions of an artefact in a fresh process and run code; returns its JSON."""
+    """Define the functions of an artifact in a fresh process and run code; returns its JSON."""
     lines = [
         "import json, os, sys",
-        f"sys.path.insert(0, {str(artefact.path)!r})",
-        BODIES.format(**names(artefact), dimensions=artefact.dimensions),
+        f"sys.path.insert(0, {str(artifact.path)!r})",
+        BODIES.format(**names(artifact), dimensions=artifact.dimensions),
         "import tf_embeddings_udf.snowflake as runtime",
-        f"assert runtime.__file__.startswith({str(artefact.path)!r}), runtime.__file__",
+        f"assert runtime.__file__.startswith({str(artifact.path)!r}), runtime.__file__",
         "assert str(runtime.UNPACKED_IN) == '/tmp'",
         f"runtime.UNPACKED_IN = type(runtime.UNPACKED_IN)({str(tmp)!r})",
         "assert not {'ai_edge_litert', 'tensorflow', 'tokenizers'} & sys.modules.keys()",
         "asked = json.load(sys.stdin)",
         code,
     ]
-    option = f"snowflake_import_directory={artefact.path.parent}/"
+    option = f"snowflake_import_directory={artifact.path.parent}/"
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
         [str(python or sys.executable), "-X", option, "-c", "\n".join(lines)],
@@ -390,8 +390,8 @@ print(json.dumps({'rows': embed(frame).tolist(), 'verified': verify()}, allow_na
 """
 
 
-def test_the_artefact_alone_is_enough(
-    zipped: Artefact, tiny_embedder: Embedder, tmp_path: Path
+def test_the_artifact_alone_is_enough(
+    zipped: Artifact, tiny_embedder: Embedder, tmp_path: Path
 ) -> None:
     """Its own runtime runs, out of the zip; no module of this repository is on the path."""
     came = run_beside(zipped, tmp_path, EMBED_ASKED, asked=[*CORPUS, None, " "])
@@ -423,7 +423,7 @@ print(json.dumps(sorted(heavy & sys.modules.keys())))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_snowflake_may_import_before_it_forks(zipped: Artefact, tmp_path: Path) -> None:
+def test_snowflake_may_import_before_it_forks(zipped: Artifact, tmp_path: Path) -> None:
     """TensorFlow loaded in the parent would hang its children."""
     assert run_beside(zipped, tmp_path, FORK, asked=["the fox", None]) == []
 
@@ -434,7 +434,7 @@ VERSIONS = EMBED_ASKED + "assert pandas.__version__ == '2.1.4', pandas.__version
 
 
 def test_the_small_model_runs_on_snowflakes_anaconda_channel(
-    zipped: Artefact, tiny_embedder: Embedder, anaconda_python: Path, tmp_path: Path
+    zipped: Artifact, tiny_embedder: Embedder, anaconda_python: Path, tmp_path: Path
 ) -> None:
     texts = [*CORPUS, None, "", "a b " * 30]
     came = run_beside(zipped, tmp_path, VERSIONS, asked=texts, python=anaconda_python)
@@ -470,17 +470,17 @@ def test_sentencepiece_and_a_tf1_module_run_on_snowflakes_anaconda_channel(
         "packages": ["numpy", "sentencepiece", "tensorflow"],
         "normalize": False,
     }
-    plain = write_artefact(made.path, parameters, tmp_path / "plain")
-    artefact = write_artefact(
+    plain = write_artifact(made.path, parameters, tmp_path / "plain")
+    artifact = write_artifact(
         made.path,
         parameters,
         tmp_path / "stage",
         with_runtime=True,
-        golden=golden_of(load_artefact(plain), CORPUS),
+        golden=golden_of(load_artifact(plain), CORPUS),
     )
     code = VERSIONS + "assert sys.modules['sentencepiece'].__version__ == '0.1.99'\n"
     texts = [*CORPUS, "the lazy dog " * 40, "你好 😀 42"]
-    came = run_beside(artefact, tmp_path, code, asked=texts, python=anaconda_python)
+    came = run_beside(artifact, tmp_path, code, asked=texts, python=anaconda_python)
     vectors = [row["embedding"] for row in came["rows"]]
     np.testing.assert_allclose(vectors, made.direct(texts), rtol=0, atol=SAME)
     assert made.tokens is not None
@@ -491,7 +491,7 @@ def test_sentencepiece_and_a_tf1_module_run_on_snowflakes_anaconda_channel(
 
 
 def test_minilm_made_with_the_newest_tensorflow_runs_on_2_17(
-    minilm_on_tensorflow: Artefact,
+    minilm_on_tensorflow: Artifact,
     minilm_embedder: Embedder,
     anaconda_python: Path,
     tmp_path: Path,

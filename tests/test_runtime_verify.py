@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import load_artefact
-from makers import CORPUS, TOKENS_LIMIT, Artefact, golden_of, save_text_model, write_artefact
+from conftest import load_artifact
+from makers import CORPUS, TOKENS_LIMIT, Artifact, golden_of, save_text_model, write_artifact
 from tf_embeddings_udf import Embedder, TfEmbeddingsError, unpack
 from tf_embeddings_udf.verify import report
 
@@ -32,15 +32,15 @@ def reported(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -
     """Reports on the small model beside such golden vectors."""
 
     def report_on(golden: Golden | None) -> dict[str, Any]:
-        artefact = write_artefact(*litert_tokens_model, tmp_path / "stage", golden=golden)
-        return report(load_artefact(artefact), folder_of(artefact))
+        artifact = write_artifact(*litert_tokens_model, tmp_path / "stage", golden=golden)
+        return report(load_artifact(artifact), folder_of(artifact))
 
     return report_on
 
 
-def folder_of(artefact: Artefact) -> Path:
-    cache = artefact.stage / ".cache"
-    return unpack(artefact.path, cache, model=artefact.model, build=artefact.build)
+def folder_of(artifact: Artifact) -> Path:
+    cache = artifact.stage / ".cache"
+    return unpack(artifact.path, cache, model=artifact.model, build=artifact.build)
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_each_engine_agrees_with_what_litert_recorded(
     tmp_path: Path,
 ) -> None:
     saved: tuple[Path, dict[str, Any]] = request.getfixturevalue(model)
-    artefact = write_artefact(*saved, tmp_path / "stage", golden=golden)
-    came = report(load_artefact(artefact), folder_of(artefact))
+    artifact = write_artifact(*saved, tmp_path / "stage", golden=golden)
+    came = report(load_artifact(artifact), folder_of(artifact))
     assert json.loads(json.dumps(came, allow_nan=False)) == came
     assert 0 <= came.pop("largest_difference") <= SAME
     assert came.pop("memory_bytes") > 20 << 20, "Python alone takes more"
     assert came.pop("processor").split(", ")[0] == platform.machine()
     assert came == {
         "model": "tiny",
-        "version": artefact.version,
-        "build": artefact.build,
+        "version": artifact.version,
+        "build": artifact.build,
         "texts": len(CORPUS) + 1,
         "mismatches": [],
         "engine": engine,
@@ -131,10 +131,10 @@ def test_a_model_that_cannot_count_tokens(strings_embedder: Embedder, tmp_path: 
     golden = golden_of(strings_embedder, ["a", "abc"])
     assert golden["token_counts"] == [None, None]
     parameters = save_text_model(tmp_path / "model")
-    artefact = write_artefact(
+    artifact = write_artifact(
         tmp_path / "model", parameters, tmp_path / "stage", golden=golden, normalize=False
     )
-    came = report(load_artefact(artefact), folder_of(artefact))
+    came = report(load_artifact(artifact), folder_of(artifact))
     assert (came["texts"], came["largest_difference"], came["mismatches"]) == (2, 0.0, [])
 
 
@@ -154,13 +154,13 @@ def test_a_model_that_cannot_count_tokens(strings_embedder: Embedder, tmp_path: 
 def test_golden_vectors_that_are_damaged(
     litert_tokens_model: tuple[Path, dict[str, Any]], content: bytes, tmp_path: Path
 ) -> None:
-    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage")
-    folder = folder_of(artefact)
+    artifact = write_artifact(*litert_tokens_model, tmp_path / "stage")
+    folder = folder_of(artifact)
     (folder / "golden.json").write_bytes(content)
     with pytest.raises(TfEmbeddingsError) as error:
-        report(load_artefact(artefact), folder)
+        report(load_artifact(artifact), folder)
     assert str(error.value) == (
-        f"tf_embeddings: the artefact {folder.name} holds a golden.json that is damaged, so there "
+        f"tf_embeddings: the artifact {folder.name} holds a golden.json that is damaged, so there "
         "is nothing to verify it by. Stage the model again with: "
         "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
     )
@@ -178,7 +178,7 @@ def test_nothing_to_verify_by(reported: Report, golden: Golden | None) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         reported(golden)
     message = str(error.value)
-    assert message.startswith("tf_embeddings: the artefact tiny-v")
+    assert message.startswith("tf_embeddings: the artifact tiny-v")
     assert message.endswith(
         "holds no golden vectors, so there is nothing to verify it by. Stage the model again "
         "with: python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"

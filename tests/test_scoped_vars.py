@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from dbt_projects import NAME, PACKAGE, Project, make_project, stage
-from makers import Artefact
+from makers import Artifact
 from snowflake_projects import LocalSnowflake, make_snowflake_project
 from test_snowflake_macros import ddl
 
@@ -25,8 +25,8 @@ FILES = {
 }
 
 
-def settings(*artefacts: Artefact, **others: object) -> dict[str, Any]:
-    models = {one.model: one.pin() for one in artefacts}
+def settings(*artifacts: Artifact, **others: object) -> dict[str, Any]:
+    models = {one.model: one.pin() for one in artifacts}
     return {
         "tf_embeddings_models": models,
         **{f"tf_embeddings_{name}": value for name, value in others.items()},
@@ -34,7 +34,7 @@ def settings(*artefacts: Artefact, **others: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def project(tiny: Artefact, tmp_path: Path) -> Project:
+def project(tiny: Artifact, tmp_path: Path) -> Project:
     """A project that embeds in a table and in two stores, and pins nothing yet."""
     project = make_project(tmp_path / "project", files=FILES, hook_stops_run=False)
     stage(project, tiny)
@@ -43,7 +43,7 @@ def project(tiny: Artefact, tmp_path: Path) -> Project:
 
 @pytest.mark.parametrize("scope", [NAME, "tf_embeddings"])
 def test_settings_may_stand_below_a_name(
-    scope: str, project: Project, tiny: Artefact, strings: Artefact
+    scope: str, project: Project, tiny: Artifact, strings: Artifact
 ) -> None:
     stage(project, strings)
     sources = [{"ref": "words", "column": "word"}]
@@ -69,7 +69,7 @@ def test_settings_may_stand_below_a_name(
 
 
 def test_what_dbt_is_called_with_goes_first(
-    project: Project, tiny: Artefact, strings: Artefact
+    project: Project, tiny: Artifact, strings: Artifact
 ) -> None:
     stage(project, strings)
     project.configure(vars={NAME: settings(tiny)})
@@ -82,7 +82,7 @@ def test_what_dbt_is_called_with_goes_first(
 
 
 def test_a_unit_test_may_override_a_scoped_var(
-    project: Project, tiny: Artefact, strings: Artefact
+    project: Project, tiny: Artifact, strings: Artifact
 ) -> None:
     stage(project, strings)
     project.configure(vars={NAME: settings(tiny)})
@@ -99,7 +99,7 @@ def test_a_unit_test_may_override_a_scoped_var(
     assert project.dbt("test", "--select", "is_short").status("is_short") == "pass"
 
 
-def test_two_scopes_that_differ_stop_the_run(project: Project, tiny: Artefact) -> None:
+def test_two_scopes_that_differ_stop_the_run(project: Project, tiny: Artifact) -> None:
     other = replace(tiny, build="b0123456789ab")
     project.configure(vars={NAME: settings(tiny), "tf_embeddings": settings(other)})
     run = project.dbt("run")
@@ -115,7 +115,7 @@ def test_two_scopes_that_differ_stop_the_run(project: Project, tiny: Artefact) -
 
 @pytest.mark.parametrize("is_its_own", [True, False])
 def test_a_pin_that_the_hook_does_not_see_stops_the_run(
-    is_its_own: bool, project: Project, tiny: Artefact
+    is_its_own: bool, project: Project, tiny: Artifact
 ) -> None:
     """A package may have vars that only its own nodes see."""
     scope = {"other": settings(replace(tiny, build="b0123456789ab"))}
@@ -141,7 +141,7 @@ def test_a_pin_that_the_hook_does_not_see_stops_the_run(
 
 
 def test_commands_name_the_packages_folder_and_the_project(
-    project: Project, tiny: Artefact, monkeypatch: pytest.MonkeyPatch
+    project: Project, tiny: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where dbt was called elsewhere, and where the project installs its packages elsewhere."""
     project.configure(
@@ -167,7 +167,7 @@ def test_commands_name_the_packages_folder_and_the_project(
 
 
 def test_a_scoped_pin_and_schema_reach_the_hook_on_snowflake(
-    tiny: Artefact, local_snowflake: LocalSnowflake, tmp_path: Path
+    tiny: Artifact, local_snowflake: LocalSnowflake, tmp_path: Path
 ) -> None:
     """The function is created where the model calls it."""
     project = make_snowflake_project(tmp_path / "project", local_snowflake)

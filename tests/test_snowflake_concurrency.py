@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import load_artefact
+from conftest import load_artifact
 from dbt_projects import NAME
-from makers import Artefact, write_artefact
+from makers import Artifact, write_artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 
 DBT = Path(sys.executable).with_name("dbt")
@@ -42,16 +42,16 @@ from {{ target.database }}.public.texts
 @pytest.fixture(scope="module")
 def old(
     saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
-    return write_artefact(*saved_tokens_model, tmp_path_factory.mktemp("old"), with_runtime=True)
+) -> Artifact:
+    return write_artifact(*saved_tokens_model, tmp_path_factory.mktemp("old"), with_runtime=True)
 
 
 @pytest.fixture(scope="module")
 def new(
     saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
-    """The same model not normalised: another version of it, with other vectors."""
-    return write_artefact(
+) -> Artifact:
+    """The same model not normalized: another version of it, with other vectors."""
+    return write_artifact(
         *saved_tokens_model,
         tmp_path_factory.mktemp("new"),
         with_runtime=True,
@@ -72,12 +72,12 @@ def project(local_snowflake: LocalSnowflake, tmp_path: Path) -> SnowflakeProject
 
 
 def assert_all_rows_are_of(
-    artefact: Artefact, project: SnowflakeProject, schema: str = "dev"
+    artifact: Artifact, project: SnowflakeProject, schema: str = "dev"
 ) -> None:
     rows = project.rows(f"select body, embedding, model_version from {schema}.embedded order by id")
     assert [body for body, _, _ in rows] == BODIES
-    assert {version for _, _, version in rows} == {artefact.version}
-    expected = load_artefact(artefact).embed(BODIES).embeddings
+    assert {version for _, _, version in rows} == {artifact.version}
+    expected = load_artifact(artifact).embed(BODIES).embeddings
     assert np.abs(np.array([vector for _, vector, _ in rows]) - expected).max() < SAME_VECTOR
 
 
@@ -99,9 +99,9 @@ def start(project: SnowflakeProject, schema: str) -> subprocess.Popen[str]:
 
 
 def test_runs_at_once_and_a_run_during_an_upgrade(
-    project: SnowflakeProject, old: Artefact, new: Artefact
+    project: SnowflakeProject, old: Artifact, new: Artifact
 ) -> None:
-    pins = {artefact.version: project.put(artefact) for artefact in (old, new)}
+    pins = {artifact.version: project.put(artifact) for artifact in (old, new)}
 
     project.pin(tiny=pins[old.version])
     runs = [start(project, "first"), start(project, "second")]
@@ -117,15 +117,15 @@ def test_runs_at_once_and_a_run_during_an_upgrade(
 
 
 def test_an_upgrade_and_its_rollback_embed_again_and_never_mix(
-    project: SnowflakeProject, old: Artefact, new: Artefact
+    project: SnowflakeProject, old: Artifact, new: Artifact
 ) -> None:
-    pins = {artefact.version: project.put(artefact) for artefact in (old, new)}
+    pins = {artifact.version: project.put(artifact) for artifact in (old, new)}
 
-    for artefact in (old, new, old):
-        project.pin(tiny=pins[artefact.version])
+    for artifact in (old, new, old):
+        project.pin(tiny=pins[artifact.version])
         run = project.dbt("run")
         assert run.success, run.errors
-        assert_all_rows_are_of(artefact, project)
+        assert_all_rows_are_of(artifact, project)
 
     functions = project.rows("show user functions like 'TF_EMBEDDINGS_%' in schema tf_embeddings")
     assert len(functions) == 2

@@ -352,7 +352,7 @@ def test_names_that_snowflake_takes_for_the_same_make_the_same_function(project:
     assert len(set(digests)) == 4
 
 
-def test_a_version_of_another_artefact_names_no_existing_function(project: Project) -> None:
+def test_a_version_of_another_artifact_names_no_existing_function(project: Project) -> None:
     mixed = {**MINILM, "version": USE["version"]}
 
     assert told(project, "function_name") != told(

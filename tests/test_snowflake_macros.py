@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dbt_projects import Run
-from makers import Artefact, save_text_model, write_artefact
+from makers import Artifact, save_text_model, write_artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder
 
@@ -119,12 +119,12 @@ FILES = {
 }
 
 
-def settings(*artefacts: Artefact, **others: object) -> dict[str, object]:
-    """Return vars that pin these artefacts, the first of them by default."""
-    models = {artefact.model: artefact.pin() for artefact in artefacts}
+def settings(*artifacts: Artifact, **others: object) -> dict[str, object]:
+    """Return vars that pin these artifacts, the first of them by default."""
+    models = {artifact.model: artifact.pin() for artifact in artifacts}
     return {
         "tf_embeddings_models": models,
-        "tf_embeddings_default_model": artefacts[0].model,
+        "tf_embeddings_default_model": artifacts[0].model,
         **{f"tf_embeddings_{name}": value for name, value in others.items()},
     }
 
@@ -132,18 +132,18 @@ def settings(*artefacts: Artefact, **others: object) -> dict[str, object]:
 @pytest.fixture(scope="session")
 def tiny(
     litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
+) -> Artifact:
     """The small model of conftest.py on LiteRT, with the runtime in its artifact."""
     folder = tmp_path_factory.mktemp("tiny_stage")
-    return write_artefact(*litert_tokens_model, folder, with_runtime=True)
+    return write_artifact(*litert_tokens_model, folder, with_runtime=True)
 
 
 @pytest.fixture(scope="session")
-def strings(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
+def strings(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """The small model of strings of conftest.py, on TensorFlow, with the runtime too."""
     folder = tmp_path_factory.mktemp("strings")
     parameters = save_text_model(folder / "model")
-    return write_artefact(
+    return write_artifact(
         folder / "model",
         parameters,
         folder / "stage",
@@ -155,8 +155,8 @@ def strings(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
 
 @pytest.fixture(scope="module")
 def project(
-    tiny: Artefact,
-    strings: Artefact,
+    tiny: Artifact,
+    strings: Artifact,
     local_snowflake: LocalSnowflake,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SnowflakeProject:
@@ -164,7 +164,7 @@ def project(
     project = make_snowflake_project(
         tmp_path_factory.mktemp("dbt") / "project",
         local_snowflake,
-        artefacts=[tiny, strings],
+        artifacts=[tiny, strings],
         files=FILES,
     )
     project.configure(vars=settings(tiny, strings))
@@ -200,7 +200,7 @@ def test_a_vector_has_a_fixed_length(project: SnowflakeProject) -> None:
 
 
 def test_the_sql_is_one_call_of_the_function_of_the_pinned_build(
-    project: SnowflakeProject, tiny: Artefact
+    project: SnowflakeProject, tiny: Artifact
 ) -> None:
     assert project.dbt("compile", "--select", "embedded_by_macro").success
 
@@ -254,7 +254,7 @@ def test_nothing_is_created_where_nothing_runs(project: SnowflakeProject, comman
 
 
 def test_nothing_is_sent_where_another_role_manages(
-    project: SnowflakeProject, tiny: Artefact, strings: Artefact
+    project: SnowflakeProject, tiny: Artifact, strings: Artifact
 ) -> None:
     variables = settings(tiny, strings, manage=False, grants=["public"])
     run = project.dbt("run", "--empty", "--select", "measured", "--vars", json.dumps(variables))
@@ -264,7 +264,7 @@ def test_nothing_is_sent_where_another_role_manages(
 
 
 def test_wrong_settings_stop_the_run_before_its_first_node(
-    project: SnowflakeProject, tiny: Artefact
+    project: SnowflakeProject, tiny: Artifact
 ) -> None:
     variables = json.dumps(settings(tiny, max_batch_size=0))
     run = project.dbt("run", "--select", "plain", "measured", "--vars", variables)
@@ -274,7 +274,7 @@ def test_wrong_settings_stop_the_run_before_its_first_node(
     assert project.dbt("run", "--select", "plain", "--vars", variables).success
 
 
-def test_the_schema_of_the_target_is_no_name(project: SnowflakeProject, tiny: Artefact) -> None:
+def test_the_schema_of_the_target_is_no_name(project: SnowflakeProject, tiny: Artifact) -> None:
     variables = json.dumps(settings(tiny, schema="a\\b"))
     run = project.dbt("compile", "--select", "measured", "--vars", variables)
 
@@ -348,7 +348,7 @@ MARK = "{{ config(meta={'tf_embeddings_tiny': true}) }}\n"
 
 
 def test_a_call_that_parsing_cannot_see_asks_for_a_line(
-    project: SnowflakeProject, tiny: Artefact
+    project: SnowflakeProject, tiny: Artifact
 ) -> None:
     body = INCREMENTAL + "{{ with_new_vectors(ref('texts')) }}"
     project.write("models/new_vectors.sql", body)
@@ -398,7 +398,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_any_kind_reach_the_warehouse(
-    name: str, tiny: Artefact, local_snowflake: LocalSnowflake, tmp_path: Path
+    name: str, tiny: Artifact, local_snowflake: LocalSnowflake, tmp_path: Path
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", local_snowflake)
     role = f'"{name} Role"'
@@ -429,8 +429,8 @@ def test_names_of_any_kind_reach_the_warehouse(
 
 
 @pytest.mark.parametrize("stops", [True, False])
-def test_an_artefact_that_is_not_staged(
-    stops: bool, tiny: Artefact, local_snowflake: LocalSnowflake, tmp_path: Path
+def test_an_artifact_that_is_not_staged(
+    stops: bool, tiny: Artifact, local_snowflake: LocalSnowflake, tmp_path: Path
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", local_snowflake)
     project.configure(vars=settings(tiny))
@@ -488,9 +488,9 @@ OTHER_ERRORS = {
 
 
 def test_what_another_error_says_is_not_put_down_to_the_model(
-    tiny: Artefact, local_snowflake: LocalSnowflake, tmp_path: Path
+    tiny: Artifact, local_snowflake: LocalSnowflake, tmp_path: Path
 ) -> None:
-    project = make_snowflake_project(tmp_path / "project", local_snowflake, artefacts=[tiny])
+    project = make_snowflake_project(tmp_path / "project", local_snowflake, artifacts=[tiny])
     project.write("models/texts.sql", "select 'fox' as body")
     for name, sql in OTHER_ERRORS.items():
         project.write("models/broken.sql", sql)
@@ -531,7 +531,7 @@ CAUSES: list[tuple[str, bool, str | None]] = [
 ]
 
 
-def test_the_cause_is_what_snowflake_said(project: SnowflakeProject, tiny: Artefact) -> None:
+def test_the_cause_is_what_snowflake_said(project: SnowflakeProject, tiny: Artifact) -> None:
     """Some of it no local Snowflake says; README has the same table."""
     project.write(
         "macros/causes.sql",
@@ -559,7 +559,7 @@ def test_the_cause_is_what_snowflake_said(project: SnowflakeProject, tiny: Artef
     ],
 )
 def test_the_target_says_which_engines_its_functions_can_have(
-    project: SnowflakeProject, tiny: Artefact, repository: str, engines: list[str]
+    project: SnowflakeProject, tiny: Artifact, repository: str, engines: list[str]
 ) -> None:
     variables = json.dumps(settings(tiny, artifact_repository=repository))
     run = project.dbt("run-operation", "tf_embeddings._staging_target", "--vars", variables)

@@ -1,4 +1,4 @@
-"""Vector arithmetic, the search for neighbours and the generic tests on VECTOR columns.
+"""Vector arithmetic, the search for neighbors and the generic tests on VECTOR columns.
 
 The oracle is that of DuckDB's tests, NumPy; these run on the local Snowflake.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from makers import Artefact
+from makers import Artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from test_macros_generic_tests import call_of, properties
 from test_macros_vectors import (
@@ -48,7 +48,7 @@ def vectors() -> dict[str, Table]:
 @pytest.fixture(scope="module")
 def project(
     vectors: dict[str, Table],
-    tiny: Artefact,
+    tiny: Artifact,
     local_snowflake: LocalSnowflake,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SnowflakeProject:

@@ -649,10 +649,10 @@ def test_the_one_model_is_found(tmp_path: Path, names: list[str], root: str) -> 
         ),
         (
             ["manifest.json", "tf_embeddings_udf/__init__.py", "model/saved_model.pb"],
-            "is an artefact that was made before. Give it back its name, <model>-<build>.zip.",
+            "is an artifact that was made before. Give it back its name, <model>-<build>.zip.",
         ),
     ],
-    ids=["several", "none", "an artefact"],
+    ids=["several", "none", "an artifact"],
 )
 def test_what_holds_no_one_model_is_refused(tmp_path: Path, names: list[str], said: str) -> None:
     with pytest.raises(StagingError) as error:

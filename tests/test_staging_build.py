@@ -1,4 +1,4 @@
-"""From any source to an artefact: what the options of a model change, and what is refused."""
+"""From any source to an artifact: what the options of a model change, and what is refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from other_machine import build_elsewhere
 from rich.console import Console
 from test_staging_cli import SCRIPT, stage_model
 from tf_embeddings_staging import cli
-from tf_embeddings_staging.building.artefact import Artefact, is_zip64, read_artefact
+from tf_embeddings_staging.building.artifact import Artifact, is_zip64, read_artifact
 from tf_embeddings_staging.building.assemble import require_size, write_golden, write_zip
 from tf_embeddings_staging.building.build import build, gather, look
 from tf_embeddings_staging.building.recipe import recipe
@@ -64,18 +64,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def built(project: Project, cache: Path, *arguments: str | Path) -> Artefact:
-    """Build an artefact with the CLI."""
+def built(project: Project, cache: Path, *arguments: str | Path) -> Artifact:
+    """Build an artifact with the CLI."""
     done = stage_model(project, *arguments, "--dry-run", TF_EMBEDDINGS_CACHE=str(cache))
     assert done.returncode == 0, done.stderr
-    found = re.search(r"(?:The artefact is|taken from) (.*\.zip)\n", done.stderr)
+    found = re.search(r"(?:The artifact is|taken from) (.*\.zip)\n", done.stderr)
     assert found, done.stderr
-    return read_artefact(Path(found[1]))
+    return read_artifact(Path(found[1]))
 
 
-def loaded(artefact: Artefact, cache: Path) -> Embedder:
+def loaded(artifact: Artifact, cache: Path) -> Embedder:
     folder = tf_embeddings_udf.unpack(
-        artefact.path, cache / "unpacked", model=artefact.model, build=artefact.build
+        artifact.path, cache / "unpacked", model=artifact.model, build=artifact.build
     )
     return tf_embeddings_udf.load(folder)
 
@@ -83,8 +83,8 @@ def loaded(artefact: Artefact, cache: Path) -> Embedder:
 def test_the_options_of_a_model_of_tokens(cache: Path, tmp_path: Path) -> None:
     made = encoder_makers.save_transformers_saved_model(tmp_path / "model", pooling="max")
     options = Options(output="last_hidden_state", pooling="max")
-    artefact = build(Local(made.path), "pooled", cache, Report(), options)
-    came = loaded(artefact, cache).embed(TEXTS).embeddings
+    artifact = build(Local(made.path), "pooled", cache, Report(), options)
+    came = loaded(artifact, cache).embed(TEXTS).embeddings
     assert np.abs(came - made.direct(TEXTS)).max() < TOLERANCE
 
 
@@ -157,14 +157,14 @@ def test_a_source_has_one_build_on_every_machine(
     assert there.path.stat().st_size == here.path.stat().st_size
     assert makers.content_of(there.path) == makers.content_of(here.path)
     assert golden_of(here)["source"]["uri"] != golden_of(there)["source"]["uri"] or path.is_file()
-    for artefact in (here, there):
-        with zipfile.ZipFile(artefact.path) as archive:
+    for artifact in (here, there):
+        with zipfile.ZipFile(artifact.path) as archive:
             content = b"".join(archive.read(name) for name in archive.namelist())
         assert str(tmp_path).encode() not in content
 
 
-def golden_of(artefact: Artefact) -> dict[str, Any]:
-    with zipfile.ZipFile(artefact.path) as archive:
+def golden_of(artifact: Artifact) -> dict[str, Any]:
+    with zipfile.ZipFile(artifact.path) as archive:
         return json.loads(archive.read("golden.json"))
 
 
@@ -184,7 +184,7 @@ def test_what_was_measured_does_not_change_the_size_of_golden_json(tmp_path: Pat
         assert written["memory_bytes"] == measured["memory_bytes"]
         return (tmp_path / "golden.json").stat().st_size
 
-    short = {"source": {"uri": "folder:m", "files": {}}, "licence": None}
+    short = {"source": {"uri": "folder:m", "files": {}}, "license": None}
     far = {"uri": f"https://models.example/{'я' * 20_000}.zip", "files": {}}
     many = {"uri": "folder:m", "files": {f"assets/{n}": "0" * 64 for n in range(1000)}}
     sizes = {
@@ -192,7 +192,7 @@ def test_what_was_measured_does_not_change_the_size_of_golden_json(tmp_path: Pat
         size_of([[1e-38, -1 / 3], [2e30, 0.1]], **short, memory_bytes=2**40),
         size_of([[0.0, 1.0], [1.0, 0.0]], **{**short, "source": far}, memory_bytes=1),
         size_of([[0.0, 1.0], [1.0, 0.0]], **{**short, "source": many}, memory_bytes=1),
-        size_of([[0.0, 1.0], [1.0, 0.0]], source=far, licence="L" * 9000, memory_bytes=1),
+        size_of([[0.0, 1.0], [1.0, 0.0]], source=far, license="L" * 9000, memory_bytes=1),
     }
     assert len(sizes) == 1
 
@@ -210,7 +210,7 @@ def test_what_python_cannot_import_from_is_refused_before_it_is_written(tmp_path
     with pytest.raises(StagingError) as error:
         require_size(tmp_path)
     assert str(error.value) == (
-        "the artefact would have 0.0 GiB and 65,534 files; Python imports from a zip of less than "
+        "the artifact would have 0.0 GiB and 65,534 files; Python imports from a zip of less than "
         "4 GiB and 65,536 files. Choose a smaller model."
     )
     (tmp_path / "0").unlink()
@@ -233,7 +233,7 @@ def test_a_zip_has_no_zip64_records(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert importlib.import_module("imported").FOUND == "it"
 
 
-def test_a_colleagues_artefact_with_other_golden_vectors_is_staged_already(
+def test_a_colleagues_artifact_with_other_golden_vectors_is_staged_already(
     project: Project,
     litert_tokens_model: tuple[Path, dict[str, Any]],
     tiny_embedder: Embedder,
@@ -243,7 +243,7 @@ def test_a_colleagues_artefact_with_other_golden_vectors_is_staged_already(
     golden = makers.golden_of(tiny_embedder, ["fox"])
     others = {**golden, "vectors": [[number * (1 + 1e-6) for number in golden["vectors"][0]]]}
     mine, theirs = (
-        makers.write_artefact(
+        makers.write_artifact(
             *litert_tokens_model, tmp_path / name, golden=given, with_runtime=True
         )
         for name, given in (("mine", golden), ("theirs", others))
@@ -260,11 +260,11 @@ def test_a_colleagues_artefact_with_other_golden_vectors_is_staged_already(
     assert place.read_bytes() == theirs.path.read_bytes()
 
     report = Report()
-    assert stage(read_artefact(mine.path), project.stage, report, dry_run=False).was_there
+    assert stage(read_artifact(mine.path), project.stage, report, dry_run=False).was_there
     content = bytearray(theirs.path.read_bytes())
     content[content.index(b"TFL3") + 100] ^= 1
     place.write_bytes(content)
-    assert not stage(read_artefact(mine.path), project.stage, report, dry_run=False).was_there
+    assert not stage(read_artifact(mine.path), project.stage, report, dry_run=False).was_there
     assert place.read_bytes() == mine.path.read_bytes()
 
 
@@ -286,7 +286,7 @@ def test_a_preprocessor_is_a_part_of_the_version(cache: Path, tmp_path: Path) ->
 
 
 def recipe_of(path: Path, options: Options | None = None) -> dict[str, Any]:
-    """What the artefact of a model on this machine depends on."""
+    """What the artifact of a model on this machine depends on."""
     nowhere = path.parent / "cache"
     given = gather(Local(path), nowhere, Report(), options or Options(), Limits(), None)
     return recipe("mine", given, None)
@@ -312,7 +312,7 @@ def test_what_is_built_is_kept_until_its_files_or_options_change(
 
 
 def test_what_lies_beside_a_model_of_tokens_is_a_part_of_what_is_kept(tmp_path: Path) -> None:
-    """The inspection learns from a folder's name whether vectors are normalised."""
+    """The inspection learns from a folder's name whether vectors are normalized."""
     path = encoder_makers.save_transformers_saved_model(tmp_path / "model").path
     recipes = [recipe_of(path)]
     for change in (
@@ -434,16 +434,16 @@ def on_a_circle(lengths: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no type
     return tf.concat([tf.sin(lengths[:, :1]), tf.cos(lengths[:, :1])], 1)
 
 
-@pytest.mark.parametrize(("by_each_neighbour", "is_alone"), [(1e-7, True), (0.0, False)])
-def test_a_model_that_sees_the_neighbours_of_a_text_runs_row_by_row(
-    cache: Path, tmp_path: Path, by_each_neighbour: float, is_alone: bool
+@pytest.mark.parametrize(("by_each_neighbor", "is_alone"), [(1e-7, True), (0.0, False)])
+def test_a_model_that_sees_the_neighbors_of_a_text_runs_row_by_row(
+    cache: Path, tmp_path: Path, by_each_neighbor: float, is_alone: bool
 ) -> None:
     """The promise is 1e-6 of a vector's length, whatever its length is."""
     import tensorflow as tf
 
     def vectors(lengths: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
-        neighbours = tf.cast(tf.shape(lengths)[0], tf.float32)
-        return 50 * on_a_circle(lengths) * (1 + by_each_neighbour * neighbours)
+        neighbors = tf.cast(tf.shape(lengths)[0], tf.float32)
+        return 50 * on_a_circle(lengths) * (1 + by_each_neighbor * neighbors)
 
     folder = save_lengths(tmp_path / "model", vectors)
     console = Console(record=True, width=1000)
@@ -506,12 +506,12 @@ def test_a_golden_text_without_tokens_is_left_out(
     cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = save_letters(tmp_path / "model", f"{LETTERS} .")
-    artefact = build(Local(folder), "letters", cache, Report(), Options(max_tokens=64))
+    artifact = build(Local(folder), "letters", cache, Report(), Options(max_tokens=64))
     assert (
         "Left out of the golden vectors, for the model gives them none: '明日は海へ行きます。', "
         "'我们明天去海边。'\n"
     ) in capsys.readouterr().err
-    golden = golden_of(artefact)
+    golden = golden_of(artifact)
     assert len(golden["texts"]) == len(golden["vectors"]) == 13
     assert min(golden["token_counts"]) > 0
 
@@ -646,12 +646,12 @@ def test_an_encoders_folder_is_inspected_too(tmp_path: Path) -> None:
         ["--engine", "tensorflow"],
     ],
 )
-def test_an_artefact_takes_no_options(
-    strings: makers.Artefact, flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_artifact_takes_no_options(
+    strings: makers.Artifact, flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours = makers.with_golden(makers.copied(strings, tmp_path))
     assert cli.main([str(ours.path), *flags]) == 2
     assert capsys.readouterr().err == (
-        f"stage_model: '{ours.path.name}' is an artefact, which is staged as it is: "
+        f"stage_model: '{ours.path.name}' is an artifact, which is staged as it is: "
         f"{flags[0]} is for the model that it was made of. Leave {flags[0]} out.\n"
     )

@@ -1,4 +1,4 @@
-"""An artefact that somebody made is looked at before it is staged as it is."""
+"""An artifact that somebody made is looked at before it is staged as it is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dbt_projects import make_project
 from graph_makers import Tensor, lengths, save_text
 from rich.console import Console
 from test_staging_cli import stage_model
-from tf_embeddings_staging.building.artefact import is_whole
+from tf_embeddings_staging.building.artifact import is_whole
 from tf_embeddings_staging.building.build import build, likely_packages
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
@@ -29,7 +29,7 @@ from tf_embeddings_staging.sources import Built, resolve
 from tf_embeddings_udf import TfEmbeddingsError, unpack
 from tf_embeddings_udf.verify import parse_golden
 
-write_artefact = functools.partial(makers.write_artefact, with_runtime=True)
+write_artifact = functools.partial(makers.write_artifact, with_runtime=True)
 
 
 @pytest.fixture
@@ -39,25 +39,25 @@ def saved(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def stage(
-    artefact: makers.Artefact,
+    artifact: makers.Artifact,
     cache: Path,
     *allow_ops: str,
     folder: Path | None = None,
     pinned: str | None = None,
 ) -> str:
-    """Check an artefact, for this stage folder and pin; return what the user reads."""
+    """Check an artifact, for this stage folder and pin; return what the user reads."""
     console = Console(record=True, width=400)
-    source = Built(artefact.path, artefact.model)
+    source = Built(artifact.path, artifact.model)
     options = Options(allow_ops=allow_ops)
     report = Report(console)
-    came = build(source, artefact.model, cache, report, options, stage=folder, pinned=pinned)
-    assert came.path == artefact.path
+    came = build(source, artifact.model, cache, report, options, stage=folder, pinned=pinned)
+    assert came.path == artifact.path
     return console.export_text()
 
 
-def refusal(artefact: makers.Artefact, cache: Path) -> str:
+def refusal(artifact: makers.Artifact, cache: Path) -> str:
     with pytest.raises(StagingError) as error:
-        stage(artefact, cache)
+        stage(artifact, cache)
     return str(error.value)
 
 
@@ -67,25 +67,25 @@ def read_a_file(texts: Tensor) -> Tensor:
     return lengths(tf.fill(tf.shape(texts), tf.io.read_file("/etc/hostname")))
 
 
-def test_an_artefact_of_this_release_is_staged_without_a_warning(
+def test_an_artifact_of_this_release_is_staged_without_a_warning(
     saved: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    ours = write_artefact(*saved, tmp_path / "stage")
+    ours = write_artifact(*saved, tmp_path / "stage")
     said = stage(makers.with_golden(ours), tmp_path / "cache")
     assert "Warning" not in said
     assert "Note" not in said, "its weights are in it, to the byte"
-    exact = write_artefact(
+    exact = write_artifact(
         *saved, tmp_path / "exact", packages=["numpy==2.1.0", "tensorflow==2.18.1"]
     )
     stage(makers.with_golden(exact), tmp_path / "cache")
 
 
-def test_an_artefact_of_another_release_is_staged_with_a_warning(
+def test_an_artifact_of_another_release_is_staged_with_a_warning(
     saved: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {**makers._runtime_files(), "tf_embeddings_udf/more.py": b"import os"}
     monkeypatch.setattr(makers, "_runtime_files", lambda: files)
-    theirs = write_artefact(*saved, tmp_path / "stage")
+    theirs = write_artifact(*saved, tmp_path / "stage")
     makers.with_golden(theirs)
     assert (
         f"Warning: {theirs.path.name} brings Python code that is not this release's; it runs where "
@@ -100,26 +100,26 @@ def test_a_graph_that_reaches_out_is_refused_and_may_be_let_in(
     evil = save_text(tmp_path / "evil", read_a_file)
     given = {**parameters["encoder"], "output": "vector"}
     of_evil = {**parameters, "dimensions": 2, "encoder": given}
-    artefact = write_artefact(evil, of_evil, tmp_path / "stage")
-    assert "reach the network: ReadFile" in refusal(artefact, tmp_path / "cache")
-    stage(makers.with_golden(artefact), tmp_path / "cache", "ReadFile")
+    artifact = write_artifact(evil, of_evil, tmp_path / "stage")
+    assert "reach the network: ReadFile" in refusal(artifact, tmp_path / "cache")
+    stage(makers.with_golden(artifact), tmp_path / "cache", "ReadFile")
 
-    before = write_artefact(folder, parameters, tmp_path / "before", preprocessor=evil)
+    before = write_artifact(folder, parameters, tmp_path / "before", preprocessor=evil)
     assert "reach the network: ReadFile" in refusal(before, tmp_path / "cache")
 
 
 def test_packages_beyond_those_of_its_kind_are_refused_before_dbt_hears_of_them(
     saved: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    artefact = write_artefact(*saved, tmp_path / "stage", packages=["evil", "numpy", "tensorflow"])
+    artifact = write_artifact(*saved, tmp_path / "stage", packages=["evil", "numpy", "tensorflow"])
     said = (
-        f"SOURCE '{artefact.path.name}' cannot be staged: it asks for the packages evil, numpy, "
+        f"SOURCE '{artifact.path.name}' cannot be staged: it asks for the packages evil, numpy, "
         "tensorflow, where its kind needs numpy, tensorflow. Stage the model again from where it "
         "comes from."
     )
-    assert refusal(artefact, tmp_path / "cache") == said
+    assert refusal(artifact, tmp_path / "cache") == said
     with pytest.raises(StagingError) as error:
-        likely_packages(Built(artefact.path, artefact.model), Options())
+        likely_packages(Built(artifact.path, artifact.model), Options())
     assert str(error.value) == said
 
 
@@ -131,9 +131,9 @@ def test_python_beside_the_runtime_is_refused(
     name: str,
 ) -> None:
     monkeypatch.setattr(makers, "_runtime_files", lambda: {name: b"import os"})
-    artefact = write_artefact(*saved, tmp_path / "stage")
-    assert refusal(artefact, tmp_path / "cache") == (
-        f"SOURCE '{artefact.path.name}' cannot be staged: it holds '{name}', which no artefact "
+    artifact = write_artifact(*saved, tmp_path / "stage")
+    assert refusal(artifact, tmp_path / "cache") == (
+        f"SOURCE '{artifact.path.name}' cannot be staged: it holds '{name}', which no artifact "
         "does. Stage the model again from where it comes from."
     )
 
@@ -145,8 +145,8 @@ def test_python_beside_the_runtime_is_refused(
 def test_an_unknown_kind_or_library_is_refused(
     saved: tuple[Path, dict[str, Any]], tmp_path: Path, overrides: dict[str, Any]
 ) -> None:
-    artefact = write_artefact(*saved, tmp_path / "stage", **overrides)
-    assert "unknown" in refusal(artefact, tmp_path / "cache")
+    artifact = write_artifact(*saved, tmp_path / "stage", **overrides)
+    assert "unknown" in refusal(artifact, tmp_path / "cache")
 
 
 # For LiteRT
@@ -155,12 +155,12 @@ def test_an_unknown_kind_or_library_is_refused(
 Saved = tuple[Path, dict[str, Any]]
 
 
-def test_an_artefact_for_litert_is_staged_where_there_is_no_tensorflow(
+def test_an_artifact_for_litert_is_staged_where_there_is_no_tensorflow(
     litert_tokens_model: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Promotion on a machine with requirements.txt alone."""
     project = make_project(tmp_path / "project")
-    ours = write_artefact(*litert_tokens_model, tmp_path / "stage")
+    ours = write_artifact(*litert_tokens_model, tmp_path / "stage")
     makers.with_golden(ours)
     missing = tmp_path / "missing"
     missing.mkdir()
@@ -176,13 +176,13 @@ def test_an_artefact_for_litert_is_staged_where_there_is_no_tensorflow(
     assert place.read_bytes() == ours.path.read_bytes()
 
 
-def changed(saved: Saved, folder: Path, change: Callable[[bytes], bytes]) -> makers.Artefact:
+def changed(saved: Saved, folder: Path, change: Callable[[bytes], bytes]) -> makers.Artifact:
     """Pack a model of LiteRT whose file was changed; its digests are right."""
     model, parameters = saved
     shutil.copytree(model, folder / "model")
     path = folder / "model" / "model.tflite"
     path.write_bytes(change(path.read_bytes()))
-    return write_artefact(folder / "model", parameters, folder / "stage")
+    return write_artifact(folder / "model", parameters, folder / "stage")
 
 
 def edited(change: Callable[[Any], None]) -> Callable[[bytes], bytes]:
@@ -240,8 +240,8 @@ def test_a_model_that_is_written_again_as_it_is_is_staged(
     litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
     """So the refusals below are of what was changed."""
-    artefact = changed(litert_tokens_model, tmp_path, edited(unchanged))
-    stage(makers.with_golden(artefact), tmp_path / "cache")
+    artifact = changed(litert_tokens_model, tmp_path, edited(unchanged))
+    stage(makers.with_golden(artifact), tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -249,13 +249,13 @@ def test_a_model_that_is_written_again_as_it_is_is_staged(
     [
         (
             with_custom_op,
-            r"the artefact's model has the custom op 'FlexReadFile', which is not LiteRT's own\.",
+            r"the artifact's model has the custom op 'FlexReadFile', which is not LiteRT's own\.",
         ),
         (
             with_nameless_custom_op,
-            r"the artefact's model has the custom op '', which is not LiteRT's own\.",
+            r"the artifact's model has the custom op '', which is not LiteRT's own\.",
         ),
-        (with_buffer_elsewhere, r"the artefact's model has weights in other files\."),
+        (with_buffer_elsewhere, r"the artifact's model has weights in other files\."),
         (
             with_buffer_beyond_the_end,
             r"model 'tiny' cannot be loaded by LiteRT \S+ \(.*\)\. Stage the model again\.",
@@ -275,8 +275,8 @@ def test_a_model_that_is_written_again_as_it_is_is_staged(
 def test_a_model_of_litert_that_reaches_out_or_is_none_of_ours_is_refused(
     litert_tokens_model: Saved, tmp_path: Path, change: Callable[[Any], None], said: str
 ) -> None:
-    artefact = changed(litert_tokens_model, tmp_path, edited(change))
-    assert re.fullmatch(said, refusal(artefact, tmp_path / "cache"))
+    artifact = changed(litert_tokens_model, tmp_path, edited(change))
+    assert re.fullmatch(said, refusal(artifact, tmp_path / "cache"))
 
 
 AGAIN = r"Download the artifact again, or stage the model again\."
@@ -285,12 +285,12 @@ AGAIN = r"Download the artifact again, or stage the model again\."
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda _: b"", r"the artefact's model is no file of LiteRT\. " + AGAIN),
-        (lambda _: b"PK\3\4 and more", r"the artefact's model is no file of LiteRT\. " + AGAIN),
-        (lambda content: content[:2000], r"the artefact's model is damaged \(.*\)\. " + AGAIN),
+        (lambda _: b"", r"the artifact's model is no file of LiteRT\. " + AGAIN),
+        (lambda _: b"PK\3\4 and more", r"the artifact's model is no file of LiteRT\. " + AGAIN),
+        (lambda content: content[:2000], r"the artifact's model is damaged \(.*\)\. " + AGAIN),
         (
             lambda content: b"\xff" * 4 + content[4:],
-            r"the artefact's model is damaged \(.*\)\. " + AGAIN,
+            r"the artifact's model is damaged \(.*\)\. " + AGAIN,
         ),
     ],
     ids=["empty", "a zip", "cut short", "another root"],
@@ -298,8 +298,8 @@ AGAIN = r"Download the artifact again, or stage the model again\."
 def test_a_damaged_model_of_litert_is_refused(
     litert_tokens_model: Saved, tmp_path: Path, change: Callable[[bytes], bytes], said: str
 ) -> None:
-    artefact = changed(litert_tokens_model, tmp_path, change)
-    assert re.fullmatch(said, refusal(artefact, tmp_path / "cache"))
+    artifact = changed(litert_tokens_model, tmp_path, change)
+    assert re.fullmatch(said, refusal(artifact, tmp_path / "cache"))
 
 
 @pytest.mark.parametrize(
@@ -331,21 +331,21 @@ def test_a_damaged_model_of_litert_is_refused(
 def test_a_manifest_that_does_not_fit_its_engine_or_its_meaning_is_refused(
     litert_tokens_model: Saved, tmp_path: Path, overrides: dict[str, Any], said: str
 ) -> None:
-    artefact = write_artefact(
+    artifact = write_artifact(
         litert_tokens_model[0], {**litert_tokens_model[1], **overrides}, tmp_path / "stage"
     )
-    assert refusal(artefact, tmp_path / "cache") == (
-        f"SOURCE '{artefact.path.name}' cannot be staged: {said}. Stage the model again from where "
+    assert refusal(artifact, tmp_path / "cache") == (
+        f"SOURCE '{artifact.path.name}' cannot be staged: {said}. Stage the model again from where "
         "it comes from."
     )
 
 
-def test_an_artefact_for_litert_without_its_model_is_refused(
+def test_an_artifact_for_litert_without_its_model_is_refused(
     saved_tokens_model: Saved, litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
-    artefact = write_artefact(saved_tokens_model[0], litert_tokens_model[1], tmp_path / "stage")
+    artifact = write_artifact(saved_tokens_model[0], litert_tokens_model[1], tmp_path / "stage")
     said = "it is for LiteRT and holds no 'model/model.tflite'"
-    assert said in refusal(artefact, tmp_path / "cache")
+    assert said in refusal(artifact, tmp_path / "cache")
 
 
 BLANKS = {"texts": [None, " "], "vectors": [None, None], "token_counts": [None, 0]}
@@ -372,27 +372,27 @@ GOLDEN = {"texts": ["fox"], "vectors": [[0.5] * 8], "token_counts": [3]}
 def test_what_was_measured_is_looked_at_though_the_build_does_not_vouch_for_it(
     litert_tokens_model: Saved, tmp_path: Path, golden: bytes
 ) -> None:
-    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
-    assert is_whole(artefact.path, artefact.build)
-    repack(artefact.path, {"golden.json": golden})
-    assert not is_whole(artefact.path, artefact.build)
+    artifact = write_artifact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
+    assert is_whole(artifact.path, artifact.build)
+    repack(artifact.path, {"golden.json": golden})
+    assert not is_whole(artifact.path, artifact.build)
     with pytest.raises(StagingError, match="is damaged: not all of it is as it was made, and"):
-        resolve(str(artefact.path), {})
+        resolve(str(artifact.path), {})
 
 
-# What an artefact says of itself.
+# What an artifact says of itself.
 
 
 def test_another_model_under_the_version_of_one_that_is_known_is_refused(
     litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
     """Converted weights are not in the version, so vectors are compared with others of its."""
-    ours = makers.with_golden(write_artefact(*litert_tokens_model, tmp_path / "ours"))
+    ours = makers.with_golden(write_artifact(*litert_tokens_model, tmp_path / "ours"))
     saved = tmp_path / "saved", makers.save_tokens_model(tmp_path / "saved", seed=8)
     model, parameters = makers.convert(*saved, tmp_path / "converted")
     shutil.copyfile(litert_tokens_model[0] / "tokenizer.json", model / "tokenizer.json")
     as_ours = {**parameters, "meaning": litert_tokens_model[1]["meaning"]}
-    theirs = write_artefact(model, as_ours, tmp_path / "theirs", golden=golden_in(ours))
+    theirs = write_artifact(model, as_ours, tmp_path / "theirs", golden=golden_in(ours))
     assert (theirs.version, theirs.build != ours.build) == (ours.version, True)
     assert refusal(theirs, tmp_path / "cache").startswith(
         f"SOURCE '{theirs.path.name}' cannot be staged: it is not the model that its golden "
@@ -404,7 +404,7 @@ def test_another_model_under_the_version_of_one_that_is_known_is_refused(
     said = stage(theirs, tmp_path / "cache")
     assert f"Note: that the weights of {theirs.path.name} are those of its version" in said
     assert "Note" not in stage(theirs, tmp_path / "cache", pinned=theirs.build)
-    kept = tmp_path / "cache/artefacts/digest"
+    kept = tmp_path / "cache/artifacts/digest"
     for place in (ours.stage, None):
         if place is None:  # it was made on this machine
             kept.mkdir(parents=True)
@@ -421,8 +421,8 @@ def test_another_model_under_the_version_of_one_that_is_known_is_refused(
     assert "Note" not in stage(ours, tmp_path / "cache")
 
 
-def golden_in(artefact: makers.Artefact) -> dict[str, Any]:
-    with zipfile.ZipFile(artefact.path) as archive:
+def golden_in(artifact: makers.Artifact) -> dict[str, Any]:
+    with zipfile.ZipFile(artifact.path) as archive:
         golden = parse_golden(archive.read("golden.json"))
     return {**golden, "vectors": [vector.tolist() for vector in golden["vectors"]]}
 
@@ -438,9 +438,9 @@ def test_a_file_that_is_not_the_one_of_its_version_is_refused(
         shutil.copytree(model, folder / "model")
         (folder / "model" / name).write_bytes((model / name).read_bytes() + b"\n")
         meaning = makers.meaning_of(*saved_tokens_model)
-        artefact = write_artefact(folder / "model", parameters, folder / "stage", meaning=meaning)
+        artifact = write_artifact(folder / "model", parameters, folder / "stage", meaning=meaning)
         assert f"its '{name}' is not the one that its version is of. Stage" in refusal(
-            artefact, tmp_path / "cache"
+            artifact, tmp_path / "cache"
         )
 
 
@@ -456,7 +456,7 @@ def test_a_preprocessor_of_somebody_elses_beside_a_copy_of_the_genuine_one_is_re
     shutil.copytree(model, tmp_path / "model")
     shutil.copytree(tmp_path / "genuine", tmp_path / "model/preprocessor")
     pack = functools.partial(
-        write_artefact,
+        write_artifact,
         tmp_path / "model",
         parameters,
         preprocessor=tmp_path / "foreign",
@@ -464,79 +464,79 @@ def test_a_preprocessor_of_somebody_elses_beside_a_copy_of_the_genuine_one_is_re
     )
     with zipfile.ZipFile(pack(tmp_path / "first").path) as archive:
         files = json.loads(archive.read("manifest.json"))["files"]
-    artefact = pack(tmp_path / "stage", files=dict(reversed(files.items())))
+    artifact = pack(tmp_path / "stage", files=dict(reversed(files.items())))
     assert "its 'preprocessor/saved_model.pb' is not the one that its version is of" in refusal(
-        artefact, tmp_path / "cache"
+        artifact, tmp_path / "cache"
     )
 
 
 def test_golden_vectors_that_any_model_has_prove_nothing(
     litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
-    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage", golden=BLANKS)
+    artifact = write_artifact(*litert_tokens_model, tmp_path / "stage", golden=BLANKS)
     assert "of: no text in its golden.json has a vector. Stage the model again" in refusal(
-        artefact, tmp_path / "cache"
+        artifact, tmp_path / "cache"
     )
 
 
 @pytest.mark.parametrize("command", [["--dry-run"], []])
-def test_an_artefact_without_golden_vectors_is_refused(
+def test_an_artifact_without_golden_vectors_is_refused(
     litert_tokens_model: Saved, tmp_path: Path, command: list[str]
 ) -> None:
     project = make_project(tmp_path / "project")
-    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage")
-    done = stage_model(project, artefact.path, *command)
+    artifact = write_artifact(*litert_tokens_model, tmp_path / "stage")
+    done = stage_model(project, artifact.path, *command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"stage_model: SOURCE '{artefact.path}' cannot be staged: it holds no golden.json. "
+        f"stage_model: SOURCE '{artifact.path}' cannot be staged: it holds no golden.json. "
         "Copy it again from where it was made, or give the SOURCE that the model was made of, "
         "with --name tiny.\n"
     )
 
 
-def test_an_artefact_that_unpacks_to_more_than_it_has_is_refused(
+def test_an_artifact_that_unpacks_to_more_than_it_has_is_refused(
     litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
     model, parameters = litert_tokens_model
     shutil.copytree(model, tmp_path / "model")
     (tmp_path / "model/zeros.bin").write_bytes(bytes(10**7))
-    artefact = makers.write_artefact(
+    artifact = makers.write_artifact(
         tmp_path / "model", parameters, tmp_path / "stage", golden=GOLDEN
     )
-    content = artefact.path.read_bytes()
-    with zipfile.ZipFile(artefact.path) as archive:
+    content = artifact.path.read_bytes()
+    with zipfile.ZipFile(artifact.path) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(artefact.path, "w") as archive:
+    with zipfile.ZipFile(artifact.path, "w") as archive:
         for name, each in entries.items():
             is_zeros = name.endswith("zeros.bin")
             archive.writestr(name, each, zipfile.ZIP_DEFLATED if is_zeros else None)
-    assert len(content) > 100 * artefact.path.stat().st_size
+    assert len(content) > 100 * artifact.path.stat().st_size
     with pytest.raises(StagingError, match=r"cannot be staged: it is compressed\. Copy it again"):
-        resolve(str(artefact.path), {})
+        resolve(str(artifact.path), {})
 
 
 def test_a_zip_that_python_does_not_import_from_is_refused(
     litert_tokens_model: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Zipimport reads no ZIP64 before Python 3.13."""
-    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
+    artifact = write_artifact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
     with monkeypatch.context() as as_if_larger:
         as_if_larger.setattr(zipfile, "ZIP64_LIMIT", 1000)
-        repack(artefact.path, {})
-    with zipfile.ZipFile(artefact.path) as archive:
+        repack(artifact.path, {})
+    with zipfile.ZipFile(artifact.path) as archive:
         assert archive.testzip() is None
-    assert not is_whole(artefact.path, artefact.build)
+    assert not is_whole(artifact.path, artifact.build)
     with pytest.raises(StagingError) as error:
-        resolve(str(artefact.path), {})
+        resolve(str(artifact.path), {})
     assert str(error.value) == (
-        f"SOURCE '{artefact.path}' cannot be staged: it has ZIP64 records, as a zip of more than "
+        f"SOURCE '{artifact.path}' cannot be staged: it has ZIP64 records, as a zip of more than "
         "4 GiB or 65,535 files has, and Python before 3.13 does not import from it. Copy it again "
         "from where it was made, or give the SOURCE that the model was made of, with --name tiny."
     )
 
 
 def strip(path: Path, name: str) -> None:
-    """Leave a file out of an artefact's zip."""
+    """Leave a file out of an artifact's zip."""
     with zipfile.ZipFile(path) as archive:
         entries = {one: archive.read(one) for one in archive.namelist() if one != name}
     with zipfile.ZipFile(path, "w") as archive:
@@ -545,7 +545,7 @@ def strip(path: Path, name: str) -> None:
 
 
 def repack(path: Path, changes: Mapping[str, bytes], **options: Any) -> None:  # noqa: ANN401
-    """Write an artefact's zip anew with other entries; its name stays."""
+    """Write an artifact's zip anew with other entries; its name stays."""
     with zipfile.ZipFile(path) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w", **options) as archive:
@@ -557,29 +557,29 @@ def test_a_zip_that_holds_more_or_is_compressed_is_not_whole(
     litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
     """Snowflake imports from the whole zip, and a stage knows a file by its size."""
-    artefact = write_artefact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
-    whole = artefact.path.read_bytes()
-    repack(artefact.path, {"numpy.py": b"import os"})
-    assert not is_whole(artefact.path, artefact.build)
-    artefact.path.write_bytes(whole)
-    repack(artefact.path, {}, compression=zipfile.ZIP_DEFLATED)
-    assert not is_whole(artefact.path, artefact.build)
-    artefact.path.write_bytes(whole)
-    assert is_whole(artefact.path, artefact.build)
+    artifact = write_artifact(*litert_tokens_model, tmp_path / "stage", golden=GOLDEN)
+    whole = artifact.path.read_bytes()
+    repack(artifact.path, {"numpy.py": b"import os"})
+    assert not is_whole(artifact.path, artifact.build)
+    artifact.path.write_bytes(whole)
+    repack(artifact.path, {}, compression=zipfile.ZIP_DEFLATED)
+    assert not is_whole(artifact.path, artifact.build)
+    artifact.path.write_bytes(whole)
+    assert is_whole(artifact.path, artifact.build)
 
 
-def test_an_artefact_without_the_runtime_is_refused(
+def test_an_artifact_without_the_runtime_is_refused(
     litert_tokens_model: Saved, tmp_path: Path
 ) -> None:
     """On Snowflake, which imports the runtime from the artifact, each call would fail."""
-    artefact = makers.write_artefact(*litert_tokens_model, tmp_path / "stage")
-    assert refusal(makers.with_golden(artefact), tmp_path / "cache") == (
-        f"SOURCE '{artefact.path.name}' cannot be staged: it holds no runtime, which "
+    artifact = makers.write_artifact(*litert_tokens_model, tmp_path / "stage")
+    assert refusal(makers.with_golden(artifact), tmp_path / "cache") == (
+        f"SOURCE '{artifact.path.name}' cannot be staged: it holds no runtime, which "
         "Snowflake runs it with. Stage the model again from where it comes from."
     )
 
 
-def test_any_damage_to_an_artefact_is_found_or_does_not_matter(tmp_path: Path) -> None:
+def test_any_damage_to_an_artifact_is_found_or_does_not_matter(tmp_path: Path) -> None:
     """A flipped bit may say that a file is encrypted, or compressed in a way nobody knows."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model/tokenizer.json").write_bytes(b"{}" * 20)
@@ -591,13 +591,13 @@ def test_any_damage_to_an_artefact_is_found_or_does_not_matter(tmp_path: Path) -
         "encoder": {},
         "packages": ["ai-edge-litert", "numpy", "tokenizers"],
     }
-    artefact = makers.write_artefact(
+    artifact = makers.write_artifact(
         tmp_path / "model", parameters, tmp_path / "stage", golden=GOLDEN
     )
-    content = artefact.path.read_bytes()
-    with zipfile.ZipFile(artefact.path) as archive:
+    content = artifact.path.read_bytes()
+    with zipfile.ZipFile(artifact.path) as archive:
         directory = archive.start_dir
-    copy, cache = tmp_path / artefact.path.name, tmp_path / "cache"
+    copy, cache = tmp_path / artifact.path.name, tmp_path / "cache"
     for place in range(len(content)):
         for bit in range(8) if place >= directory else [place % 8]:
             damaged = bytearray(content)
@@ -605,7 +605,7 @@ def test_any_damage_to_an_artefact_is_found_or_does_not_matter(tmp_path: Path) -
             copy.write_bytes(damaged)
             is_unpacked = False
             with contextlib.suppress(TfEmbeddingsError):
-                unpack(copy, cache, model="tiny", build=artefact.build)
+                unpack(copy, cache, model="tiny", build=artifact.build)
                 is_unpacked = True
                 shutil.rmtree(cache)
-            assert is_unpacked or not is_whole(copy, artefact.build), (place, bit)
+            assert is_unpacked or not is_whole(copy, artifact.build), (place, bit)

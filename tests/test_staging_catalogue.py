@@ -69,7 +69,7 @@ def test_an_entry_says_all_that_a_reader_wants_to_know(name: str) -> None:
     assert "\n" not in entry.about
     assert entry.home
     assert entry.home.startswith("https://")
-    assert entry.licence in ("Apache-2.0", "MIT")
+    assert entry.license in ("Apache-2.0", "MIT")
     assert entry.languages
 
 
@@ -160,7 +160,7 @@ def test_a_file_of_ones_own_adds_to_the_catalogue(tmp_path: Path) -> None:
     assert entry.sources == (TfHub("https://models.example/tickets/1"),)
     assert entry.packages == ()
     assert entry.options == Options()
-    assert (entry.home, entry.licence, entry.languages, entry.known) == (None, None, (), None)
+    assert (entry.home, entry.license, entry.languages, entry.known) == (None, None, (), None)
     assert (dict(entry.digests), entry.verified) == ({}, False)
 
 
@@ -169,7 +169,7 @@ def test_an_entry_says_everything_that_it_may(tmp_path: Path) -> None:
         **LEAST,
         "kind": "sentencepiece",
         "home": "https://models.example",
-        "licence": "MIT",
+        "license": "MIT",
         "languages": ["en", "de"],
         "packages": ["tensorflow-text"],
         "options": {
@@ -232,7 +232,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"dimension": 64},
         "has the unknown field 'dimension'. It may have: about, kind, dimensions, sources, home, "
-        "licence, languages, packages, options, digests, known, verified.",
+        "license, languages, packages, options, digests, known, verified.",
     ),
     ({"dimensions": "64"}, "has dimensions: '64', and it must be a whole number from 1."),
     ({"dimensions": True}, "has dimensions: True, and it must be a whole number from 1."),
@@ -261,8 +261,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "has digests: {'a': '12'}, and it must be a map from the model's files to their SHA-256.",
     ),
     (
-        {"options": {"normalise": True}},
-        ", options, has the unknown field 'normalise'. It may have: kind, signature, output, "
+        {"options": {"normalize": True}},
+        ", options, has the unknown field 'normalize'. It may have: kind, signature, output, "
         "pooling, normalize, max_tokens, truncate_dim, prefix, preprocessor, allow_ops, engine.",
     ),
     (

@@ -31,7 +31,7 @@ SOURCE_MAY_BE = (
     "(kaggle:<owner>/<model>/<framework>/<variation>/<version>), the address of a .tar.gz, .tgz, "
     ".tar or .zip, such an archive on this machine, the folder of a SavedModel, the folder of a "
     "BERT sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
-    ".keras file, or an artefact that was made before (<model>-<build>.zip)."
+    ".keras file, or an artifact that was made before (<model>-<build>.zip)."
 )
 HELP = "--help shows what is allowed."
 COMMENTED = """\
@@ -60,12 +60,12 @@ def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="module")
-def strings(tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+def strings(tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
     """The small model of kind `text`, as it can be staged again."""
     folder = tmp_path_factory.mktemp("strings")
     parameters = {**makers.save_text_model(folder / "model"), "normalize": False}
     return makers.with_golden(
-        makers.write_artefact(
+        makers.write_artifact(
             folder / "model", parameters, folder, model="strings", with_runtime=True
         )
     )
@@ -113,7 +113,7 @@ def tree(folder: Path) -> dict[Path, int]:
 
 
 def test_a_dry_run_then_a_run_then_the_same_again(
-    project: Project, minilm: makers.Artefact
+    project: Project, minilm: makers.Artifact
 ) -> None:
     place = project.stage / "minilm" / minilm.version / minilm.path.name
     pin = (
@@ -146,7 +146,7 @@ def test_a_dry_run_then_a_run_then_the_same_again(
     assert tree(project.folder) == after
 
 
-def test_without_write_the_project_is_left_alone(project: Project, minilm: makers.Artefact) -> None:
+def test_without_write_the_project_is_left_alone(project: Project, minilm: makers.Artifact) -> None:
     done = stage_model(project, "minilm")
     assert done.returncode == 0
     assert (project.folder / "dbt_project.yml").read_text() == COMMENTED
@@ -159,7 +159,7 @@ def test_without_write_the_project_is_left_alone(project: Project, minilm: maker
 
 @pytest.mark.parametrize("damage", ["cut in half", "one bit"])
 def test_a_damaged_copy_on_the_stage_is_replaced(
-    project: Project, minilm: makers.Artefact, damage: str
+    project: Project, minilm: makers.Artifact, damage: str
 ) -> None:
     place = project.stage / "minilm" / minilm.version / minilm.path.name
     place.parent.mkdir(parents=True)
@@ -175,7 +175,7 @@ def test_a_damaged_copy_on_the_stage_is_replaced(
 
 
 def test_the_flags_of_dbt_name_the_project_from_anywhere(
-    project: Project, minilm: makers.Artefact, tmp_path: Path
+    project: Project, minilm: makers.Artifact, tmp_path: Path
 ) -> None:
     script = project.folder / SCRIPT
     places = ["--project-dir", project.folder, "--profiles-dir", project.folder]
@@ -210,8 +210,8 @@ def test_killed_at_any_moment_the_next_run_ends_well(
     done = stage_model(project, *arguments, **cache)
     assert done.returncode == 0, done.stderr
     pin = yaml.safe_load(done.stdout)["vars"]["tf_embeddings_models"]["mine"]
-    (artefact,) = (file for file in staged_files(project) if file.suffix == ".zip")
-    assert tf_embeddings_udf.build_of(artefact) == pin["build"]
+    (artifact,) = (file for file in staged_files(project) if file.suffix == ".zip")
+    assert tf_embeddings_udf.build_of(artifact) == pin["build"]
     assert (
         yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
         == (yaml.safe_load(done.stdout)["vars"])
@@ -219,7 +219,7 @@ def test_killed_at_any_moment_the_next_run_ends_well(
 
 
 def test_killed_while_it_copies_the_next_run_copies_again(
-    project: Project, minilm: makers.Artefact
+    project: Project, minilm: makers.Artifact
 ) -> None:
     process = start(project, "minilm")
     assert process.stderr
@@ -229,8 +229,8 @@ def test_killed_while_it_copies_the_next_run_copies_again(
 
     done = stage_model(project, "minilm")
     assert done.returncode == 0, done.stderr
-    (artefact,) = (file for file in staged_files(project) if file.suffix == ".zip")
-    assert tf_embeddings_udf.build_of(artefact) == minilm.build
+    (artifact,) = (file for file in staged_files(project) if file.suffix == ".zip")
+    assert tf_embeddings_udf.build_of(artifact) == minilm.build
 
 
 def test_killed_while_it_fetches_the_next_run_fetches_again(
@@ -265,12 +265,12 @@ def test_two_at_once_end_well_with_the_same_pin(
     assert outputs[0][0] == outputs[1][0]
     assert len(list((tmp_path / "cache").rglob("*.zip"))) == 1
     assert not list((tmp_path / "cache/work").iterdir())
-    (artefact,) = staged_files(project)
+    (artifact,) = staged_files(project)
     (kept,) = (tmp_path / "cache").rglob("*.zip")
     assert all(f"{kept}\n" in err for _, err in outputs)  # whether it was built or found
     assert (project.folder / "dbt_project.yml").read_text() == COMMENTED + outputs[0][0]
     pin = yaml.safe_load(outputs[0][0])["vars"]["tf_embeddings_models"]["mine"]
-    assert tf_embeddings_udf.build_of(artefact) == pin["build"]
+    assert tf_embeddings_udf.build_of(artifact) == pin["build"]
 
 
 wrong = pytest.mark.parametrize(
@@ -429,8 +429,8 @@ def test_a_folder_needs_a_name(
     )
 
 
-def test_an_artefact_that_was_made_before_is_staged_as_it_is(
-    project: Project, strings: makers.Artefact, tmp_path: Path
+def test_an_artifact_that_was_made_before_is_staged_as_it_is(
+    project: Project, strings: makers.Artifact, tmp_path: Path
 ) -> None:
     """Promotion: the same bytes for another project, of a machine that builds nothing."""
     place = project.stage / "strings" / strings.version / strings.path.name
@@ -462,7 +462,7 @@ def test_an_artefact_that_was_made_before_is_staged_as_it_is(
 
 
 def test_a_pinned_model_is_staged_by_its_name_from_the_cache(
-    project: Project, strings: makers.Artefact, tmp_path: Path
+    project: Project, strings: makers.Artifact, tmp_path: Path
 ) -> None:
     """The command that dbt prints where a model is missing on the stage."""
     cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
@@ -474,12 +474,12 @@ def test_a_pinned_model_is_staged_by_its_name_from_the_cache(
     missing = stage_model(project, "strings", "--write", **cache)
     assert (missing.returncode, missing.stderr) == (
         1,
-        f"stage_model: 'strings' is pinned in dbt_project.yml, and its artefact "
+        f"stage_model: 'strings' is pinned in dbt_project.yml, and its artifact "
         f"{strings.path.name} is not in this machine's cache: give the SOURCE that it was made of "
         f"with --name strings and the options of then, or that file.\n",
     )
 
-    kept = tmp_path / "cache" / "artefacts" / ("0" * 32) / strings.path.name
+    kept = tmp_path / "cache" / "artifacts" / ("0" * 32) / strings.path.name
     kept.parent.mkdir(parents=True)
     shutil.copyfile(strings.path, kept)
     done = stage_model(project, "strings", "--write", **cache)
@@ -488,25 +488,25 @@ def test_a_pinned_model_is_staged_by_its_name_from_the_cache(
     assert staged.read_bytes() == strings.path.read_bytes()
 
 
-def test_an_artefact_keeps_its_name(
-    strings: makers.Artefact, capsys: pytest.CaptureFixture[str]
+def test_an_artifact_keeps_its_name(
+    strings: makers.Artifact, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main([str(strings.path), "--name", "other"]) == 2
     assert capsys.readouterr().err == (
-        "stage_model: --name 'other' is another name than the artefact's, which is 'strings' for "
+        "stage_model: --name 'other' is another name than the artifact's, which is 'strings' for "
         "ever. Leave --name out.\n"
     )
 
 
-def test_an_artefact_that_is_not_what_its_name_says_is_one_sentence(
-    strings: makers.Artefact, saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
+def test_an_artifact_that_is_not_what_its_name_says_is_one_sentence(
+    strings: makers.Artifact, saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     content = strings.path.read_bytes()
 
     short = tmp_path / strings.path.name
     short.write_bytes(content[:-1])
     assert refusal(short).startswith(
-        f"SOURCE '{short}': the artefact {short.name} cannot be used: it is cut short, or no zip "
+        f"SOURCE '{short}': the artifact {short.name} cannot be used: it is cut short, or no zip "
     )
     assert refusal(short).endswith(
         "Copy it again from where it was made, or give the SOURCE that the model was made of, with "
@@ -527,9 +527,9 @@ def test_an_artefact_that_is_not_what_its_name_says_is_one_sentence(
         f"the name '{strings.path.name}'."
     )
 
-    newer = makers.write_artefact(*saved_tokens_model, tmp_path / "stage", format=4).path
+    newer = makers.write_artifact(*saved_tokens_model, tmp_path / "stage", format=4).path
     assert refusal(newer).startswith(
-        f"SOURCE '{newer}': the artefact {newer.name} has format 4, and the installed "
+        f"SOURCE '{newer}': the artifact {newer.name} has format 4, and the installed "
         f"tf_embeddings knows format 3 alone. "
     )
 
@@ -591,7 +591,7 @@ def test_a_folder_that_cannot_be_converted_stages_nothing(
     assert not staged_files(unchanged)
 
 
-def test_a_pin_that_cannot_be_written_is_printed(project: Project, minilm: makers.Artefact) -> None:
+def test_a_pin_that_cannot_be_written_is_printed(project: Project, minilm: makers.Artifact) -> None:
     project.write("dbt_project.yml", f"{COMMENTED}vars:\n  tf_embeddings_models: [minilm]\n")
     done = stage_model(project, "minilm", "--write")
     assert done.returncode == 1
@@ -648,7 +648,7 @@ def test_the_database_is_not_kept_open_while_a_model_is_built(
     process.communicate()
 
 
-def test_dbts_last_results_are_kept(project: Project, minilm: makers.Artefact) -> None:
+def test_dbts_last_results_are_kept(project: Project, minilm: makers.Artifact) -> None:
     """run-operation overwrites run_results.json, which `dbt retry` reads, unless told not to."""
     project.write("models/one.sql", "select 1 as one")
     assert project.dbt("build").success

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tf_embeddings_udf
 from bert_folder import Folder, make_folder
-from tf_embeddings_staging.building.artefact import Artefact
+from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.conversion.bert import AS_SAVED_MODEL, read_weights
 from tf_embeddings_staging.conversion.encoder_folder import read_encoder_folder
@@ -646,7 +646,7 @@ def test_half_precision_is_noted(
     assert (note in came) if half else ("Note: the folder" not in came)
 
 
-def test_the_artefact_gets_the_tokenizer_that_transformers_makes(
+def test_the_artifact_gets_the_tokenizer_that_transformers_makes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Issue 11: do_lower_case false and truncation_side left were ignored in silence."""
@@ -659,9 +659,9 @@ def test_the_artefact_gets_the_tokenizer_that_transformers_makes(
     assert "ask for another tokenizer than 'tokenizer.json' alone" in capsys.readouterr().err
     assert cased.version != plain.version
 
-    def embedded(artefact: Artefact, *texts: str) -> np.ndarray:
+    def embedded(artifact: Artifact, *texts: str) -> np.ndarray:
         unpacked = tf_embeddings_udf.unpack(
-            artefact.path, tmp_path / "unpacked", model=artefact.model, build=artefact.build
+            artifact.path, tmp_path / "unpacked", model=artifact.model, build=artifact.build
         )
         return tf_embeddings_udf.load(unpacked).embed(list(texts)).embeddings
 

@@ -23,7 +23,7 @@ from encoder_makers import bert_tokens, truncated
 from graph_makers import Tensor, save_ids
 from rich.console import Console
 from test_staging_cli import stage_model, staged_files
-from tf_embeddings_staging.building.artefact import Artefact
+from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.building.golden_texts import TEXTS as GOLDEN_TEXTS
 from tf_embeddings_staging.errors import StagingError
@@ -56,20 +56,20 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def built(path: Path, cache: Path, options: Options | None = None) -> tuple[Artefact, str]:
-    """Build an artefact; return it and what the user reads."""
+def built(path: Path, cache: Path, options: Options | None = None) -> tuple[Artifact, str]:
+    """Build an artifact; return it and what the user reads."""
     console = Console(record=True, width=1000)
-    artefact = build(Local(path), "m", cache, Report(console), options)
-    return artefact, console.export_text()
+    artifact = build(Local(path), "m", cache, Report(console), options)
+    return artifact, console.export_text()
 
 
-def loaded(artefact: Artefact, cache: Path) -> Embedder:
-    return tf_embeddings_udf.load(unpacked(artefact, cache))
+def loaded(artifact: Artifact, cache: Path) -> Embedder:
+    return tf_embeddings_udf.load(unpacked(artifact, cache))
 
 
-def unpacked(artefact: Artefact, cache: Path) -> Path:
+def unpacked(artifact: Artifact, cache: Path) -> Path:
     return tf_embeddings_udf.unpack(
-        artefact.path, cache / "unpacked", model=artefact.model, build=artefact.build
+        artifact.path, cache / "unpacked", model=artifact.model, build=artifact.build
     )
 
 
@@ -116,9 +116,9 @@ def test_a_saved_model_of_ids_runs_on_litert(
     """Its vectors are those of the same arithmetic in NumPy, one text at a time."""
     folder = save_ids(tmp_path / "model", graph_makers.states, **how)
     options = options.overridden_by(Options(max_tokens=LIMIT))
-    artefact, said = built(folder, cache, options)
+    artifact, said = built(folder, cache, options)
     assert LITERT.fullmatch(sentence_of(said))
-    assert artefact.packages == ("ai-edge-litert", "numpy", "tokenizers")
+    assert artifact.packages == ("ai-edge-litert", "numpy", "tokenizers")
 
     tokens = bert_tokens(folder)
     pool = pooled(str(options.pooling))
@@ -128,7 +128,7 @@ def test_a_saved_model_of_ids_runs_on_litert(
         kept = pool(graph_makers.states_in_numpy(ids))[: options.truncate_dim]
         return kept / np.linalg.norm(kept) if options.normalize else kept
 
-    came = loaded(artefact, cache).embed(TEXTS)
+    came = loaded(artifact, cache).embed(TEXTS)
     expected = np.array([vector(text) for text in TEXTS])
     assert came.embeddings.shape == expected.shape
     assert np.abs(came.embeddings - expected).max() < TOLERANCE
@@ -139,11 +139,11 @@ def test_a_bert_folder_runs_on_litert_and_brings_nothing_of_tensorflow(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = bert_folder.make_folder(tmp_path / "encoder", pooling="mean", normalize=True)
-    artefact, said = built(folder.path, cache)
+    artifact, said = built(folder.path, cache)
     assert LITERT.fullmatch(sentence_of(said))
-    manifest = read_manifest(artefact.path)
-    assert manifest.engine == artefact.engine == "litert"
-    with zipfile.ZipFile(artefact.path) as archive:
+    manifest = read_manifest(artifact.path)
+    assert manifest.engine == artifact.engine == "litert"
+    with zipfile.ZipFile(artifact.path) as archive:
         names = set(archive.namelist())
     outside = {name for name in names if not name.startswith("tf_embeddings_udf/")}
     assert outside == {
@@ -157,7 +157,7 @@ def test_a_bert_folder_runs_on_litert_and_brings_nothing_of_tensorflow(
 
     # As in the process that probes it: what runs it imports no TensorFlow, for there is none.
     without_tensorflow(tmp_path / "none", monkeypatch)
-    request = {"folder": str(unpacked(artefact, cache)), "texts": TEXTS}
+    request = {"folder": str(unpacked(artifact, cache)), "texts": TEXTS}
     probed = run("probe", request, tmp_path)
     assert probed["ok"] == [True] * len(TEXTS)
     assert set(probed["measured_with"]) == {"ai-edge-litert", "numpy", "tokenizers"}
@@ -183,16 +183,16 @@ def test_universal_sentence_encoder_lites_interface_runs_on_litert(
     cache: Path, tmp_path: Path
 ) -> None:
     made = encoder_makers.save_use_lite_module(tmp_path / "model")
-    artefact, said = built(made.path, cache)
+    artifact, said = built(made.path, cache)
     assert LITERT.fullmatch(sentence_of(said))
-    assert artefact.packages == ("ai-edge-litert", "numpy", "sentencepiece")
-    assert model_files(artefact) == {"model.tflite", encoder_makers.USE_LITE_TOKENIZER}
-    came = loaded(artefact, cache).embed(TEXTS).embeddings
+    assert artifact.packages == ("ai-edge-litert", "numpy", "sentencepiece")
+    assert model_files(artifact) == {"model.tflite", encoder_makers.USE_LITE_TOKENIZER}
+    came = loaded(artifact, cache).embed(TEXTS).embeddings
     assert np.abs(came - made.direct(TEXTS)).max() < TOLERANCE
 
 
-def model_files(artefact: Artefact) -> set[str]:
-    files = read_manifest(artefact.path).files
+def model_files(artifact: Artifact) -> set[str]:
+    files = read_manifest(artifact.path).files
     return {name.removeprefix("model/") for name in files if name.startswith("model/")}
 
 
@@ -206,9 +206,9 @@ def test_padding_that_is_not_a_number_is_no_part_of_a_vector(cache: Path, tmp_pa
         return graph_makers.states(ids) * weights / weights
 
     folder = save_ids(tmp_path / "model", divided)
-    artefact, said = built(folder, cache, Options(pooling="mean", max_tokens=LIMIT))
+    artifact, said = built(folder, cache, Options(pooling="mean", max_tokens=LIMIT))
     assert LITERT.fullmatch(sentence_of(said))
-    embedder = loaded(artefact, cache)
+    embedder = loaded(artifact, cache)
     encoder = embedder._planner.encoder
     vectors = encoder.run([one.payload for one in encoder.prepare(TEXTS)])
     assert np.isfinite(vectors).all()
@@ -223,11 +223,11 @@ def on_tensorflow(why: str) -> str:
 
 def test_a_model_of_strings_stays_on_tensorflow(cache: Path, tmp_path: Path) -> None:
     made = encoder_makers.save_serving_default_text(tmp_path / "model")
-    artefact, said = built(made.path, cache)
+    artifact, said = built(made.path, cache)
     why = "the model takes strings, and LiteRT has no ops for them"
     assert sentence_of(said) == on_tensorflow(why)
     assert "Converting" not in said
-    assert (artefact.engine, artefact.packages) == ("tensorflow", ("numpy", "tensorflow"))
+    assert (artifact.engine, artifact.packages) == ("tensorflow", ("numpy", "tensorflow"))
 
     assert refusal(made.path, cache, Options(engine="litert")) == (
         f"--engine litert: m cannot run on LiteRT: {why}. Leave --engine out, and it runs on "
@@ -249,11 +249,11 @@ def test_a_new_axis_of_an_open_shape_is_named_as_what_litert_lacks(
     cache: Path, tmp_path: Path
 ) -> None:
     folder = save_ids(tmp_path / "model", new_axis)
-    artefact, said = built(folder, cache, Options(max_tokens=LIMIT))
+    artifact, said = built(folder, cache, Options(max_tokens=LIMIT))
     assert sentence_of(said) == on_tensorflow(NEW_AXIS)
-    assert artefact.packages == ("numpy", "tensorflow", "tokenizers")
-    assert "saved_model.pb" in model_files(artefact)
-    assert "model.tflite" not in model_files(artefact)
+    assert artifact.packages == ("numpy", "tensorflow", "tokenizers")
+    assert "saved_model.pb" in model_files(artifact)
+    assert "model.tflite" not in model_files(artifact)
 
 
 def test_where_litert_is_asked_for_and_cannot_be_nothing_is_staged(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_model_that_converts_and_gives_other_vectors_stays_on_tensorflow(
     cache: Path, tmp_path: Path
 ) -> None:
     folder = save_ids(tmp_path / "model", as_whole_numbers)
-    artefact, said = built(folder, cache, Options(max_tokens=LIMIT))
+    artifact, said = built(folder, cache, Options(max_tokens=LIMIT))
     found = re.fullmatch(
         r"Engine of m: TensorFlow\. LiteRT is lighter, but it converts, and gives other vectors: a "
         r"component differs by (\S+) of a vector's length, more than 1e-05\.\n",
@@ -293,7 +293,7 @@ def test_a_model_that_converts_and_gives_other_vectors_stays_on_tensorflow(
     )
     assert found
     assert float(found[1]) > 1e-3
-    assert (artefact.engine, "model.tflite" in model_files(artefact)) == ("tensorflow", False)
+    assert (artifact.engine, "model.tflite" in model_files(artifact)) == ("tensorflow", False)
     assert refusal(folder, cache, Options(max_tokens=LIMIT, engine="litert")).startswith(
         "--engine litert: m cannot run on LiteRT: it converts, and gives other vectors: "
     )
@@ -316,8 +316,8 @@ def converted(folder: Path, work: Path) -> dict[str, Any]:
         },
         "packages": ["numpy", "tensorflow", "tokenizers"],
     }
-    artefact = makers.write_artefact(folder, parameters, work / "stage")
-    with zipfile.ZipFile(artefact.path) as archive:
+    artifact = makers.write_artifact(folder, parameters, work / "stage")
+    with zipfile.ZipFile(artifact.path) as archive:
         archive.extractall(work / "laid_out")
     target = work / "target"
     (target / "model").mkdir(parents=True)
@@ -370,7 +370,7 @@ def test_a_model_without_vectors_is_told_what_is_wrong_with_it_and_not_its_engin
 def test_what_a_small_machine_cannot_convert_is_no_reason_for_tensorflow(
     tmp_path: Path, cache: Path
 ) -> None:
-    """It would build another artefact than its neighbor."""
+    """It would build another artifact than its neighbor."""
     folder = bert_folder.make_folder(tmp_path / "encoder")
     hurried = Hurried(label="Converting to LiteRT")
     with pytest.raises(StagingError) as error:
@@ -419,20 +419,20 @@ def test_the_version_is_that_of_0_1_on_both_engines(
     model: str, options: Options, version: str, cache: Path
 ) -> None:
     """Recorded with the release 0.1, which had TensorFlow alone: nobody embeds anything again."""
-    artefact, said = built(RECORDED / model, cache, options)
+    artifact, said = built(RECORDED / model, cache, options)
     assert LITERT.fullmatch(sentence_of(said))
-    assert artefact.version == version
+    assert artifact.version == version
 
     as_then = options.overridden_by(Options(engine="tensorflow"))
     on_tensorflow, said = built(RECORDED / model, cache, as_then)
     assert "Engine of" not in said
     assert on_tensorflow.version == version
-    assert on_tensorflow.build != artefact.build
+    assert on_tensorflow.build != artifact.build
     assert on_tensorflow.packages == ("numpy", "tensorflow", "tokenizers")
 
     texts = [*TEXTS, *GOLDEN_TEXTS]
-    one, other = (loaded(each, cache).embed(texts) for each in (artefact, on_tensorflow))
-    assert one.embeddings.shape[1] == artefact.dimensions
+    one, other = (loaded(each, cache).embed(texts) for each in (artifact, on_tensorflow))
+    assert one.embeddings.shape[1] == artifact.dimensions
     assert np.abs(one.embeddings - other.embeddings).max() < TOLERANCE
     assert one.token_counts.tolist() == other.token_counts.tolist()
     assert one.is_truncated.tolist() == other.is_truncated.tolist()

@@ -38,7 +38,7 @@ from tf_embeddings_staging.catalogue import (
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching import python_package
 from tf_embeddings_staging.fetching.download import Patience
-from tf_embeddings_staging.fetching.fetch import Fetched, materialise
+from tf_embeddings_staging.fetching.fetch import Fetched, materialize
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local, Remote, resolve
@@ -106,7 +106,7 @@ def fetch(source: str | Path | Entry | Remote, folder: Path, sha256: str | None 
     found = resolve(str(source), {}) if isinstance(source, str | Path) else source
     assert isinstance(found, Entry | Local | Remote)
     patience = Patience(waits=(0,), timeout=(5, 5), pause=lambda _: None)
-    return materialise(found, folder, Report(), Limits(), sha256, patience=patience)
+    return materialize(found, folder, Report(), Limits(), sha256, patience=patience)
 
 
 def refused(source: str | Path | Entry | Remote, folder: Path, sha256: str | None = None) -> str:
@@ -550,7 +550,7 @@ def test_the_size_limit_is_of_the_download_and_of_what_it_unpacks_to(
         (len(archive), "unpacks to more than the limit of .* GiB. .*--size-limit GIB.*"),
     ]:
         with pytest.raises(StagingError, match=said):
-            materialise(source, tmp_path, Report(), Limits(download_bytes=most))
+            materialize(source, tmp_path, Report(), Limits(download_bytes=most))
 
 
 def test_an_address_that_nobody_serves_is_one_sentence(tmp_path: Path) -> None:
@@ -612,7 +612,7 @@ def entry_of(*sources: ModelSource, **fields: object) -> Entry:
 
 
 @pytest.fixture
-def model_folder(minilm: makers.Artefact) -> Path:
+def model_folder(minilm: makers.Artifact) -> Path:
     """The files of MiniLM, as another source gave them."""
     (folder,) = (cache_folder() / "sources").glob("minilm-*")
     return folder
@@ -633,7 +633,7 @@ def at_hub(hub: Server, folder: Path, **answers: Answer) -> None:
 
 
 def test_the_hub_gives_the_same_version_and_the_same_build(
-    hub: Server, minilm: makers.Artefact, model_folder: Path, tmp_path: Path
+    hub: Server, minilm: makers.Artifact, model_folder: Path, tmp_path: Path
 ) -> None:
     at_hub(hub, model_folder)
     built = build(entry_of(HUB), "minilm", tmp_path, Report())
@@ -810,7 +810,7 @@ def test_an_entry_may_be_a_folder_or_a_file_of_this_machine(
 
 
 def test_a_path_of_the_catalogue_that_is_no_model_is_one_sentence(
-    tiny: makers.Artefact, tmp_path: Path
+    tiny: makers.Artifact, tmp_path: Path
 ) -> None:
     gone = tmp_path / "gone"
     assert refused(entry_of(OnThisMachine(str(gone)), digests={}), tmp_path) == (
@@ -819,7 +819,7 @@ def test_a_path_of_the_catalogue_that_is_no_model_is_one_sentence(
     )
     built = makers.with_golden(makers.copied(tiny, tmp_path / "stage")).path
     assert refused(entry_of(OnThisMachine(str(built)), digests={}), tmp_path) == (
-        f"'minilm' of the catalogue names the artefact '{built.name}', which is staged as it "
+        f"'minilm' of the catalogue names the artifact '{built.name}', which is staged as it "
         f"is. Give that file itself as SOURCE."
     )
     keras = write(tmp_path / "tickets.keras", b"whatever it holds")

@@ -46,7 +46,7 @@ REPORT: dict[str, Any] = {
 def test_into_a_pipe_each_model_is_one_line() -> None:
     lines = table(catalogue(), 0).splitlines()
     assert lines[0].split() == [
-        *("name", "dims", "kind", "languages", "licence", "needs", "verified", "about")
+        *("name", "dims", "kind", "languages", "license", "needs", "verified", "about")
     ]
     assert [line.split()[0] for line in lines[1:]] == list(catalogue())
     at = lines[0].index("about")
@@ -91,7 +91,7 @@ def test_a_narrow_terminal_gets_paragraphs() -> None:
 def test_a_wide_terminal_gets_columns() -> None:
     only = {"minilm": catalogue()["minilm"]}
     assert table(only, 130) == (
-        "name    dims  kind    languages  licence     needs  verified  about\n"
+        "name    dims  kind    languages  license     needs  verified  about\n"
         "minilm  384   tokens  en         Apache-2.0         yes       all-MiniLM-L6-v2, English "
         "sentences and short paragraphs; small,\n"
         "                                                              fast, a good first choice\n"

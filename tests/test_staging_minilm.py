@@ -46,7 +46,7 @@ def test_every_component_is_what_sentence_transformers_gives(minilm_embedder: Em
     assert outcomes.is_truncated.tolist() == too_long
 
 
-def test_the_manifest_says_what_the_model_is(minilm: makers.Artefact) -> None:
+def test_the_manifest_says_what_the_model_is(minilm: makers.Artifact) -> None:
     manifest = read_manifest(minilm.path)
     assert (manifest.model, manifest.version) == ("minilm", minilm.version)
     assert (manifest.kind, manifest.dimensions, manifest.max_tokens) == ("tokens", 384, 256)
@@ -57,26 +57,26 @@ def test_the_manifest_says_what_the_model_is(minilm: makers.Artefact) -> None:
     assert tf_embeddings_udf.build_of(minilm.path) == minilm.build
 
 
-def test_what_was_measured_is_beside_the_manifest(minilm: makers.Artefact) -> None:
+def test_what_was_measured_is_beside_the_manifest(minilm: makers.Artifact) -> None:
     golden = golden_of(minilm.path)
     assert golden["measured_with"] == {
         package: importlib.metadata.version(package) for package in minilm.packages
     }
-    assert golden["licence"] == "Apache-2.0"
+    assert golden["license"] == "Apache-2.0"
     assert golden["source"]["files"] == ENTRY.digests
     assert 2**26 <= golden["memory_bytes"] <= 2**29
 
 
 def test_the_version_is_what_it_was_when_the_model_was_first_staged(
-    minilm: makers.Artefact, minilm_on_tensorflow: makers.Artefact
+    minilm: makers.Artifact, minilm_on_tensorflow: makers.Artifact
 ) -> None:
     """Another version would have everybody embed everything again; 0.1 ran it on TensorFlow."""
     assert minilm.version == minilm_on_tensorflow.version == "v98eb59103c31"
     assert minilm.build != minilm_on_tensorflow.build
 
 
-def test_the_golden_vectors_are_what_the_artefact_gives(
-    minilm: makers.Artefact, minilm_embedder: Embedder
+def test_the_golden_vectors_are_what_the_artifact_gives(
+    minilm: makers.Artifact, minilm_embedder: Embedder
 ) -> None:
     golden = golden_of(minilm.path)
     assert len(golden["texts"]) >= 8
@@ -87,8 +87,8 @@ def test_the_golden_vectors_are_what_the_artefact_gives(
     assert outcomes.is_truncated.any()
 
 
-def golden_of(artefact: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(artefact) as archive:
+def golden_of(artifact: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(artifact) as archive:
         return json.loads(archive.read("golden.json"))
 
 
@@ -112,9 +112,9 @@ def test_the_zip_holds_nothing_of_the_moment_or_the_machine(
 
 
 def test_another_machine_with_an_empty_cache_builds_the_same_files(
-    minilm: makers.Artefact, tmp_path: Path
+    minilm: makers.Artifact, tmp_path: Path
 ) -> None:
-    """The fetched source is taken over, the artefact is not."""
+    """The fetched source is taken over, the artifact is not."""
     (source,) = (cache_folder() / "sources").glob("minilm-*")
     (tmp_path / "cache/sources").mkdir(parents=True)
     (tmp_path / "cache/sources" / source.name).symlink_to(source)
@@ -125,7 +125,7 @@ def test_another_machine_with_an_empty_cache_builds_the_same_files(
 
 
 def test_the_first_numbers_of_its_vectors_are_another_version(
-    minilm: makers.Artefact,
+    minilm: makers.Artifact,
     minilm_embedder: Embedder,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -151,7 +151,7 @@ def test_the_first_numbers_of_its_vectors_are_another_version(
     assert np.abs(came - expected).max() < 1e-6
 
 
-def test_a_second_build_fetches_and_builds_nothing(minilm: makers.Artefact) -> None:
+def test_a_second_build_fetches_and_builds_nothing(minilm: makers.Artifact) -> None:
     before = {path: path.stat().st_mtime_ns for path in cache_folder().rglob("*.zip")}
     again = build(ENTRY, "minilm", cache_folder(), Report())
     assert again.build == minilm.build
@@ -159,8 +159,8 @@ def test_a_second_build_fetches_and_builds_nothing(minilm: makers.Artefact) -> N
     assert not list((cache_folder() / "work").glob("stage-*/convert.request"))
 
 
-def test_a_damaged_artefact_in_the_cache_is_not_taken(
-    minilm: makers.Artefact, tmp_path: Path
+def test_a_damaged_artifact_in_the_cache_is_not_taken(
+    minilm: makers.Artifact, tmp_path: Path
 ) -> None:
     whole, damaged = tmp_path / minilm.path.name, tmp_path / "minilm-b000000000000.zip"
     damaged.write_bytes(minilm.path.read_bytes()[:-1])

@@ -30,7 +30,7 @@ MODEL = Model(
     prefix="",
     weights={"saved_model.pb": "00"},
     source={},
-    licence=None,
+    license=None,
 )
 DEFAULTS = {"tags": ["serve"], "libraries": [], "pooling": None, "preprocessor": None}
 
@@ -104,7 +104,7 @@ def test_whatever_changes_the_vectors_changes_the_version(other: dict[str, Any])
 
 
 def test_where_a_model_comes_from_is_no_part_of_the_version() -> None:
-    other = replace(MODEL, source={"uri": "elsewhere"}, licence="MIT")
+    other = replace(MODEL, source={"uri": "elsewhere"}, license="MIT")
     assert other.version() == MODEL.version()
 
 

@@ -49,9 +49,9 @@ def test_what_was_inspected_is_packed_though_the_folder_changes(tmp_path: Path) 
     def swap() -> None:
         shutil.copyfile(other / "saved_model.pb", folder / "saved_model.pb")
 
-    artefact = build(Local(folder), "mine", tmp_path / "cache", Swapping(swap))
+    artifact = build(Local(folder), "mine", tmp_path / "cache", Swapping(swap))
     assert sha256_of(folder / "saved_model.pb") != clean
-    assert read_manifest(artefact.path).files["model/saved_model.pb"].sha256 == clean
+    assert read_manifest(artifact.path).files["model/saved_model.pb"].sha256 == clean
 
 
 SAVED = [

@@ -1,4 +1,4 @@
-"""The probe: an artefact of each kind, run by its own runtime, and how much memory that takes."""
+"""The probe: an artifact of each kind, run by its own runtime, and how much memory that takes."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def parameters_of(found: inspection.Found) -> dict[str, Any]:
 
 def unpacked(model: Path, parameters: Mapping[str, Any], folder: Path) -> Path:
     """Pack a model with the runtime, and unpack it."""
-    artefact = makers.write_artefact(model, parameters, folder / "stage", with_runtime=True)
+    artifact = makers.write_artifact(model, parameters, folder / "stage", with_runtime=True)
     return tf_embeddings_udf.unpack(
-        artefact.path, folder / "cache", model=artefact.model, build=artefact.build
+        artifact.path, folder / "cache", model=artifact.model, build=artifact.build
     )
 
 

@@ -192,7 +192,7 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
         ("tensorflow_hub", "requirements-staging.txt"),
     ],
 )
-def test_what_only_making_an_artefact_needs_is_in_the_other_requirements(
+def test_what_only_making_an_artifact_needs_is_in_the_other_requirements(
     package: str, file: str
 ) -> None:
     assert str(missing_package(package)) == (
@@ -390,8 +390,8 @@ def test_every_task_has_a_name_for_people() -> None:
 
 
 def probe(tmp_path: Path, code: str) -> StagingError:
-    """Probe an artefact whose runtime is this code."""
-    runtime = tmp_path / "artefact" / "tf_embeddings_udf"
+    """Probe an artifact whose runtime is this code."""
+    runtime = tmp_path / "artifact" / "tf_embeddings_udf"
     runtime.mkdir(parents=True)
     (runtime / "__init__.py").write_text(code)
     request = {"folder": str(runtime.parent), "texts": ["a"]}

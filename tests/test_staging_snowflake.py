@@ -24,7 +24,7 @@ from dbt_projects import make_project
 from rich.console import Console
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
 from test_staging_cli import SCRIPT, stage_model
-from tf_embeddings_staging.building.artefact import Artefact
+from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.process import python_environment
 from tf_embeddings_staging.progress import Bar, Report
@@ -38,20 +38,20 @@ PYPI = "snowflake.snowpark.pypi_shared_repository"
 
 @dataclass(frozen=True)
 class Source:
-    """A SavedModel, and its artefact in a cache: a run of the CLI builds nothing."""
+    """A SavedModel, and its artifact in a cache: a run of the CLI builds nothing."""
 
     folder: Path
     cache: Path
-    artefact: Artefact
+    artifact: Artifact
 
     @property
     def path(self) -> str:
         """Where it belongs on a stage."""
-        return self.artefact.place.as_posix()
+        return self.artifact.place.as_posix()
 
     @property
     def size(self) -> int:
-        return self.artefact.path.stat().st_size
+        return self.artifact.path.stat().st_size
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_a_dry_run_then_a_run_then_the_same_again(
     assert uploads(project.server) == before + 1
     pins = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
     assert pins == yaml.safe_load(first.stdout)["vars"]
-    assert pins["tf_embeddings_models"]["strings"] == source.artefact.pin()
+    assert pins["tf_embeddings_models"]["strings"] == source.artifact.pin()
 
     second = stage(project, source, "--write")
     assert (second.returncode, second.stdout) == (0, first.stdout)
@@ -189,7 +189,7 @@ def test_the_hook_finds_schema_and_stage_as_it_would_make_them(
     assert stage(project, source).returncode == 0
     (row,) = project.rows("show stages in schema tf_embeddings")
     assert "INTERNAL NO CSE" in row
-    assert "tf_embeddings: artefacts of embedding models" in row
+    assert "tf_embeddings: artifacts of embedding models" in row
 
 
 def test_client_side_encryption_makes_the_file_longer(
@@ -205,12 +205,12 @@ def test_client_side_encryption_makes_the_file_longer(
 
 
 def put_by_hand(project: SnowflakeProject, source: Source, content: bytes, folder: Path) -> None:
-    """Put other bytes where the artefact belongs."""
+    """Put other bytes where the artifact belongs."""
     project.execute("create schema if not exists tf_embeddings")
     project.execute(
         "create stage if not exists tf_embeddings.models encryption = (type = 'SNOWFLAKE_SSE')"
     )
-    file = folder / source.artefact.path.name
+    file = folder / source.artifact.path.name
     file.write_bytes(content)
     place = f"@{project.name}.tf_embeddings.models/{Path(source.path).parent}/"
     project.execute(f"put 'file://{file}' '{place}' auto_compress = false")
@@ -278,7 +278,7 @@ def test_an_upload_that_breaks_is_a_sentence_and_the_next_run_ends_well(
     call(project.server, "POST", "faults", {"name": "put_breaks_halfway"})
     said = sentence(stage(project, source))
     assert said.startswith(
-        f"Putting the artefact on stage {project.name}.tf_embeddings.models failed: "
+        f"Putting the artifact on stage {project.name}.tf_embeddings.models failed: "
     )
     assert "\n" not in said
     assert files(project)[source.path] < source.size
@@ -382,7 +382,7 @@ def test_each_missing_grant_is_named_and_the_last_one_is_enough(
     project.execute(f"create stage {schema}.models encryption = (type = 'SNOWFLAKE_SSE')")
     project.execute(f"grant read on stage {schema}.models to role {role}")
     said = sentence(stage(project, source))
-    assert said.startswith(f"Putting the artefact on stage {schema}.models failed: ")
+    assert said.startswith(f"Putting the artifact on stage {schema}.models failed: ")
     grant = f"grant read, write on stage {schema}.models to role {role}"
     assert said.endswith(f"Let its owner run: {grant}")
 
@@ -475,7 +475,7 @@ def test_terms_that_nobody_accepted(
 def test_a_package_that_anaconda_lacks_can_be_pinned_to_another_version(
     project: SnowflakeProject, source: Source
 ) -> None:
-    pinned = {**source.artefact.pin(), "packages": ["numpy", "tensorflow==9.9.9"]}
+    pinned = {**source.artifact.pin(), "packages": ["numpy", "tensorflow==9.9.9"]}
     set_vars(project, artifact_repository=ANACONDA, models={"strings": pinned})
     said = sentence(stage(project, source))
     assert said.startswith(f"{ANACONDA} has no tensorflow==9.9.9 for Python 3.11 (it has: ")
@@ -532,25 +532,25 @@ def test_a_cache_whose_path_means_something_to_put(
 def test_verify_embeds_in_the_warehouse(project: SnowflakeProject, source: Source) -> None:
     done = stage(project, source, "--verify", "--write")
     assert done.returncode == 0, done.stderr
-    build = source.artefact.build
-    assert f"strings {source.artefact.version} {build}: " in done.stderr
+    build = source.artifact.build
+    assert f"strings {source.artifact.version} {build}: " in done.stderr
     assert "largest difference " in done.stderr
     assert "strings is verified.\n" in done.stderr
 
 
-def test_an_artefact_that_was_made_before_is_put_and_verified(
+def test_an_artifact_that_was_made_before_is_put_and_verified(
     project: SnowflakeProject, source: Source, tmp_path: Path
 ) -> None:
     """Promotion: the same bytes for another account, from a machine that builds nothing."""
-    file = tmp_path / source.artefact.path.name
-    file.write_bytes(source.artefact.path.read_bytes())
+    file = tmp_path / source.artifact.path.name
+    file.write_bytes(source.artifact.path.read_bytes())
     empty = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
     done = stage_model(project, file, "--verify", "--write", **empty)
     assert done.returncode == 0, done.stderr
     assert "strings is verified.\n" in done.stderr
     assert files(project) == {source.path: source.size}
     pins = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
-    assert pins["tf_embeddings_models"] == {"strings": source.artefact.pin()}
+    assert pins["tf_embeddings_models"] == {"strings": source.artifact.pin()}
     assert list((tmp_path / "cache").rglob("*.zip")) == []
 
 
@@ -565,7 +565,7 @@ def test_verify_and_dry_run_exclude_each_other(project: SnowflakeProject, source
 def test_a_model_too_large_for_a_standard_warehouse_comes_with_a_warning(
     project: SnowflakeProject, source: Source, tmp_path: Path
 ) -> None:
-    taken = source.artefact.memory_bytes
+    taken = source.artifact.memory_bytes
     assert taken
     assert 2e8 < taken < 2**31
     assert "Warning" not in stage(project, source, "--dry-run").stderr
@@ -573,7 +573,7 @@ def test_a_model_too_large_for_a_standard_warehouse_comes_with_a_warning(
     parameters = makers.save_text_model(tmp_path / "large")
     measured = {"memory_bytes": 3 * 2**30, "measured_with": {"tensorflow": "2.21.0"}}
     golden = {"texts": ["fox"], "vectors": [[3, 1, 0]], "token_counts": [None], **measured}
-    large = makers.write_artefact(
+    large = makers.write_artifact(
         tmp_path / "large",
         parameters,
         tmp_path,
@@ -619,7 +619,7 @@ def test_for_anacondas_repository_a_model_stays_on_tensorflow(
     assert done.returncode == 0, done.stderr
     assert f"Engine: TensorFlow, because {NOT_KNOWN}\n" in done.stderr
     assert "Converting to LiteRT" not in done.stderr
-    assert f"version: {light.artefact.version}\n" in done.stdout
+    assert f"version: {light.artifact.version}\n" in done.stdout
     assert "packages: [numpy, tensorflow, tokenizers]\n" in done.stdout
 
 
@@ -633,7 +633,7 @@ def test_litert_is_refused_for_anacondas_repository(
         "--engine tensorflow."
     )
     assert sentence(stage(project, light, "--engine", "litert")) == known
-    assert sentence(stage_model(project, light.artefact.path)) == known
+    assert sentence(stage_model(project, light.artifact.path)) == known
     # Of a SavedModel nobody knows yet what it needs.
     assert sentence(stage(project, source, "--engine", "litert")) == (
         f"--engine litert: {NOT_KNOWN} Set var tf_embeddings_artifact_repository to {PYPI}, or "
@@ -821,7 +821,7 @@ def test_the_bar_moves_with_the_chunks_of_the_connector(
     """The connector's own agent carries a file of several chunks; its log is not a contract."""
     from snowflake.connector.file_transfer_agent import SnowflakeFileTransferAgent
 
-    file = tmp_path / "artefact.zip"
+    file = tmp_path / "artifact.zip"
     file.touch()
     os.truncate(file, 65 * 2**20)  # more than the connector sends in one piece
     stage_info = {"locationType": "LOCAL_FS", "location": str(tmp_path / "stage"), "creds": {}}

@@ -17,13 +17,13 @@ ALLOWED = (
     "(kaggle:<owner>/<model>/<framework>/<variation>/<version>), the address of a .tar.gz, .tgz, "
     ".tar or .zip, such an archive on this machine, the folder of a SavedModel, the folder of a "
     "BERT sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
-    ".keras file, or an artefact that was made before (<model>-<build>.zip)."
+    ".keras file, or an artifact that was made before (<model>-<build>.zip)."
 )
 PAGE = "https://www.kaggle.com/models/google/nnlm/TensorFlow2/en-dim128/1"
 
 
 @pytest.fixture(scope="module")
-def tiny(tiny: makers.Artefact, tmp_path_factory: pytest.TempPathFactory) -> makers.Artefact:
+def tiny(tiny: makers.Artifact, tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
     """The small model, as it can be staged again."""
     return makers.with_golden(makers.copied(tiny, tmp_path_factory.mktemp("tiny")))
 
@@ -90,12 +90,12 @@ def test_a_keras_file_is_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert resolve("tickets.keras", {}) == Local(tmp_path / "tickets.keras")
 
 
-def test_an_artefact_is_built(tiny: makers.Artefact) -> None:
+def test_an_artifact_is_built(tiny: makers.Artifact) -> None:
     assert resolve(str(tiny.path), {}) == Built(tiny.path, tiny.model)
 
 
 @pytest.mark.parametrize("damage", ["a byte more", "a bit of the model"])
-def test_a_damaged_artefact_is_refused(tiny: makers.Artefact, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_artifact_is_refused(tiny: makers.Artifact, tmp_path: Path, damage: str) -> None:
     content = bytearray(tiny.path.read_bytes())
     if damage == "a byte more":
         content.append(0)
@@ -109,8 +109,8 @@ def test_a_damaged_artefact_is_refused(tiny: makers.Artefact, tmp_path: Path, da
     )
 
 
-def test_an_artefact_of_another_build_than_its_name_says_is_refused(
-    tiny: makers.Artefact, tmp_path: Path
+def test_an_artifact_of_another_build_than_its_name_says_is_refused(
+    tiny: makers.Artifact, tmp_path: Path
 ) -> None:
     path = tmp_path / "tiny-b000000000000.zip"
     shutil.copyfile(tiny.path, path)
@@ -120,7 +120,7 @@ def test_an_artefact_of_another_build_than_its_name_says_is_refused(
     )
 
 
-def test_an_artefact_of_another_name_is_refused(tiny: makers.Artefact, tmp_path: Path) -> None:
+def test_an_artifact_of_another_name_is_refused(tiny: makers.Artifact, tmp_path: Path) -> None:
     path = tmp_path / f"other-{tiny.build}.zip"
     shutil.copyfile(tiny.path, path)
     assert refused(path) == (
@@ -230,7 +230,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_what_is_no_preprocessor_is_told_what_is_allowed_for_one(
-    tiny: makers.Artefact, tmp_path: Path
+    tiny: makers.Artifact, tmp_path: Path
 ) -> None:
     allowed = (
         "It must be a SavedModel that makes the model's inputs of texts: its folder, an archive of "
@@ -240,7 +240,7 @@ def test_what_is_no_preprocessor_is_told_what_is_allowed_for_one(
         ("../m/nosuch", "'../m/nosuch': there is no such file or folder."),
         (str(tmp_path), f"'{tmp_path}' is a folder with neither saved_model.pb nor config.json."),
         ("ftp://models.example/m.zip", "'ftp://models.example/m.zip' is no address of http or "),
-        (str(tiny.path), f"'{tiny.path}' is an artefact."),
+        (str(tiny.path), f"'{tiny.path}' is an artifact."),
     ]:
         with pytest.raises(StagingError) as error:
             resolve_preprocessor(text)

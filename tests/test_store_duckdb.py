@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import load_artefact
+from conftest import load_artifact
 from counting import Reached, counted
 from dbt_projects import NAME, Project, Run, make_project, stage
-from makers import Artefact, shortened, write_artefact
+from makers import Artifact, shortened, write_artifact
 from tf_embeddings_udf import Embedder
 
 SAME = 1e-6
@@ -114,13 +114,13 @@ def reached() -> Iterator[Reached]:
 
 @pytest.fixture(scope="module")
 def built(
-    tiny: Artefact,
-    strings: Artefact,
+    tiny: Artifact,
+    strings: Artifact,
     tmp_path_factory: pytest.TempPathFactory,
     reached: Reached,
 ) -> Built:
     project = make_project(
-        tmp_path_factory.mktemp("dbt") / "project", artefacts=[tiny, strings], files=FILES
+        tmp_path_factory.mktemp("dbt") / "project", artifacts=[tiny, strings], files=FILES
     )
     properties = PROPERTIES.replace("HASH", hash_of("2")).replace("VERSION", strings.version)
     project.write("models/_properties.yml", properties)
@@ -150,8 +150,8 @@ def project(built: Built, reached: Reached) -> Project:
 
 
 @pytest.fixture(scope="module")
-def embedder(tiny: Artefact) -> Embedder:
-    return load_artefact(tiny)
+def embedder(tiny: Artifact) -> Embedder:
+    return load_artifact(tiny)
 
 
 def run(project: Project, *arguments: str, **settings: object) -> Run:
@@ -228,7 +228,7 @@ def test_what_is_no_text_is_cast_to_one(project: Project) -> None:
 
 
 def test_rows_with_embeddings_are_neither_lost_nor_doubled(
-    project: Project, embedder: Embedder, tiny: Artefact
+    project: Project, embedder: Embedder, tiny: Artifact
 ) -> None:
     rows = project.rows("select * from docs_embedded order by id")
 
@@ -243,7 +243,7 @@ def test_rows_with_embeddings_are_neither_lost_nor_doubled(
 
 
 def test_with_embeddings_takes_an_expression_of_a_query(
-    project: Project, strings: Artefact
+    project: Project, strings: Artifact
 ) -> None:
     rows = project.rows("select id, text, status, model_version from titles_embedded order by id")
 
@@ -489,12 +489,12 @@ def test_a_shared_store_of_another_type_is_passed_over(
 def test_a_new_version_is_embedded_beside_the_old_one(
     project: Project,
     reached: Reached,
-    tiny: Artefact,
-    strings: Artefact,
+    tiny: Artifact,
+    strings: Artifact,
     litert_tokens_model: tuple[Path, dict[str, Any]],
 ) -> None:
     """And only its rows are joined; the old ones stay, and cost nothing when one goes back."""
-    newer = write_artefact(
+    newer = write_artifact(
         *litert_tokens_model, project.folder, model="tiny", prefix="a ", version="v" + "1" * 12
     )
     stage(project, newer)
@@ -523,7 +523,7 @@ def test_a_new_version_is_embedded_beside_the_old_one(
     assert set(stored(project, "*")) == after
 
 
-def test_the_graph_and_the_hook_know_the_store(built: Built, tiny: Artefact) -> None:
+def test_the_graph_and_the_hook_know_the_store(built: Built, tiny: Artifact) -> None:
     nodes = built.manifest["nodes"]
     store = nodes["model.tf_embeddings.embedding_store"]
     titles = nodes[f"model.{NAME}.titles"]
@@ -557,7 +557,7 @@ WRONG = {
     "nothing": ("none", "sources is None; it must be a map, or a list of maps"),
     "no_map": ("['docs']", "sources has 'docs'; it must be a map, or a list of maps"),
     "no_column": ("{'ref': 'docs'}", "sources has {'ref': 'docs'}; it must be a map"),
-    "misspelt": (
+    "misspelled": (
         "{'reff': 'docs', 'column': 'id'}",
         "sources has {'column': 'id', 'reff': 'docs'}; it must be a map",
     ),
@@ -579,17 +579,17 @@ WRONG = {
         "sources has {'column': 'id', 'ref': 'docs', 'where': True}; where must be a SQL condition",
     ),
     "keeps": ("{'ref': 'docs', 'column': 'id'}, keep_text='no'", "keep_text is 'no'; it must be"),
-    "modelled": ("{'ref': 'docs', 'column': 'id'}, model='tinny'", "model 'tinny' is not in var"),
+    "modeled": ("{'ref': 'docs', 'column': 'id'}, model='tinny'", "model 'tinny' is not in var"),
 }
 
 
-def test_errors_say_what_is_wrong(tiny: Artefact, tmp_path: Path) -> None:
+def test_errors_say_what_is_wrong(tiny: Artifact, tmp_path: Path) -> None:
     store = "{{{{ tf_embeddings.embedding_store({}) }}}}"
     files = {f"models/{name}.sql": store.format(given) for name, (given, _) in WRONG.items()}
     late = "{% if execute %}" + store.format("{'relation': 'docs', 'column': 'id'}") + "{% endif %}"
     files |= {"models/docs.sql": "select 1 as id", "models/late.sql": late}
-    project = make_project(tmp_path / "project", artefacts=[tiny], files=files)
-    done = project.dbt("run", "--exclude", "modelled")
+    project = make_project(tmp_path / "project", artifacts=[tiny], files=files)
+    done = project.dbt("run", "--exclude", "modeled")
 
     assert not done.success
     errors = {
@@ -597,10 +597,10 @@ def test_errors_say_what_is_wrong(tiny: Artefact, tmp_path: Path) -> None:
         for name in [*WRONG, "late"]
     }
     for name, (_, message) in WRONG.items():
-        if name != "modelled":
+        if name != "modeled":
             assert f"embedding_store: {message}" in errors[name], name
     assert f"model.{NAME}.late has the config materialized: table, and a store" in errors["late"]
-    assert WRONG["modelled"][1] in project.dbt("run", "--select", "modelled").output
+    assert WRONG["modeled"][1] in project.dbt("run", "--select", "modeled").output
 
 
 def test_a_store_holds_vectors_of_one_type(
@@ -609,7 +609,7 @@ def test_a_store_holds_vectors_of_one_type(
     litert_tokens_model: tuple[Path, dict[str, Any]],
     tmp_path: Path,
 ) -> None:
-    short = write_artefact(*shortened(litert_tokens_model, 5), tmp_path, model="short")
+    short = write_artifact(*shortened(litert_tokens_model, 5), tmp_path, model="short")
     stage(project, short)
     done = run(project, models={"short": short.pin()}, default_model="short")
 
@@ -725,7 +725,7 @@ def test_a_wrong_setting_stops_the_run_and_not_the_parsing(
     assert done.statements, "it stopped at parsing"
 
 
-def test_a_model_may_be_called_store(strings: Artefact, tmp_path: Path, reached: Reached) -> None:
+def test_a_model_may_be_called_store(strings: Artifact, tmp_path: Path, reached: Reached) -> None:
     """Its mark and the store's own meta had one key."""
     named = replace(strings, model="store")
     files = {
@@ -738,17 +738,17 @@ def test_a_model_may_be_called_store(strings: Artefact, tmp_path: Path, reached:
     project.pin(store=named.pin())
     done = project.dbt("run", "--select", "words vectors")
 
-    assert "the artefact of model 'store'" in done.output
+    assert "the artifact of model 'store'" in done.output
     assert reached.take() == {}
 
 
 def test_a_store_that_begins_to_keep_its_texts(
-    strings: Artefact, tmp_path: Path, reached: Reached
+    strings: Artifact, tmp_path: Path, reached: Reached
 ) -> None:
     """And begins with one text alone, for which DuckDB called the function to plan the query."""
     store = "{{{{ tf_embeddings.embedding_store({{'ref': 'words', 'column': 'word'}}{}) }}}}"
     files = {"models/words.sql": "select 'a' as word", "models/vectors.sql": store.format("")}
-    project = make_project(tmp_path / "project", artefacts=[strings], files=files)
+    project = make_project(tmp_path / "project", artifacts=[strings], files=files)
     first = project.dbt("run")
     assert first.success, first.errors
     project.write("models/words.sql", "select unnest(['a', 'b']) as word")
@@ -765,7 +765,7 @@ def test_a_store_that_begins_to_keep_its_texts(
 
 
 @pytest.fixture
-def cloned(strings: Artefact, tmp_path: Path) -> Project:
+def cloned(strings: Artifact, tmp_path: Path) -> Project:
     """A project with a target `ci` beside its own, in another schema; the latter is built."""
     files = {
         "models/words.sql": "select unnest(['a', 'b']) as word",
@@ -776,7 +776,7 @@ def cloned(strings: Artefact, tmp_path: Path) -> Project:
             "{{ tf_embeddings.with_embeddings(ref('words'), 'word', ref('vectors')) }}"
         ),
     }
-    project = make_project(tmp_path / "project", artefacts=[strings], files=files)
+    project = make_project(tmp_path / "project", artifacts=[strings], files=files)
     profiles = yaml.safe_load((project.folder / "profiles.yml").read_text())
     outputs = profiles[NAME]["outputs"]
     outputs["ci"] = {**outputs["dev"], "schema": "ci"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from counting import Reached, counted
 from dbt_projects import Project, Run, make_project
-from makers import Artefact
+from makers import Artifact
 
 TESTS = Path(__file__).parent
 
@@ -24,11 +24,11 @@ sources: [{name: raw, schema: main, tables: [{name: texts}]}]
 
 
 @pytest.fixture
-def project(strings: Artefact, tmp_path: Path) -> Project:
+def project(strings: Artifact, tmp_path: Path) -> Project:
     """A project with 5,000 texts: DuckDB hands them to the function in several calls."""
     project = make_project(
         tmp_path / "project",
-        artefacts=[strings],
+        artifacts=[strings],
         files={"models/store.sql": STORE, "models/_sources.yml": SOURCES},
     )
     project.execute("create table texts as select 'text ' || i as body from range(5000) as t(i)")

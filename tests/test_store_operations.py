@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import load_artefact
+from conftest import load_artifact
 from dbt_projects import PACKAGE, Project, Run, make_project
-from makers import Artefact, shortened, write_artefact
+from makers import Artifact, shortened, write_artifact
 from tf_embeddings_udf import Embedder
 
 NOTES = [
@@ -61,11 +61,11 @@ def hash_of(text: str) -> str:
 @pytest.fixture(scope="module")
 def prefixed(
     litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
+) -> Artifact:
     """The tiny model with a prefix: vectors of the same length, and other neighbors."""
     folder = tmp_path_factory.mktemp("prefixed")
     version = "v" + "0" * 11 + "1"
-    return write_artefact(
+    return write_artifact(
         *litert_tokens_model, folder, model="prefixed", prefix="invoice day ", version=version
     )
 
@@ -73,24 +73,24 @@ def prefixed(
 @pytest.fixture(scope="module")
 def short(
     litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Artefact:
+) -> Artifact:
     """A model whose vectors are shorter."""
     folder = tmp_path_factory.mktemp("short")
-    return write_artefact(*shortened(litert_tokens_model, 5), folder, model="short")
+    return write_artifact(*shortened(litert_tokens_model, 5), folder, model="short")
 
 
 @pytest.fixture(scope="module")
 def built(
-    tiny: Artefact,
-    prefixed: Artefact,
-    short: Artefact,
-    strings: Artefact,
+    tiny: Artifact,
+    prefixed: Artifact,
+    short: Artifact,
+    strings: Artifact,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Project:
     """A project whose stores hold all texts, the first one those of two versions."""
     project = make_project(
         tmp_path_factory.mktemp("dbt") / "project",
-        artefacts=[tiny, prefixed, short, strings],
+        artifacts=[tiny, prefixed, short, strings],
         files=FILES,
     )
     project.execute("create table raw_notes (body varchar)")
@@ -147,9 +147,9 @@ def agreement(one: Embedder, other: Embedder, k: int) -> tuple[list[str], np.nda
 
 
 def test_compare_versions_gives_what_numpy_gives(
-    project: Project, tiny: Artefact, prefixed: Artefact, tiny_embedder: Embedder
+    project: Project, tiny: Artifact, prefixed: Artifact, tiny_embedder: Embedder
 ) -> None:
-    hashes, recall, same = agreement(tiny_embedder, load_artefact(prefixed), k=3)
+    hashes, recall, same = agreement(tiny_embedder, load_artifact(prefixed), k=3)
     run = operation(project, "compare_versions", model="tiny", other="prefixed", store="store", k=3)
 
     assert run.success, run.errors
@@ -171,9 +171,9 @@ def test_compare_versions_gives_what_numpy_gives(
 
 
 def test_compare_versions_of_two_stores_with_vectors_of_two_lengths(
-    project: Project, short: Artefact, tiny_embedder: Embedder
+    project: Project, short: Artifact, tiny_embedder: Embedder
 ) -> None:
-    hashes, recall, same = agreement(tiny_embedder, load_artefact(short), k=2)
+    hashes, recall, same = agreement(tiny_embedder, load_artifact(short), k=2)
     run = operation(
         project,
         "compare_versions",
@@ -211,7 +211,7 @@ def tokens_of(embedder: Embedder, texts: list[str]) -> list[str]:
 
 
 def test_estimate_of_a_store_that_is_not_built_counts_every_text(
-    project: Project, tiny: Artefact, tiny_embedder: Embedder
+    project: Project, tiny: Artifact, tiny_embedder: Embedder
 ) -> None:
     project.execute("drop table store")
     run = operation(project, "estimate", store="store")
@@ -224,7 +224,7 @@ def test_estimate_of_a_store_that_is_not_built_counts_every_text(
 
 
 def test_estimate_counts_what_the_next_runs_have_to_embed(
-    project: Project, tiny: Artefact, tiny_embedder: Embedder
+    project: Project, tiny: Artifact, tiny_embedder: Embedder
 ) -> None:
     new = ["a new text", "the new text of a person on a sunny day " * 3, "NEW"]
     project.insert("raw_notes", [(text,) for text in [*new, new[0], "the lazy dog"]])
@@ -240,7 +240,7 @@ def test_estimate_counts_what_the_next_runs_have_to_embed(
 
 
 def test_estimate_counts_what_the_shared_store_has(
-    project: Project, tiny: Artefact, tiny_embedder: Embedder
+    project: Project, tiny: Artifact, tiny_embedder: Embedder
 ) -> None:
     project.execute("create table shared as from store")
     refused = {"where is my invoice": "error", "on a sunny day": "unknown"}
@@ -270,7 +270,7 @@ def test_estimate_groups_the_texts_alone(project: Project) -> None:
     assert plan.upper().replace("_", " ").count("HASH GROUP BY") == 1, plan
 
 
-def test_estimate_of_a_model_that_cannot_count_tokens(project: Project, strings: Artefact) -> None:
+def test_estimate_of_a_model_that_cannot_count_tokens(project: Project, strings: Artifact) -> None:
     project.execute("delete from strings_store where status = 'ok'")
     run = operation(project, "estimate", store="strings_store")
 
@@ -279,7 +279,7 @@ def test_estimate_of_a_model_that_cannot_count_tokens(project: Project, strings:
     assert estimated(run) == ["strings", strings.version, *counts, "-", "-"]
 
 
-def test_estimate_of_the_store_of_the_package(project: Project, tiny: Artefact) -> None:
+def test_estimate_of_the_store_of_the_package(project: Project, tiny: Artifact) -> None:
     sources = [SOURCES[0], {"relation": "main.chats", "columns": ["q", "lower(a)"]}]
     set_vars(project, default_model="tiny", sources=sources)
     run = operation(project, "estimate")
@@ -288,7 +288,7 @@ def test_estimate_of_the_store_of_the_package(project: Project, tiny: Artefact) 
     assert estimated(run)[:6] == ["tiny", tiny.version, count, "0", "-", count]
 
 
-def test_estimate_of_what_is_done(project: Project, tiny: Artefact) -> None:
+def test_estimate_of_what_is_done(project: Project, tiny: Artifact) -> None:
     run = operation(project, "estimate", store="store")
 
     count = str(len(TEXTS))
@@ -296,7 +296,7 @@ def test_estimate_of_what_is_done(project: Project, tiny: Artefact) -> None:
 
 
 def test_prune_lists_the_texts_that_no_source_has_any_more(
-    project: Project, tiny: Artefact, prefixed: Artefact
+    project: Project, tiny: Artifact, prefixed: Artifact
 ) -> None:
     project.execute("delete from raw_notes where body in ('the lazy dog', 'where is my invoice')")
     before = project.rows("from store order by all")
@@ -327,7 +327,7 @@ def test_prune_deletes_them_for_good(project: Project) -> None:
 
 
 def test_prune_deletes_versions_that_no_pin_names_and_what_failed(
-    project: Project, tiny: Artefact
+    project: Project, tiny: Artifact
 ) -> None:
     project.execute(f"update store set model_version = 'v{'f' * 12}' where model = 'prefixed'")
     project.execute("update store set status = 'error' where text = 'the lazy dog'")
@@ -508,13 +508,13 @@ def test_prune_refuses_to_take_all_versions(project: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def named(tiny: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def named(tiny: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with two versions of a store, and one that another package has by the same name."""
     texts = {"old": "an old text", "new": "a new text", "other": "another text"}
     store = "{{{{ config(alias='{0}_store') }}}} {{{{ tf_embeddings.embedding_store({1}) }}}}"
     project = make_project(
         tmp_path_factory.mktemp("dbt") / "project",
-        artefacts=[tiny],
+        artifacts=[tiny],
         files={
             "packages.yml": f"packages: [{{local: {PACKAGE}}}, {{local: other}}]",
             "other/dbt_project.yml": "{name: other, version: 1.0.0, config-version: 2}",

@@ -7,8 +7,8 @@ from typing import Any
 
 import makers
 import pytest
-from conftest import load_artefact
-from makers import Artefact
+from conftest import load_artifact
+from makers import Artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from test_store_operations import (
     CHATS,
@@ -26,13 +26,13 @@ TABLES = ["raw_notes", "chats", "store"]
 
 
 @pytest.fixture(scope="module")
-def artefacts(
+def artifacts(
     saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Artefact]:
+) -> dict[str, Artifact]:
     """Three names of the tiny model; what has a prefix has other vectors."""
     versions = {name: f"v{place:012}" for place, name in enumerate(["tiny", "prefixed", "short"])}
     return {
-        name: makers.write_artefact(
+        name: makers.write_artifact(
             *saved_tokens_model,
             tmp_path_factory.mktemp(name),
             model=name,
@@ -52,7 +52,7 @@ def insert(project: SnowflakeProject, table: str, *rows: tuple[str | None, ...])
 
 @pytest.fixture(scope="module")
 def built(
-    artefacts: dict[str, Artefact],
+    artifacts: dict[str, Artifact],
     local_snowflake: LocalSnowflake,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SnowflakeProject:
@@ -61,7 +61,7 @@ def built(
     project = make_snowflake_project(
         tmp_path_factory.mktemp("dbt") / "project",
         local_snowflake,
-        artefacts=artefacts.values(),
+        artifacts=artifacts.values(),
         files={
             **files,
             "models/crm.yml": FILES["models/crm.yml"].replace("main", "dev"),
@@ -92,12 +92,12 @@ def project(built: SnowflakeProject) -> SnowflakeProject:
 
 
 def test_estimate_before_the_function_is_there(
-    project: SnowflakeProject, artefacts: dict[str, Artefact]
+    project: SnowflakeProject, artifacts: dict[str, Artifact]
 ) -> None:
     run = operation(project, "estimate", store="short_store")
 
     count = str(len(TEXTS))
-    short = artefacts["short"]
+    short = artifacts["short"]
     assert estimated(run) == ["short", short.version, count, "0", "-", count, "-", "-"]
     assert run.said[2] == "Store 'short_store' is not built yet."
     assert run.said[3] == (
@@ -107,7 +107,7 @@ def test_estimate_before_the_function_is_there(
 
 
 def test_estimate_counts_what_neither_store_has(
-    project: SnowflakeProject, artefacts: dict[str, Artefact]
+    project: SnowflakeProject, artifacts: dict[str, Artifact]
 ) -> None:
     new = ["a new text", "the new text of a person on a sunny day " * 3]
     insert(project, "raw_notes", *((text,) for text in [*new, new[0]]))
@@ -117,13 +117,13 @@ def test_estimate_counts_what_neither_store_has(
     run = operation(project, "estimate", store="store")
 
     counts = [str(len(TEXTS) + 2), str(len(TEXTS) - 2), "2", "2"]
-    tokens = tokens_of(load_artefact(artefacts["tiny"]), new)
-    assert estimated(run) == ["tiny", artefacts["tiny"].version, *counts, *tokens]
+    tokens = tokens_of(load_artifact(artifacts["tiny"]), new)
+    assert estimated(run) == ["tiny", artifacts["tiny"].version, *counts, *tokens]
     assert run.said[2].startswith("2 runs: each embeds at most 1 texts")
 
 
 def test_prune_deletes_for_good_what_it_lists(
-    project: SnowflakeProject, artefacts: dict[str, Artefact]
+    project: SnowflakeProject, artifacts: dict[str, Artifact]
 ) -> None:
     project.execute("delete from dev.raw_notes where body = 'where is my invoice'")
     project.execute("update dev.store set model_version = 'v9' where model = 'prefixed'")
@@ -132,7 +132,7 @@ def test_prune_deletes_for_good_what_it_lists(
     listed = operation(project, "prune", **arguments)
 
     assert listed.success, listed.errors
-    version = artefacts["tiny"].version
+    version = artifacts["tiny"].version
     assert [line.split(maxsplit=3) for line in listed.said[1:-1]] == [
         ["prefixed", "v9", str(len(TEXTS) - 1), "no pin names the version"],
         ["prefixed", "v9", "1", "no source has the text"],
@@ -150,9 +150,9 @@ def test_prune_deletes_for_good_what_it_lists(
 
 
 def test_compare_versions_gives_what_numpy_gives(
-    project: SnowflakeProject, artefacts: dict[str, Artefact]
+    project: SnowflakeProject, artifacts: dict[str, Artifact]
 ) -> None:
-    one, other = (load_artefact(artefacts[name]) for name in ("tiny", "prefixed"))
+    one, other = (load_artifact(artifacts[name]) for name in ("tiny", "prefixed"))
     hashes, recall, same = agreement(one, other, k=3)
     run = operation(project, "compare_versions", model="tiny", other="prefixed", store="store", k=3)
 

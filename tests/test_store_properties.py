@@ -1,7 +1,7 @@
 """Whatever happens, the store holds the right rows, and no text is embedded that need not be.
 
 The statements that dbt sent for a store, on its first run and on later ones, are run again on a
-DuckDB of their own, in the transactions that dbt's materialisation makes of them and with the
+DuckDB of their own, in the transactions that dbt's materialization makes of them and with the
 plugin's real function, hundreds of times. The expected rows come from plain Python, SHA-256 of
 hashlib, and the runtime asked for one text at a time.
 """
@@ -21,7 +21,7 @@ from typing import Any, Literal
 import duckdb
 import numpy as np
 import pytest
-from conftest import load_artefact
+from conftest import load_artifact
 from counting import Reached, counted
 from dbt_projects import Run, make_project
 from hypothesis import settings
@@ -33,7 +33,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from makers import Artefact, shortened, write_artefact
+from makers import Artifact, shortened, write_artifact
 from tf_embeddings_duckdb import Plugin
 from tf_embeddings_udf.planner import Outcomes
 
@@ -214,15 +214,15 @@ class Warehouse:
     def __init__(
         self,
         sent: Sent,
-        artefacts: Sequence[Artefact],
+        artifacts: Sequence[Artifact],
         reached: Reached,
     ) -> None:
         self.statements, self.portions, self.prune = sent.statements, sent.portions, sent.prune
         self.reached = reached
         self.conn = duckdb.connect()
         self.conn.execute("attach ':memory:' as a_project; use a_project")
-        for artefact in artefacts:
-            plugin = Plugin("tf_embeddings_duckdb", {"stage": str(artefact.stage)})
+        for artifact in artifacts:
+            plugin = Plugin("tf_embeddings_duckdb", {"stage": str(artifact.stage)})
             plugin.configure_connection(self.conn)
         self._create_sources()
         self.run("strings", "a first run, for the columns")
@@ -404,28 +404,28 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="module")
-def artefacts(
-    strings: Artefact,
+def artifacts(
+    strings: Artifact,
     litert_tokens_model: tuple[Path, dict[str, Any]],
     tmp_path_factory: pytest.TempPathFactory,
-) -> list[Artefact]:
+) -> list[Artifact]:
     """A model of each engine, whose vectors fit into one column: one of strings, one of tokens."""
     tokens = shortened(litert_tokens_model, strings.dimensions)
     stage = tmp_path_factory.mktemp("tokens_stage")
-    return [strings, write_artefact(*tokens, stage, model="tokens")]
+    return [strings, write_artifact(*tokens, stage, model="tokens")]
 
 
 @pytest.fixture(scope="module")
-def outcome(artefacts: list[Artefact]) -> Callable[[str, str], Outcomes]:
+def outcome(artifacts: list[Artifact]) -> Callable[[str, str], Outcomes]:
     """What the runtime makes of one text alone."""
-    embedders = {artefact.model: load_artefact(artefact) for artefact in artefacts}
+    embedders = {artifact.model: load_artifact(artifact) for artifact in artifacts}
     return functools.cache(lambda model, text: embedders[model].embed([text]))
 
 
 @pytest.fixture(scope="module")
-def sent(artefacts: list[Artefact], tmp_path_factory: pytest.TempPathFactory) -> Sent:
+def sent(artifacts: list[Artifact], tmp_path_factory: pytest.TempPathFactory) -> Sent:
     """What dbt sends for a store."""
-    models = [artefact.model for artefact in artefacts]
+    models = [artifact.model for artifact in artifacts]
     files = {
         f"models/{age}_{model}.sql": STORE.format(model=model)
         for age in ("old", "new")
@@ -433,7 +433,7 @@ def sent(artefacts: list[Artefact], tmp_path_factory: pytest.TempPathFactory) ->
     }
     project = make_project(
         tmp_path_factory.mktemp("statements") / "project",
-        artefacts=artefacts,
+        artifacts=artifacts,
         files={"models/_sources.yml": SOURCES, **files},
     )
     for table, columns in TABLES.items():
@@ -487,17 +487,17 @@ def changes(done: Run, name: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def warehouse(sent: Sent, artefacts: list[Artefact]) -> Iterator[Warehouse]:
+def warehouse(sent: Sent, artifacts: list[Artifact]) -> Iterator[Warehouse]:
     with counted() as reached:
-        warehouse = Warehouse(sent, artefacts, reached)
+        warehouse = Warehouse(sent, artifacts, reached)
         yield warehouse
         warehouse.conn.close()
 
 
 def test_whatever_happens_the_rows_are_right_and_no_text_is_embedded_twice(
-    warehouse: Warehouse, artefacts: list[Artefact], outcome: Callable[[str, str], Outcomes]
+    warehouse: Warehouse, artifacts: list[Artifact], outcome: Callable[[str, str], Outcomes]
 ) -> None:
-    versions = {artefact.model: artefact.version for artefact in artefacts}
+    versions = {artifact.model: artifact.version for artifact in artifacts}
 
     class Machine(StoreMachine):
         def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """The store on Snowflake, through dbt-snowflake: each text reaches the function once, ever.
 
 The server counts the rows that it hands to a function's workers. The expected rows come from
-plain Python, SHA-256 of hashlib, and the artefact's own runtime.
+plain Python, SHA-256 of hashlib, and the artifact's own runtime.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import load_artefact
+from conftest import load_artifact
 from dbt_projects import Project, Run
-from makers import Artefact, save_text_model, write_artefact
+from makers import Artifact, save_text_model, write_artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 
 SAME_VECTOR = 1e-6
@@ -98,25 +98,25 @@ def create_tables(project: Project, schema: str) -> None:
     insert(project, f"{schema}.broken", [(text,) for text in BROKEN])
 
 
-def settings(artefacts: Sequence[Artefact]) -> dict[str, object]:
+def settings(artifacts: Sequence[Artifact]) -> dict[str, object]:
     return {
-        "tf_embeddings_models": {artefact.model: artefact.pin() for artefact in artefacts},
-        "tf_embeddings_default_model": artefacts[0].model,
+        "tf_embeddings_models": {artifact.model: artifact.pin() for artifact in artifacts},
+        "tf_embeddings_default_model": artifacts[0].model,
         "tf_embeddings_sources": SOURCES,
     }
 
 
 @pytest.fixture(scope="module")
-def artefacts(
+def artifacts(
     saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> list[Artefact]:
+) -> list[Artifact]:
     """The model tiny; the same with a prefix, which has other vectors; and one that texts break."""
-    folder = tmp_path_factory.mktemp("artefacts")
+    folder = tmp_path_factory.mktemp("artifacts")
     version = "v" + "0" * 11 + "1"
     parameters = save_text_model(folder / "strings")
     return [
-        write_artefact(*saved_tokens_model, folder, with_runtime=True),
-        write_artefact(
+        write_artifact(*saved_tokens_model, folder, with_runtime=True),
+        write_artifact(
             *saved_tokens_model,
             folder,
             model="tiny_next",
@@ -124,7 +124,7 @@ def artefacts(
             version=version,
             with_runtime=True,
         ),
-        write_artefact(
+        write_artifact(
             folder / "strings",
             parameters,
             folder,
@@ -137,7 +137,7 @@ def artefacts(
 
 @pytest.fixture(scope="module")
 def built(
-    artefacts: list[Artefact],
+    artifacts: list[Artifact],
     local_snowflake: LocalSnowflake,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SnowflakeProject:
@@ -145,10 +145,10 @@ def built(
     project = make_snowflake_project(
         tmp_path_factory.mktemp("dbt") / "project",
         local_snowflake,
-        artefacts=artefacts,
+        artifacts=artifacts,
         files=FILES,
     )
-    project.configure(vars=settings(artefacts))
+    project.configure(vars=settings(artifacts))
     project.execute("create schema if not exists dev")
     create_tables(project, "dev")
     run = project.dbt("build", "--exclude", "broken_store", "dev_store")
@@ -180,15 +180,15 @@ def stored(
     return found
 
 
-def assert_holds(found: Mapping[tuple[str, str], Any], artefact: Artefact, texts: set[str]) -> None:
+def assert_holds(found: Mapping[tuple[str, str], Any], artifact: Artifact, texts: set[str]) -> None:
     """Assert that a store has a row of this version for exactly these texts, the right one."""
     ordered = sorted(texts)
-    rows = {hash_: row for (hash_, version), row in found.items() if version == artefact.version}
+    rows = {hash_: row for (hash_, version), row in found.items() if version == artifact.version}
     assert rows.keys() == {text_hash(text) for text in texts}
-    expected = load_artefact(artefact).embed(ordered)
+    expected = load_artifact(artifact).embed(ordered)
     for place, text in enumerate(ordered):
         model, embedding, token_count, is_truncated, status = rows[text_hash(text)]
-        assert model == artefact.model
+        assert model == artifact.model
         assert status == expected.statuses[place], text
         assert (embedding is not None) == expected.valid[place]
         if embedding is not None:
@@ -198,12 +198,12 @@ def assert_holds(found: Mapping[tuple[str, str], Any], artefact: Artefact, texts
         assert is_truncated == (expected.is_truncated[place] if counted else None)
 
 
-def test_the_store_has_each_text_once(built: SnowflakeProject, artefacts: list[Artefact]) -> None:
-    assert_holds(stored(built, "dev"), artefacts[0], TEXTS)
+def test_the_store_has_each_text_once(built: SnowflakeProject, artifacts: list[Artifact]) -> None:
+    assert_holds(stored(built, "dev"), artifacts[0], TEXTS)
 
 
 def test_every_row_gets_its_embedding_and_none_is_lost_or_doubled(
-    built: SnowflakeProject, artefacts: list[Artefact]
+    built: SnowflakeProject, artifacts: list[Artifact]
 ) -> None:
     rows = built.rows(
         "select id, subject, body, embedding, model_version from dev.tickets_embedded order by id"
@@ -211,26 +211,26 @@ def test_every_row_gets_its_embedding_and_none_is_lost_or_doubled(
     assert [tuple(row[:3]) for row in rows] == [
         (place, *ticket) for place, ticket in enumerate(TICKETS)
     ]
-    expected = load_artefact(artefacts[0]).embed([body or "" for _, body in TICKETS])
+    expected = load_artifact(artifacts[0]).embed([body or "" for _, body in TICKETS])
     for (_, _, body, embedding, version), valid, vector in zip(
         rows, expected.valid, expected.embeddings, strict=True
     ):
-        assert version == (None if body is None else artefacts[0].version)
+        assert version == (None if body is None else artifacts[0].version)
         assert (embedding is not None) == valid
         if valid:
             np.testing.assert_allclose(embedding, vector, atol=SAME_VECTOR)
 
 
 def test_the_metrics_count_what_the_store_holds(
-    built: SnowflakeProject, artefacts: list[Artefact]
+    built: SnowflakeProject, artifacts: list[Artifact]
 ) -> None:
     [totals] = built.rows(
         "select sum(texts), sum(blank), sum(failed), sum(truncated), max(total_texts), "
-        f"min(is_current) from dev.embedding_store_metrics where model = '{artefacts[0].model}'"
+        f"min(is_current) from dev.embedding_store_metrics where model = '{artifacts[0].model}'"
     )
     [counted] = built.rows(
         "select count(*), count_if(status = 'blank'), 0, count_if(is_truncated), count(*), true "
-        f"from dev.embedding_store where model = '{artefacts[0].model}'"
+        f"from dev.embedding_store where model = '{artifacts[0].model}'"
     )
     assert totals == counted
     assert totals[1] == 2
@@ -238,7 +238,7 @@ def test_the_metrics_count_what_the_store_holds(
 
 
 def test_a_run_embeds_what_is_new_and_no_full_refresh_more(
-    built: SnowflakeProject, artefacts: list[Artefact]
+    built: SnowflakeProject, artifacts: list[Artifact]
 ) -> None:
     before = built.embedded()
     run(built, "--full-refresh", "--exclude", "broken_store", "dev_store")
@@ -248,7 +248,7 @@ def test_a_run_embeds_what_is_new_and_no_full_refresh_more(
     insert(built, "dev.raw_notes", [(new,), (new,), (NOTES[0],), (None,)])
     run(built, "--select", "+embedding_store")
     assert built.embedded() == before + 1
-    assert_holds(stored(built, "dev"), artefacts[0], TEXTS | {new})
+    assert_holds(stored(built, "dev"), artifacts[0], TEXTS | {new})
 
     built.execute(f"delete from dev.raw_notes where note = '{new}'")
     run(built, "--select", "+embedding_store")
@@ -257,7 +257,7 @@ def test_a_run_embeds_what_is_new_and_no_full_refresh_more(
 
 
 def test_a_text_that_breaks_the_model_is_a_row_and_bounded_runs_finish(
-    built: SnowflakeProject, artefacts: list[Artefact]
+    built: SnowflakeProject, artifacts: list[Artifact]
 ) -> None:
     said = "embedding_store: {} new texts, embedding {} of them now; {} remain for the next run"
     before = built.embedded()
@@ -271,8 +271,8 @@ def test_a_text_that_breaks_the_model_is_a_row_and_bounded_runs_finish(
         assert hashes == set(first)
 
     found = stored(built, "dev", "broken_store")
-    assert_holds(found, artefacts[2], set(BROKEN))
-    statuses = {text: found[text_hash(text), artefacts[2].version][-1] for text in BROKEN}
+    assert_holds(found, artifacts[2], set(BROKEN))
+    statuses = {text: found[text_hash(text), artifacts[2].version][-1] for text in BROKEN}
     assert statuses == {
         "number: 7": "ok",
         "number: seven": "error",
@@ -283,20 +283,20 @@ def test_a_text_that_breaks_the_model_is_a_row_and_bounded_runs_finish(
 
 
 def test_a_run_in_portions_embeds_each_text_once(
-    built: SnowflakeProject, artefacts: list[Artefact]
+    built: SnowflakeProject, artifacts: list[Artifact]
 ) -> None:
     texts = distinct(NOTES)
     texts |= {f"{text} again" for text in texts}
     before = built.embedded()
-    done = run(built, "--select", "dev_store", portion=2, default_model=artefacts[1].model)
+    done = run(built, "--select", "dev_store", portion=2, default_model=artifacts[1].model)
     assert built.embedded() == before + len(texts)
     said = [line for line in done.printed if "dev_store has embedded" in line]
     assert [int(line.split()[4]) for line in said] == [*range(2, len(texts), 2), len(texts)]
     found = stored(built, "dev", "dev_store")
-    assert_holds(found, artefacts[1], texts)
+    assert_holds(found, artifacts[1], texts)
 
     insert(built, "dev.raw_notes", [("a sunny day",), ("a rainy day",)])
-    run(built, "--select", "dev_store", portion=1, default_model=artefacts[1].model)
+    run(built, "--select", "dev_store", portion=1, default_model=artifacts[1].model)
     built.execute("delete from dev.raw_notes where note like 'a % day'")
     assert built.embedded() == before + len(texts) + 4
     assert len(stored(built, "dev", "dev_store")) == len(texts) + 4
@@ -304,18 +304,18 @@ def test_a_run_in_portions_embeds_each_text_once(
 
 
 def test_a_shared_store_is_read_before_the_model_is_called(
-    built: SnowflakeProject, artefacts: list[Artefact]
+    built: SnowflakeProject, artifacts: list[Artifact]
 ) -> None:
     texts = distinct(NOTES)
     texts |= {f"{text} again" for text in texts}
     shared = stored(built, "dev").keys()
-    new = {text for text in texts if (text_hash(text), artefacts[0].version) not in shared}
+    new = {text for text in texts if (text_hash(text), artifacts[0].version) not in shared}
     assert 0 < len(new) < len(texts)
 
     before = built.embedded()
     run(built, "--select", "dev_store", shared_store="dev.embedding_store")
     assert built.embedded() == before + len(new)
-    assert_holds(stored(built, "dev", "dev_store"), artefacts[0], texts)
+    assert_holds(stored(built, "dev", "dev_store"), artifacts[0], texts)
     copied = built.rows(
         "select dev_store.text, dev_store.invocation_id = embedding_store.invocation_id "
         "from dev.dev_store inner join dev.embedding_store using (text_hash, model_version)"
@@ -334,7 +334,7 @@ def test_a_store_that_is_its_own_shared_store_is_made_anew_when_it_is_told_to(
 
 
 def test_a_run_that_waits_for_another_one_adds_nothing(
-    built: SnowflakeProject, artefacts: list[Artefact]
+    built: SnowflakeProject, artifacts: list[Artifact]
 ) -> None:
     """Here it waits before it reads; point 10 of open_points.sql is for a MERGE that has begun."""
     sent = run(built, "--select", "+embedding_store")
@@ -359,14 +359,14 @@ def test_a_run_that_waits_for_another_one_adds_nothing(
 
     found = stored(built, "dev")
     built.execute(f"delete from dev.raw_notes where note = '{new}'")
-    assert (text_hash(new), artefacts[0].version) in found
+    assert (text_hash(new), artifacts[0].version) in found
     assert built.embedded() == before + 1
 
 
 def test_a_switch_of_versions_embeds_each_text_once_more(
-    built: SnowflakeProject, artefacts: list[Artefact]
+    built: SnowflakeProject, artifacts: list[Artifact]
 ) -> None:
-    new = artefacts[1]
+    new = artifacts[1]
     before = built.embedded()
     run(built, "--select", "+tickets_embedded", default_model=new.model)
 

@@ -1,11 +1,11 @@
-"""Each artefact of a stage folder becomes a SQL function of DuckDB: in dbt, and in any connection.
+"""Each artifact of a stage folder becomes a SQL function of DuckDB: in dbt, and in any connection.
 
 The dbt-duckdb plugin:
 
     plugins:
       - module: tf_embeddings_duckdb
         config:
-          stage: tf_embeddings_stage    # where artefacts are staged
+          stage: tf_embeddings_stage    # where artifacts are staged
           cache: …                      # where they are unpacked: <stage>/.cache
           threads: 0                    # the models' threads; 0: all cores
 
@@ -18,11 +18,11 @@ Outside dbt, in a notebook or an app:
 token_count INTEGER, is_truncated BOOLEAN, status VARCHAR)`; where `tokens_only` is true the model
 does not run and the embedding is NULL. The model is unpacked and loaded at the first call.
 `tf_embeddings_check(model, version, build, dimensions)` answers true, or raises the sentence that
-says what is wrong with a pin or its artefact; `tf_embeddings_refusal` takes the same, has the model
+says what is wrong with a pin or its artifact; `tf_embeddings_refusal` takes the same, has the model
 embed a word as well, and answers that sentence, or nothing.
-`tf_embeddings_verify(model, version, build)` recomputes the golden vectors of an artefact and
+`tf_embeddings_verify(model, version, build)` recomputes the golden vectors of an artifact and
 answers the report as JSON: see `tf_embeddings_udf.verify`. `tf_embeddings_staged()` answers the
-artefacts of the stage folder as JSON: a list of `{model, version, build, path, bytes}`, the path
+artifacts of the stage folder as JSON: a list of `{model, version, build, path, bytes}`, the path
 relative to it. `tf_embeddings_remove(model, version, build)` deletes one of them and what was
 unpacked of it; true if it was there. They are all there whatever the stage folder holds.
 
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-# Parameters by function; those without an artefact, which are there in any case.
+# Parameters by function; those without an artifact, which are there in any case.
 _PIN = {"model": "VARCHAR", "version": "VARCHAR", "build": "VARCHAR"}
 _OPERATIONS: dict[str, tuple[Mapping[str, str], str]] = {
     "tf_embeddings_check": ({**_PIN, "dimensions": "INTEGER"}, "BOOLEAN"),
@@ -93,14 +93,14 @@ _threads: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 @dataclass(frozen=True)
 class Stage:
-    """The stage folder, and where and how its artefacts are run."""
+    """The stage folder, and where and how its artifacts are run."""
 
     folder: Path
     cache: Path
     threads: int
 
-    def artefacts(self) -> list[Path]:
-        """Return the artefacts' files, `<model>/<version>/<model>-<build>.zip`, sorted."""
+    def artifacts(self) -> list[Path]:
+        """Return the artifacts' files, `<model>/<version>/<model>-<build>.zip`, sorted."""
         found = self.folder.glob("*/*/*.zip")
         return sorted(path for path in found if _FILE_NAME.fullmatch(path.name))
 
@@ -112,11 +112,11 @@ def register(
     cache: str | os.PathLike[str] | None = None,
     threads: int = 0,
 ) -> None:
-    """Give a connection the functions of the artefacts in a stage folder, as dbt's have them.
+    """Give a connection the functions of the artifacts in a stage folder, as dbt's have them.
 
     Args:
         connection: any connection of DuckDB's Python package; its cursors have the functions too.
-        stage: the folder where `stage_model.py` staged the artefacts.
+        stage: the folder where `stage_model.py` staged the artifacts.
         cache: where they are unpacked; None for `<stage>/.cache`.
         threads: the models' threads; 0 for all cores.
 
@@ -159,7 +159,7 @@ def _plugin() -> type[BasePlugin]:
             _cancel_with_dbt()
 
         def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
-            """Register the operations, and a function for each artefact that can be read."""
+            """Register the operations, and a function for each artifact that can be read."""
             if not missing_packages(["numpy"]):  # without, DuckDB registers no Python function
                 _register_all(conn, self._stage)
 
@@ -200,7 +200,7 @@ def _cancel_with_dbt() -> None:
 
 
 def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
-    """Register the operations, and a function for each artefact that can be read.
+    """Register the operations, and a function for each artifact that can be read.
 
     One that cannot be read stops nothing: most of a project's nodes embed nothing. The check says
     what is wrong with it to those that do.
@@ -217,7 +217,7 @@ def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
             conn.sqltype(returns),
             side_effects=True,
         )
-    for path in stage.artefacts():
+    for path in stage.artifacts():
         try:
             manifest = read_manifest(path)
         except TfEmbeddingsError:
@@ -295,7 +295,7 @@ def _register(
 
 
 def _embed_function(stage: Stage, path: Path) -> Callable[[Any, Any], Any]:
-    """Return the Arrow function of one artefact; DuckDB calls it from several threads at once."""
+    """Return the Arrow function of one artifact; DuckDB calls it from several threads at once."""
     model, build = _model_and_build(path)
 
     @functools.cache
@@ -350,7 +350,7 @@ def _to_arrow(outcomes: Outcomes) -> pa.StructArray:
 
 
 def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) -> bool:
-    """Return True where the artefact of a pin can be run, and unpack it.
+    """Return True where the artifact of a pin can be run, and unpack it.
 
     Raises:
         TfEmbeddingsError: it is missing, damaged, not what the pin says, or lacks a package.
@@ -360,7 +360,7 @@ def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) 
     if (manifest.version, manifest.dimensions) != (version, dimensions):
         raise TfEmbeddingsError(
             f"tf_embeddings: the pin of model '{model}' says version {version} and {dimensions} "
-            f"dimensions, and its artefact {path.name} is version {manifest.version} and has "
+            f"dimensions, and its artifact {path.name} is version {manifest.version} and has "
             f"{manifest.dimensions}. Correct the pin in var tf_embeddings_models; to write it "
             f"anew: {stage_command(model)}"
         )
@@ -382,17 +382,17 @@ def _refusal(stage: Stage, model: str, version: str, build: str, dimensions: int
 
 
 def _verify(stage: Stage, model: str, version: str, build: str) -> str:
-    """Return the report on the golden vectors of a pin's artefact, as JSON.
+    """Return the report on the golden vectors of a pin's artifact, as JSON.
 
     Raises:
-        TfEmbeddingsError: the artefact is missing, damaged, not of this version, lacks a package,
+        TfEmbeddingsError: the artifact is missing, damaged, not of this version, lacks a package,
             or holds no golden vectors.
     """
     path = _staged(stage, model, version, build)
     manifest = read_manifest(path, f"'{path}'")
     if manifest.version != version:
         raise TfEmbeddingsError(
-            f"tf_embeddings: the pin of model '{model}' says version {version}, and its artefact "
+            f"tf_embeddings: the pin of model '{model}' says version {version}, and its artifact "
             f"{path.name} is version {manifest.version}. Correct the pin in var "
             f"tf_embeddings_models; to write it anew: {stage_command(model)}"
         )
@@ -404,9 +404,9 @@ def _verify(stage: Stage, model: str, version: str, build: str) -> str:
 
 
 def _staged_as_json(stage: Stage) -> str:
-    """Return the artefacts that are where they belong, as JSON; others have no pin."""
+    """Return the artifacts that are where they belong, as JSON; others have no pin."""
     listed: list[dict[str, Any]] = []
-    for path in stage.artefacts():
+    for path in stage.artifacts():
         place = path.relative_to(stage.folder).as_posix()
         match = _PLACE.fullmatch(place)
         if match is None:
@@ -420,19 +420,19 @@ def _staged_as_json(stage: Stage) -> str:
 
 
 def _remove(stage: Stage, model: str, version: str, build: str) -> bool:
-    """Delete an artefact, its folders where nothing else is in them, and its unpacked copy.
+    """Delete an artifact, its folders where nothing else is in them, and its unpacked copy.
 
     Returns:
         Whether the stage folder held it.
 
     Raises:
-        TfEmbeddingsError: this is no artefact's name, or a link leads out of the stage folder.
+        TfEmbeddingsError: this is no artifact's name, or a link leads out of the stage folder.
     """
     place = f"{model}/{version}/{model}-{build}.zip"
     path = stage.folder / place
     if not _PLACE.fullmatch(place) or _leads_elsewhere(stage, path):
         raise TfEmbeddingsError(
-            f"tf_embeddings: '{place}' is no artefact's place in the stage folder "
+            f"tf_embeddings: '{place}' is no artifact's place in the stage folder "
             f"'{stage.folder}', so nothing was removed. select tf_embeddings_staged() lists them."
         )
     if not path.is_file():
@@ -450,9 +450,9 @@ def _leads_elsewhere(stage: Stage, path: Path) -> bool:
 
 
 def _staged(stage: Stage, model: str, version: str, build: str) -> Path:
-    """Return the file of an artefact: where it belongs, or where another version has it."""
+    """Return the file of an artifact: where it belongs, or where another version has it."""
     name = f"{model}-{build}.zip"
-    staged = stage.artefacts()
+    staged = stage.artifacts()
     expected = stage.folder / model / version / name
     if expected in staged:
         return expected
@@ -460,7 +460,7 @@ def _staged(stage: Stage, model: str, version: str, build: str) -> Path:
     if elsewhere:
         return elsewhere[0]
     raise TfEmbeddingsError(
-        f"tf_embeddings: the artefact of model '{model}' (version {version}, build {build}) is "
+        f"tf_embeddings: the artifact of model '{model}' (version {version}, build {build}) is "
         f"not in the stage folder '{stage.folder}' ({_listing(stage, staged)}). "
         f"Stage it with: {stage_command(model)}"
     )

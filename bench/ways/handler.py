@@ -38,7 +38,7 @@ embed._sf_max_batch_size = {MOST_ROWS}
 """
 
 
-def start(tests: str, artefact: str, version: str) -> Way:
+def start(tests: str, artifact: str, version: str) -> Way:
     """Start the process on an artifact's zip."""
     sys.path.insert(0, tests)
     from local_snowflake.execution import Worker, batch_sizes
@@ -47,7 +47,7 @@ def start(tests: str, artefact: str, version: str) -> Way:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for place in ("tmp", "imports"):
         (folder / place).mkdir()
-    path = Path(shutil.copy(artefact, folder / "imports"))
+    path = Path(shutil.copy(artifact, folder / "imports"))
     model, _, build = path.stem.rpartition("-")
     worker = Worker(
         Path(sys.executable),

@@ -1,5 +1,5 @@
 {% macro _on_run_end(results) %}
-  {# Says what to do where a run failed for want of an artefact. It sends nothing. #}
+  {# Says what to do where a run failed for want of an artifact. It sends nothing. #}
   {% if execute and results is not none %}
     {% do adapter.dispatch('_on_run_end', 'tf_embeddings')(results) %}
   {% endif %}

@@ -1,6 +1,6 @@
 {% macro _golden_report(pin, inventory, grant) %}
   {#
-    What a staged artefact gives for its golden texts where it is deployed, as JSON. `inventory` is
+    What a staged artifact gives for its golden texts where it is deployed, as JSON. `inventory` is
     that of _inventory; `grant` is false where _deploy follows, which grants the same.
   #}
   {{ return(adapter.dispatch('_golden_report', 'tf_embeddings')(pin, inventory, grant)) }}

@@ -3,7 +3,7 @@
     What the warehouse has of the package, as a map, read without changing anything:
     place: where that was looked for, to read.
     notes: sentences on what could not be looked at.
-    files: the staged artefacts, as maps of model, version, build, bytes; place, to read; and
+    files: the staged artifacts, as maps of model, version, build, bytes; place, to read; and
       drop, the statement that removes it and nothing else, or none where there is no such one;
       and age, in days, where the warehouse tells it.
     functions: as maps of model, version, build; place; drop; age; is_ours, whether the package

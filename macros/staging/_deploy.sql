@@ -1,6 +1,6 @@
 {% macro _deploy(pin, inventory) %}
   {#
-    Creates the function of a staged artefact, where a warehouse has it beside the file.
+    Creates the function of a staged artifact, where a warehouse has it beside the file.
     `inventory` is that of _inventory for this pin alone.
   #}
   {% do adapter.dispatch('_deploy', 'tf_embeddings')(pin, inventory) %}

@@ -1,6 +1,6 @@
 {% macro _staging_put(path, model, pin, bytes, dry_run=false) %}
   {#
-    Puts an artefact on the stage for scripts/stage_model.py, unless it is there, and answers by one
+    Puts an artifact on the stage for scripts/stage_model.py, unless it is there, and answers by one
     line of the log: place, and was_there.
   #}
   {% set pin = tf_embeddings._checked_pin(model, pin, 'stage_model') %}

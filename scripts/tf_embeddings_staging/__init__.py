@@ -1,3 +1,3 @@
-"""The staging CLI: from a model's source to an artefact on a stage, and its pin."""
+"""The staging CLI: from a model's source to an artifact on a stage, and its pin."""
 
 from __future__ import annotations

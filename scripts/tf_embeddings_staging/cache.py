@@ -1,4 +1,4 @@
-"""What is kept between runs: fetched sources and built artefacts.
+"""What is kept between runs: fetched sources and built artifacts.
 
 Everything comes into being by one rename, so whatever exists is whole: a run may be killed at any
 time, and two may run at once. What a killed run leaves in `work/` goes with the next run.

@@ -125,7 +125,7 @@ class Entry:
     dimensions: int
     sources: tuple[ModelSource, ...]
     home: str | None
-    licence: str | None
+    license: str | None
     languages: tuple[str, ...]
     packages: tuple[str, ...]
     options: Options
@@ -241,7 +241,7 @@ _ENTRY: Mapping[str, Rule] = {
         lambda value: _is_list(value, lambda one: isinstance(one, dict)) and bool(value),
     ),
     "home": _TEXT,
-    "licence": _TEXT,
+    "license": _TEXT,
     "languages": _TEXTS,
     "packages": _TEXTS,
     "options": _MAP,
@@ -385,7 +385,7 @@ def _entry(path: Path, name: object, value: object) -> Entry:
         dimensions=given["dimensions"],
         sources=tuple(_source(where, path, source) for source in given["sources"]),
         home=given.get("home"),
-        licence=given.get("licence"),
+        license=given.get("license"),
         languages=tuple(given.get("languages", ())),
         packages=tuple(given.get("packages", ())),
         options=Options(**{**options, "allow_ops": tuple(options.get("allow_ops", ()))}),

@@ -14,7 +14,7 @@ from tf_embeddings_udf import read_manifest
 from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 
 from tf_embeddings_staging import listing
-from tf_embeddings_staging.building.artefact import Artefact
+from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build, likely_packages, look
 from tf_embeddings_staging.cache import cache_folder
 from tf_embeddings_staging.catalogue import KINDS, Entry, catalogue
@@ -96,11 +96,11 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         help="a name of the catalogue (see --list); a TF-Hub handle, a Kaggle model, or the "
         "address of an archive; a SavedModel's folder, the folder of a BERT sentence encoder, an "
-        "archive of one (.tar.gz, .tgz, .tar, .zip), or a .keras file; or an artefact that was "
+        "archive of one (.tar.gz, .tgz, .tar, .zip), or a .keras file; or an artifact that was "
         "made before (<model>-<build>.zip), whose bytes are staged as they are",
     )
     parser.add_argument(
-        "--name", help="the model's name; a model of the catalogue and an artefact have one"
+        "--name", help="the model's name; a model of the catalogue and an artifact have one"
     )
     parser.add_argument("--write", action="store_true", help="write the pin to the project's vars")
     parser.add_argument(
@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="then embed the artefact's golden texts in the warehouse and compare",
+        help="then embed the artifact's golden texts in the warehouse and compare",
     )
     parser.add_argument(
         "--inspect",
@@ -274,7 +274,7 @@ def _run(given: argparse.Namespace, report: Report) -> None:
         allow_ops=tuple(given.allow_ops),
         engine=None if given.engine == "auto" else given.engine,
     )
-    _require_no_options_for_an_artefact(given, source, options)
+    _require_no_options_for_an_artifact(given, source, options)
     limits = Limits(
         download_bytes=int(given.size_limit * 2**30),
         memory_bytes=int(given.memory_limit * 2**30) if given.memory_limit else None,
@@ -312,12 +312,12 @@ def _require_fitting(given: argparse.Namespace) -> None:
 
 
 def _pinned(given: argparse.Namespace, entries: Mapping[str, Entry]) -> Source | None:
-    """Return the artefact of a model that the project pins, where SOURCE is its name alone.
+    """Return the artifact of a model that the project pins, where SOURCE is its name alone.
 
     dbt prints such a command where a model is missing on the stage.
 
     Raises:
-        StagingError: the model is pinned, and this machine has no such artefact.
+        StagingError: the model is pinned, and this machine has no such artifact.
     """
     name = given.source
     if not _NAME.fullmatch(name) or name in entries or Path(name).exists():
@@ -329,17 +329,17 @@ def _pinned(given: argparse.Namespace, entries: Mapping[str, Entry]) -> Source |
     if build is None:
         return None
     file = f"{name}-{build}.zip"
-    for path in sorted((cache_folder() / "artefacts").glob("*/*.zip")):
+    for path in sorted((cache_folder() / "artifacts").glob("*/*.zip")):
         if path.name == file:
             return resolve(str(path), {})
     raise StagingError(
-        f"'{name}' is pinned in dbt_project.yml, and its artefact {file} is not in this machine's "
+        f"'{name}' is pinned in dbt_project.yml, and its artifact {file} is not in this machine's "
         f"cache: give the SOURCE that it was made of with --name {name} and the options of then, "
         f"or that file."
     )
 
 
-def _require_no_options_for_an_artefact(
+def _require_no_options_for_an_artifact(
     given: argparse.Namespace, source: Source, options: Options
 ) -> None:
     if not isinstance(source, Built):
@@ -349,7 +349,7 @@ def _require_no_options_for_an_artefact(
         flags = ["--inspect"]
     if flags:
         raise UsageError(
-            f"'{source.path.name}' is an artefact, which is staged as it is: {flags[0]} is for the "
+            f"'{source.path.name}' is an artifact, which is staged as it is: {flags[0]} is for the "
             f"model that it was made of. Leave {flags[0]} out."
         )
 
@@ -366,7 +366,7 @@ def _stage(
     target = find_target(dbt, asked)
     _warn(target.warnings, report)
     options = _for_target(options, source, target, report)
-    artefact = build(
+    artifact = build(
         source,
         name,
         cache_folder(),
@@ -377,30 +377,30 @@ def _stage(
         stage=target.folder if target.type == "duckdb" else None,
         pinned=pin.pinned_build(project_file, name),
     )
-    packages = pin.kept_packages(project_file, name, artefact.packages)
+    packages = pin.kept_packages(project_file, name, artifact.packages)
     # An engine that a target can have is there.
     if target.type == "snowflake" and {*packages} - {*asked, "ai-edge-litert"}:
         report.say("Asking dbt for the packages that the model turned out to need ...")
         target = find_target(dbt, packages)
-    artefact = replace(artefact, packages=packages)
-    _warn_of_memory(artefact, target, report)
-    _put(artefact, target, dbt, given.dry_run, report)
+    artifact = replace(artifact, packages=packages)
+    _warn_of_memory(artifact, target, report)
+    _put(artifact, target, dbt, given.dry_run, report)
     home = pin.home(project_file)
-    print(pin.render(name, artefact.pin(), home.keys), end="", flush=True)
+    print(pin.render(name, artifact.pin(), home.keys), end="", flush=True)
     if given.verify:
-        _verify(artefact, dbt, report)
+        _verify(artifact, dbt, report)
 
     if given.dry_run:
         report.say("Dry run: nothing was put and nothing was written.")
     elif not given.write:
         report.say(f"This is the pin of {name}: add it to {home.file}, or run with --write.")
-    elif pin.write(project_file, name, artefact.pin()):
+    elif pin.write(project_file, name, artifact.pin()):
         report.say(f"The pin of {name} was written to {home.file}")
         before = home.pins.get(name)
-        version = before.get("version") if isinstance(before, dict) else artefact.version
-        if version != artefact.version:
+        version = before.get("version") if isinstance(before, dict) else artifact.version
+        if version != artifact.version:
             report.say(
-                f"Note: its version was {version}, and is {artefact.version}: all texts are "
+                f"Note: its version was {version}, and is {artifact.version}: all texts are "
                 f"embedded again. If that is not meant, stage {name} with the options that it had."
             )
         if pin.needs_default(project_file):
@@ -416,13 +416,13 @@ def _for_target(options: Options, source: Source, target: Target, report: Report
     """Return the options with the engine that the target's functions can have.
 
     Raises:
-        StagingError: what was asked for, or the artefact, is for an engine that they cannot have.
+        StagingError: what was asked for, or the artifact, is for an engine that they cannot have.
     """
     if LITERT in target.engines:
         return options
     is_built = isinstance(source, Built)
     if (read_manifest(source.path).engine if is_built else options.engine) == LITERT:
-        what = "this artefact is for LiteRT" if is_built else "--engine litert"
+        what = "this artifact is for LiteRT" if is_built else "--engine litert"
         raise StagingError(
             f"{what}: the target's package repository is not known to have ai-edge-litert. Set var "
             f"tf_embeddings_artifact_repository to snowflake.snowpark.pypi_shared_repository, or "
@@ -438,26 +438,26 @@ def _for_target(options: Options, source: Source, target: Target, report: Report
 
 
 def _put(
-    artefact: Artefact, target: Target, dbt: DbtOptions, dry_run: bool, report: Report
+    artifact: Artifact, target: Target, dbt: DbtOptions, dry_run: bool, report: Report
 ) -> None:
-    """Put an artefact on the target's stage, unless it is there; say where."""
+    """Put an artifact on the target's stage, unless it is there; say where."""
     if target.type == "snowflake":
         report.say("Looking at the stage ...")
-        outcome = snowflake_stage.put(artefact, dbt, dry_run=dry_run)
+        outcome = snowflake_stage.put(artifact, dbt, dry_run=dry_run)
     else:
-        outcome = stage.stage(artefact, target.folder, report, dry_run=dry_run)
+        outcome = stage.stage(artifact, target.folder, report, dry_run=dry_run)
     if outcome.broken:
         report.say(
             f"The file there {'has' if dry_run else 'had'} {outcome.size} bytes instead of "
-            f"{artefact.path.stat().st_size}: these functions run it, and work again "
+            f"{artifact.path.stat().st_size}: these functions run it, and work again "
             f"{'when it is put anew' if dry_run else 'now'}: {', '.join(outcome.broken)}"
         )
     if outcome.was_there:
-        report.say(f"{artefact.model} is staged already: {outcome.place}")
+        report.say(f"{artifact.model} is staged already: {outcome.place}")
     elif dry_run:
-        report.say(f"Dry run: {artefact.model} would be put to {outcome.place}")
+        report.say(f"Dry run: {artifact.model} would be put to {outcome.place}")
     else:
-        report.say(f"{artefact.model} is staged: {outcome.place}")
+        report.say(f"{artifact.model} is staged: {outcome.place}")
 
 
 def _warn(warnings: Sequence[str], report: Report) -> None:
@@ -465,14 +465,14 @@ def _warn(warnings: Sequence[str], report: Report) -> None:
         report.say(f"Warning: {warning}")
 
 
-def _warn_of_memory(artefact: Artefact, target: Target, report: Report) -> None:
-    taken = artefact.memory_bytes
+def _warn_of_memory(artifact: Artifact, target: Target, report: Report) -> None:
+    taken = artifact.memory_bytes
     if target.type == "snowflake" and taken is not None and taken > _MOST_MEMORY:
         _warn(
             [
                 f"a process that embeds a full batch takes {taken / 2**30:.2f} GiB of memory "
-                f"(measured where {artefact.model} was built, with "
-                f"{_versions(artefact)} on one thread), and each of the several processes of a "
+                f"(measured where {artifact.model} was built, with "
+                f"{_versions(artifact)} on one thread), and each of the several processes of a "
                 f"node takes as much. A standard warehouse has about 16 GB a node, whatever its "
                 f"size: use a Snowpark-optimized one."
             ],
@@ -480,35 +480,35 @@ def _warn_of_memory(artefact: Artefact, target: Target, report: Report) -> None:
         )
 
 
-def _versions(artefact: Artefact) -> str:
-    return ", ".join(f"{name} {version}" for name, version in artefact.measured_with.items())
+def _versions(artifact: Artifact) -> str:
+    return ", ".join(f"{name} {version}" for name, version in artifact.measured_with.items())
 
 
-def _verify(artefact: Artefact, dbt: DbtOptions, report: Report) -> None:
+def _verify(artifact: Artifact, dbt: DbtOptions, report: Report) -> None:
     """Have the warehouse recompute the golden vectors.
 
     Raises:
         StagingError: they differ by more than the tolerance.
     """
     report.say("Verifying: the golden texts, embedded where the model is staged ...")
-    answer = run_macro(dbt, "_verify_staged", {"model": artefact.model, "pin": artefact.pin()})
+    answer = run_macro(dbt, "_verify_staged", {"model": artifact.model, "pin": artifact.pin()})
     report.say(answer["line"])
     if answer["problem"]:
         raise StagingError(answer["problem"].removeprefix("verify: "))
-    report.say(f"{artefact.model} is verified.")
+    report.say(f"{artifact.model} is verified.")
 
 
 def _name(given: str | None, source: Source) -> str:
     """Return the model's name.
 
     Raises:
-        UsageError: a source without a name was given none, an artefact another, or it is no name.
+        UsageError: a source without a name was given none, an artifact another, or it is no name.
     """
     if isinstance(source, Built):
         if given in (None, source.model):
             return source.model
         raise UsageError(
-            f"--name '{given}' is another name than the artefact's, which is '{source.model}' for "
+            f"--name '{given}' is another name than the artifact's, which is '{source.model}' for "
             f"ever. Leave --name out."
         )
     if given is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# What making an artefact needs, and staging one that was made before does not.
+# What making an artifact needs, and staging one that was made before does not.
 _OF_MAKING = (
     *("h5py", "keras", "ml_dtypes", "pkg_resources"),
     *("requests", "safetensors", "tensorflow_hub", "urllib3"),
@@ -36,7 +36,7 @@ class SourceError(Exception):
 
 def missing_package(package: str) -> StagingError:
     """Return the error for a Python package that is not installed."""
-    # Not above: the probe, which imports this module too, runs the runtime of the artefact.
+    # Not above: the probe, which imports this module too, runs the runtime of the artifact.
     from tf_embeddings_udf import pip_command
 
     is_of_making = package.replace("-", "_") in _OF_MAKING

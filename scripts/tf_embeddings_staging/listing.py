@@ -14,7 +14,7 @@ from rich.table import Table
 
 from tf_embeddings_staging.catalogue import Entry
 
-_HEADINGS = ("name", "dims", "kind", "languages", "licence", "needs", "verified", "about")
+_HEADINGS = ("name", "dims", "kind", "languages", "license", "needs", "verified", "about")
 _MOST_LANGUAGES = 3
 _NARROW = 130
 _INDENT = "  "
@@ -49,7 +49,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         ", ".join(languages)
         if len(languages) <= _MOST_LANGUAGES
         else f"{len(languages)} languages",
-        entry.licence or "",
+        entry.license or "",
         ", ".join(entry.packages),
         "yes" if entry.verified else "no",
         entry.about,
@@ -80,12 +80,12 @@ def _drawn(rows: Iterable[Sequence[str]], width: int) -> str:
 def _stacked(rows: Iterable[Sequence[str]], width: int) -> str:
     """Return each row as a few lines, for a terminal that has no room for columns."""
     blocks = []
-    for name, dimensions, kind, languages, licence, needs, verified, about in rows:
+    for name, dimensions, kind, languages, license, needs, verified, about in rows:
         facts = (
             f"{dimensions} dimensions",
             kind,
             languages,
-            licence,
+            license,
             f"needs {needs}" if needs else "",
             "verified" if verified == "yes" else "not verified",
         )

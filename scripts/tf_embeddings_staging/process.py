@@ -27,9 +27,9 @@ _MOST_LOG = 64 * 2**20  # bytes that a process may write
 _MOST_SAID = 200_000  # bytes of them that are shown
 
 _WHAT = {
-    "check": "the check of the artefact's graphs",
-    "check_golden": "the check of the artefact's vectors",
-    "check_litert": "the check of the artefact's model",
+    "check": "the check of the artifact's graphs",
+    "check_golden": "the check of the artifact's vectors",
+    "check_litert": "the check of the artifact's model",
     "compare_litert": "the comparison of LiteRT with TensorFlow",
     "convert": "the conversion into a SavedModel",
     "convert_litert": "the conversion to LiteRT",

@@ -24,7 +24,7 @@ _NOISE = (
     re.compile(r"\[\[.*?\]\]\s*"),
     re.compile(r"\s*\[Op:[^\]]*\](\s*name:\s*\S*)?"),
 )
-# A path of this machine: its last part is enough to recognise it.
+# A path of this machine: its last part is enough to recognize it.
 _PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/:'\"]+/)+(?=[^\s/])")
 
 

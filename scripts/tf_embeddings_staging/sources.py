@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from tf_embeddings_udf import TfEmbeddingsError, build_of, read_manifest
 
-from tf_embeddings_staging.building.artefact import is_whole, problem_of
+from tf_embeddings_staging.building.artifact import is_whole, problem_of
 from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion import encoder_folder
 from tf_embeddings_staging.errors import StagingError
@@ -44,7 +44,7 @@ class Remote:
 
 @dataclass(frozen=True)
 class Built:
-    """An artefact that was made before: its file, and the model that it holds."""
+    """An artifact that was made before: its file, and the model that it holds."""
 
     path: Path
     model: str
@@ -77,7 +77,7 @@ def resolve_preprocessor(text: str) -> Local | Remote:
         raise StagingError(said.replace(_ALLOWED, _PREPROCESSOR)) from None
     if isinstance(source, Local | Remote):
         return source
-    raise StagingError(f"--preprocessor '{text}' is an artefact. {_PREPROCESSOR}")
+    raise StagingError(f"--preprocessor '{text}' is an artifact. {_PREPROCESSOR}")
 
 
 def resolve(text: str, entries: Mapping[str, Entry]) -> Source:
@@ -88,7 +88,7 @@ def resolve(text: str, entries: Mapping[str, Entry]) -> Source:
         entries: the catalogue.
 
     Raises:
-        StagingError: it names nothing that can be staged, or an artefact that is damaged or of
+        StagingError: it names nothing that can be staged, or an artifact that is damaged or of
             another release.
     """
     if entry := entries.get(text):
@@ -110,7 +110,7 @@ def local(text: str, path: Path) -> Local | Built:
     """Return what a path that is there names; `text` is how the user wrote it.
 
     Raises:
-        StagingError: nothing that can be staged, or a damaged artefact.
+        StagingError: nothing that can be staged, or a damaged artifact.
     """
     return _folder(text, path) if path.is_dir() else _file(text, path)
 
@@ -179,7 +179,7 @@ def _file(text: str, path: Path) -> Local | Built:
 
 
 def _built(text: str, path: Path, model: str, build: str) -> Built:
-    """Return an artefact whose bytes, manifest and name agree."""
+    """Return an artifact whose bytes, manifest and name agree."""
     again = (
         f"Copy it again from where it was made, or give the SOURCE that the model was made of, "
         f"with --name {model}."
@@ -189,7 +189,7 @@ def _built(text: str, path: Path, model: str, build: str) -> Built:
     except TfEmbeddingsError as error:
         said = str(error).removeprefix(_RUNTIME)
         if error.what:
-            said = f"the artefact {path.name} cannot be used: {error.what}. {again}"
+            said = f"the artifact {path.name} cannot be used: {error.what}. {again}"
         raise StagingError(f"SOURCE '{text}': {said}") from None
     if came == build and (problem := problem_of(path)):
         raise StagingError(f"SOURCE '{text}' cannot be staged: {problem}. {again}")
@@ -218,5 +218,5 @@ _ALLOWED = (
     "(kaggle:<owner>/<model>/<framework>/<variation>/<version>), the address of a .tar.gz, .tgz, "
     ".tar or .zip, such an archive on this machine, the folder of a SavedModel, the folder of a "
     "BERT sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
-    ".keras file, or an artefact that was made before (<model>-<build>.zip)."
+    ".keras file, or an artifact that was made before (<model>-<build>.zip)."
 )

@@ -32,7 +32,7 @@ def handle():
     return 'created without its file'
 $$;
 
--- 3. How does SQL NULL arrive in a vectorised function? (pd.NA, None or NaN: all are handled.)
+-- 3. How does SQL NULL arrive in a vectorized function? (pd.NA, None or NaN: all are handled.)
 create or replace function tf_embeddings_open_point_null(text varchar)
 returns varchar
 language python

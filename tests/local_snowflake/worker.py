@@ -1,7 +1,7 @@
 """One process of a query: it loads one function's handler, and answers batches of rows.
 
 Started as a script, by the interpreter of the function's artifact repository; it imports the
-standard library, and pandas where the handler is vectorised. Messages are JSON, each after its
+standard library, and pandas where the handler is vectorized. Messages are JSON, each after its
 length in four bytes: on standard input the function and then batches, on standard output what came
 of them.
 
@@ -52,13 +52,13 @@ def main() -> None:
     except BaseException as error:
         _write(outgoing, {"error": _describe(error)})
         return
-    is_vectorised = getattr(handler, "_sf_vectorized_input", None) is not None
+    is_vectorized = getattr(handler, "_sf_vectorized_input", None) is not None
     most = getattr(handler, "_sf_max_batch_size", None)
-    _write(outgoing, {"is_vectorised": is_vectorised, "max_batch_size": most})
+    _write(outgoing, {"is_vectorized": is_vectorized, "max_batch_size": most})
     while True:
         columns = messages.get()["columns"]
         try:
-            results = (_frame if is_vectorised else _rows)(handler, job, columns)
+            results = (_frame if is_vectorized else _rows)(handler, job, columns)
             answer: Json = {"results": results}
         except BaseException as error:
             answer = {"error": _describe(error)}
@@ -130,7 +130,7 @@ class _NotInPackages(importlib.abc.MetaPathFinder):
 
 
 def _snowflake_module() -> types.ModuleType:
-    """Return the module that marks a handler as vectorised.
+    """Return the module that marks a handler as vectorized.
 
     See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-batch
     """
@@ -194,7 +194,7 @@ def _load(job: Json) -> Callable[..., Any]:
 
 
 def _frame(handler: Callable[..., Any], job: Json, columns: list[list[Any]]) -> list[Any]:
-    """Call a vectorised handler with a frame whose columns are 0, 1, ….
+    """Call a vectorized handler with a frame whose columns are 0, 1, ….
 
     See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-batch
     """

@@ -1,6 +1,6 @@
 """The runtime of tf_embeddings: everything that runs inside a UDF.
 
-It imports nothing of the repository, for a copy of it travels in each artefact:
+It imports nothing of the repository, for a copy of it travels in each artifact:
 
     from tf_embeddings_udf import load, unpack
 
@@ -8,12 +8,12 @@ It imports nothing of the repository, for a copy of it travels in each artefact:
     outcomes = embedder.embed(["a text", None, ""])
 
 `tf_embeddings_udf.snowflake` holds the handlers of Snowflake's functions, and `verify` recomputes
-the vectors that an artefact brings along. Importing any of it loads and unpacks nothing.
+the vectors that an artifact brings along. Importing any of it loads and unpacks nothing.
 """
 
 from __future__ import annotations
 
-from tf_embeddings_udf.artefact import remove, unpack
+from tf_embeddings_udf.artifact import remove, unpack
 from tf_embeddings_udf.embedder import Embedder, cached, load, missing_packages
 from tf_embeddings_udf.errors import TfEmbeddingsError, pip_command, stage_command
 from tf_embeddings_udf.manifest import CONTRACT, FORMAT, Manifest, build_of, read_manifest

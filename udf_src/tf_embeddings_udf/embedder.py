@@ -84,10 +84,10 @@ class Embedder:
 
 
 def load(folder: Path | str, threads: int = 0) -> Embedder:
-    """Load an unpacked artefact with its engine; TensorFlow takes seconds, LiteRT does not.
+    """Load an unpacked artifact with its engine; TensorFlow takes seconds, LiteRT does not.
 
     Args:
-        folder: the unpacked artefact, as `unpack` returns it.
+        folder: the unpacked artifact, as `unpack` returns it.
         threads: how many the model may use, 0 for all cores. TensorFlow's are the process's: its
             first model decides.
 
@@ -111,7 +111,7 @@ def load(folder: Path | str, threads: int = 0) -> Embedder:
 
 
 def cached(folder: Path | str, threads: int = 0) -> Embedder:
-    """Load an unpacked artefact once per process; threads that come meanwhile wait for it."""
+    """Load an unpacked artifact once per process; threads that come meanwhile wait for it."""
     key = (os.path.realpath(folder), os.getpid())
     with _lock:
         if key not in _cached:

@@ -1,4 +1,4 @@
-"""manifest.json: what an artefact holds and how its model is run."""
+"""manifest.json: what an artifact holds and how its model is run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
 
 FORMAT = 3
-"""Layout of the artefact: a runtime reads exactly one."""
+"""Layout of the artifact: a runtime reads exactly one."""
 
 CONTRACT = 1
 """What the numbers mean: the same model under another contract is another version."""
@@ -43,7 +43,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class FileEntry:
-    """Digest and size in bytes of one file of the artefact."""
+    """Digest and size in bytes of one file of the artifact."""
 
     sha256: str
     bytes: int
@@ -86,16 +86,16 @@ def build_of(source: Path | bytes) -> str:
     Raises:
         TfEmbeddingsError: as `read_manifest` does.
     """
-    label = "the artefact" if isinstance(source, bytes) else source.name
+    label = "the artifact" if isinstance(source, bytes) else source.name
     raw = _entry_of_zip(io.BytesIO(source) if isinstance(source, bytes) else source, label)
     return "b" + hashlib.sha256(raw).hexdigest()[:12]
 
 
 def read_manifest(source: Path | bytes, label: str | None = None) -> Manifest:
-    """Read and validate the manifest of an artefact.
+    """Read and validate the manifest of an artifact.
 
     Args:
-        source: an unpacked artefact's folder, an artefact's file, or an artefact's bytes. Of a
+        source: an unpacked artifact's folder, an artifact's file, or an artifact's bytes. Of a
             file only the directory and this one entry are read.
         label: what messages call it; the file's or folder's name if not given.
 
@@ -104,7 +104,7 @@ def read_manifest(source: Path | bytes, label: str | None = None) -> Manifest:
             says something that it may not.
     """
     if isinstance(source, bytes):
-        label = label or "the artefact"
+        label = label or "the artifact"
         return parse_manifest(_entry_of_zip(io.BytesIO(source), label), label)
     label = label or source.name
     if not source.is_dir():
@@ -114,13 +114,13 @@ def read_manifest(source: Path | bytes, label: str | None = None) -> Manifest:
     except FileNotFoundError:
         raise TfEmbeddingsError(
             f"tf_embeddings: the folder '{source}' holds no {MANIFEST}, so it is no unpacked "
-            f"artefact. Make one with: {stage_command('<model>')}"
+            f"artifact. Make one with: {stage_command('<model>')}"
         ) from None
     return parse_manifest(raw, label)
 
 
 def parse_manifest(raw: bytes, label: str) -> Manifest:
-    """Validate the text of a manifest; `label` names the artefact in messages."""
+    """Validate the text of a manifest; `label` names the artifact in messages."""
     try:
         fields = json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -162,7 +162,7 @@ def parse_manifest(raw: bytes, label: str) -> Manifest:
 
 
 def is_safe_path(path: str) -> bool:
-    r"""Tell whether a path of an artefact stays in its folder: relative, `/`, no `..`, no `\`."""
+    r"""Tell whether a path of an artifact stays in its folder: relative, `/`, no `..`, no `\`."""
     parts = path.split("/")
     return not (set(parts) & {"", ".", ".."} or re.search(r"[\\:\x00-\x1f]", path))
 
@@ -178,7 +178,7 @@ def _entry_of_zip(source: Path | io.BytesIO, label: str) -> bytes:
             return archive.read(MANIFEST)
     except FileNotFoundError:
         raise TfEmbeddingsError(
-            f"tf_embeddings: the artefact '{source}' does not exist. "
+            f"tf_embeddings: the artifact '{source}' does not exist. "
             f"Make it with: {_stage_again(str(source))}"
         ) from None
     except KeyError:
@@ -195,7 +195,7 @@ def _require_known_number(fields: Mapping[str, Any], name: str, known: int, labe
     if not (isinstance(model, str) and _NAME.fullmatch(model)):
         model = "<model>"
     raise TfEmbeddingsError(
-        f"tf_embeddings: the artefact {label} has {name} {json.dumps(came)}, and the installed "
+        f"tf_embeddings: the artifact {label} has {name} {json.dumps(came)}, and the installed "
         f"tf_embeddings knows {name} {known} alone. Install the tf_embeddings that made it, or "
         f"stage the model again with: {stage_command(model)}"
     )
@@ -203,7 +203,7 @@ def _require_known_number(fields: Mapping[str, Any], name: str, known: int, labe
 
 def _unusable(label: str, what: str) -> TfEmbeddingsError:
     error = TfEmbeddingsError(
-        f"tf_embeddings: the artefact {label} cannot be used: {what}. Delete it and stage the "
+        f"tf_embeddings: the artifact {label} cannot be used: {what}. Delete it and stage the "
         f"model again with: {_stage_again(label)}"
     )
     error.what = what

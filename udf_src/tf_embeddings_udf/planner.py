@@ -86,7 +86,7 @@ class Planner:
     """Embeds columns of texts with one encoder; keeps nothing between them."""
 
     def __init__(self, encoder: Encoder, manifest: Manifest) -> None:
-        """Plan for this encoder; the manifest gives the dimensions and whether to normalise."""
+        """Plan for this encoder; the manifest gives the dimensions and whether to normalize."""
         self.encoder = encoder
         self._manifest = manifest
         self._sound: set[Callable[..., Any]] = set()
@@ -175,17 +175,17 @@ class Planner:
 
     def _prepare(self, texts: list[str]) -> list[Prepared | None]:
         """Tokenise, behind the prefix; None for a text that cannot be."""
-        prepared = self._tokenise(texts)
+        prepared = self._tokenize(texts)
         if not self._manifest.prefix:
             return prepared
         # A text without tokens of its own is blank, whatever stands before it.
         with_tokens = [row for row, one in enumerate(prepared) if one is not None and one.cost]
         prefixed = [self._manifest.prefix + texts[row] for row in with_tokens]
-        for row, one in zip(with_tokens, self._tokenise(prefixed), strict=True):
+        for row, one in zip(with_tokens, self._tokenize(prefixed), strict=True):
             prepared[row] = one
         return prepared
 
-    def _tokenise(self, texts: list[str]) -> list[Prepared | None]:
+    def _tokenize(self, texts: list[str]) -> list[Prepared | None]:
         def prepare(some: list[str]) -> list[Prepared | None]:
             return self._isolating(self.encoder.prepare, some, lambda: _PROBE)
 
@@ -245,7 +245,7 @@ class Planner:
     ) -> list[Result | None]:
         """Call with all items, and by halves again with those that have no result.
 
-        A row that fails costs its neighbours time, never their result; None is left for it alone.
+        A row that fails costs its neighbors time, never their result; None is left for it alone.
         `easy` makes the item of an easy text.
         """
         if not items:

@@ -9,7 +9,7 @@
 
     embed._sf_vectorized_input = pandas.DataFrame
 
-The artefact is among the function's IMPORTS: Snowflake puts it into the import directory, and on
+The artifact is among the function's IMPORTS: Snowflake puts it into the import directory, and on
 `sys.path`, which is where this module comes from then.
 https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-batch
 """
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_embeddings_udf.artefact import unpack
+from tf_embeddings_udf.artifact import unpack
 from tf_embeddings_udf.embedder import Embedder, cached, missing_packages
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
 from tf_embeddings_udf.manifest import Manifest, read_manifest
@@ -61,7 +61,7 @@ def embed_texts(frame: pd.DataFrame, *, model: str, version: str, build: str) ->
         `null`, `blank` or `error`).
 
     Raises:
-        TfEmbeddingsError: the artefact is missing or not what the pin says, a package is missing,
+        TfEmbeddingsError: the artifact is missing or not what the pin says, a package is missing,
             a value is no text or no boolean, or the model fails on any text.
     """
     import pandas as pd
@@ -74,11 +74,11 @@ def embed_texts(frame: pd.DataFrame, *, model: str, version: str, build: str) ->
     return pd.Series(rows, index=frame.index, dtype=object)
 
 
-def verify_artefact(*, model: str, version: str, build: str) -> dict[str, Any]:
+def verify_artifact(*, model: str, version: str, build: str) -> dict[str, Any]:
     """Recompute the golden vectors in the warehouse; see `verify.report`.
 
     Raises:
-        TfEmbeddingsError: as `embed_texts` does, or the artefact holds no golden vectors.
+        TfEmbeddingsError: as `embed_texts` does, or the artifact holds no golden vectors.
     """
     with _naming(model, version, build):
         return report(*_loaded(model, version, build))
@@ -98,7 +98,7 @@ def _naming(model: str, version: str, build: str) -> Iterator[None]:
 def _loaded(
     model: str, version: str, build: str, dimensions: int | None = None
 ) -> tuple[Embedder, Path]:
-    """Return the model, loaded by this very process, and the folder of its artefact."""
+    """Return the model, loaded by this very process, and the folder of its artifact."""
     folder = _unpacked(model, version, build, dimensions)
     return cached(folder, _THREADS), folder
 
@@ -112,7 +112,7 @@ def _unpacked(model: str, version: str, build: str, dimensions: int | None) -> P
         what = f"has {manifest.dimensions} dimensions, and the pin says {dimensions}"
     if what:
         raise TfEmbeddingsError(
-            f"tf_embeddings: the artefact {path.name} {what}. Correct the pin in var "
+            f"tf_embeddings: the artifact {path.name} {what}. Correct the pin in var "
             f"tf_embeddings_models; to write it anew: {stage_command(model)}"
         )
     _require_packages(manifest)
@@ -120,7 +120,7 @@ def _unpacked(model: str, version: str, build: str, dimensions: int | None) -> P
 
 
 def _imported(model: str, name: str) -> Path:
-    """Return the artefact's file in Snowflake's import directory."""
+    """Return the artifact's file in Snowflake's import directory."""
     # https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-examples
     came = sys._xoptions.get(_IMPORTS)
     if not isinstance(came, str) or not came:
@@ -134,7 +134,7 @@ def _imported(model: str, name: str) -> Path:
         return folder / name
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     raise TfEmbeddingsError(
-        f"tf_embeddings: the artefact {name} is not among the function's imports "
+        f"tf_embeddings: the artifact {name} is not among the function's imports "
         f"(they are: {', '.join(there) or 'none'}). "
         f"Stage it with: {stage_command(model)} --target <target>"
     )

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
-    """Embed the golden texts of an unpacked artefact and compare.
+    """Embed the golden texts of an unpacked artifact and compare.
 
     Args:
         embedder: the model, loaded from the folder.
-        folder: the unpacked artefact, as `unpack` returns it: its name ends with the build.
+        folder: the unpacked artifact, as `unpack` returns it: its name ends with the build.
 
     Returns:
         model, version, build; `texts`, how many there are; `largest_difference` of a component,
@@ -41,7 +41,7 @@ def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
         ready for JSON.
 
     Raises:
-        TfEmbeddingsError: the artefact has no golden vectors, or the model fails on any text.
+        TfEmbeddingsError: the artifact has no golden vectors, or the model fails on any text.
     """
     golden = _golden(embedder.manifest, folder)
     outcomes = embedder.embed(golden["texts"])
@@ -74,7 +74,7 @@ def _golden(manifest: Manifest, folder: Path) -> dict[str, Any]:
         except ValueError:
             what = f"holds a {GOLDEN} that is damaged"
     raise TfEmbeddingsError(
-        f"tf_embeddings: the artefact {folder.name} {what}, so there is nothing to verify it by. "
+        f"tf_embeddings: the artifact {folder.name} {what}, so there is nothing to verify it by. "
         f"Stage the model again with: {stage_command(manifest.model)}"
     )
 

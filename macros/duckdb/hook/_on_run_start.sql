@@ -1,5 +1,5 @@
 {% macro duckdb___on_run_start(pins) %}
-  {# The plugin has registered the functions; its check says what is wrong with an artefact. #}
+  {# The plugin has registered the functions; its check says what is wrong with an artifact. #}
   {% do tf_embeddings._duckdb_plugin('embed') %}
   {% set checks = [] %}
   {% for pin in pins %}

@@ -1,6 +1,6 @@
 {% macro duckdb___inventory(pins, macro) %}
   {#
-    The plugin registers a function for each artefact that it can read when dbt connects, so there
+    The plugin registers a function for each artifact that it can read when dbt connects, so there
     is nothing to drop but files. The type that a function returns says the dimensions.
   #}
   {% set plugin = tf_embeddings._duckdb_plugin(macro) %}

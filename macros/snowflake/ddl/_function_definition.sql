@@ -1,14 +1,14 @@
 {% macro _function_definition(pin, kind) %}
   {#
     All of a function's DDL but its name, in the order of clauses that Snowflake asks for. `embed`
-    answers texts, with `tokens_only` without running the model; `verify` recomputes the artefact's
+    answers texts, with `tokens_only` without running the model; `verify` recomputes the artifact's
     golden vectors, with no arguments.
     https://docs.snowflake.com/en/sql-reference/sql/create-function
   #}
   {% set settings = tf_embeddings._settings() %}
   {% do tf_embeddings._require_packages(pin.packages, "tf_embeddings: model '" ~ pin.model ~ "'") %}
   {% set packages = "'" ~ tf_embeddings._packages(pin) | join("', '") ~ "'" %}
-  {% set artefact = [
+  {% set artifact = [
     "model='" ~ pin.model, "version='" ~ pin.version, "build='" ~ pin.build
   ] | join("', ") ~ "'" %}
   {% set purpose = 'check of ' if kind == 'verify' else '' %}
@@ -25,7 +25,7 @@ immutable
 {%- endif %}
 runtime_version = '{{ settings.runtime_version }}'
 comment = '{{ comment }}'
-imports = ({{ tf_embeddings._stage_location(tf_embeddings._artefact_path(pin)) }})
+imports = ({{ tf_embeddings._stage_location(tf_embeddings._artifact_path(pin)) }})
 artifact_repository = {{ settings.artifact_repository }}
 packages = ({{ packages }})
 handler = '{{ kind }}'
@@ -36,15 +36,15 @@ from tf_embeddings_udf.snowflake import embed_texts
 
 def embed(frame):
     frame.attrs['dimensions'] = {{ pin.dimensions }}
-    return embed_texts(frame, {{ artefact }})
+    return embed_texts(frame, {{ artifact }})
 
 embed._sf_vectorized_input = pandas.DataFrame
 embed._sf_max_batch_size = {{ settings.max_batch_size }}
 {%- else %}
-from tf_embeddings_udf.snowflake import verify_artefact
+from tf_embeddings_udf.snowflake import verify_artifact
 
 def verify():
-    return verify_artefact({{ artefact }})
+    return verify_artifact({{ artifact }})
 {%- endif %}
 $$
   {%- endset -%}

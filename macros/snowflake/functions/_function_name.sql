@@ -5,7 +5,7 @@
     them: targets that write one database in two ways share one function.
   #}
   {% set settings = tf_embeddings._settings() %}
-  {% set path = tf_embeddings._artefact_path(pin) %}
+  {% set path = tf_embeddings._artifact_path(pin) %}
   {% set stored = [path] %}
   {% for name in [settings.database, settings.schema, settings.stage] %}
     {% do stored.append(tf_embeddings._stored_name(name)) %}

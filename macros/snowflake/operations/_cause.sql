@@ -26,7 +26,7 @@
   {% elif pin.model ~ '-' ~ pin.build ~ '.zip' in said and 'not found' in said %}
     {{ return(
       "its staged file is not there: "
-      ~ tf_embeddings._stage_location(tf_embeddings._artefact_path(pin)) ~ ". Stage it with: "
+      ~ tf_embeddings._stage_location(tf_embeddings._artifact_path(pin)) ~ ". Stage it with: "
       ~ stage_it
     ) }}
   {% elif is_of_hook and is_denied and "role '" in said %}

@@ -1,8 +1,8 @@
 {% macro _listed_files() %}
   {#
-    The artefacts on the stage, as _inventory explains; other files are not the package's. LIST
+    The artifacts on the stage, as _inventory explains; other files are not the package's. LIST
     gives names that begin with the stage's own. REMOVE takes all files whose names begin as the one
-    that it is given, so an artefact with such neighbours cannot be dropped.
+    that it is given, so an artifact with such neighbors cannot be dropped.
     https://docs.snowflake.com/en/sql-reference/sql/list
     https://docs.snowflake.com/en/sql-reference/sql/remove
   #}
@@ -23,9 +23,9 @@
       '([a-z][a-z0-9_]{0,39})/(v[0-9a-f]{12})/\\1-(b[0-9a-f]{12})[.]zip', path
     ) %}
     {% if match %}
-      {% set neighbours = [] %}
+      {% set neighbors = [] %}
       {% for other in paths if other != path and other.startswith(path) %}
-        {% do neighbours.append(other) %}
+        {% do neighbors.append(other) %}
       {% endfor %}
       {% set location = tf_embeddings._stage_location(path) %}
       {% do files.append({
@@ -34,7 +34,7 @@
         'build': match.group(3),
         'bytes': listed[path].size | int,
         'place': location,
-        'drop': none if neighbours else 'remove ' ~ location,
+        'drop': none if neighbors else 'remove ' ~ location,
         'age': tf_embeddings._age_in_days(listed[path].last_modified),
       }) %}
     {% endif %}

@@ -1,12 +1,12 @@
 {% macro snowflake___staging_put(path, pin, bytes, dry_run) %}
   {#
-    A file on the stage is complete if it has the artefact's size: the name holds the digest of the
+    A file on the stage is complete if it has the artifact's size: the name holds the digest of the
     bytes. One of another size is what a broken upload left, and is replaced. The functions that run
     it cannot work, and do again at their next call: Snowflake resolves IMPORTS then. The answer
     lists them.
   #}
   {% set role = tf_embeddings._staging_role() %}
-  {% set place = '@' ~ tf_embeddings._stage_name() ~ '/' ~ tf_embeddings._artefact_path(pin) %}
+  {% set place = '@' ~ tf_embeddings._stage_name() ~ '/' ~ tf_embeddings._artifact_path(pin) %}
   {% set stage = tf_embeddings._staging_stage(role) %}
   {% if not stage and dry_run %}
     {{ return({'place': place, 'was_there': false, 'size': none, 'broken': []}) }}

@@ -9,14 +9,14 @@
   {% set rows = tf_embeddings._staging_query(
     "put '" ~ file ~ "' " ~ tf_embeddings._stage_location(folder ~ '/')
     ~ ' auto_compress = false overwrite = ' ~ overwrite | lower ~ ' parallel = 8',
-    'Putting the artefact on stage ' ~ tf_embeddings._stage_name(),
+    'Putting the artifact on stage ' ~ tf_embeddings._stage_name(),
     next='Let its owner run: grant read, write on stage ' ~ tf_embeddings._stage_name()
     ~ ' to role ' ~ role
   ) %}
   {% do log('tf_embeddings_uploaded', info=true) %}
   {% for row in rows if row.status | upper not in ['UPLOADED', 'SKIPPED'] %}
     {% do exceptions.raise_compiler_error(
-      "stage_model: putting the artefact on stage " ~ tf_embeddings._stage_name() ~ " ended with "
+      "stage_model: putting the artifact on stage " ~ tf_embeddings._stage_name() ~ " ended with "
       ~ row.status ~ ": " ~ row.message ~ ". Run it again."
     ) %}
   {% endfor %}

@@ -1,9 +1,9 @@
 {% macro _staging_size(pin, role) %}
   {#
-    How many bytes the artefact of a pin has on the stage; none if it is not there.
+    How many bytes the artifact of a pin has on the stage; none if it is not there.
     https://docs.snowflake.com/en/sql-reference/sql/list
   #}
-  {% set path = tf_embeddings._artefact_path(pin) %}
+  {% set path = tf_embeddings._artifact_path(pin) %}
   {% set files = tf_embeddings._staging_query(
     'list ' ~ tf_embeddings._stage_location(path),
     'Listing stage ' ~ tf_embeddings._stage_name(),

@@ -1,1 +1,1 @@
-"""Building an artefact: from a fetched model to one zip that is probed."""
+"""Building an artifact: from a fetched model to one zip that is probed."""

@@ -65,7 +65,7 @@ def installed_version(package: str) -> str:
 
 
 def add_runtime(folder: Path) -> None:
-    """Copy the runtime into the folder that an artefact will unpack to."""
+    """Copy the runtime into the folder that an artifact will unpack to."""
     for relative, path in python_files(runtime_folder()).items():
         copy = folder / RUNTIME / relative
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def add_runtime(folder: Path) -> None:
 def write_manifest(
     model: Model, name: str, folder: Path, engine: str, *, row_by_row: bool = False
 ) -> None:
-    """Write the manifest of all that is in a folder: what decides what an artefact does."""
+    """Write the manifest of all that is in a folder: what decides what an artifact does."""
     is_converted = engine == LITERT
     manifest = {
         "format": FORMAT,
@@ -109,7 +109,7 @@ def write_golden(folder: Path, golden: Mapping[str, Any], measured: Mapping[str,
     On a stage a file is known to be whole by its size, whichever colleague put it there.
 
     Args:
-        folder: the artefact's.
+        folder: the artifact's.
         golden: texts, vectors and token counts, whose size the model alone decides.
         measured: what differs from machine to machine.
     """
@@ -117,7 +117,7 @@ def write_golden(folder: Path, golden: Mapping[str, Any], measured: Mapping[str,
     # An address of thousands of characters, or the digests of a hundred files: left out.
     drafts = (
         _json({**golden, **measured, **dict.fromkeys(left_out)})
-        for left_out in ((), ("source",), ("source", "licence"))
+        for left_out in ((), ("source",), ("source", "license"))
     )
     text = next(draft for draft in drafts if len(draft) <= size)
     (folder / GOLDEN).write_bytes(text.ljust(size))
@@ -146,7 +146,7 @@ def require_size(folder: Path) -> None:
     # manifest.json and golden.json may come yet.
     if total > _MOST_BYTES or len(files) > _MOST_FILES - 2:
         raise StagingError(
-            f"the artefact would have {total / 2**30:.1f} GiB and {len(files):,} files; Python "
+            f"the artifact would have {total / 2**30:.1f} GiB and {len(files):,} files; Python "
             f"imports from a zip of less than 4 GiB and 65,536 files. Choose a smaller model."
         )
 
@@ -179,7 +179,7 @@ def _without_zip64() -> Iterator[None]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Return the files of an artefact's folder, by their path in it; no Python has run there."""
+    """Return the files of an artifact's folder, by their path in it; no Python has run there."""
     return {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""Building an artefact: from a source, by way of the cache, to one zip that is probed."""
+"""Building an artifact: from a source, by way of the cache, to one zip that is probed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tf_embeddings_udf.engines import TENSORFLOW
 
 from tf_embeddings_staging import cache
 from tf_embeddings_staging.building import assemble, golden_vectors, known
-from tf_embeddings_staging.building.artefact import (
-    Artefact,
+from tf_embeddings_staging.building.artifact import (
+    Artifact,
     build_in_name,
     is_whole,
-    read_artefact,
+    read_artifact,
 )
 from tf_embeddings_staging.building.built import check_built, require_fitting
 from tf_embeddings_staging.building.engine import choose_engine
@@ -28,7 +28,7 @@ from tf_embeddings_staging.building.recipe import recipe, require_packages
 from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion.encoder_folder import WEIGHTS
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.fetching.fetch import Fetched, materialise
+from tf_embeddings_staging.fetching.fetch import Fetched, materialize
 from tf_embeddings_staging.inspection.files import is_saved_model, require_no_pointer
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
@@ -45,10 +45,10 @@ def build(
     sha256: str | None = None,
     stage: Path | None = None,
     pinned: str | None = None,
-) -> Artefact:
-    """Return the artefact of a source under a model name, from the cache if it is there.
+) -> Artifact:
+    """Return the artifact of a source under a model name, from the cache if it is there.
 
-    A source that is an artefact stays where and as it is.
+    A source that is an artifact stays where and as it is.
 
     Args:
         source: what `resolve` gave.
@@ -59,7 +59,7 @@ def build(
         limits: of downloads and processes.
         sha256: what a downloaded file must have.
         stage: the stage folder, and
-        pinned: the build that the project pins: what an artefact is compared with.
+        pinned: the build that the project pins: what an artifact is compared with.
 
     Raises:
         StagingError: the source cannot be fetched, converted or run, or gives wrong numbers.
@@ -71,10 +71,10 @@ def build(
     given = gather(source, folder, report, options, limits, sha256)
     entry = source if isinstance(source, Entry) else None
     wanted = recipe(name, given, entry)
-    target = folder / "artefacts" / cache.digest_of(wanted)[:32]
+    target = folder / "artifacts" / cache.digest_of(wanted)[:32]
     if built := _cached(target, name):
         report.say(f"{name}: built before, taken from {built}")
-        return read_artefact(built)
+        return read_artifact(built)
     with cache.work_folder(folder) as work:
         kept = own_copy(given, work / "source", report)
         if recipe(name, kept, entry) != wanted:
@@ -93,7 +93,7 @@ def build(
         assemble.write_manifest(model, name, unpacked, engine)
         published = known.of_entry(entry, given.options, report)
         others = known.texts(published)
-        with report.step(f"Probing {name}: {len(TEXTS)} texts through the artefact's own runtime"):
+        with report.step(f"Probing {name}: {len(TEXTS)} texts through the artifact's own runtime"):
             recorded = golden_vectors.record(model, unpacked, others, work, report, limits)
         if recorded.apart > golden_vectors.SAME:
             report.say(
@@ -108,18 +108,18 @@ def build(
         known.check(published, recorded.vectors, unpacked / MODEL / pieces if pieces else None)
         measured = {
             "source": model.source,
-            "licence": model.licence,
+            "license": model.license,
             "batch_difference": recorded.apart,
             "memory_bytes": recorded.memory_bytes,
             "measured_with": recorded.measured_with,
         }
         assemble.write_golden(unpacked, recorded.golden, measured)
-        artefact = work / "artefact.zip"
-        with report.step(f"Writing the artefact of {name}"):
-            assemble.write_zip(unpacked, artefact)
-        place = _keep(artefact, target, name)
-    report.say(f"The artefact is {place}")
-    return read_artefact(place)
+        artifact = work / "artifact.zip"
+        with report.step(f"Writing the artifact of {name}"):
+            assemble.write_zip(unpacked, artifact)
+        place = _keep(artifact, target, name)
+    report.say(f"The artifact is {place}")
+    return read_artifact(place)
 
 
 def look(
@@ -154,16 +154,16 @@ def gather(
     Raises:
         StagingError: a source does not give it.
     """
-    licence = None
+    license = None
     if isinstance(source, Entry):
         of_entry = replace(source.options, kind=source.options.kind or source.kind)
-        options, licence = of_entry.overridden_by(options), source.licence
-    fetched = materialise(source, folder, report, limits, sha256)
+        options, license = of_entry.overridden_by(options), source.license
+    fetched = materialize(source, folder, report, limits, sha256)
     require_no_pointer(fetched.path)
     return Input(
         fetched=replace(fetched, path=_saved_by_transformers(fetched.path) or fetched.path),
         preprocessor=_preprocessor(options.preprocessor, folder, report, limits),
-        licence=licence,
+        license=license,
         options=options,
     )
 
@@ -182,7 +182,7 @@ def _saved_by_transformers(path: Path) -> Path | None:
 def _preprocessor(text: str | None, folder: Path, report: Report, limits: Limits) -> Fetched | None:
     if text is None:
         return None
-    fetched = materialise(resolve_preprocessor(text), folder, report, limits, None)
+    fetched = materialize(resolve_preprocessor(text), folder, report, limits, None)
     if fetched.path.is_dir() and is_saved_model(fetched.path):
         return fetched
     raise StagingError(
@@ -192,7 +192,7 @@ def _preprocessor(text: str | None, folder: Path, report: Report, limits: Limits
 
 
 def likely_packages(source: Source, options: Options) -> tuple[str, ...]:
-    """Return the packages that the artefact of a source needs, as far as that is known by now."""
+    """Return the packages that the artifact of a source needs, as far as that is known by now."""
     if isinstance(source, Built):
         return require_fitting(source).packages
     if isinstance(source, Entry):
@@ -206,18 +206,18 @@ def likely_packages(source: Source, options: Options) -> tuple[str, ...]:
     return tuple(sorted({*packages_of(kind, engine), *more}))
 
 
-def _keep(artefact: Path, folder: Path, name: str) -> Path:
-    """Move an artefact to where `_cached` finds it; return that of another run that was faster."""
-    whole = artefact.with_name("whole")
+def _keep(artifact: Path, folder: Path, name: str) -> Path:
+    """Move an artifact to where `_cached` finds it; return that of another run that was faster."""
+    whole = artifact.with_name("whole")
     whole.mkdir()
-    file = f"{name}-{build_of(artefact)}.zip"
-    os.replace(artefact, whole / file)
+    file = f"{name}-{build_of(artifact)}.zip"
+    os.replace(artifact, whole / file)
     cache.move_folder(whole, folder, lambda kept: _cached(kept, name) is not None)
     return _cached(folder, name) or folder / file
 
 
 def _cached(folder: Path, name: str) -> Path | None:
-    """Return the artefact that a run before left here, if it is still whole."""
+    """Return the artifact that a run before left here, if it is still whole."""
     for path in sorted(folder.glob(f"{name}-b*.zip")):
         if is_whole(path, build_in_name(path)):
             return path

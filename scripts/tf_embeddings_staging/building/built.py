@@ -1,4 +1,4 @@
-"""An artefact that was made before: what it holds is looked at before it is staged as it is."""
+"""An artifact that was made before: what it holds is looked at before it is staged as it is."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 from tf_embeddings_udf.engines.litert import MODEL_FILE
 
 from tf_embeddings_staging import cache, process
-from tf_embeddings_staging.building.artefact import (
-    Artefact,
+from tf_embeddings_staging.building.artifact import (
+    Artifact,
     build_in_name,
     is_whole,
-    read_artefact,
+    read_artifact,
 )
 from tf_embeddings_staging.building.assemble import RUNTIME, python_files, runtime_folder
 from tf_embeddings_staging.building.model import (
@@ -45,16 +45,16 @@ def check_built(
     limits: Limits,
     stage: Path | None = None,
     pinned: str | None = None,
-) -> Artefact:
-    """Return an artefact whose content is one of ours.
+) -> Artifact:
+    """Return an artifact whose content is one of ours.
 
     Its version says where weights come from. Those of a SavedModel that runs on TensorFlow are in
-    the artefact, to the byte. Converted ones are not, so that they are what the version says is
+    the artifact, to the byte. Converted ones are not, so that they are what the version says is
     known of the build that a project pins or that this machine made; of another one, where its
-    vectors are those of an artefact of the same version.
+    vectors are those of an artifact of the same version.
 
     Args:
-        source: the artefact.
+        source: the artifact.
         folder: the cache.
         report: is warned of Python code that is not this release's, and of weights that nothing
             proves.
@@ -64,12 +64,12 @@ def check_built(
         pinned: the build of the model that the project pins, if it does.
 
     Raises:
-        StagingError: it holds what no artefact does or what its version excludes, a graph that
+        StagingError: it holds what no artifact does or what its version excludes, a graph that
             reaches out, or gives other vectors than it says.
     """
     manifest = require_fitting(source)
     build = build_in_name(source.path)
-    others = _of_this_version(manifest, build, pinned, folder / "artefacts", stage)
+    others = _of_this_version(manifest, build, pinned, folder / "artifacts", stage)
     with cache.work_folder(folder) as work, report.step(f"Checking {source.path.name}"):
         try:
             unpacked = tf_embeddings_udf.unpack(source.path, work, model=source.model, build=build)
@@ -110,11 +110,11 @@ def check_built(
             f"Warning: {source.path.name} brings Python code that is not this release's; it runs "
             f"where the model runs. Stage it only if you trust whoever made it."
         )
-    return read_artefact(source.path)
+    return read_artifact(source.path)
 
 
 def require_fitting(source: Built) -> Manifest:
-    """Return the manifest of an artefact whose files and packages are those of its kind.
+    """Return the manifest of an artifact whose files and packages are those of its kind.
 
     Raises:
         StagingError: they are not.
@@ -123,7 +123,7 @@ def require_fitting(source: Built) -> Manifest:
     for path in manifest.files:
         top, _, rest = path.partition("/")
         if not (rest and top in (RUNTIME, MODEL, PREPROCESSOR)):
-            raise _refused(source, f"it holds '{path}', which no artefact does")
+            raise _refused(source, f"it holds '{path}', which no artifact does")
     libraries = manifest.encoder.get("libraries", [])
     if manifest.kind not in KINDS or not isinstance(libraries, list):
         raise _refused(source, f"its kind '{manifest.kind}' or its libraries are unknown")
@@ -221,7 +221,7 @@ def _other_content(manifest: Manifest) -> str | None:
 
 
 def _has_its_weights(manifest: Manifest) -> bool:
-    """Tell whether the files that the version is a digest of are in the artefact themselves."""
+    """Tell whether the files that the version is a digest of are in the artifact themselves."""
     is_converted = isinstance(manifest.meaning["weights"].get("files"), dict)
     return manifest.engine == TENSORFLOW and not is_converted
 
@@ -229,7 +229,7 @@ def _has_its_weights(manifest: Manifest) -> bool:
 def _of_this_version(
     manifest: Manifest, own: str, pinned: str | None, kept: Path, stage: Path | None
 ) -> Mapping[str, Path]:
-    """Return whole artefacts of a version, by build: those made on this machine, those staged.
+    """Return whole artifacts of a version, by build: those made on this machine, those staged.
 
     The same build is one of them, if it is there, and of others the pinned one and some more.
     """

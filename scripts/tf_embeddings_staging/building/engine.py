@@ -1,4 +1,4 @@
-"""Which engine an artefact is for: LiteRT where a model gives the same vectors with it."""
+"""Which engine an artifact is for: LiteRT where a model gives the same vectors with it."""
 
 from __future__ import annotations
 

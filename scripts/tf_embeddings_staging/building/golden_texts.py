@@ -1,4 +1,4 @@
-"""The texts whose vectors travel with each artefact: what a new machine must reproduce."""
+"""The texts whose vectors travel with each artifact: what a new machine must reproduce."""
 
 from __future__ import annotations
 

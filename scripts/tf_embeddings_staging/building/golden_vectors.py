@@ -1,4 +1,4 @@
-"""Recording the golden vectors of an artefact, and refusing a model whose vectors are no good."""
+"""Recording the golden vectors of an artifact, and refusing a model whose vectors are no good."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def record(
     report: Report,
     limits: Limits,
 ) -> Recorded:
-    """Embed the golden texts, and others, with the artefact that is unpacked in a folder.
+    """Embed the golden texts, and others, with the artifact that is unpacked in a folder.
 
     Raises:
         StagingError: a vector is missing, of the wrong length, not finite, or not what it should
@@ -104,7 +104,7 @@ def record(
 def check_golden_task(request: Mapping[str, Any]) -> dict[str, Any]:
     """Do the worker's task: {folder, others} -> {problems}: are golden vectors what a model gives?
 
-    `folder` is an artifact, unpacked; `others` are artefacts of the same version. For the golden
+    `folder` is an artifact, unpacked; `others` are artifacts of the same version. For the golden
     vectors of each, its own first: None, or a text's vector that comes out as another one, or that
     there are none. It is the installed runtime that runs the model.
     """

@@ -42,7 +42,7 @@ class Model:
         prefix: what is put before each text.
         weights: what the version is a digest of, beside the parameters.
         source: where it comes from, and the digests of its files.
-        licence: the licence's name, if it is known.
+        license: the license's name, if it is known.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Model:
     prefix: str
     weights: Mapping[str, Any]
     source: Mapping[str, Any]
-    licence: str | None
+    license: str | None
 
     def packages(self, engine: str) -> tuple[str, ...]:
         """Return the Python packages that it needs where it runs on this engine."""

@@ -15,7 +15,7 @@ from tf_embeddings_staging.conversion.encoder_folder import WEIGHTS, read_encode
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection import sentence_files
 from tf_embeddings_staging.inspection.files import files_of, require_inside
-from tf_embeddings_staging.inspection.neighbours import find_neighbours, places
+from tf_embeddings_staging.inspection.neighbors import find_neighbors, places
 from tf_embeddings_staging.progress import Report
 
 _WEIGHTS = (WEIGHTS, f"{WEIGHTS}.index.json")
@@ -68,7 +68,7 @@ def _rewrite_tokenizer(copied: Input) -> bool:
         found = read_encoder_folder(path, copied.options)
     else:
         try:
-            found = find_neighbours(path, copied.fetched.root, copied.options)
+            found = find_neighbors(path, copied.fetched.root, copied.options)
         except StagingError:  # The inspection says so, if it asks.
             return False
     if found is None or found.rewritten is None:

@@ -35,13 +35,13 @@ class Input:
     Attributes:
         fetched: the model's files, and where they come from.
         preprocessor: those of the SavedModel that goes before it, if there is one.
-        licence: the licence's name, if it is known.
+        license: the license's name, if it is known.
         options: what the catalogue and the user say of the model.
     """
 
     fetched: Fetched
     preprocessor: Fetched | None
-    licence: str | None
+    license: str | None
     options: Options
 
     @property
@@ -56,7 +56,7 @@ class Input:
 
 
 def prepare(given: Input, folder: Path, work: Path, report: Report, limits: Limits) -> Model:
-    """Lay out a model's files in the folder that the artefact will unpack to.
+    """Lay out a model's files in the folder that the artifact will unpack to.
 
     Args:
         given: what the model is made of.
@@ -148,7 +148,7 @@ def _saved_model(given: Input, folder: Path, work: Path, report: Report, limits:
         prefix=found["prefix"],
         weights=weights,
         source=source,
-        licence=given.licence,
+        license=given.license,
     )
 
 
@@ -186,7 +186,7 @@ def _encoder_model(given: Input, folder: Path, work: Path, report: Report, limit
         prefix=encoder.prefix,
         weights={**encoder.architecture(), "files": digests},
         source={"uri": given.fetched.uri, "files": digests},
-        licence=given.licence,
+        license=given.license,
     )
 
 
@@ -244,7 +244,7 @@ def _tell_of_ops(found: Mapping[str, Any], options: Options, report: Report) -> 
     if allowed := sorted({one["op"] for graph in graphs for one in graph["allowed_ops"]}):
         report.say(
             f"Warning: the graph reaches out of the model with {', '.join(allowed)}, which "
-            f"--allow-op lets in: a file that it reads there is not in the artefact, and will be "
+            f"--allow-op lets in: a file that it reads there is not in the artifact, and will be "
             f"missing in the warehouse."
         )
 

@@ -1,4 +1,4 @@
-"""The probe: an artefact, run as the warehouse will run it, before it is one."""
+"""The probe: an artifact, run as the warehouse will run it, before it is one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ALONE = 30
 
 
 def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Embed texts with an unpacked artefact, by the artefact's own runtime.
+    """Embed texts with an unpacked artifact, by the artifact's own runtime.
 
     One thread: what comes out does not depend on how busy the machine is. Then columns as they
     come in a warehouse, see `_apart`, with a whole batch of long texts, see `full_batch`. The
@@ -36,7 +36,7 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
     import tf_embeddings_udf as runtime
 
     if Path(runtime.__file__ or "").parent.parent != folder:
-        raise StagingError(f"the probe ran another runtime than the artefact's: {runtime.__file__}")
+        raise StagingError(f"the probe ran another runtime than the artifact's: {runtime.__file__}")
     from tf_embeddings_udf.encoders import load_encoder
     from tf_embeddings_udf.engines import LITERT
     from tf_embeddings_udf.planner import Planner

@@ -1,4 +1,4 @@
-"""What an artefact's bytes depend on: two builds with one recipe make the same file."""
+"""What an artifact's bytes depend on: two builds with one recipe make the same file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tf_embeddings_staging.conversion.encoder_folder import (
 )
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.files import files_of, require_text
-from tf_embeddings_staging.inspection.neighbours import Neighbours, find_neighbours
+from tf_embeddings_staging.inspection.neighbors import Neighbors, find_neighbors
 
 # Packages whose version has a say in the graph, in the numbers or in what a manifest says.
 _PACKAGES = (
@@ -41,7 +41,7 @@ _OPTIONAL_PACKAGES = ("keras", "tensorflow-text")
 
 
 def require_packages() -> None:
-    """Require what making an artefact needs, before anything is fetched.
+    """Require what making an artifact needs, before anything is fetched.
 
     Raises:
         StagingError: a package is not installed.
@@ -51,7 +51,7 @@ def require_packages() -> None:
 
 
 def recipe(name: str, given: Input, entry: Entry | None) -> dict[str, Any]:
-    """Return all that the artefact of a model depends on, ready for JSON.
+    """Return all that the artifact of a model depends on, ready for JSON.
 
     Raises:
         StagingError: a package is not installed, an encoder's folder is no good, or a name no text.
@@ -101,7 +101,7 @@ def _model(given: Input) -> dict[str, Any]:
 def _beside(given: Input) -> dict[str, Any] | str | None:
     """Return what the inspection may learn from the files outside a SavedModel."""
     try:
-        found = find_neighbours(given.fetched.path, given.fetched.root, given.options)
+        found = find_neighbors(given.fetched.path, given.fetched.root, given.options)
     except StagingError as error:  # The inspection says so, if it asks.
         return str(error)
     if found is None:
@@ -109,8 +109,8 @@ def _beside(given: Input) -> dict[str, Any] | str | None:
     return {**asdict(replace(found, rewritten=None)), "tokenizer": _digest_of_tokenizer(found)}
 
 
-def _digest_of_tokenizer(found: EncoderFolder | Neighbours) -> str:
-    """Return the digest of the tokenizer.json that goes into the artefact."""
+def _digest_of_tokenizer(found: EncoderFolder | Neighbors) -> str:
+    """Return the digest of the tokenizer.json that goes into the artifact."""
     if found.rewritten is None:
         return cache.sha256_of(found.tokenizer)
     return hashlib.sha256(found.rewritten).hexdigest()

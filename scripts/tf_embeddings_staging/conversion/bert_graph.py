@@ -40,7 +40,7 @@ def save(config: BertConfig, weights: Path, pooling: str, target: Path) -> None:
     """Convert to a SavedModel.
 
     Its signature `serving_default` takes input_ids and attention_mask, int32 [n, tokens], and
-    gives `embedding`, float32 [n, hidden_size]: pooled, not normalised.
+    gives `embedding`, float32 [n, hidden_size]: pooled, not normalized.
 
     Raises:
         StagingError: the weights are not a BERT of this configuration.
@@ -54,7 +54,7 @@ def _variable(values: np.ndarray, name: str) -> tf.Variable:
 
 
 class Norm(tf.Module):
-    """Layer normalisation over the last axis."""
+    """Layer normalization over the last axis."""
 
     def __init__(self, tensors: Tensors, name: str, epsilon: float) -> None:
         """Take the weights of this name."""
@@ -65,9 +65,9 @@ class Norm(tf.Module):
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Return x of mean 0 and variance 1, scaled and shifted."""
-        centred = x - tf.reduce_mean(x, -1, keepdims=True)
-        variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
-        return centred * tf.math.rsqrt(variance + self.epsilon) * self.scale + self.shift
+        centered = x - tf.reduce_mean(x, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centered), -1, keepdims=True)
+        return centered * tf.math.rsqrt(variance + self.epsilon) * self.scale + self.shift
 
 
 class Dense(tf.Module):

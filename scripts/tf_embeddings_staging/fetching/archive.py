@@ -103,7 +103,7 @@ def find_root(folder: Path, label: str) -> Path:
     """
     if (folder / "manifest.json").is_file() and (folder / "tf_embeddings_udf").is_dir():
         raise StagingError(
-            f"the archive '{label}' is an artefact that was made before. Give it back its name, "
+            f"the archive '{label}' is an artifact that was made before. Give it back its name, "
             f"<model>-<build>.zip."
         )
     roots = list(_roots(folder, 0))

@@ -70,7 +70,7 @@ class _Errand:
     patience: Patience
 
 
-def materialise(
+def materialize(
     source: Entry | Local | Remote,
     folder: Path,
     report: Report,
@@ -344,7 +344,7 @@ def _entry_of_path(
     found = local(source.path, path)
     if isinstance(found, Built):
         raise StagingError(
-            f"'{entry.name}' of the catalogue names the artefact '{path.name}', which is staged as "
+            f"'{entry.name}' of the catalogue names the artifact '{path.name}', which is staged as "
             f"it is. Give that file itself as SOURCE."
         )
     fetched = _local(found, None, errand)

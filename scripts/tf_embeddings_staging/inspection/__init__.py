@@ -111,7 +111,7 @@ def check_task(request: Mapping[str, Any]) -> dict[str, Any]:
 
     for folder in map(Path, request["folders"]):
         if not is_saved_model(folder):
-            raise StagingError(f"the artefact's folder '{folder.name}' is no SavedModel.")
+            raise StagingError(f"the artifact's folder '{folder.name}' is no SavedModel.")
         model = graph.read(folder)
         safety.require_safe(safety.examine_ops(model, request["allow_ops"]))
         safety.require_assets(model)

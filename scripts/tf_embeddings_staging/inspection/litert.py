@@ -51,17 +51,17 @@ def _check_content(content: bytes) -> None:
 
     place, magic = _MAGIC
     if content[place] != magic:
-        raise StagingError(f"the artefact's model is no file of LiteRT. {_AGAIN}")
+        raise StagingError(f"the artifact's model is no file of LiteRT. {_AGAIN}")
     try:
         model: Any = schema.ModelT.InitFromPackedBuf(content, 0)  # typed wrongly
     except (struct.error, IndexError, TypeError, ValueError) as error:
-        raise StagingError(f"the artefact's model is damaged ({error}). {_AGAIN}") from None
+        raise StagingError(f"the artifact's model is damaged ({error}). {_AGAIN}") from None
     custom = schema.BuiltinOperator.CUSTOM
     for code in model.operatorCodes or ():
         if code.customCode or custom in (code.builtinCode, code.deprecatedBuiltinCode):
             name = (code.customCode or b"").decode(errors="replace")
             raise StagingError(
-                f"the artefact's model has the custom op {name!r}, which is not LiteRT's own."
+                f"the artifact's model has the custom op {name!r}, which is not LiteRT's own."
             )
     if model.externalBufferGroups or model.externalBuffers:
-        raise StagingError("the artefact's model has weights in other files.")
+        raise StagingError("the artifact's model has weights in other files.")

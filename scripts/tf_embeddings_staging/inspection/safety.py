@@ -263,11 +263,11 @@ class _Scan:
         source = node.input[1] if len(node.input) > 1 else ""
         if not self._comes_from(function, source, assets):
             return "from a file that is no asset of the model, "
-        # The loader puts the assets' paths into a TF1 graph while it initialises it, and not else.
+        # The loader puts the assets' paths into a TF1 graph while it initializes it, and not else.
         is_elsewhere = (function, node.name) in self._running | self._restoring
         if self._model.is_object or not is_elsewhere:
             return None
-        return "outside of the initialisation, "
+        return "outside of the initialization, "
 
     @cached_property
     def _saving(self) -> set[tuple[str, str]]:
@@ -281,7 +281,7 @@ class _Scan:
 
     @cached_property
     def _running(self) -> set[tuple[str, str]]:
-        """Return what calling the model may run; of a TF1 graph not what initialises it alone."""
+        """Return what calling the model may run; of a TF1 graph not what initializes it alone."""
         definitions = self._meta.signature_def
         roots = [
             _node(info.name)
@@ -300,10 +300,10 @@ class _Scan:
 
     @cached_property
     def _running_or_restoring(self) -> set[tuple[str, str]]:
-        return self._running | self._restoring | self._initialising
+        return self._running | self._restoring | self._initializing
 
     @cached_property
-    def _initialising(self) -> set[tuple[str, str]]:
+    def _initializing(self) -> set[tuple[str, str]]:
         roots: list[str] = []
         if _INIT_SIGNATURE in self._meta.signature_def:
             outputs = self._meta.signature_def[_INIT_SIGNATURE].outputs

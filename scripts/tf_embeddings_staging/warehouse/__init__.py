@@ -1,1 +1,1 @@
-"""Putting an artefact where dbt's target wants it, and writing its pin."""
+"""Putting an artifact where dbt's target wants it, and writing its pin."""

@@ -1,4 +1,4 @@
-"""Putting an artefact on a stage of Snowflake: a macro does it, through dbt's own connection."""
+"""Putting an artifact on a stage of Snowflake: a macro does it, through dbt's own connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tf_embeddings_staging.building.artefact import Artefact
+from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_macro
 from tf_embeddings_staging.warehouse.stage import Outcome
 
@@ -18,21 +18,21 @@ from tf_embeddings_staging.warehouse.stage import Outcome
 _PLAIN = re.compile(r"[\w .:/+,=@-]+")
 
 
-def put(artefact: Artefact, dbt: DbtOptions, *, dry_run: bool) -> Outcome:
-    """Put an artefact on the stage, unless it is there; safe to repeat, and to run twice at once.
+def put(artifact: Artifact, dbt: DbtOptions, *, dry_run: bool) -> Outcome:
+    """Put an artifact on the stage, unless it is there; safe to repeat, and to run twice at once.
 
     Raises:
         StagingError: the warehouse refuses, or what is on the stage afterwards has another size.
     """
-    with _plain_path(artefact.path) as path:
+    with _plain_path(artifact.path) as path:
         answer = run_macro(
             dbt,
             "_staging_put",
             {
                 "path": path,
-                "model": artefact.model,
-                "pin": artefact.pin(),
-                "bytes": artefact.path.stat().st_size,
+                "model": artifact.model,
+                "pin": artifact.pin(),
+                "bytes": artifact.path.stat().st_size,
                 "dry_run": dry_run,
             },
             log_file=False,

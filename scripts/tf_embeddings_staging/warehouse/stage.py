@@ -1,4 +1,4 @@
-"""Putting an artefact into a stage folder; `snowflake_stage` puts it on a stage of Snowflake."""
+"""Putting an artifact into a stage folder; `snowflake_stage` puts it on a stage of Snowflake."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.building.artefact import Artefact, is_whole
+from tf_embeddings_staging.building.artifact import Artifact, is_whole
 from tf_embeddings_staging.progress import Report
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an artefact.
+    """What became of an artifact.
 
     Attributes:
         place: where it is or would be.
@@ -29,26 +29,26 @@ class Outcome:
     broken: tuple[str, ...] = ()
 
 
-def stage(artefact: Artefact, folder: Path, report: Report, *, dry_run: bool) -> Outcome:
-    """Put an artefact into a stage folder, unless it is there; safe to repeat."""
-    was_there = is_staged(artefact, folder)
+def stage(artifact: Artifact, folder: Path, report: Report, *, dry_run: bool) -> Outcome:
+    """Put an artifact into a stage folder, unless it is there; safe to repeat."""
+    was_there = is_staged(artifact, folder)
     if not was_there and not dry_run:
-        put(artefact, folder, report)
-    return Outcome(str(folder / artefact.place), was_there)
+        put(artifact, folder, report)
+    return Outcome(str(folder / artifact.place), was_there)
 
 
-def is_staged(artefact: Artefact, stage: Path) -> bool:
-    """Tell whether a stage folder holds the artefact, or a colleague's of the same build."""
-    return is_whole(stage / artefact.place, artefact.build)
+def is_staged(artifact: Artifact, stage: Path) -> bool:
+    """Tell whether a stage folder holds the artifact, or a colleague's of the same build."""
+    return is_whole(stage / artifact.place, artifact.build)
 
 
-def put(artefact: Artefact, stage: Path, report: Report) -> Path:
-    """Copy an artefact to its place on a stage, and return that.
+def put(artifact: Artifact, stage: Path, report: Report) -> Path:
+    """Copy an artifact to its place on a stage, and return that.
 
     It comes into being by one rename. What is there already can only be a damaged one, for the name
     is a digest of what it does: it is replaced.
     """
-    place = stage / artefact.place
+    place = stage / artifact.place
     place.parent.mkdir(parents=True, exist_ok=True)
     cache.sweep(place.parent.glob(".*.part"))
     handle, name = tempfile.mkstemp(prefix=f".{place.stem}.", suffix=".part", dir=place.parent)
@@ -57,9 +57,9 @@ def put(artefact: Artefact, stage: Path, report: Report) -> Path:
         with (
             report.bar("Copying to the stage") as bar,
             os.fdopen(handle, "wb") as copy,
-            artefact.path.open("rb") as original,
+            artifact.path.open("rb") as original,
         ):
-            bar.expect(artefact.path.stat().st_size)
+            bar.expect(artifact.path.stat().st_size)
             while chunk := original.read(cache.CHUNK):
                 copy.write(chunk)
                 bar.advance(len(chunk))

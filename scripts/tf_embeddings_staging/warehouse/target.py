@@ -1,4 +1,4 @@
-"""Finding the stage: a macro says where a dbt target keeps artefacts, and checks what it can."""
+"""Finding the stage: a macro says where a dbt target keeps artifacts, and checks what it can."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TYPES = ("duckdb", "snowflake")
 
 @dataclass(frozen=True)
 class Target:
-    """Where a dbt target keeps its artefacts.
+    """Where a dbt target keeps its artifacts.
 
     Attributes:
         type: duckdb or snowflake.

@@ -60,7 +60,7 @@ class Encoder(Protocol):
     """Whether this kind can tell token counts and truncation."""
 
     def prepare(self, texts: Sequence[str]) -> list[Prepared]:
-        """Tokenise texts, each on its own: neighbours have no influence."""
+        """Tokenise texts, each on its own: neighbors have no influence."""
         ...
 
     def run(self, payloads: Sequence[Any]) -> np.ndarray:

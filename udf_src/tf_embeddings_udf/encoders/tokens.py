@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tf_embeddings_udf.engines import Engine, Input
     from tf_embeddings_udf.manifest import Manifest
 
-# An encoding weighs about 150 bytes a token until it is truncated: tokenise so many characters
+# An encoding weighs about 150 bytes a token until it is truncated: tokenize so many characters
 # at a time, so that 2,048 rows of 100,000 characters do not need gigabytes.
 _CHARACTERS_AT_A_TIME = 4_000_000
 

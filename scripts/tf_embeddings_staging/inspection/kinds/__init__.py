@@ -19,7 +19,7 @@ from tf_embeddings_staging.inspection.kinds.choice import (
     listed_signatures,
 )
 from tf_embeddings_staging.inspection.kinds.signatures import choose_signature, ordered
-from tf_embeddings_staging.inspection.neighbours import POOLINGS
+from tf_embeddings_staging.inspection.neighbors import POOLINGS
 from tf_embeddings_staging.options import Options
 
 __all__ = ["Choice", "candidates", "choose"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.inspection import neighbours
+from tf_embeddings_staging.inspection import neighbors
 from tf_embeddings_staging.inspection.graph import Model, Signature, Tensor
 from tf_embeddings_staging.inspection.kinds.choice import (
     Choice,
@@ -16,7 +16,7 @@ from tf_embeddings_staging.inspection.kinds.choice import (
     named_output,
     why_output,
 )
-from tf_embeddings_staging.inspection.neighbours import Neighbours
+from tf_embeddings_staging.inspection.neighbors import Neighbors
 from tf_embeddings_staging.inspection.sentence_files import (
     FEWEST_TOKENS,
     TOKENIZER,
@@ -56,7 +56,7 @@ def _is_of_segments(name: str) -> bool:
 
 def choose(model: Model, signature: Signature, options: Options) -> Choice:
     """Find the tokenizer and its limit, the output, and how it is pooled."""
-    beside = neighbours.find_neighbours(model.folder, model.root, options)
+    beside = neighbors.find_neighbors(model.folder, model.root, options)
     if beside is None:
         raise StagingError(_lacks_tokenizer(signature))
     ids, mask, types = _roles(signature) or ("", None, None)
@@ -108,13 +108,13 @@ def _lacks_tokenizer(signature: Signature) -> str:
             f"--preprocessor SOURCE."
         )
     return (
-        f"{takes}, and there is no '{TOKENIZER}' {neighbours.places_named()}. Put it there, or "
+        f"{takes}, and there is no '{TOKENIZER}' {neighbors.places_named()}. Put it there, or "
         f"name the SavedModel that makes token ids of texts with --preprocessor SOURCE."
     )
 
 
 def _choose_pooled(
-    signature: Signature, options: Options, beside: Neighbours
+    signature: Signature, options: Options, beside: Neighbors
 ) -> tuple[Tensor, str | None]:
     """Choose the output, and how one vector is made of one a token."""
     pooling = beside.pooling
@@ -161,7 +161,7 @@ def _length(signature: Signature) -> int | None:
     return min(fixed, default=None)
 
 
-def _max_tokens(signature: Signature, options: Options, beside: Neighbours) -> int:
+def _max_tokens(signature: Signature, options: Options, beside: Neighbors) -> int:
     fixed = _length(signature)
     bounds = [*([fixed] if fixed else []), *([beside.positions] if beside.positions else [])]
     most = min(bounds, default=None)

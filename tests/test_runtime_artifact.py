@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from makers import CORPUS, Artefact, write_artefact, write_zip
+from makers import CORPUS, Artifact, write_artifact, write_zip
 from tf_embeddings_udf import (
     Embedder,
     Manifest,
@@ -30,7 +30,7 @@ from tf_embeddings_udf import (
     remove,
     unpack,
 )
-from tf_embeddings_udf import artefact as artefact_module
+from tf_embeddings_udf import artifact as artifact_module
 from tf_embeddings_udf.lock import locked
 from tf_embeddings_udf.manifest import FileEntry
 
@@ -43,7 +43,7 @@ print(unpack(Path(sys.argv[1]), Path(sys.argv[2]), model=sys.argv[3], build=sys.
 """
 
 
-def test_an_artefact_is_unpacked_as_its_manifest_lists_it(tiny: Artefact, tmp_path: Path) -> None:
+def test_an_artifact_is_unpacked_as_its_manifest_lists_it(tiny: Artifact, tmp_path: Path) -> None:
     folder = unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
     assert folder == tmp_path / f"tiny-{tiny.version}-{tiny.build}"
     manifest = read_manifest(folder)
@@ -54,14 +54,14 @@ def test_an_artefact_is_unpacked_as_its_manifest_lists_it(tiny: Artefact, tmp_pa
     assert os.listdir(tmp_path) == [folder.name], "nothing temporary is left"
 
 
-def test_an_unpacked_artefact_is_kept(tiny: Artefact, tmp_path: Path) -> None:
+def test_an_unpacked_artifact_is_kept(tiny: Artifact, tmp_path: Path) -> None:
     folder = unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
     made = folder.stat().st_ino
     assert unpack(tiny.path, tmp_path, model="tiny", build=tiny.build).stat().st_ino == made
 
 
-def test_an_unpacked_artefact_that_lost_a_file_is_made_whole(
-    tiny: Artefact, tmp_path: Path
+def test_an_unpacked_artifact_that_lost_a_file_is_made_whole(
+    tiny: Artifact, tmp_path: Path
 ) -> None:
     folder = unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
     (folder / "model" / "model.tflite").unlink()
@@ -70,34 +70,34 @@ def test_an_unpacked_artefact_that_lost_a_file_is_made_whole(
     assert os.listdir(tmp_path) == [folder.name]
 
 
-def test_a_missing_artefact(tmp_path: Path) -> None:
+def test_a_missing_artifact(tmp_path: Path) -> None:
     path = tmp_path / "tiny-b000000000000.zip"
     with pytest.raises(TfEmbeddingsError) as error:
         unpack(path, tmp_path, model="tiny", build="b000000000000")
     assert str(error.value) == (
-        f"tf_embeddings: the artefact '{path}' does not exist. Stage it with: "
+        f"tf_embeddings: the artifact '{path}' does not exist. Stage it with: "
         "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
     )
 
 
 def unusable(path: Path, what: str) -> str:
     return (
-        f"tf_embeddings: the artefact '{path}' cannot be used: {what}. Delete it and stage the "
+        f"tf_embeddings: the artifact '{path}' cannot be used: {what}. Delete it and stage the "
         "model again with: python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
     )
 
 
-def copy_of(artefact: Artefact, folder: Path) -> Path:
-    return Path(shutil.copy(artefact.path, folder / artefact.path.name))
+def copy_of(artifact: Artifact, folder: Path) -> Path:
+    return Path(shutil.copy(artifact.path, folder / artifact.path.name))
 
 
-def test_an_artefact_cut_in_half(tiny: Artefact, tmp_path: Path) -> None:
+def test_an_artifact_cut_in_half(tiny: Artifact, tmp_path: Path) -> None:
     path = copy_of(tiny, tmp_path)
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(TfEmbeddingsError) as error:
         unpack(path, tmp_path / "cache", model="tiny", build=tiny.build)
     assert str(error.value) == (
-        f"tf_embeddings: the artefact {path.name} cannot be used: it is cut short, or no zip at "
+        f"tf_embeddings: the artifact {path.name} cannot be used: it is cut short, or no zip at "
         "all (File is not a zip file). Delete it and stage the model again with: "
         "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
     )
@@ -110,7 +110,7 @@ def test_a_file_that_is_no_zip(tmp_path: Path) -> None:
         unpack(path, tmp_path / "cache", model="tiny", build="b000000000000")
 
 
-def test_one_flipped_bit(tiny: Artefact, tmp_path: Path) -> None:
+def test_one_flipped_bit(tiny: Artifact, tmp_path: Path) -> None:
     path = copy_of(tiny, tmp_path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -124,7 +124,7 @@ def test_one_flipped_bit(tiny: Artefact, tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "cache") == []
 
 
-def test_another_build_under_this_name(tiny: Artefact, tmp_path: Path) -> None:
+def test_another_build_under_this_name(tiny: Artifact, tmp_path: Path) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         unpack(tiny.path, tmp_path / "cache", model="tiny", build="b000000000000")
     what = f"its build is {tiny.build}, not b000000000000"
@@ -137,7 +137,7 @@ def test_what_was_measured_is_no_part_of_the_build(
 ) -> None:
     """Another machine has other golden vectors in the seventh digit: the pin in git is right."""
     builds = {
-        write_artefact(
+        write_artifact(
             *litert_tokens_model,
             tmp_path / name,
             golden={"texts": [name], "vectors": [[1.0]], "token_counts": [3]},
@@ -147,14 +147,14 @@ def test_what_was_measured_is_no_part_of_the_build(
     assert len(builds) == 1
 
 
-def test_another_file_is_another_build(tiny: Artefact, tmp_path: Path) -> None:
+def test_another_file_is_another_build(tiny: Artifact, tmp_path: Path) -> None:
     manifest = json.loads(zipfile.ZipFile(tiny.path).read("manifest.json"))
     manifest["files"]["model/extra"] = {"sha256": hashlib.sha256(b"x").hexdigest(), "bytes": 1}
     changes = {"manifest.json": json.dumps(manifest).encode(), "model/extra": b"x"}
     assert repacked(tiny, tmp_path, **changes).build != tiny.build
 
 
-def test_golden_vectors_that_would_fill_the_disk(tiny: Artefact, tmp_path: Path) -> None:
+def test_golden_vectors_that_would_fill_the_disk(tiny: Artifact, tmp_path: Path) -> None:
     path = copy_of(tiny, tmp_path)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("golden.json", b" " * (2**26 + 1))
@@ -164,7 +164,7 @@ def test_golden_vectors_that_would_fill_the_disk(tiny: Artefact, tmp_path: Path)
     assert os.listdir(tmp_path / "cache") == []
 
 
-def test_another_model_under_this_name(tiny: Artefact, tmp_path: Path) -> None:
+def test_another_model_under_this_name(tiny: Artifact, tmp_path: Path) -> None:
     with pytest.raises(TfEmbeddingsError, match="it holds model 'tiny', not 'minilm'"):
         unpack(tiny.path, tmp_path, model="minilm", build=tiny.build)
 
@@ -172,9 +172,9 @@ def test_another_model_under_this_name(tiny: Artefact, tmp_path: Path) -> None:
 # A digest in its own name protects from damage, not from malice: the entries are checked as well.
 
 
-def repacked(artefact: Artefact, stage: Path, **changes: bytes | None) -> Artefact:
-    """Pack an artefact again with files changed, added or, with None, left out."""
-    with zipfile.ZipFile(artefact.path) as archive:
+def repacked(artifact: Artifact, stage: Path, **changes: bytes | None) -> Artifact:
+    """Pack an artifact again with files changed, added or, with None, left out."""
+    with zipfile.ZipFile(artifact.path) as archive:
         entries: dict[str, Any] = {name: archive.read(name) for name in archive.namelist()}
     entries |= changes
     kept = {name: content for name, content in entries.items() if content is not None}
@@ -196,7 +196,7 @@ def repacked(artefact: Artefact, stage: Path, **changes: bytes | None) -> Artefa
     ],
 )
 def test_content_that_the_manifest_does_not_list(
-    tiny: Artefact, tmp_path: Path, name: str, content: bytes | None, what: str
+    tiny: Artifact, tmp_path: Path, name: str, content: bytes | None, what: str
 ) -> None:
     evil = repacked(tiny, tmp_path / "stage", **{name: content})
     cache = tmp_path / "cache"
@@ -207,7 +207,7 @@ def test_content_that_the_manifest_does_not_list(
     assert not (tmp_path / "evil").exists()
 
 
-def test_a_link(tiny: Artefact, tmp_path: Path) -> None:
+def test_a_link(tiny: Artifact, tmp_path: Path) -> None:
     path = tmp_path / "unnamed.zip"
     with zipfile.ZipFile(tiny.path) as source, zipfile.ZipFile(path, "w") as target:
         for entry in source.infolist():
@@ -220,7 +220,7 @@ def test_a_link(tiny: Artefact, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_the_same_file_twice(tiny: Artefact, tmp_path: Path) -> None:
+def test_the_same_file_twice(tiny: Artifact, tmp_path: Path) -> None:
     path = copy_of(tiny, tmp_path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("model/tokenizer.json", b"{}")
@@ -229,9 +229,9 @@ def test_the_same_file_twice(tiny: Artefact, tmp_path: Path) -> None:
     assert str(error.value) == unusable(path, "it holds the same file twice")
 
 
-def start_unpacking(artefact: Artefact, cache: Path) -> subprocess.Popen[str]:
+def start_unpacking(artifact: Artifact, cache: Path) -> subprocess.Popen[str]:
     """Start a process that says 'ready', unpacks, and says where."""
-    arguments = [str(artefact.path), str(cache), artefact.model, artefact.build]
+    arguments = [str(artifact.path), str(cache), artifact.model, artifact.build]
     return subprocess.Popen(
         [sys.executable, "-c", UNPACK, *arguments],
         cwd=UDF_SRC,
@@ -246,7 +246,7 @@ def ready(process: subprocess.Popen[str]) -> bool:
 
 
 @pytest.fixture
-def large(tiny: Artefact, tmp_path: Path) -> Artefact:
+def large(tiny: Artifact, tmp_path: Path) -> Artifact:
     """The small model with 100 MB beside it: there is time to race, and to be killed."""
     weights = os.urandom(1 << 20) * 100
     manifest = json.loads(zipfile.ZipFile(tiny.path).read("manifest.json"))
@@ -258,15 +258,15 @@ def large(tiny: Artefact, tmp_path: Path) -> Artefact:
     return repacked(tiny, tmp_path / "stage", **changes)
 
 
-def assert_is_whole(folder: Path, artefact: Artefact, expected: Embedder) -> None:
-    for name, entry in read_manifest(artefact.path).files.items():
+def assert_is_whole(folder: Path, artifact: Artifact, expected: Embedder) -> None:
+    for name, entry in read_manifest(artifact.path).files.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == entry.sha256
     vectors = load(folder).embed(CORPUS).embeddings
     np.testing.assert_allclose(vectors, expected.embed(CORPUS).embeddings, rtol=0, atol=1e-6)
 
 
 def test_eight_processes_race_and_one_is_killed_half_way(
-    large: Artefact, tmp_path: Path, tiny_embedder: Embedder
+    large: Artifact, tmp_path: Path, tiny_embedder: Embedder
 ) -> None:
     """One of the others takes over; never is there more than one private copy."""
     cache = tmp_path / "cache"
@@ -298,23 +298,23 @@ def test_eight_processes_race_and_one_is_killed_half_way(
 
 
 def test_threads_unpack_once(
-    tiny: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extracted: list[Path] = []
-    actual = artefact_module._extract
+    actual = artifact_module._extract
 
     def counting(zip_path: Path, folder: Path, manifest: Manifest) -> None:
         extracted.append(folder)
         actual(zip_path, folder, manifest)
 
-    monkeypatch.setattr(artefact_module, "_extract", counting)
+    monkeypatch.setattr(artifact_module, "_extract", counting)
     arrived = threading.Barrier(9)
 
     def announced(lock: Path) -> AbstractContextManager[bool]:
         arrived.wait(60)
         return locked(lock)
 
-    monkeypatch.setattr(artefact_module, "locked", announced)
+    monkeypatch.setattr(artifact_module, "locked", announced)
     with ThreadPoolExecutor(8) as threads:
         with locked(tmp_path / f".tiny-{tiny.version}-{tiny.build}.lock"):
             waiting = [
@@ -328,7 +328,7 @@ def test_threads_unpack_once(
 
 
 def test_without_locks_the_rename_alone_protects(
-    tiny: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Windows has no fcntl. Somebody else's lock is not waited for, nor what is locked touched."""
     name = f"tiny-{tiny.version}-{tiny.build}"
@@ -343,7 +343,7 @@ def test_without_locks_the_rename_alone_protects(
     assert sorted(os.listdir(tmp_path)) == [others.name, name]
 
 
-def test_a_lock_file_that_was_left_behind_is_no_lock(tiny: Artefact, tmp_path: Path) -> None:
+def test_a_lock_file_that_was_left_behind_is_no_lock(tiny: Artifact, tmp_path: Path) -> None:
     name = f"tiny-{tiny.version}-{tiny.build}"
     (tmp_path / f".{name}.lock").touch()
     unpack(tiny.path, tmp_path, model="tiny", build=tiny.build)
@@ -374,7 +374,7 @@ def test_a_lock_has_one_holder_though_each_removes_its_file(tmp_path: Path) -> N
 
 
 def test_what_a_dead_holder_left_is_removed_at_once_and_nothing_else(
-    tiny: Artefact, tmp_path: Path
+    tiny: Artifact, tmp_path: Path
 ) -> None:
     """An older runtime, or one without locks, may still be writing to its private folder."""
     name = f"tiny-{tiny.version}-{tiny.build}"
@@ -389,7 +389,7 @@ def test_what_a_dead_holder_left_is_removed_at_once_and_nothing_else(
     assert of_another.exists()
 
 
-def test_what_a_dead_process_left_is_removed_a_day_later(tiny: Artefact, tmp_path: Path) -> None:
+def test_what_a_dead_process_left_is_removed_a_day_later(tiny: Artifact, tmp_path: Path) -> None:
     old, young = tmp_path / ".tiny-old.part", tmp_path / ".tiny-young.part"
     for leftover in (old, young):
         (leftover / "model").mkdir(parents=True)
@@ -400,8 +400,8 @@ def test_what_a_dead_process_left_is_removed_a_day_later(tiny: Artefact, tmp_pat
     assert young.exists()
 
 
-def test_an_artefact_is_removed_with_what_was_unpacked_of_it(
-    tiny: Artefact, tmp_path: Path
+def test_an_artifact_is_removed_with_what_was_unpacked_of_it(
+    tiny: Artifact, tmp_path: Path
 ) -> None:
     path = copy_of(tiny, tmp_path)
     cache = tmp_path / "cache"
@@ -416,8 +416,8 @@ def test_an_artefact_is_removed_with_what_was_unpacked_of_it(
     assert not (tmp_path / "no cache").exists()
 
 
-def test_who_waited_while_an_artefact_was_removed_finds_none(
-    tiny: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_who_waited_while_an_artifact_was_removed_finds_none(
+    tiny: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = copy_of(tiny, tmp_path)
     cache = tmp_path / "cache"
@@ -428,7 +428,7 @@ def test_who_waited_while_an_artefact_was_removed_finds_none(
         arrived.set()
         return locked(lock)
 
-    monkeypatch.setattr(artefact_module, "locked", announced)
+    monkeypatch.setattr(artifact_module, "locked", announced)
     with ThreadPoolExecutor(1) as threads:
         with locked(cache / f".tiny-{tiny.version}-{tiny.build}.lock"):
             waiting = threads.submit(unpack, path, cache, model="tiny", build=tiny.build)
@@ -445,18 +445,18 @@ def test_the_message_has_one_sentence_and_its_next_step(tmp_path: Path) -> None:
     assert re.fullmatch(r"tf_embeddings: [^\n]+\. Stage it with: python [^\n]+", str(error.value))
 
 
-# What two artefacts share.
+# What two artifacts share.
 
 
 @pytest.fixture
-def prefixed(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artefact:
+def prefixed(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artifact:
     """The small model under another name and with a prefix."""
     folder, parameters = litert_tokens_model
-    return write_artefact(folder, parameters, tmp_path / "stage", model="query", prefix="query: ")
+    return write_artifact(folder, parameters, tmp_path / "stage", model="query", prefix="query: ")
 
 
-def unpack_into(cache: Path, artefact: Artefact) -> Path:
-    return unpack(artefact.path, cache, model=artefact.model, build=artefact.build)
+def unpack_into(cache: Path, artifact: Artifact) -> Path:
+    return unpack(artifact.path, cache, model=artifact.model, build=artifact.build)
 
 
 def inodes(folder: Path) -> dict[str, int]:
@@ -465,9 +465,9 @@ def inodes(folder: Path) -> dict[str, int]:
 
 
 def test_two_names_for_one_model_share_its_files(
-    tiny: Artefact, prefixed: Artefact, tmp_path: Path, tiny_embedder: Embedder
+    tiny: Artifact, prefixed: Artifact, tmp_path: Path, tiny_embedder: Embedder
 ) -> None:
-    one, other = (unpack_into(tmp_path / "cache", artefact) for artefact in (tiny, prefixed))
+    one, other = (unpack_into(tmp_path / "cache", artifact) for artifact in (tiny, prefixed))
     of_one, of_other = inodes(one), inodes(other)
     assert of_one.keys() == of_other.keys()
     assert {name for name in of_one if of_one[name] != of_other[name]} == {"manifest.json"}
@@ -507,7 +507,7 @@ def replace_by_a_folder(path: Path) -> None:
     "damage", [overwrite, truncate, replace_by_a_link, replace_by_a_folder, Path.unlink]
 )
 def test_a_damaged_file_is_not_shared(
-    tiny: Artefact, prefixed: Artefact, tmp_path: Path, damage: Callable[[Path], None]
+    tiny: Artifact, prefixed: Artifact, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     one = unpack_into(tmp_path, tiny)
     damage(one / "model" / "model.tflite")
@@ -519,11 +519,11 @@ def test_a_damaged_file_is_not_shared(
     assert sorted(os.listdir(tmp_path)) == sorted([one.name, other.name, "stage"])
 
 
-def test_an_artefact_that_is_removed_while_its_files_are_linked(
-    tiny: Artefact, prefixed: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_artifact_that_is_removed_while_its_files_are_linked(
+    tiny: Artifact, prefixed: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = unpack_into(tmp_path, tiny)
-    actual = artefact_module._link
+    actual = artifact_module._link
     linked: list[bool] = []
 
     def removing_after_the_first(path: Path, target: Path, expected: FileEntry) -> bool:
@@ -531,7 +531,7 @@ def test_an_artefact_that_is_removed_while_its_files_are_linked(
         shutil.rmtree(one, ignore_errors=True)
         return linked[-1]
 
-    monkeypatch.setattr(artefact_module, "_link", removing_after_the_first)
+    monkeypatch.setattr(artifact_module, "_link", removing_after_the_first)
     other = unpack_into(tmp_path, prefixed)
     assert linked == [True] + [False] * (len(inodes(other)) - 2)
     for name, entry in read_manifest(prefixed.path).files.items():
@@ -539,18 +539,18 @@ def test_an_artefact_that_is_removed_while_its_files_are_linked(
 
 
 def test_where_there_are_no_hard_links_files_are_copied(
-    tiny: Artefact, prefixed: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Artifact, prefixed: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("this file system has none")
 
     monkeypatch.setattr(os, "link", refuse)
-    one, other = (unpack_into(tmp_path, artefact) for artefact in (tiny, prefixed))
+    one, other = (unpack_into(tmp_path, artifact) for artifact in (tiny, prefixed))
     assert not set(inodes(one).values()) & set(inodes(other).values())
     assert load(other).embed(["the fox"]).statuses.tolist() == ["ok"]
 
 
-def test_what_is_no_artefact_beside_them_is_passed_over(tiny: Artefact, tmp_path: Path) -> None:
+def test_what_is_no_artifact_beside_them_is_passed_over(tiny: Artifact, tmp_path: Path) -> None:
     """Snowflake's /tmp is everybody's."""
     for name, content in [("a-v1-b1", "{"), ("b-v1-b1", '{"format": 1}'), ("c-v1-b1", None)]:
         (tmp_path / name).mkdir()

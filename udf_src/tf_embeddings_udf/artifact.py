@@ -1,4 +1,4 @@
-"""Unpacking an artefact once for all processes of a machine, and removing it."""
+"""Unpacking an artifact once for all processes of a machine, and removing it."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _STALE_AFTER_SECONDS = 24 * 60 * 60
 
 
 def unpack(zip_path: Path, cache: Path, *, model: str, build: str) -> Path:
-    """Unpack an artefact into `cache`, unless that was done, and return its folder.
+    """Unpack an artifact into `cache`, unless that was done, and return its folder.
 
     The folder `<model>-<version>-<build>` comes into being by one rename, after the digest of
     each file was checked, so it is whole whenever it exists: processes may race for
     it, and one that is killed leaves a private folder that nobody reads. One of them unpacks while
     the others wait, and if it dies another does. Where the folder is there already, only the sizes
-    of its files are looked at (a few ms). Files that another artefact in `cache` has as well are
+    of its files are looked at (a few ms). Files that another artifact in `cache` has as well are
     hard links to the same content.
 
     Raises:
-        TfEmbeddingsError: the artefact is missing, cut short, not what its name says, or holds
+        TfEmbeddingsError: the artifact is missing, cut short, not what its name says, or holds
             what its manifest does not list.
     """
     if not zip_path.is_file():
@@ -59,9 +59,9 @@ def unpack(zip_path: Path, cache: Path, *, model: str, build: str) -> Path:
 
 
 def remove(zip_path: Path, cache: Path, *, model: str, version: str, build: str) -> None:
-    """Remove an artefact and what was unpacked of it; who has it loaded keeps it.
+    """Remove an artifact and what was unpacked of it; who has it loaded keeps it.
 
-    Nobody unpacks it meanwhile, and one who waited to finds no artefact.
+    Nobody unpacks it meanwhile, and one who waited to finds no artifact.
     """
     folder = cache / f"{model}-{version}-{build}"
     if not cache.is_dir():
@@ -124,7 +124,7 @@ def _is_whole(folder: Path, manifest: Manifest) -> bool:
 
 
 def problem_in(archive: zipfile.ZipFile, manifest: Manifest) -> str | None:
-    """Return why an open artefact does not hold exactly what its manifest lists; None: it does.
+    """Return why an open artifact does not hold exactly what its manifest lists; None: it does.
 
     This is of its directory alone: the digests of its files are not computed.
     """
@@ -175,7 +175,7 @@ def _said(error: Exception) -> str:
 
 
 def _unpacked_files(cache: Path) -> dict[FileEntry, list[Path]]:
-    """Return the files of the artefacts that are unpacked already, by what they must be."""
+    """Return the files of the artifacts that are unpacked already, by what they must be."""
     files: dict[FileEntry, list[Path]] = {}
     for path in cache.glob(f"[!.]*-v*-b*/{MANIFEST}"):
         with contextlib.suppress(TfEmbeddingsError, OSError):  # of another format, or removed
@@ -185,10 +185,10 @@ def _unpacked_files(cache: Path) -> dict[FileEntry, list[Path]]:
 
 
 def _link(path: Path, target: Path, expected: FileEntry) -> bool:
-    """Share a file of another artefact; False where it is not what it must be, or cannot be shared.
+    """Share a file of another artifact; False where it is not what it must be, or cannot be shared.
 
-    One model under two prefixes is two artefacts: their weights need disk, or Snowflake's memory,
-    once. What is checked is what was linked, whatever happens to the other artefact meanwhile.
+    One model under two prefixes is two artifacts: their weights need disk, or Snowflake's memory,
+    once. What is checked is what was linked, whatever happens to the other artifact meanwhile.
     """
     try:
         os.link(path, target, follow_symlinks=False)
@@ -258,14 +258,14 @@ def _sha256(path: Path) -> str:
 
 def _missing(zip_path: Path, model: str) -> TfEmbeddingsError:
     return TfEmbeddingsError(
-        f"tf_embeddings: the artefact '{zip_path}' does not exist. "
+        f"tf_embeddings: the artifact '{zip_path}' does not exist. "
         f"Stage it with: {stage_command(model)}"
     )
 
 
 def _unusable(zip_path: Path, model: str, what: str) -> TfEmbeddingsError:
     error = TfEmbeddingsError(
-        f"tf_embeddings: the artefact '{zip_path}' cannot be used: {what}. Delete it and stage "
+        f"tf_embeddings: the artifact '{zip_path}' cannot be used: {what}. Delete it and stage "
         f"the model again with: {stage_command(model)}"
     )
     error.what = what

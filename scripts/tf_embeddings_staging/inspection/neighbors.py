@@ -22,7 +22,7 @@ _POSITIONS_BEHIND_PADDING = ("camembert", "longformer", "mpnet", "roberta", "xlm
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbors:
     """What lies beside a SavedModel of token ids, and what a user says instead.
 
     Attributes:
@@ -74,9 +74,9 @@ class Neighbours:
             )
 
 
-def find_neighbours(
+def find_neighbors(
     folder: Path, root: Path | None = None, options: Options | None = None
-) -> Neighbours | None:
+) -> Neighbors | None:
     """Return what lies beside a SavedModel, None if there is no tokenizer.
 
     Args:
@@ -95,7 +95,7 @@ def find_neighbours(
     return None
 
 
-def _read(place: Path, settings: Path, options: Options) -> Neighbours:
+def _read(place: Path, settings: Path, options: Options) -> Neighbors:
     sentence_files.require_no_adapter(settings)
     modules = sentence_files.modules(settings)
     kinds = None if modules is None else [kind for kind, _ in modules]
@@ -107,7 +107,7 @@ def _read(place: Path, settings: Path, options: Options) -> Neighbours:
     normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
     sentence_files.require_casing_agrees(settings, normalizer)
     default, prompts = sentence_files.prompts_of(settings)
-    return Neighbours(
+    return Neighbors(
         tokenizer=tokenizer,
         rewritten=rewritten,
         pads_left=tokenizer_file.pads_left(tokenizer, settings),

@@ -1,5 +1,5 @@
-{% macro _artefact_path(pin) %}
-  {# Where a pinned artefact is on the stage. #}
+{% macro _artifact_path(pin) %}
+  {# Where a pinned artifact is on the stage. #}
   {{ return(
     [pin.model, pin.version, pin.model ~ '-' ~ pin.build ~ '.zip'] | join('/')
   ) }}

@@ -1,4 +1,4 @@
-"""An artefact that is built: its file, and what its pin says."""
+"""An artifact that is built: its file, and what its pin says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_embeddings_udf import TfEmbeddingsError, build_of, read_manifest
-from tf_embeddings_udf.artefact import problem_in
+from tf_embeddings_udf.artifact import problem_in
 from tf_embeddings_udf.manifest import GOLDEN, UNREADABLE
 from tf_embeddings_udf.verify import parse_golden, proves
 
@@ -27,8 +27,8 @@ _ZIP64_FIELD = 1
 
 
 @dataclass(frozen=True)
-class Artefact:
-    """A built artefact: its file, and what it says of itself.
+class Artifact:
+    """A built artifact: its file, and what it says of itself.
 
     Attributes:
         measured_with: the versions of the packages that its golden vectors were made with.
@@ -64,12 +64,12 @@ class Artefact:
         }
 
 
-def read_artefact(path: Path) -> Artefact:
-    """Return what a whole artefact says of itself."""
+def read_artifact(path: Path) -> Artifact:
+    """Return what a whole artifact says of itself."""
     manifest = read_manifest(path)
     with zipfile.ZipFile(path) as archive:
         golden = parse_golden(archive.read(GOLDEN))
-    return Artefact(
+    return Artifact(
         path=path,
         model=manifest.model,
         version=manifest.version,
@@ -84,7 +84,7 @@ def read_artefact(path: Path) -> Artefact:
 
 
 def is_whole(path: Path, build: str) -> bool:
-    """Tell whether a file is the artefact of a build, to the last byte that decides what runs."""
+    """Tell whether a file is the artifact of a build, to the last byte that decides what runs."""
     try:
         manifest = read_manifest(path)
         with zipfile.ZipFile(path) as archive:
@@ -104,7 +104,7 @@ def is_whole(path: Path, build: str) -> bool:
 
 
 def problem_of(path: Path) -> str | None:
-    """Return why a file that has a manifest is none of our artefacts, by its directory alone."""
+    """Return why a file that has a manifest is none of our artifacts, by its directory alone."""
     try:
         manifest = read_manifest(path)
         with zipfile.ZipFile(path) as archive:
@@ -163,5 +163,5 @@ def _digest(archive: zipfile.ZipFile, name: str, size: int) -> str | None:
 
 
 def build_in_name(path: Path) -> str:
-    """Return the build that an artefact's file name says."""
+    """Return the build that an artifact's file name says."""
     return path.stem.rpartition("-")[2]
