@@ -1,0 +1,17 @@
+{% macro duckdb___on_run_start(pins) %}
+  {# The plugin has registered the functions; its check says what is wrong with an artifact. #}
+  {% do tf_embeddings._duckdb_plugin('embed') %}
+  {% set checks = [] %}
+  {% for pin in pins %}
+    {% set arguments = [
+      "'" ~ pin.model ~ "'", "'" ~ pin.version ~ "'", "'" ~ pin.build ~ "'", pin.dimensions
+    ] %}
+    {% do checks.append('tf_embeddings_check(' ~ arguments | join(', ') ~ ')') %}
+  {% endfor %}
+  {{ return('select ' ~ checks | join(', ')) }}
+{% endmacro %}
+
+{% macro duckdb___on_run_end(results) %}
+  {# The plugin's own errors say what to do. #}
+  {{ return('') }}
+{% endmacro %}
