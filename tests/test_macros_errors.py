@@ -378,7 +378,7 @@ NOT_ANACONDAS = {
     ("call", "subject"),
     [
         (
-            "snowflake___on_run_start(tf_embeddings._pins('embed'))",
+            "snowflake___prepare_run(tf_embeddings._pins('embed'))",
             "tf_embeddings: model 'minilm'",
         ),
         (
@@ -387,7 +387,7 @@ NOT_ANACONDAS = {
         ),
         # Before it asks anything of the account, which this one would not answer.
         (
-            "snowflake___staging_target(tf_embeddings._pin().packages, [])",
+            "snowflake___staging_place(tf_embeddings._pin().packages, [])",
             "stage_model: the model",
         ),
     ],

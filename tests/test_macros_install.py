@@ -134,6 +134,46 @@ def test_each_feature_has_a_folder_and_a_file_of_its_name_for_each_warehouse() -
         assert features <= {path.stem for path in (MACROS / warehouse).iterdir()}, warehouse
 
 
+def dispatched() -> dict[str, str]:
+    """Return the arguments of each dispatch of the contract, by its name."""
+    text = (MACROS / "contract.sql").read_text(encoding="utf-8")
+    return {
+        name: re.sub(r"\s+", " ", arguments).strip()
+        for name, arguments in re.findall(
+            r"adapter\.dispatch\('(\w+)', 'tf_embeddings'\)\(([^)]*)\)", text
+        )
+    }
+
+
+def test_only_the_contract_dispatches_and_each_warehouse_answers_it() -> None:
+    text = (MACROS / "contract.sql").read_text(encoding="utf-8")
+    defaults = dict(re.findall(r"\{% macro default__(\w+)\([^)]*\) %\}\n(.*?)endmacro", text, re.S))
+    assert set(defaults) == set(dispatched())
+
+    for path in files_of("macros"):
+        assert path.name == "contract.sql" or "adapter.dispatch" not in path.read_text("utf-8"), (
+            path
+        )
+    for warehouse in WAREHOUSES:
+        prefix = f"{warehouse}__"
+        answers = {
+            name.removeprefix(prefix): path
+            for path in files_of("macros")
+            for name in macros_in(path)
+            if name.startswith(prefix)
+        }
+        assert {path.parent.name for path in answers.values()} == {warehouse}
+        assert set(answers) <= set(dispatched())
+        assert {name for name in defaults if "_unsupported" in defaults[name]} <= set(answers)
+
+
+def test_an_unknown_warehouse_is_told_which_there_are() -> None:
+    text = (MACROS / "contract.sql").read_text(encoding="utf-8")
+
+    [said] = re.findall(r"\(it runs on: ([^)]*)\)", re.sub(r'"\s*~ "', "", text))
+    assert said == ", ".join(WAREHOUSES)
+
+
 def test_macros_hold_no_sql_comment_and_no_long_line() -> None:
     for path in files_of("macros"):
         for line in path.read_text(encoding="utf-8").splitlines():

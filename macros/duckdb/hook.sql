@@ -1,4 +1,4 @@
-{% macro duckdb___on_run_start(pins) %}
+{% macro duckdb___prepare_run(pins) %}
   {# The plugin has registered the functions; its check says what is wrong with an artifact. #}
   {% do tf_embeddings._duckdb_plugin('embed') %}
   {% set checks = [] %}
@@ -9,9 +9,4 @@
     {% do checks.append('tf_embeddings_check(' ~ arguments | join(', ') ~ ')') %}
   {% endfor %}
   {{ return('select ' ~ checks | join(', ')) }}
-{% endmacro %}
-
-{% macro duckdb___on_run_end(results) %}
-  {# The plugin's own errors say what to do. #}
-  {{ return('') }}
 {% endmacro %}

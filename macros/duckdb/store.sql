@@ -6,6 +6,10 @@
   {{ return('append') }}
 {% endmacro %}
 
+{% macro duckdb___store_pace() %}
+  {{ return({'first': 250, 'seconds': 10}) }}
+{% endmacro %}
+
 {% macro duckdb___joinable_vector(vector) %}
   {#
     A LIST. DuckDB 2.0.0 reads memory that nobody wrote where a left join carries an ARRAY and finds

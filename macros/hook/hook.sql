@@ -16,13 +16,13 @@
     {% do tf_embeddings._warn_of_views() %}
   {% endif %}
 
-  {{ return(adapter.dispatch('_on_run_start', 'tf_embeddings')(pins)) }}
+  {{ return(tf_embeddings._prepare_run(pins)) }}
 {% endmacro %}
 
 {% macro _on_run_end(results) %}
   {# Says what to do where a run failed for want of an artifact. It sends nothing. #}
   {% if execute and results is not none %}
-    {% do adapter.dispatch('_on_run_end', 'tf_embeddings')(results) %}
+    {% do tf_embeddings._explain_failures(results) %}
   {% endif %}
   {{ return('') }}
 {% endmacro %}

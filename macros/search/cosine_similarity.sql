@@ -2,5 +2,5 @@
   {% set a = tf_embeddings._sql_argument('cosine_similarity', 'a', a) %}
   {% set b = tf_embeddings._sql_argument('cosine_similarity', 'b', b) %}
 
-  {{ return(adapter.dispatch('cosine_similarity', 'tf_embeddings')(a, b)) }}
+  {{ return(tf_embeddings._cosine_similarity(a, b)) }}
 {% endmacro %}

@@ -2,5 +2,5 @@
   {% set a = tf_embeddings._sql_argument('inner_product', 'a', a) %}
   {% set b = tf_embeddings._sql_argument('inner_product', 'b', b) %}
 
-  {{ return(adapter.dispatch('inner_product', 'tf_embeddings')(a, b)) }}
+  {{ return(tf_embeddings._inner_product(a, b)) }}
 {% endmacro %}

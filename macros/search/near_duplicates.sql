@@ -30,5 +30,5 @@
     'near_duplicates', 'relation', searched, {'embedding': embedding, 'version': version},
     rows.condition
   ) %}
-  {{ return(adapter.dispatch('near_duplicates', 'tf_embeddings')(rows, threshold)) }}
+  {{ return(tf_embeddings._near_duplicates(rows, threshold)) }}
 {% endmacro %}

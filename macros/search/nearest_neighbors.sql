@@ -95,7 +95,7 @@
     'nearest_neighbors', 'corpus', corpus_relation,
     {'corpus_embedding': corpus_embedding, 'corpus_version': corpus_version}, corpus_rows.condition
   ) %}
-  {{ return(adapter.dispatch('nearest_neighbors', 'tf_embeddings')(
+  {{ return(tf_embeddings._nearest_neighbors(
     query_rows, corpus_rows, k, model, filter, exclude_self, min_similarity
   )) }}
 {% endmacro %}

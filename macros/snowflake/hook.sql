@@ -1,4 +1,4 @@
-{% macro snowflake___on_run_start(pins) %}
+{% macro snowflake___prepare_run(pins) %}
   {#
     Creates what is missing and replaces nothing. dbt-snowflake sends the statements one by one: it
     splits them at `;` outside quotes and $$.
@@ -13,7 +13,7 @@
   {{ return((statements + tf_embeddings._grants(pins)) | join(';\n\n')) }}
 {% endmacro %}
 
-{% macro snowflake___on_run_end(results) %}
+{% macro snowflake___explain_failures(results) %}
   {#
     Says what to do where what Snowflake answered shows that a model is why the run failed, and is
     silent else. Where the flag skip_nodes_if_on_run_start_fails let a failing hook stop the run,

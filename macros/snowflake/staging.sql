@@ -1,4 +1,4 @@
-{% macro snowflake___staging_target(packages, left_out) %}
+{% macro snowflake___staging_place(packages, left_out) %}
   {% set settings = tf_embeddings._settings() %}
   {% do tf_embeddings._require_packages(packages, 'stage_model: the model') %}
   {% set role = tf_embeddings._staging_role() %}
@@ -33,7 +33,7 @@
   }) }}
 {% endmacro %}
 
-{% macro snowflake___staging_put(path, pin, bytes, dry_run) %}
+{% macro snowflake___staging_upload(path, pin, bytes, dry_run) %}
   {#
     A file on the stage is complete if it has the artifact's size: the name holds the digest of the
     bytes. One of another size is what a broken upload left, and is replaced. The functions that run
@@ -71,6 +71,23 @@
     ) %}
   {% endif %}
   {{ return(found) }}
+{% endmacro %}
+
+{% macro snowflake___staging_flags() %}
+  {#
+    A target of the role that owns the functions, and the grants that came by the command line.
+    Those of the project are known to every command.
+  #}
+  {% set settings = tf_embeddings._settings() %}
+  {% set name = target.name if settings.manage else (settings.managers + [target.name])[0] %}
+  {% set given = invocation_args_dict.get('vars') or {} %}
+  {% set given = fromyaml(given) if given is string else given %}
+  {% set has_grants = given is mapping and 'tf_embeddings_grants' in given %}
+  {{ return({
+    'target': name,
+    'vars': " --vars '{tf_embeddings_grants: [" ~ settings.grants | join(', ') ~ "]}'"
+      if settings.grants and has_grants else '',
+  }) }}
 {% endmacro %}
 
 {% macro snowflake___deploy(pin, inventory) %}

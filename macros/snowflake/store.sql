@@ -9,6 +9,11 @@
   {{ return('merge') }}
 {% endmacro %}
 
+{% macro snowflake___store_pace() %}
+  {# A statement has to load the model first. #}
+  {{ return({'first': 5000, 'seconds': 60}) }}
+{% endmacro %}
+
 {% macro snowflake___joinable_vector(vector) %}
   {{ return(vector) }}
 {% endmacro %}

@@ -5,7 +5,7 @@
     packages from being made is an error already, and what may is in the list `warnings`; `left_out`
     names the checks that the account turned out not to know.
   #}
-  {% set place = adapter.dispatch('_staging_target', 'tf_embeddings')(packages, left_out) %}
+  {% set place = tf_embeddings._staging_place(packages, left_out) %}
   {% set place = dict(place, type=target.type, target=target.name) %}
   {% do log('tf_embeddings_target ' ~ tojson(place, sort_keys=true), info=true) %}
 {% endmacro %}
@@ -16,7 +16,7 @@
     line of the log: place, and was_there.
   #}
   {% set pin = tf_embeddings._checked_pin(model, pin, 'stage_model') %}
-  {% set answer = adapter.dispatch('_staging_put', 'tf_embeddings')(path, pin, bytes, dry_run) %}
+  {% set answer = tf_embeddings._staging_upload(path, pin, bytes, dry_run) %}
   {% do log('tf_embeddings_answer ' ~ tojson(answer, sort_keys=true), info=true) %}
 {% endmacro %}
 

@@ -7,8 +7,9 @@
   {% set sizes = [] %}
   {% if settings.portion != 0 and flags.WHICH in ['run', 'build']
     and model.resource_type == 'model' %}
-    {% set default = 5000 if target.type == 'snowflake' else 250 %}
-    {% do sizes.append(default if settings.portion is none else settings.portion) %}
+    {% do sizes.append(
+      tf_embeddings._store_pace().first if settings.portion is none else settings.portion
+    ) %}
   {% endif %}
   {% if settings.max_new_texts is not none %}
     {% do sizes.append(settings.max_new_texts) %}
@@ -40,9 +41,8 @@ tf_embeddings_to_embed as (
 
     It sends the compiled SQL again, which is of what the store does not have yet. Two CTEs of it
     differ: a first run had no store to look at, and the size of a portion. Unless it is set, it
-    doubles while a statement takes less than ten seconds, or a minute on Snowflake, or five times
-    what it takes to read the sources: a statement has its price, to read them and, on Snowflake, to
-    load the model.
+    doubles while a statement takes less than the seconds of _store_pace, or five times what reading
+    the sources takes: each statement reads them and, on Snowflake, loads the model.
   #}
   {% set first = tf_embeddings._portion() if execute else none %}
   {% set settings = tf_embeddings._settings() %}
@@ -85,7 +85,7 @@ where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id 
   {% set began = modules.datetime.datetime.now() %}
   {% set left = run_query(parts[0] ~ sent ~ '\n\nselect count(*) from tf_embeddings_unknown') %}
   {% set reading = (modules.datetime.datetime.now() - began).total_seconds() %}
-  {% set enough = [60 if target.type == 'snowflake' else 10, 5 * reading] | max %}
+  {% set enough = [tf_embeddings._store_pace().seconds, 5 * reading] | max %}
   {% set total = first + left.rows[0][0] | int %}
   {% if settings.max_new_texts is not none %}
     {% set total = [total, settings.max_new_texts] | min %}
