@@ -348,7 +348,11 @@ def test_a_relation_as_text_is_a_name_or_a_query(project: Project, call: str, wh
     assert not refused.success
     assert what in refused.output
     assert "is 'base; drop table other'; a text must be a name, such as base or" in refused.output
-    for text in ("naïve", 'a."b; c".d_1', "select 1 as id", "(select 1 as id) dbt_subquery"):
+    for text in (
+        *("naïve", 'a."b; c".d_1', "-- a name\nbase"),
+        *("select 1 as id", "(select 1 as id) dbt_subquery"),
+        *("-- a query\nselect 1 as id", "/* a query; */ select 1 as id -- of one row"),
+    ):
         assert compiled(text).success, text
 
 
