@@ -145,10 +145,14 @@ def dispatched() -> dict[str, str]:
     }
 
 
-def test_only_the_contract_dispatches_and_each_warehouse_answers_it() -> None:
+def defaults() -> dict[str, str]:
+    """Return the body of each default of the contract, by the name of its dispatch."""
     text = (MACROS / "contract.sql").read_text(encoding="utf-8")
-    defaults = dict(re.findall(r"\{% macro default__(\w+)\([^)]*\) %\}\n(.*?)endmacro", text, re.S))
-    assert set(defaults) == set(dispatched())
+    return dict(re.findall(r"\{% macro default__(\w+)\([^)]*\) %\}\n(.*?)endmacro", text, re.S))
+
+
+def test_only_the_contract_dispatches_and_each_warehouse_answers_it() -> None:
+    assert set(defaults()) == set(dispatched())
 
     for path in files_of("macros"):
         assert path.name == "contract.sql" or "adapter.dispatch" not in path.read_text("utf-8"), (
@@ -164,7 +168,27 @@ def test_only_the_contract_dispatches_and_each_warehouse_answers_it() -> None:
         }
         assert {path.parent.name for path in answers.values()} == {warehouse}
         assert set(answers) <= set(dispatched())
-        assert {name for name in defaults if "_unsupported" in defaults[name]} <= set(answers)
+        assert {name for name, body in defaults().items() if "_unsupported" in body} <= set(answers)
+
+
+def test_the_guide_to_a_new_warehouse_lists_the_contract() -> None:
+    guide = (PACKAGE / "docs" / "new-warehouse.md").read_text(encoding="utf-8")
+    file, listed, optional = "", {}, set()
+    for cell, name, arguments, answer in re.findall(
+        r"^\| ([^|]*) ?\| `(\w+)\(([^)]*)\)` \| (.*) \|$", guide, re.M
+    ):
+        file = cell.strip(" `") or file
+        listed[name] = arguments
+        optional |= {name} if answer.startswith("optional: ") else set()
+        for warehouse in WAREHOUSES:
+            answers = {f"{warehouse}__{name}"} & {
+                macro for path in files_of(f"macros/{warehouse}") for macro in macros_in(path)
+            }
+            assert answers <= {*macros_in(MACROS / warehouse / file)}, name
+
+    assert listed == dispatched()
+    assert [*listed] == [*defaults()]
+    assert optional == {name for name in listed if "_unsupported" not in defaults()[name]}
 
 
 def test_an_unknown_warehouse_is_told_which_there_are() -> None:
