@@ -29,7 +29,10 @@ PEERS_ENV := $(VENV)/.peers-$(call digest,bench/peers.txt)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate
 
-.PHONY: demo snowflake-shell test lint format bench bench-peers lock clean help
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+	--no-loadscope-reorder --durations=25
+
+.PHONY: demo snowflake-shell test test-all lint format bench bench-peers lock clean help
 
 demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real model, build and test the demo project, show search results
 	PATH="$(BIN):$$PATH" $(if $(filter local_snowflake,$(TARGET)),python tests/local_snowflake run --) demo/run.sh $(TARGET)
@@ -37,9 +40,11 @@ demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real m
 snowflake-shell: $(DEV_ENV)  ## Serve a local Snowflake until Ctrl-C, and print the dbt profile for it
 	$(BIN)/python tests/local_snowflake serve --profile $(if $(KEEP),--keep "$(KEEP)")
 
-test: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
-		--no-loadscope-reorder --durations=25
+test: $(DEV_ENV) $(LIGHT_ENV)  ## Run the tests but for the exhaustive ones; 12 minutes on 2 cores
+	$(PYTEST) -m "not exhaustive"
+
+test-all: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test
+	$(PYTEST)
 
 lint: $(DEV_ENV)  ## Check style and types of Python and SQL
 	$(BIN)/ruff check .

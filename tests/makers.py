@@ -70,8 +70,11 @@ class Artifact:
         return f"tf_embeddings_{self.model}_{self.version}_{self.build}"
 
 
-def save_tokenizer(path: Path) -> None:
-    """Train a WordPiece tokenizer; its file asks for padding and truncation, as MiniLM's does."""
+def save_tokenizer(path: Path, more_tokens: Sequence[str] = ()) -> int:
+    """Train a WordPiece tokenizer; its file asks for padding and truncation, as MiniLM's does.
+
+    Returns how many tokens it learned; `more_tokens` come after them.
+    """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -81,28 +84,42 @@ def save_tokenizer(path: Path) -> None:
     tokenizer.train_from_iterator(
         CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special)
     )
+    learned = tokenizer.get_vocab_size()
+    tokenizer.add_tokens(list(more_tokens))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     tokenizer.enable_truncation(8)
     tokenizer.enable_padding(length=8)
     tokenizer.save(str(path))
+    return learned
 
 
-def save_tokens_model(folder: Path, *, dimensions: int = 8, seed: int = 7) -> dict[str, Any]:
+def save_tokens_model(
+    folder: Path, *, dimensions: int = 8, seed: int = 7, breakable: bool = False
+) -> dict[str, Any]:
     """Save an encoder of token ids; return its kind and parameters for the manifest.
 
     A vector is the mean over the tokens of sin(row of the token + 0.1 * place): bounded, different
     for each word order, and free of what padding adds.
+
+    Two words break a model that is `breakable`: '<nan>' gives NaN, and '<outside>' has a token
+    that the model has no row for, so that the model fails.
     """
     import numpy as np
     import tensorflow as tf
 
+    folder.mkdir(parents=True, exist_ok=True)
+    more_tokens = ["<nan>", "<outside>"] if breakable else []
+    learned = save_tokenizer(folder / "tokenizer.json", more_tokens)
+
     class Encoder(tf.Module):
         def __init__(self) -> None:
             random = np.random.default_rng(seed)
-            table = tf.constant(random.normal(size=(300, dimensions)), tf.float32)
-            self.table = tf.Variable(table)
+            table = random.normal(size=(300, dimensions))
+            if breakable:
+                table = np.concatenate([table[:learned], np.full((1, dimensions), np.nan)])
+            self.table = tf.Variable(tf.constant(table, tf.float32))
 
         @tf.function(
             input_signature=[
@@ -120,7 +137,6 @@ def save_tokens_model(folder: Path, *, dimensions: int = 8, seed: int = 7) -> di
 
     encoder = Encoder()
     tf.saved_model.save(encoder, str(folder), signatures={"serving_default": encoder.__call__})
-    save_tokenizer(folder / "tokenizer.json")
     return {
         "kind": "tokens",
         "engine": "tensorflow",
