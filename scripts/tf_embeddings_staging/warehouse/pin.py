@@ -10,6 +10,7 @@ trip, which keeps comments, order and quotes.
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import os
 import re
@@ -20,10 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from filelock import FileLock
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from tf_embeddings_staging.cache import cache_folder, sweep
 from tf_embeddings_staging.errors import StagingError
 
 _PROJECT_FILE = "dbt_project.yml"
@@ -89,26 +92,38 @@ def render(name: str, pin: Mapping[str, Any], keys: Sequence[str] = (_VARS, _MOD
 
 
 def write(path: Path, name: str, pin: Mapping[str, Any]) -> bool:
-    """Put the pin of a project with this dbt_project.yml to its home; tell whether that changed it.
+    """Write a pin to its home in the project of this dbt_project.yml; tell whether that changed it.
+
+    Safe to run twice at once: reading, editing and replacing the file happen under one lock. The
+    kernel releases the lock of a killed process.
 
     Raises:
-        StagingError: the file is no YAML, or has something else in the pin's place.
+        StagingError: the file is not YAML, or has something else in the pin's place.
     """
-    place = home(path.resolve())
-    path = place.file
-    text = path.read_bytes().decode()
-    edited = with_pin(text, name, pin, place.keys, path.name)
-    if edited == text:
-        return False
-    handle, private = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    locks = cache_folder() / "locks"  # not in the project: a lock file stays behind
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{digest}.lock"):
+        place = home(path)
+        text = place.file.read_bytes().decode()
+        edited = with_pin(text, name, pin, place.keys, place.file.name)
+        if edited == text:
+            return False
+        _replace(place.file.resolve(), edited)
+    return True
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file in one step, and keep its mode. A killed run leaves the old file."""
+    sweep(path.parent.glob(f".{path.name}.*.part"))
+    handle, private = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(edited.encode())
+            file.write(text.encode())
         shutil.copymode(path, private)
         os.replace(private, path)
     finally:
         Path(private).unlink(missing_ok=True)
-    return True
 
 
 def kept_packages(path: Path, name: str, packages: Sequence[str]) -> tuple[str, ...]:
