@@ -732,7 +732,9 @@ def test_what_is_no_artifact_is_not_removed(staged: Artifact, changes: dict[str,
     outside = Path(shutil.copy(staged.path, staged.stage.parent / "outside.zip"))
     with connect(staged.stage) as conn:
         message = error_of(conn, call("remove", staged, **changes))
-    assert message.endswith("so nothing was removed. select tf_embeddings_staged() lists the artifacts.")
+    assert message.endswith(
+        "so nothing was removed. select tf_embeddings_staged() lists the artifacts."
+    )
     assert staged.path.exists()
     assert outside.exists()
 
