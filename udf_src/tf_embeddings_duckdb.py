@@ -309,15 +309,15 @@ def _embed_function(stage: Stage, path: Path) -> Callable[[Any, Any], Any]:
 
     # Takes pyarrow.ChunkedArrays, returns a StructArray. Not annotated so, because DuckDB evaluates
     # annotations, and pyarrow is imported only when it is needed.
-    def embed(texts: Any, tokens_only: Any, cancelled: threading.Event) -> Any:  # noqa: ANN401
+    def embed(texts: Any, tokens_only: Any, canceled: threading.Event) -> Any:  # noqa: ANN401
         embedder = cached(folder(), stage.threads)
         # Converted one by one: with arrow_lossless_conversion, booleans come as Arrow's bool8.
         only = [bool(one) for one in tokens_only.to_pylist()]
-        return _to_arrow(embedder.outcomes(texts.to_pylist(), only, cancelled))
+        return _to_arrow(embedder.outcomes(texts.to_pylist(), only, canceled))
 
     def embed_in_own_thread(texts: Any, tokens_only: Any) -> Any:  # noqa: ANN401
-        cancelled = cancellation.current()  # now: the call may wait for a thread or the model
-        return _in_own_thread(stage, functools.partial(embed, texts, tokens_only, cancelled))
+        canceled = cancellation.current()  # now: the call may wait for a thread or the model
+        return _in_own_thread(stage, functools.partial(embed, texts, tokens_only, canceled))
 
     return embed_in_own_thread
 
