@@ -1,4 +1,4 @@
-# Everything a contributor or a first-time user runs. `make help` lists it.
+# Everything that contributors and first-time users run. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
@@ -13,17 +13,16 @@ BIN := $(abspath $(VENV))/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-# The lock files are complete, so pip resolves nothing (`--no-deps`). A stamp in the environment
-# names the digest of the lock file that it was made from, so an environment is installed again
-# exactly when the lock file changes.
+# The lock files are complete, so pip resolves nothing (`--no-deps`). A stamp file in the environment
+# names the digest of its lock file, so that a changed lock file installs the environment again.
 digest = $(firstword $(shell cksum < $(1)))
 DEMO_ENV := $(VENV)/.requirements-$(call digest,requirements.lock)
 DEV_ENV := $(VENV)/.requirements-dev-$(call digest,requirements-dev.lock)
 # What Snowflake's Anaconda channel has, in an environment inside the other.
 ANACONDA_ENV := $(VENV)/.anaconda-$(call digest,requirements-anaconda.lock)
-# What a run on DuckDB needs, without TensorFlow, in another one.
+# What a run on DuckDB needs, without TensorFlow, in a second one.
 LIGHT_ENV := $(VENV)/.light-$(call digest,requirements-light.lock)
-# What others embed with, in a third one: for `make bench-peers` alone.
+# The libraries that we compare with, in a third one: only for `make bench-peers`.
 PEERS_ENV := $(VENV)/.peers-$(call digest,bench/peers.txt)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
@@ -57,22 +56,22 @@ format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar macros models demo/models
 
-bench: $(DEV_ENV)  ## Measure speed, store and search side by side with what they replace; half an hour
+bench: $(DEV_ENV)  ## Measure speed, store and search, compared with the alternatives; half an hour
 	$(BIN)/python bench/speed.py --peers $(VENV)/peers
 	$(BIN)/python bench/store.py
 	$(BIN)/python bench/search.py
 
-bench-peers: $(PEERS_ENV)  ## The same with Sentence Transformers and ONNX Runtime, which it installs
+bench-peers: $(PEERS_ENV)  ## Install Sentence Transformers and ONNX Runtime, and compare with them too
 	$(MAKE) bench
 
-lock: $(DEV_ENV)  ## Write the lock files anew from requirements*.txt and pyproject.toml
+lock: $(DEV_ENV)  ## Rewrite the lock files from requirements*.txt and pyproject.toml
 	$(COMPILE) --upgrade requirements-staging.txt --group dbt --group snowflake --group dev \
 		-o requirements-dev.lock
 	$(COMPILE) requirements-staging.txt --group dbt -c requirements-dev.lock -o requirements.lock
 	$(COMPILE) requirements.txt --group dbt -c requirements-dev.lock -o requirements-light.lock
 	$(COMPILE) --upgrade --group anaconda -o requirements-anaconda.lock
 
-clean:  ## Remove what the other targets made
+clean:  ## Remove everything that the other targets made
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis
 	cd demo && rm -rf target dbt_packages logs demo.duckdb demo.duckdb.wal tf_embeddings_stage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -94,7 +93,7 @@ $(DEV_ENV): $(DEMO_ENV)
 	rm -f $(VENV)/.requirements-dev-*
 	touch $@
 
-# TensorFlow 2.17 has no release for Python 3.13: there the tests that need it skip.
+# TensorFlow 2.17 has no release for Python 3.13; tests that need it skip there.
 $(ANACONDA_ENV): | $(DEV_ENV)
 	rm -rf $(VENV)/anaconda $(VENV)/.anaconda-*
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \

@@ -2,7 +2,7 @@
 
     python bench/export_onnx.py FOLDER FILE
 
-It runs in the peers' environment. The attention is the plain one: ONNX Runtime fuses what it knows.
+It runs in the peers' environment. It exports plain attention, which ONNX Runtime can fuse.
 """
 
 # pyright: reportMissingImports=false
@@ -15,7 +15,7 @@ from transformers import BertModel
 
 
 class Encoder(torch.nn.Module):
-    """From token ids and a mask to the mean of the tokens' states."""
+    """Maps token ids and a mask to the mean of the tokens' states."""
 
     def __init__(self, folder: str) -> None:
         super().__init__()
@@ -24,14 +24,14 @@ class Encoder(torch.nn.Module):
         )
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return [texts, numbers]."""
+        """Return [texts, dimensions]."""
         states = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weights = attention_mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1)
 
 
 def main() -> None:
-    """Export."""
+    """Export the model."""
     folder, file = sys.argv[1:]
     names = ["input_ids", "attention_mask"]
     example = torch.ones(2, 8, dtype=torch.int64)

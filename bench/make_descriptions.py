@@ -1,4 +1,4 @@
-"""Write descriptions.csv: 2,000 descriptions of Debian packages, the same ones on every run.
+"""Write descriptions.csv: 2,000 descriptions of Debian packages, the same on every run.
 
 The source is a release's list of descriptions in English, on standard input:
 
@@ -7,7 +7,7 @@ The source is a release's list of descriptions in English, on standard input:
       /var/lib/apt/lists/*_debian_dists_bookworm_main_i18n_Translation-en* |
       python bench/make_descriptions.py
 
-They are texts of every length, as those of tickets or products are: one line here, a page there.
+They have every length, like texts of tickets or products: from one line to a page.
 Its format: https://wiki.debian.org/DebianRepository/Format
 """
 
@@ -36,7 +36,7 @@ def read_descriptions(text: str) -> Iterator[tuple[str, str]]:
 
 
 def select(descriptions: Iterable[tuple[str, str]], count: int) -> list[tuple[str, str]]:
-    """Return some at random, by the digest of the package's name; no two have the same text."""
+    """Return a random sample, by the digest of the package's name; no text occurs twice."""
     distinct: dict[str, str] = {}
     for package, description in sorted(descriptions, key=lambda each: _digest(each[0])):
         distinct.setdefault(description, package)

@@ -1,4 +1,4 @@
-"""The other end of worker.py: start a process, ask it, and see what it takes."""
+"""Start a process of worker.py, send it texts, and measure its time and memory."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Way:
     """A way to embed.
 
     Attributes:
-        name: in the table.
-        module: in the folder `ways`.
-        arguments: of its function `start`.
-        python: the interpreter of its environment.
+        name: its name in the table.
+        module: its module in the folder `ways`.
+        arguments: the arguments of that module's function `start`.
+        python: the Python of its environment.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Way:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a call took: by the clock, and of the processor, which a busy machine disturbs less."""
+    """What a call cost: wall time, and CPU time, which a busy machine disturbs less."""
 
     seconds: float
     cpu: float
 
     def per(self, count: int) -> Cost:
-        """Return the share of one of so many."""
+        """Return the cost of one text out of `count`."""
         return Cost(self.seconds / count, self.cpu / count)
 
 
@@ -51,7 +51,7 @@ class Process:
     """A running worker."""
 
     def __init__(self, way: Way) -> None:
-        """Start it; it loads the model meanwhile."""
+        """Start it; it loads the model in the background."""
         self.way = way
         self._started = time.perf_counter()
         self.has_tensorflow = False
@@ -70,17 +70,17 @@ class Process:
     def __exit__(
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it."""
+        """Stop it."""
         self.close()
 
     def close(self) -> None:
-        """End it and what it has started."""
+        """Stop it and the processes that it started."""
         for one in self._family()[::-1]:
             one.kill()
         self._process.communicate()
 
     def age(self) -> float:
-        """Return the seconds since it was started."""
+        """Return the seconds since its start."""
         return time.perf_counter() - self._started
 
     def embed(self, texts: Sequence[str]) -> Cost:
@@ -90,15 +90,15 @@ class Process:
         return Cost(seconds, self._cpu() - before)
 
     def embed_each(self, texts: Sequence[str]) -> list[float]:
-        """Embed texts in a call each; return the seconds of each."""
+        """Embed each text in its own call; return the seconds of each."""
         return self._ask("embed_each", texts)
 
     def vectors(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return vectors, scaled to length 1."""
+        """Return the texts' vectors, scaled to length 1."""
         return self._ask("vectors", texts)
 
     def memory(self) -> float:
-        """Return the MB that it has in memory, with the processes that it has started."""
+        """Return its memory in MB, with that of the processes that it started."""
         return sum(one.memory_info().rss for one in self._family()) / 1e6
 
     def _family(self) -> list[psutil.Process]:

@@ -1,4 +1,4 @@
-"""A dbt project for each engine, with the model staged by the real command line, and dbt's runs."""
+"""One dbt project per engine, with the model staged by the real command line; runs of dbt."""
 
 # pyright: reportMissingImports=false
 from __future__ import annotations
@@ -24,7 +24,7 @@ EMBEDDED = "select {{{{ tf_embeddings.embed('text') }}}} as embedding from {tabl
 
 @dataclass(frozen=True)
 class Staged:
-    """A project, the artifact that is staged for it, and where that is unpacked."""
+    """A project, its staged artifact, and where that is unpacked."""
 
     project: Path
     artifact: Path
@@ -33,23 +33,23 @@ class Staged:
 
     @property
     def model(self) -> Path:
-        """The folder of the model."""
+        """The model's folder."""
         return self.unpacked / "model"
 
     @property
     def tokenizer(self) -> str:
-        """The file of its tokenizer."""
+        """The model's tokenizer file."""
         return str(self.model / "tokenizer.json")
 
     def run(self, model: str) -> Cost:
-        """Run dbt on one model, in a process of its own."""
+        """Run dbt on one model, in its own process."""
         before, started = _cpu(), time.perf_counter()
         _call("-m", "dbt.cli.main", "run", "--quiet", "--select", model, *_places(self.project))
         return Cost(time.perf_counter() - started, _cpu() - before)
 
 
 def stage(folder: Path, engine: str, texts: Sequence[str]) -> Staged:
-    """Make a project with the models `one` and `all`, of one text and of all, and stage a model."""
+    """Stage a model for a project that embeds one text (model `one`) and all texts (`all`)."""
     from dbt_projects import make_project
     from tf_embeddings_udf import read_manifest, unpack
 
@@ -73,7 +73,7 @@ def stage(folder: Path, engine: str, texts: Sequence[str]) -> Staged:
 
 
 def weights() -> Path:
-    """Return the folder of the encoder that staging has converted."""
+    """Return the folder of the encoder that staging converted."""
     from tf_embeddings_staging.cache import cache_folder
 
     found = (cache_folder() / "sources").glob(f"{MODEL}-*/model.safetensors")

@@ -1,4 +1,4 @@
-"""What speed.py has measured, and the tables of it."""
+"""The measurements of speed.py, and their tables."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from process import Cost
 
 LITERT = "tf_embeddings on LiteRT"
 TENSORFLOW = "tf_embeddings on TensorFlow"
-RAW = "LiteRT alone, on token ids"
-PRODUCTS = "the model's matrix products alone"
+RAW = "LiteRT itself, on token ids"
+PRODUCTS = "only the model's matrix products"
 ONE_THREAD = "tf_embeddings on LiteRT, one thread"
-HANDLER = "the function of Snowflake, one thread"
-ARTICLE = "a load of the model for each row"
+HANDLER = "the Snowflake function, one thread"
+ARTICLE = "loading the model for each row"
 ONNX = "ONNX Runtime, batches by length"
-ONNX_POOL = "ONNX Runtime, a pool as ours"
+ONNX_POOL = "ONNX Runtime, in a pool like ours"
 SENTENCE_TRANSFORMERS = "Sentence Transformers"
 DBT = "dbt run on DuckDB"
 
@@ -44,16 +44,16 @@ class Measured:
     """What was measured, by way.
 
     Attributes:
-        rounds: how often.
-        texts: of each corpus.
-        mixed_texts: that dbt ran on, and the memory is of.
-        speed: what a text took, by corpus and way, round by round.
-        mixed: what a text took of the mixed ones, round by round.
-        alone: the seconds of a call with one text.
+        rounds: the number of rounds.
+        texts: the number of texts of each corpus.
+        mixed_texts: the number of mixed texts, for dbt and for memory.
+        speed: the cost of a text, by corpus and way, for each round.
+        mixed: the cost of a mixed text, for each round.
+        one_text: the seconds of a call with one text.
         start: the seconds from the start of a process to its first vector.
-        memory_after_one: in MB, after one text.
-        memory_after_all: in MB, after the mixed texts.
-        vectors: of the same texts.
+        memory_after_one: MB after one text.
+        memory_after_all: MB after the mixed texts.
+        vectors: each way's vectors of the same texts.
         has_tensorflow: whether TensorFlow was imported.
     """
 
@@ -64,7 +64,7 @@ class Measured:
         default_factory=lambda: defaultdict(list)
     )
     mixed: defaultdict[str, list[Cost]] = field(default_factory=lambda: defaultdict(list))
-    alone: Lists = field(default_factory=lambda: defaultdict(list))
+    one_text: Lists = field(default_factory=lambda: defaultdict(list))
     start: Lists = field(default_factory=lambda: defaultdict(list))
     memory_after_one: Lists = field(default_factory=lambda: defaultdict(list))
     memory_after_all: dict[str, float] = field(default_factory=dict)
@@ -73,10 +73,10 @@ class Measured:
 
 
 def show_speed(measured: Measured) -> None:
-    """Print how many times as fast each way is as another, and how near their vectors are."""
+    """Print the ratios of the ways' speeds, and how far their vectors differ."""
     print(
         f"{os.cpu_count()} cores; medians of {measured.rounds} rounds over {measured.texts} texts "
-        f"of each corpus, in which the ways take turns.\n"
+        f"of each corpus; the ways take turns.\n"
     )
     _print_table(
         ["times as fast", *CORPORA, *(f"{corpus}, by CPU time" for corpus in CORPORA)],
@@ -87,10 +87,10 @@ def show_speed(measured: Measured) -> None:
 
 
 def show_all(measured: Measured) -> None:
-    """Print the table of the ways, and what dbt takes."""
+    """Print the table of the ways, and the speed of dbt."""
     _print_table(
         [
-            *("", *CORPORA, "one text alone", "start to first vector"),
+            *("", *CORPORA, "one text", "start to first vector"),
             *("memory after one text", f"after {measured.mixed_texts:,}"),
         ],
         [_row(measured, way) for way in measured.start],
@@ -106,11 +106,11 @@ def show_all(measured: Measured) -> None:
 
 
 def _row(measured: Measured, way: str) -> list[str]:
-    alone, after_all = measured.alone[way], measured.memory_after_all.get(way)
+    one_text, after_all = measured.one_text[way], measured.memory_after_all.get(way)
     return [
         way,
         *(_speed(measured.speed[corpus, way]) for corpus in CORPORA),
-        f"{statistics.median(alone) * 1000:.1f} ms" if alone else "",
+        f"{statistics.median(one_text) * 1000:.1f} ms" if one_text else "",
         f"{statistics.median(measured.start[way]):.1f} s",
         f"{statistics.median(measured.memory_after_one[way]):.0f} MB",
         f"{after_all:.0f} MB" if after_all else "",

@@ -1,10 +1,10 @@
-"""What the searches cost on DuckDB, side by side with the SQL that one would write first.
+"""What the searches cost on DuckDB, compared with the obvious SQL.
 
     python bench/search.py                # 10,000 vectors of 384 dimensions; a minute or two
     python bench/search.py --rows 4000
 
-Each query runs in a process of its own, whose peak memory is its own, and the two of a pair take
-turns. The seconds are those of the processor, which a busy machine disturbs least; quote ratios.
+Each query runs in its own process, so that its peak memory can be read, and the two of a pair take
+turns. Seconds are CPU time, which a busy machine disturbs less. Quote ratios.
 """
 
 # pyright: reportMissingImports=false
@@ -49,7 +49,7 @@ from pool as a inner join pool as b on a.id < b.id and {{condition}}
 where cosine_similarity >= 0.2
 """
 
-# What is searched -> the macro, and the SQL that one would write first.
+# Name -> the macro, and the obvious SQL.
 SEARCHES = {
     "nearest_neighbors": (
         f"nearest_neighbors('asked', 'pool', 'id', 'id', {NO_PIN})",
@@ -78,24 +78,23 @@ SEARCHES = {
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description="Measure the searches on DuckDB.")
-    parser.add_argument("--rows", type=int, default=10_000, help="how many vectors to search")
+    parser.add_argument("--rows", type=int, default=10_000, help="the number of vectors (10,000)")
     parser.add_argument("--query", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.query:
         print(json.dumps(_run(*arguments.query)))
         return
-    print(f"{'':34}{'seconds':>18}{'MB beyond the rows':>22}")
-    print(f"{'':34}{'macro':>9}{'first':>9}{'macro':>13}{'first':>9}{'time':>8}")
+    print(f"{'':34}{'seconds':>18}{'MB above the tables':>22}")
+    print(f"{'':34}{'macro':>9}{'SQL':>9}{'macro':>13}{'SQL':>9}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for search, queries in _prepared(Path(folder), arguments.rows).items():
             costs = [[_cost(folder, query) for query in queries] for _ in range(ROUNDS)]
-            (macro, macro_mb), (first, first_mb) = (
+            (macro, macro_mb), (sql, sql_mb) = (
                 [statistics.median(numbers) for numbers in zip(*way, strict=True)]
                 for way in zip(*costs, strict=True)
             )
             print(
-                f"{search:34}{macro:9.2f}{first:9.2f}{macro_mb:13.0f}{first_mb:9.0f}"
-                f"{macro / first:8.2f}",
+                f"{search:34}{macro:9.2f}{sql:9.2f}{macro_mb:13.0f}{sql_mb:9.0f}{macro / sql:8.2f}",
                 flush=True,
             )
 
@@ -126,13 +125,13 @@ def _prepared(folder: Path, rows: int) -> dict[str, list[str]]:
     project.database.rename(folder / "search.duckdb")
     texts = project.folder / "target/compiled/a_project/models"
     return {
-        search: [(texts / f"search_{place}.sql").read_text(encoding="utf-8"), first]
-        for place, (search, (_, first)) in enumerate(SEARCHES.items())
+        search: [(texts / f"search_{place}.sql").read_text(encoding="utf-8"), sql]
+        for place, (search, (_, sql)) in enumerate(SEARCHES.items())
     }
 
 
 def _cost(folder: str, query: str) -> tuple[float, float]:
-    """Run a query in a process of its own; return its seconds and its megabytes."""
+    """Run a query in its own process; return its seconds and megabytes."""
     command = [sys.executable, __file__, "--query", f"{folder}/search.duckdb", query]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     seconds, megabytes = json.loads(done.stdout)
@@ -140,7 +139,7 @@ def _cost(folder: str, query: str) -> tuple[float, float]:
 
 
 def _run(database: str, query: str) -> tuple[float, float]:
-    """Run a query; return the processor's seconds, and the megabytes beyond the tables' own."""
+    """Run a query; return its CPU seconds, and its peak memory above that of the tables in MB."""
     import duckdb
 
     with duckdb.connect(database, read_only=True) as connection:

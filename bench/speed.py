@@ -1,12 +1,12 @@
-"""How fast the runtime embeds, side by side with the limit, with its peers and with the article.
+"""How fast the runtime embeds, compared with the machine's limit, its peers and a naive UDF.
 
     python bench/speed.py                          # minutes; the tables of the README
     python bench/speed.py --peers .venv/peers      # with Sentence Transformers and ONNX Runtime
 
-Machines differ, and a busy one differs from itself: so the ways take turns, round by round, and
-the ratios of medians are what to quote. Each way has a process of its own (worker.py). Of `dbt run`
-counts what 10,000 texts take longer than one: neither dbt's start nor the model's. The article's
-way is measured on a few rows, for each takes seconds.
+Machines differ, and a busy one is not steady: so the ways take turns, round by round. Quote ratios
+of medians. Each way runs in its own process (worker.py). For `dbt run` we count how much longer
+10,000 texts take than one, which leaves out the start of dbt and of the model. The naive UDF
+(ways/article.py) is measured on a few rows, because each takes seconds.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from report import Measured
 from texts import corpora, mixed
 
 MAX_TOKENS = "256"
-# Padded tokens of a batch: of 256 to 4,096 what is fastest, or as fast, on both corpora.
+# Padded tokens of a batch: the fastest on both corpora, of 256 to 4,096.
 RAW_BUDGET, ONNX_BUDGET = "512", "512"
 
-ALONE = 20
+SINGLES = 20
 ARTICLE_ROWS = 3
 COMPARED = 200
 STARTS = 3
@@ -55,10 +55,10 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--texts", type=int, default=300, help="how many of each corpus (300)")
-    parser.add_argument("--rounds", type=int, default=7, help="how often each way embeds them (7)")
-    parser.add_argument("--mixed", type=int, default=10_000, help="how many for dbt (10,000)")
-    parser.add_argument("--peers", type=Path, help="the environment of the peers")
+    parser.add_argument("--texts", type=int, default=300, help="texts of each corpus (300)")
+    parser.add_argument("--rounds", type=int, default=7, help="the number of rounds (7)")
+    parser.add_argument("--mixed", type=int, default=10_000, help="texts for dbt (10,000)")
+    parser.add_argument("--peers", type=Path, help="the folder of the peers' environment")
     return parser.parse_args()
 
 
@@ -79,10 +79,10 @@ def _own_ways(litert: Staged, tensorflow: Staged) -> list[Way]:
 
 
 def _peers(environment: Path | None, staged: Staged, folder: Path) -> list[Way]:
-    """Return the peers, on the weights that were staged, if their environment is there."""
+    """Return the peers with the staged weights; none if their environment does not exist."""
     python = environment and environment.absolute() / "bin" / "python"
     if python is None or not python.exists():
-        print("The peers are not measured: `make bench-peers` installs and measures them.\n")
+        print("The peers are not installed. Run `make bench-peers` to install and measure them.\n")
         return []
     source, exported = str(weights()), str(folder / "model.onnx")
     export = Path(__file__).with_name("export_onnx.py")
@@ -99,7 +99,7 @@ def _peers(environment: Path | None, staged: Staged, folder: Path) -> list[Way]:
 def _measure_speed(
     ways: Sequence[Way], texts: Mapping[str, Sequence[str]], measured: Measured
 ) -> None:
-    """Measure each corpus, and texts alone; the ways take turns."""
+    """Measure each corpus, and single texts; the ways take turns."""
     with ExitStack() as stack:
         processes = [stack.enter_context(Process(way)) for way in ways]
         for process in processes:
@@ -115,7 +115,9 @@ def _measure_speed(
                     measured.speed[corpus, process.way.name].append(cost.per(len(some)))
             for process in processes:
                 if process.way.name != report.ARTICLE:
-                    measured.alone[process.way.name] += process.embed_each(texts["glosses"][:ALONE])
+                    measured.one_text[process.way.name] += process.embed_each(
+                        texts["glosses"][:SINGLES]
+                    )
 
 
 def _some(process: Process, texts: Sequence[str]) -> Sequence[str]:
@@ -123,7 +125,7 @@ def _some(process: Process, texts: Sequence[str]) -> Sequence[str]:
 
 
 def _measure_starts(ways: Sequence[Way], texts: Sequence[str], measured: Measured) -> None:
-    """Measure the time to the first vector of a process, and its memory; the ways take turns."""
+    """Measure a process's time to its first vector, and its memory; the ways take turns."""
     for number in range(STARTS):
         _say(f"Start and memory: round {number + 1} of {STARTS} ...")
         for way in ways:

@@ -2,16 +2,15 @@
 
     python bench/store.py                      # up to 1,000,000 rows; minutes
     python bench/store.py --rows 100000        # up to 100,000
-    python bench/store.py --memory-limit ''    # as much as DuckDB takes by itself
+    python bench/store.py --memory-limit ''    # with DuckDB's default
 
-dbt builds the store from texts of which a share is distinct, runs again with nothing new, and once
-more with 1 % new texts: each in a process of its own, whose peak memory is its own. The model is
-one that costs next to nothing, with as many dimensions as MiniLM has, so that the store is what is
-measured. Seconds are those of the processor, for a busy machine takes longer. What dbt and
-TensorFlow take before the first row is the smallest line's, and the ratios of time are of what is
-above it; quote the ratios, for machines differ. DuckDB holds in memory what it has written and
-read for as long as there is room, by default 80 % of the machine's; so that its need shows and not
-its habit, the profile sets `memory_limit`.
+dbt builds the store, runs again with nothing new, and then with 1 % new texts. Each run has its own
+process, so that its peak memory can be read. The model is trivial but has as many dimensions as
+MiniLM, so the figures are the store's. Seconds are CPU time, which a busy machine disturbs less.
+The smallest size shows what dbt and TensorFlow take before the first row; the ratios of time leave
+that out. Quote the ratios, because machines differ. DuckDB keeps what it has written and read in
+memory while there is room (by default 80 % of the machine's), so the profile sets `memory_limit` to
+show what it needs.
 """
 
 # pyright: reportMissingImports=false
@@ -41,7 +40,7 @@ SOURCES = """
 version: 2
 sources: [{name: raw, schema: main, tables: [{name: tickets}]}]
 """
-# About 150 characters each; equal texts are far apart.
+# About 150 characters each; duplicates are far apart.
 TEXTS = """
 select
   id,
@@ -52,7 +51,7 @@ from (select id, id % {distinct} + {start} as text from range({rows}) as t(id))
 
 @dataclass(frozen=True)
 class Size:
-    """How many texts there are, and how many different ones."""
+    """The number of rows, and of distinct texts."""
 
     rows: int
     distinct: int
@@ -104,7 +103,7 @@ def _measure(folder: Path, size: Size, place: int, memory_limit: str) -> list[Co
 
 
 def _call(step: str, *arguments: object) -> Any:  # noqa: ANN401 - the step's own JSON
-    """Run a step in a process of its own."""
+    """Run a step in its own process."""
     command = [sys.executable, __file__, "--step", step, *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -131,7 +130,7 @@ def prepare(folder: str, rows: str, distinct: str, memory_limit: str) -> None:
 
 
 def add(folder: str, rows: str, start: str) -> None:
-    """Add texts that are all new."""
+    """Add new texts."""
     texts = TEXTS.format(rows=rows, distinct=rows, start=start)
     _project(folder).execute(f"insert into tickets {texts}")
 
@@ -151,14 +150,14 @@ def run(folder: str) -> dict[str, float]:
 STEPS = {"prepare": prepare, "add": add, "run": run}
 
 
-def _project(folder: str) -> Any:  # noqa: ANN401 - imported here alone
+def _project(folder: str) -> Any:  # noqa: ANN401 - imported only here
     from dbt_projects import Project
 
     return Project(Path(folder) / "project")
 
 
 def _save_model(folder: Path) -> dict[str, Any]:
-    """Save a model that makes a vector of a text's hash."""
+    """Save a model that makes a vector from a text's hash."""
     import tensorflow as tf
 
     class Model(tf.Module):
@@ -190,7 +189,7 @@ def _print_costs(size: Size, costs: list[Cost]) -> None:
 
 
 def _print_ratios(costs: dict[Size, list[Cost]]) -> None:
-    """Compare the sizes; the first is what is there without texts."""
+    """Compare the sizes; the first one is the cost without texts."""
     base, quarter, half, whole, twice = [each[0] for each in costs.values()]
     print()
     for name, larger, smaller in (
@@ -206,7 +205,7 @@ def _print_ratios(costs: dict[Size, list[Cost]]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=1_000_000, help="the most rows (1,000,000)")
-    parser.add_argument("--memory-limit", default="256MB", help="DuckDB's (256MB)")
+    parser.add_argument("--memory-limit", default="256MB", help="DuckDB's memory_limit (256MB)")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("step_arguments", nargs="*", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""The texts that are embedded: short ones, and ones of every length."""
+"""The texts to embed: short ones, and texts of every length."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 GLOSSES = Path(__file__).parents[1] / "demo" / "seeds" / "glosses.csv"
 DESCRIPTIONS = Path(__file__).with_name("descriptions.csv")
 
-# They make four texts of a gloss, no two of them equal.
+# Four different texts of each gloss.
 FORMS = ("{gloss}", "{lemma}: {gloss}", "What is {lemma}? {gloss}", "{lexname} {lemma}: {gloss}")
 
 
 def corpora(count: int) -> Mapping[str, Sequence[str]]:
-    """Return so many definitions of WordNet, and descriptions of Debian packages, at random."""
+    """Return random samples of `count` WordNet definitions and `count` Debian descriptions."""
     chance = random.Random(7)
     return {
         "glosses": chance.sample([row["gloss"] for row in _rows(GLOSSES)], count),
@@ -24,7 +24,7 @@ def corpora(count: int) -> Mapping[str, Sequence[str]]:
 
 
 def mixed(count: int) -> Sequence[str]:
-    """Return so many different texts, every fifth of them a description; at most 10,000."""
+    """Return `count` distinct texts at random, a fifth of them descriptions; at most 10,000."""
     chance = random.Random(7)
     glosses = [form.format(**row) for row in _rows(GLOSSES) for form in FORMS]
     descriptions = chance.sample(_descriptions(), count // 5)

@@ -1,16 +1,15 @@
-"""One way to embed, in a process of its own, so that its start and its memory are its own.
+"""One way to embed, in its own process, so that its start and memory can be measured.
 
     python bench/worker.py WAY ARGUMENT...
 
 A way is a module of the folder `ways`. Its `start(*arguments)` loads the model, and returns a
-function that takes texts and returns the call that is timed. Questions and answers are lines of
-JSON:
+function from texts to the call that is timed. Questions and answers are lines of JSON:
 
-    {"embed": texts}        the seconds of one call with all of the texts
-    {"embed_each": texts}   the seconds of a call for each text
+    {"embed": texts}        the seconds of one call with all texts
+    {"embed_each": texts}   the seconds of each call with one text
     {"vectors": texts}      the texts' vectors, scaled to length 1
 
-The peers' environment runs it too: it imports the standard library and NumPy.
+It also runs in the peers' environment, so it imports only the standard library and NumPy.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ Way = Callable[[Sequence[str]], Call]
 
 
 def main() -> None:
-    """Load the model of a way, and answer until there is nothing more to read."""
+    """Load the model of a way, and answer questions until the input ends."""
     name, *arguments = sys.argv[1:]
     answers = _own_output()
     way: Way = importlib.import_module(f"ways.{name}").start(*arguments)
@@ -43,7 +42,7 @@ def main() -> None:
 
 
 def _own_output() -> Any:  # noqa: ANN401 - a text file
-    """Keep standard output to oneself: what a library prints goes to standard error."""
+    """Reserve standard output for answers; libraries print to standard error."""
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return output

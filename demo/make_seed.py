@@ -1,4 +1,4 @@
-"""Write seeds/glosses.csv: 2,000 definitions of WordNet 3.0, the same ones on every run.
+"""Write seeds/glosses.csv: 2,000 definitions from WordNet 3.0, the same on every run.
 
 The source is the database folder of WordNet 3.0, as Debian's package `wordnet-base` holds it:
 
@@ -66,11 +66,11 @@ LEXNAMES = {
 
 PARTS_OF_SPEECH = {"noun": ("n", 1), "verb": ("v", 2)}
 
-# An example sentence in the text of a definition, with what sets it apart.
+# An example sentence after a definition, with its punctuation.
 EXAMPLE = re.compile(r'\s*[;:,]?\s*"[^"]*("|$)(\s*[-–]+\s*[^;]*)?')  # noqa: RUF001
 FEWEST_WORDS = 4
 
-# Not what a reader wants to meet in an example.
+# Words that a demo should not show.
 UNSUITABLE = re.compile(r"sexual|obscen|insulting")
 
 
@@ -95,12 +95,12 @@ def read_uses(folder: Path) -> Mapping[str, int]:
 
 
 def without_examples(text: str) -> str:
-    """Return the definition alone, without the quoted sentences that follow it."""
+    """Return the definition without the quoted example sentences that follow it."""
     return " ".join(EXAMPLE.sub("", text).split()).strip(" ;:,")
 
 
 def read_glosses(folder: Path, part_of_speech: str, uses: Mapping[str, int]) -> Iterator[Gloss]:
-    """Yield every sense of one part of speech that is a common word and has a real definition."""
+    """Yield every sense of one part of speech that is a common word with a real definition."""
     letter, number = PARTS_OF_SPEECH[part_of_speech]
     for line in (folder / f"data.{part_of_speech}").read_text("utf-8").splitlines():
         if line.startswith("  "):  # the license
@@ -128,7 +128,7 @@ def read_glosses(folder: Path, part_of_speech: str, uses: Mapping[str, int]) -> 
 
 
 def select(glosses: Iterable[Gloss], quota: int) -> list[Gloss]:
-    """Return the most used senses, the same number from each category as far as each has them.
+    """Return the most used senses, as evenly over the categories as these allow.
 
     No two have the same lemma or the same text.
     """

@@ -1,9 +1,9 @@
 #!/bin/sh
-# What `make demo` runs: stage the model, build and test the project, show what it found.
+# `make demo` runs this: stage the model, build and test the project, show the results.
 set -eu
 cd "$(dirname "$0")"
 target=${1:-duckdb}
-# The connector warns where it finds another chardet than it knows.
+# Silence the connector's warning about the version of chardet.
 export PYTHONWARNINGS="ignore:urllib3"
 
 dbt --quiet deps --target "$target"

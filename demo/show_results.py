@@ -1,8 +1,8 @@
-"""Print what `dbt build` found: answers to questions, near-duplicates, predicted categories.
+"""Print the results of `dbt build`: answers to questions, near-duplicates, predicted categories.
 
     python show_results.py --target duckdb
 
-dbt itself asks the question, so that it works on every target.
+dbt itself runs the queries, so that this works on every target.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def read(query: str, target: str) -> list[Row]:
     flags = ["--quiet", "--log-level", "none", "show", "--target", target, "--limit", "-1"]
     outcome = dbtRunner().invoke([*flags, "--inline", query])
     if not outcome.success:
-        sys.exit(f"dbt could not read what it built: {outcome.exception or outcome.result}")
+        sys.exit(f"dbt could not read its results: {outcome.exception or outcome.result}")
     return [tuple(row) for row in outcome.result.results[0].agate_table.rows]  # pyright: ignore
 
 
 def as_panel(rows: list[Row]) -> Panel:
-    """Return (question, lemma, gloss, similarity) as a panel: under each question its answers."""
+    """Return (question, lemma, gloss, similarity) as a panel: each question with its answers."""
     longest_word = max((len(row[1]) for row in rows), default=0)
     parts: list[RenderableType] = []
     for question, answers in groupby(rows, key=lambda row: row[0]):
@@ -89,7 +89,7 @@ def as_sentence(row: Row) -> str:
 
 
 def main() -> None:
-    """Print the panels, no wider than they read well."""
+    """Print the panels, at most 100 characters wide."""
     parser = argparse.ArgumentParser(description="Print the demo's results.")
     parser.add_argument("--target", default="duckdb", help="the dbt target to read them from")
     target = parser.parse_args().target

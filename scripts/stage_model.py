@@ -1,4 +1,4 @@
-"""Stage a text-embedding model: fetch, convert, probe, put on the stage, print its pin.
+"""Stage a text-embedding model: fetch, convert and test it, put it on the stage, print its pin.
 
 python dbt_packages/tf_embeddings/scripts/stage_model.py minilm --write
 """

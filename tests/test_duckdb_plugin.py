@@ -394,7 +394,7 @@ def test_a_key_that_the_plugin_does_not_know() -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         Plugin("p", {"stages": "stage"})
     assert str(error.value) == (
-        "tf_embeddings: the plugin's config has 'stages', which it does not know; it knows cache, "
+        "tf_embeddings: the plugin's config has an unknown key 'stages'. Allowed keys: cache, "
         "stage, threads."
     )
 
@@ -418,10 +418,10 @@ def test_the_profiles_settings_are_no_options_of_the_plugin(
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"threads": "2"}, "threads: '2'; give a whole number, 0 for all cores."),
-        ({"threads": -1}, "threads: -1; give a whole number, 0 for all cores."),
-        ({"stage": 5}, "stage: 5; give the path of a folder."),
-        ({"cache": ""}, "cache: ''; give the path of a folder."),
+        ({"threads": "2"}, "threads: '2'. Give a whole number, or 0 for all cores."),
+        ({"threads": -1}, "threads: -1. Give a whole number, or 0 for all cores."),
+        ({"stage": 5}, "stage: 5. Give the path of a folder."),
+        ({"cache": ""}, "cache: ''. Give the path of a folder."),
     ],
 )
 def test_a_wrong_configuration_is_named(config: dict[str, object], says: str) -> None:
@@ -481,8 +481,9 @@ def test_a_wrong_pin(staged: Artifact, changes: dict[str, object], says: str) ->
     with connect(staged.stage) as conn:
         assert error_of(conn, check(staged, **changes)) == (
             f"tf_embeddings: the pin of model 'tiny' says {says.format(version=staged.version)}, "
-            f"and its artifact tiny-{staged.build}.zip is version {staged.version} and has 8. "
-            f"Correct the pin in var tf_embeddings_models; to write it anew: {STAGE_TINY}"
+            f"but its artifact tiny-{staged.build}.zip has version {staged.version} and 8 "
+            f"dimensions. Correct the pin in var tf_embeddings_models, or write it with: "
+            f"{STAGE_TINY}"
         )
 
 
@@ -647,9 +648,9 @@ def test_what_cannot_be_verified_is_named(staged: Artifact) -> None:
             f"{STAGE_TINY}"
         )
         assert error_of(conn, call("verify", staged, **pin)) == (
-            f"tf_embeddings: the pin of model 'tiny' says version v111111111111, and its artifact "
-            f"tiny-{staged.build}.zip is version {staged.version}. Correct the pin in var "
-            f"tf_embeddings_models; to write it anew: {STAGE_TINY}"
+            f"tf_embeddings: the pin of model 'tiny' says version v111111111111, but its artifact "
+            f"tiny-{staged.build}.zip has version {staged.version}. Correct the pin in var "
+            f"tf_embeddings_models, or write it with: {STAGE_TINY}"
         )
         listing = f"it has: tiny/{staged.version}/tiny-{staged.build}.zip"
         assert error_of(conn, call("verify", staged, **pin, build="b000000000000")) == missing(
@@ -731,7 +732,9 @@ def test_what_is_no_artifact_is_not_removed(staged: Artifact, changes: dict[str,
     outside = Path(shutil.copy(staged.path, staged.stage.parent / "outside.zip"))
     with connect(staged.stage) as conn:
         message = error_of(conn, call("remove", staged, **changes))
-    assert message.endswith("so nothing was removed. select tf_embeddings_staged() lists them.")
+    assert message.endswith(
+        "so nothing was removed. select tf_embeddings_staged() lists the artifacts."
+    )
     assert staged.path.exists()
     assert outside.exists()
 
@@ -747,7 +750,7 @@ def test_a_link_out_of_the_stage_is_not_followed(
     link.symlink_to(elsewhere)
     with connect(staged.stage) as conn:
         message = error_of(conn, call("remove", staged))
-    assert "is no artifact's place in the stage folder" in message
+    assert "is not an artifact of the stage folder" in message
     assert staged.path.exists()
 
 

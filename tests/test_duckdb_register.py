@@ -136,10 +136,10 @@ def test_every_form_in_which_duckdb_hands_rows_over(
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"stage": ""}, "stage: ''; give the path of a folder."),
-        ({"cache": ""}, "cache: ''; give the path of a folder."),
-        ({"threads": -1}, "threads: -1; give a whole number, 0 for all cores."),
-        ({"threads": "2"}, "threads: '2'; give a whole number, 0 for all cores."),
+        ({"stage": ""}, "stage: ''. Give the path of a folder."),
+        ({"cache": ""}, "cache: ''. Give the path of a folder."),
+        ({"threads": -1}, "threads: -1. Give a whole number, or 0 for all cores."),
+        ({"threads": "2"}, "threads: '2'. Give a whole number, or 0 for all cores."),
     ],
 )
 def test_a_wrong_argument_is_named(given: dict[str, Any], says: str) -> None:

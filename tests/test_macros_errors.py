@@ -538,7 +538,7 @@ def test_a_wrong_version_never_marks_a_vector_even_where_a_failing_hook_stops_no
 
     assert not run.success
     assert (
-        f"says version v0123456789ab and 8 dimensions, and its artifact {tiny.path.name} is "
+        f"says version v0123456789ab and 8 dimensions, but its artifact {tiny.path.name} has "
         in (run.output)
     )
     assert run.statuses["model.a_project.embedded"] == "error"

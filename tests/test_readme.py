@@ -277,6 +277,18 @@ def test_the_workflow_calls_what_is_there() -> None:
         assert (ROOT / "macros" / f"{macro}.sql").is_file()
 
 
+def test_no_workflow_runs_with_the_branch_of_a_fork() -> None:
+    """`head_ref` names a branch that is not here, and a fork's run has neither secrets nor push."""
+    workflows = [block.text for block in blocks(README) if "\njobs:" in block.text]
+    jobs = [job for text in workflows for job in yaml.safe_load(text)["jobs"].values()]
+    assert any("github.head_ref" in json.dumps(job) for job in jobs)
+    for job in jobs:
+        assert job["if"] == (
+            "github.event_name == 'push' || "
+            "github.event.pull_request.head.repo.full_name == github.repository"
+        )
+
+
 @pytest.fixture(scope="module")
 def with_store(project: Path) -> Path:
     """Return the project after it has also followed `The embedding store` and `Search`."""

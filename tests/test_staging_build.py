@@ -652,6 +652,6 @@ def test_an_artifact_takes_no_options(
     ours = makers.with_golden(makers.copied(strings, tmp_path))
     assert cli.main([str(ours.path), *flags]) == 2
     assert capsys.readouterr().err == (
-        f"stage_model: '{ours.path.name}' is an artifact, which is staged as it is: "
-        f"{flags[0]} is for the model that it was made of. Leave {flags[0]} out.\n"
+        f"stage_model: '{ours.path.name}' is an artifact, which is staged unchanged; "
+        f"{flags[0]} works only with a model. Leave {flags[0]} out.\n"
     )

@@ -295,13 +295,13 @@ wrong = pytest.mark.parametrize(
         (
             ["minilm", "--name", "Mini-LM"],
             2,
-            "--name 'Mini-LM' is not a name: it starts with a letter a-z and has up to 40 "
-            "characters a-z, 0-9 and _.",
+            "--name 'Mini-LM' is not valid. A name has up to 40 characters a-z, 0-9 and _, and "
+            "starts with a letter.",
         ),
         (
             [],
             2,
-            "SOURCE is missing: what to stage. --list shows the catalogue's models.",
+            "SOURCE is missing. Name the model to stage; --list shows the catalogue.",
         ),
         (
             ["--list", "minilm"],
@@ -311,27 +311,27 @@ wrong = pytest.mark.parametrize(
         (
             ["--inspect", "--list"],
             2,
-            "--list shows the catalogue, and --inspect a model. Leave one out.",
+            "--list shows the catalogue and --inspect a model. Give only one of them.",
         ),
         (
             ["minilm", "--inspect", "--write"],
             2,
-            "--inspect stages nothing, so --write has no meaning. Leave it out.",
+            "--inspect stages nothing, so --write has no effect. Leave it out.",
         ),
         (
             ["minilm", "--kind", "words"],
             2,
-            f"--kind: 'words' is none of sentencepiece, text, tokens. {HELP}",
+            f"--kind: 'words' is not one of sentencepiece, text, tokens. {HELP}",
         ),
         (
             ["minilm", "--pooling", "sum"],
             2,
-            f"--pooling: 'sum' is none of mean, cls, max. {HELP}",
+            f"--pooling: 'sum' is not one of mean, cls, max. {HELP}",
         ),
         (
             ["minilm", "--engine", "onnx"],
             2,
-            f"--engine: 'onnx' is none of auto, litert, tensorflow. {HELP}",
+            f"--engine: 'onnx' is not one of auto, litert, tensorflow. {HELP}",
         ),
         (
             ["minilm", "--max-tokens", "0"],
@@ -371,7 +371,7 @@ wrong = pytest.mark.parametrize(
         (
             ["https://user:word@example.org/model.tar.gz?key=1"],
             2,
-            "the model in 'https://example.org/model.tar.gz?...' needs a name: add --name NAME.",
+            "the model in 'https://example.org/model.tar.gz?...' needs a name. Add --name NAME.",
         ),
         (
             ["minilm", "--target", "prod"],
@@ -425,7 +425,7 @@ def test_a_folder_needs_a_name(
 ) -> None:
     assert cli.main([str(encoder.path)]) == 2
     assert capsys.readouterr().err == (
-        "stage_model: the model in 'my_encoder' needs a name: add --name NAME.\n"
+        "stage_model: the model in 'my_encoder' needs a name. Add --name NAME.\n"
     )
 
 
@@ -446,15 +446,15 @@ def test_an_artifact_that_was_made_before_is_staged_as_it_is(
     assert place.read_bytes() == strings.path.read_bytes()
     pins = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
     assert pins["tf_embeddings_models"] == {"strings": strings.pin()}
-    assert "Note: its version was" not in done.stderr
+    assert "Note: its version" not in done.stderr
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
     other = {"vars": {"tf_embeddings_models": {"strings": {**strings.pin(), "version": "v0"}}}}
     project.write("dbt_project.yml", COMMENTED + yaml.safe_dump(other))
     again = stage_model(project, strings.path, "--name", "strings", "--write", **empty)
     assert (
-        f"Note: its version was v0, and is {strings.version}: all texts are embedded again. If "
-        f"that is not meant, stage strings with the options that it had.\n"
+        f"Note: its version changed from v0 to {strings.version}: all texts are re-embedded. To "
+        f"avoid that, stage strings with its old options.\n"
     ) in again.stderr
 
     from_the_stage = stage_model(project, place, **empty)
@@ -474,9 +474,9 @@ def test_a_pinned_model_is_staged_by_its_name_from_the_cache(
     missing = stage_model(project, "strings", "--write", **cache)
     assert (missing.returncode, missing.stderr) == (
         1,
-        f"stage_model: 'strings' is pinned in dbt_project.yml, and its artifact "
-        f"{strings.path.name} is not in this machine's cache: give the SOURCE that it was made of "
-        f"with --name strings and the options of then, or that file.\n",
+        f"stage_model: 'strings' is pinned in dbt_project.yml, but its artifact "
+        f"{strings.path.name} is not in this machine's cache. Stage that file, or the model's "
+        f"source with --name strings and the same options as before.\n",
     )
 
     kept = tmp_path / "cache" / "artifacts" / ("0" * 32) / strings.path.name
@@ -493,8 +493,7 @@ def test_an_artifact_keeps_its_name(
 ) -> None:
     assert cli.main([str(strings.path), "--name", "other"]) == 2
     assert capsys.readouterr().err == (
-        "stage_model: --name 'other' is another name than the artifact's, which is 'strings' for "
-        "ever. Leave --name out.\n"
+        "stage_model: an artifact's name is fixed: 'strings', not 'other'. Leave --name out.\n"
     )
 
 

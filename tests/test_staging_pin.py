@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.process import python_environment
 from tf_embeddings_staging.warehouse import pin as pins
 
 PIN = {
@@ -101,6 +104,85 @@ def test_a_file_keeps_its_mode_and_its_place_behind_a_link(tmp_path: Path) -> No
     assert link.is_symlink()
     assert file.stat().st_mode & 0o777 == 0o640
     assert "b184c08832de4" in file.read_text()
+
+
+WRITER = f"""
+import sys, time
+from pathlib import Path
+from tf_embeddings_staging.warehouse import pin as pins
+
+file, name, end = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+if end == "killed":
+    def never(*_):
+        print("in the middle", flush=True)
+        time.sleep(600)
+    pins.os.replace = never
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(5):
+    pins.write(file, f"{{name}}_{{number}}", {PIN})
+"""
+
+
+def writer(file: Path, name: str, end: str = "") -> subprocess.Popen[str]:
+    """Start a process that writes five pins once it is let go."""
+    command = [sys.executable, "-P", "-c", WRITER, str(file), name, end]
+    process = subprocess.Popen(
+        command,
+        env=python_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def let_go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_all_pins_that_several_processes_write_at_once_are_there(tmp_path: Path) -> None:
+    """Without the lock, one run replaced the file that another had just read."""
+    file, link = tmp_path / "real.yml", tmp_path / "dbt_project.yml"
+    file.write_text(PROJECT)
+    file.chmod(0o640)
+    link.symlink_to(file)
+    names = ["a", "b", "c", "d", "e", "f"]
+    # Half of them reach the file through a link.
+    writers = [writer(link if name < "d" else file, name) for name in names]
+    for process in writers:
+        let_go(process)
+    assert [process.wait(120) for process in writers] == [0] * len(names)
+
+    written = yaml.safe_load(file.read_text())
+    models = written["vars"].pop("tf_embeddings_models")
+    assert models == {f"{name}_{number}": PIN for name in names for number in range(5)}
+    assert written == yaml.safe_load(PROJECT)
+    assert "# quoted, or it is a date" in file.read_text()
+    assert link.is_symlink()
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dbt_project.yml", "real.yml"]
+
+
+def test_a_killed_writer_leaves_the_old_file_and_blocks_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "dbt_project.yml"
+    file.write_text(PROJECT)
+    killed, waiting = writer(file, "killed", "killed"), writer(file, "waiting")
+    let_go(killed)
+    assert killed.stdout
+    assert killed.stdout.readline() == "in the middle\n"
+
+    let_go(waiting)
+    assert file.read_text() == PROJECT
+    killed.kill()
+    killed.wait()
+    assert waiting.wait(120) == 0
+    models = yaml.safe_load(file.read_text())["vars"]["tf_embeddings_models"]
+    assert set(models) == {f"waiting_{number}" for number in range(5)}
 
 
 @pytest.mark.parametrize(

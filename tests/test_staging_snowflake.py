@@ -242,10 +242,10 @@ def test_a_truncated_file_is_put_anew_and_all_the_functions_that_it_broke_are_na
 
     dry = stage(project, source, "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    told = f"The file there {{}} 4 bytes instead of {source.size}: these functions run it, "
+    told = f"The file there {{}} 4 bytes instead of {source.size}. These functions run it "
     names = ", ".join(broken)
     assert len(broken) == 2
-    assert f"{told.format('has')}and work again when it is put anew: {names}\n" in dry.stderr
+    assert f"{told.format('has')}and work again after the next upload: {names}\n" in dry.stderr
     assert files(project) == {source.path: 4}
 
     done = stage(project, source)
@@ -558,7 +558,8 @@ def test_verify_and_dry_run_exclude_each_other(project: SnowflakeProject, source
     done = stage(project, source, "--verify", "--dry-run")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "stage_model: --verify needs the model on the stage, where --dry-run puts nothing.\n"
+        "stage_model: --verify needs the model on the stage, but --dry-run puts nothing. Leave "
+        "one out.\n"
     )
 
 
@@ -584,9 +585,9 @@ def test_a_model_too_large_for_a_standard_warehouse_comes_with_a_warning(
     )
     assert (
         "Warning: a process that embeds a full batch takes 3.00 GiB of memory (measured where "
-        "large was built, with tensorflow 2.21.0 on one thread), and each of the several processes "
-        "of a node takes as much. A standard warehouse has about 16 GB a node, whatever its size: "
-        "use a Snowpark-optimized one.\n"
+        "large was built, with tensorflow 2.21.0 on one thread), and a node runs several "
+        "processes. A standard warehouse has about 16 GB a node, whatever its size. Use a "
+        "Snowpark-optimized warehouse.\n"
     ) in stage_model(project, large.path, "--dry-run").stderr
 
 
@@ -608,7 +609,7 @@ def test_a_model_on_litert_is_put_and_verified(project: SnowflakeProject, light:
     assert "packages: [ai-edge-litert, numpy, tokenizers]\n" in done.stdout
     assert "strings is verified.\n" in done.stderr
     # An engine that a target can have is there: dbt is asked once.
-    assert "packages that the model turned out to need" not in done.stderr
+    assert "packages that the model needs" not in done.stderr
 
 
 def test_for_anacondas_repository_a_model_stays_on_tensorflow(
@@ -659,7 +660,7 @@ def test_packages_that_only_the_graph_tells_are_asked_for_before_anything_is_put
     set_vars(project, artifact_repository=PYPI)
     done = stage_model(project, *arguments, **cache)
     assert done.returncode == 0, done.stderr
-    assert "Asking dbt for the packages that the model turned out to need ...\n" in done.stderr
+    assert "Asking dbt for the packages that the model needs ...\n" in done.stderr
     assert "packages: [numpy, tensorflow, tensorflow-text]\n" in done.stdout
 
 

@@ -1,4 +1,4 @@
-"""Each artifact of a stage folder becomes a SQL function of DuckDB: in dbt, and in any connection.
+"""Makes each artifact of a stage folder a SQL function of DuckDB, in dbt and on any connection.
 
 The dbt-duckdb plugin:
 
@@ -6,28 +6,33 @@ The dbt-duckdb plugin:
       - module: tf_embeddings_duckdb
         config:
           stage: tf_embeddings_stage    # where artifacts are staged
-          cache: …                      # where they are unpacked: <stage>/.cache
-          threads: 0                    # the models' threads; 0: all cores
+          cache: …                      # where they are unpacked; default: <stage>/.cache
+          threads: 0                    # threads for the models; 0: all cores
 
 Outside dbt, in a notebook or an app:
 
     connection = duckdb.connect("dev.duckdb")
     tf_embeddings_duckdb.register(connection, stage="tf_embeddings_stage")
 
-`tf_embeddings_<model>_<version>_<build>(text, tokens_only)` answers `STRUCT(embedding FLOAT[n],
-token_count INTEGER, is_truncated BOOLEAN, status VARCHAR)`; where `tokens_only` is true the model
-does not run and the embedding is NULL. The model is unpacked and loaded at the first call.
-`tf_embeddings_check(model, version, build, dimensions)` answers true, or raises the sentence that
-says what is wrong with a pin or its artifact; `tf_embeddings_refusal` takes the same, has the model
-embed a word as well, and answers that sentence, or nothing.
-`tf_embeddings_verify(model, version, build)` recomputes the golden vectors of an artifact and
-answers the report as JSON: see `tf_embeddings_udf.verify`. `tf_embeddings_staged()` answers the
-artifacts of the stage folder as JSON: a list of `{model, version, build, path, bytes}`, the path
-relative to it. `tf_embeddings_remove(model, version, build)` deletes one of them and what was
-unpacked of it; true if it was there. They are all there whatever the stage folder holds.
+`tf_embeddings_<model>_<version>_<build>(text, tokens_only)` returns `STRUCT(embedding FLOAT[n],
+token_count INTEGER, is_truncated BOOLEAN, status VARCHAR)`. If `tokens_only` is true, the model
+does not run and the embedding is NULL. The first call unpacks and loads the model.
 
-A relative `stage` or `cache` starts from the folder that dbt is called in, as dbt-duckdb's own
-`path` and `module_paths` do; `--project-dir` does not move it.
+These functions always exist, whatever is in the stage folder:
+
+- `tf_embeddings_check(model, version, build, dimensions)` returns true, or raises a sentence that
+  says what is wrong with the pin or its artifact.
+- `tf_embeddings_refusal(model, version, build, dimensions)` also has the model embed a word, and
+  returns that sentence, or an empty string.
+- `tf_embeddings_verify(model, version, build)` recomputes an artifact's golden vectors and returns
+  a report as JSON: see `tf_embeddings_udf.verify`.
+- `tf_embeddings_staged()` returns the artifacts of the stage folder as JSON: a list of `{model,
+  version, build, path, bytes}`, with the path relative to the folder.
+- `tf_embeddings_remove(model, version, build)` deletes an artifact and its unpacked copy, and
+  returns whether the artifact was there.
+
+A relative `stage` or `cache` starts from the folder that dbt is called in, like dbt-duckdb's own
+`path` and `module_paths`; `--project-dir` does not change that.
 """
 
 from __future__ import annotations
@@ -68,7 +73,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-# Parameters by function; those without an artifact, which are there in any case.
+# The functions that do not belong to an artifact: name -> parameters, return type.
 _PIN = {"model": "VARCHAR", "version": "VARCHAR", "build": "VARCHAR"}
 _OPERATIONS: dict[str, tuple[Mapping[str, str], str]] = {
     "tf_embeddings_check": ({**_PIN, "dimensions": "INTEGER"}, "BOOLEAN"),
@@ -83,24 +88,24 @@ _PLACE = re.compile(r"([a-z][a-z0-9_]{0,39})/(v[0-9a-f]{12})/\1-(b[0-9a-f]{12})\
 _KEYS = {"stage", "cache", "threads"}
 _MOST_FILES_LISTED = 5
 
-# DuckDB keeps a pointer to a Python function for as long as the database is open, but a reference
-# only as long as the connection that registered it: without these it calls freed memory.
+# DuckDB keeps a pointer to a Python function while the database is open, but a reference only while
+# the connection that registered it is open. Without these references it would call freed memory.
 _registered: list[Callable[..., Any]] = []
 
-# By process, for a forked child has none of its parent's threads, and their number.
+# Keyed by process, because a forked child lacks its parent's threads, and by number of threads.
 _threads: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The stage folder, and where and how its artifacts are run."""
+    """The stage folder, the cache for its unpacked artifacts, and the models' threads."""
 
     folder: Path
     cache: Path
     threads: int
 
     def artifacts(self) -> list[Path]:
-        """Return the artifacts' files, `<model>/<version>/<model>-<build>.zip`, sorted."""
+        """Return the files of the artifacts, `<model>/<version>/<model>-<build>.zip`, sorted."""
         found = self.folder.glob("*/*/*.zip")
         return sorted(path for path in found if _FILE_NAME.fullmatch(path.name))
 
@@ -112,16 +117,16 @@ def register(
     cache: str | os.PathLike[str] | None = None,
     threads: int = 0,
 ) -> None:
-    """Give a connection the functions of the artifacts in a stage folder, as dbt's have them.
+    """Register the functions of a stage folder on a connection, as the plugin does for dbt.
 
     Args:
-        connection: any connection of DuckDB's Python package; its cursors have the functions too.
+        connection: a connection of DuckDB's Python package; its cursors get the functions too.
         stage: the folder where `stage_model.py` staged the artifacts.
         cache: where they are unpacked; None for `<stage>/.cache`.
-        threads: the models' threads; 0 for all cores.
+        threads: threads for the models; 0 for all cores.
 
     Raises:
-        TfEmbeddingsError: a Python package is missing, or an argument is not what it must be.
+        TfEmbeddingsError: a Python package is missing, or an argument is not valid.
     """
     if missing := missing_packages(["numpy", "pyarrow"]):
         raise TfEmbeddingsError(
@@ -135,7 +140,7 @@ def register(
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - of a module
-    """Give dbt-duckdb its class `Plugin`: an app that only registers does not wait for dbt."""
+    """Return dbt-duckdb's class `Plugin`, lazily: `register` works without importing dbt."""
     if name == "Plugin":
         return _plugin()
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
@@ -150,7 +155,7 @@ def _plugin() -> type[BasePlugin]:
 
         def initialize(self, plugin_config: dict[str, Any]) -> None:
             """Read the configuration; the stage folder need not exist."""
-            # dbt-duckdb mixes the profile's `settings`, DuckDB's own, into each plugin's config.
+            # dbt-duckdb mixes the profile's `settings` (DuckDB's) into each plugin's config.
             for plugin in (self.creds.plugins if self.creds else None) or []:
                 if (plugin.alias or plugin.module.rpartition(".")[2]) == self.name:
                     plugin_config = plugin.config or {}
@@ -160,11 +165,11 @@ def _plugin() -> type[BasePlugin]:
 
         def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
             """Register the operations, and a function for each artifact that can be read."""
-            if not missing_packages(["numpy"]):  # without, DuckDB registers no Python function
+            if not missing_packages(["numpy"]):  # DuckDB cannot register functions without it
                 _register_all(conn, self._stage)
 
         def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
-            """Where NumPy is missing, define the operations in SQL, to say so."""
+            """If NumPy is missing, define the operations as SQL macros that say so."""
             if not missing_packages(["numpy"]):
                 return
             what = _sql_literal(
@@ -181,18 +186,18 @@ def _plugin() -> type[BasePlugin]:
 
 @functools.cache
 def _cancel_with_dbt() -> None:
-    """Let the functions end where dbt cancels, as at Ctrl-C: DuckDB waits for them, and dbt for it.
+    """Make our functions stop when dbt cancels a query, for example on Ctrl-C.
 
-    DuckDB interrupts a query between two calls of a function, and a call has 2,048 texts.
+    DuckDB interrupts a query only between two calls of a function, and a call has 2,048 texts.
     """
-    with contextlib.suppress(ImportError):  # no part of dbt-duckdb's API: another may lack it
+    with contextlib.suppress(ImportError):  # not a public API: other versions may lack it
         from dbt.adapters.duckdb.environments.local import LocalEnvironment
 
         cancel = LocalEnvironment.cancel
 
         def cancel_functions_too(connection: Connection) -> None:
             try:
-                cancel(connection)  # first: then the query starts no other call
+                cancel(connection)  # first, so that the query starts no other call
             finally:
                 cancellation.cancel()
 
@@ -202,13 +207,13 @@ def _cancel_with_dbt() -> None:
 def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
     """Register the operations, and a function for each artifact that can be read.
 
-    One that cannot be read stops nothing: most of a project's nodes embed nothing. The check says
-    what is wrong with it to those that do.
+    An artifact that cannot be read is skipped, because most nodes of a project embed nothing. For
+    those that do, `tf_embeddings_check` says what is wrong with it.
     """
     functions = (_check, _refusal, _verify, _staged_as_json, _remove)
     for function, (name, signature) in zip(functions, _OPERATIONS.items(), strict=True):
         parameters, returns = signature
-        # With side effects: else DuckDB calls it several times for one row of constants.
+        # Without side_effects DuckDB may call it several times for one row of constants.
         _register(
             conn,
             name,
@@ -243,7 +248,7 @@ def _stage(config: Mapping[str, Any], says: str = "the plugin's config says") ->
     threads = config.get("threads", 0)
     if type(threads) is not int or threads < 0:
         raise TfEmbeddingsError(
-            f"tf_embeddings: {says} threads: {threads!r}; give a whole number, 0 for all cores."
+            f"tf_embeddings: {says} threads: {threads!r}. Give a whole number, or 0 for all cores."
         )
     return Stage(folder, cache, threads)
 
@@ -251,8 +256,8 @@ def _stage(config: Mapping[str, Any], says: str = "the plugin's config says") ->
 def _require_known_keys(keys: Set[str]) -> None:
     if unknown := sorted(keys - _KEYS):
         raise TfEmbeddingsError(
-            f"tf_embeddings: the plugin's config has '{unknown[0]}', which it does not know; it "
-            f"knows {', '.join(sorted(_KEYS))}."
+            f"tf_embeddings: the plugin's config has an unknown key '{unknown[0]}'. Allowed keys: "
+            f"{', '.join(sorted(_KEYS))}."
         )
 
 
@@ -260,7 +265,7 @@ def _folder(config: Mapping[str, Any], key: str, default: str, says: str) -> Pat
     value = config.get(key, default)
     if isinstance(value, str) and value:
         return Path(value).expanduser().absolute()
-    raise TfEmbeddingsError(f"tf_embeddings: {says} {key}: {value!r}; give the path of a folder.")
+    raise TfEmbeddingsError(f"tf_embeddings: {says} {key}: {value!r}. Give the path of a folder.")
 
 
 def _sql_literal(text: str) -> str:
@@ -284,45 +289,45 @@ def _register(
             "select 1 from duckdb_functions() where function_name = ? limit 1", [name]
         ).fetchall():
             raise
-        # It is there, for another stage folder maybe.
+        # The function exists already, maybe for another stage folder.
         try:
             conn.remove_function(name)
         except duckdb.InvalidInputException:
-            # Another connection registered it, and no other can replace it: dbt was called before
-            # in this process, and the database stayed open.
+            # Another connection registered it, and only that one can replace it: dbt ran before in
+            # this process, and the database stayed open.
             return
         create()
 
 
 def _embed_function(stage: Stage, path: Path) -> Callable[[Any, Any], Any]:
-    """Return the Arrow function of one artifact; DuckDB calls it from several threads at once."""
+    """Return the Arrow function of an artifact; DuckDB calls it from several threads at once."""
     model, build = _model_and_build(path)
 
     @functools.cache
     def folder() -> Path:
         return unpack(path, stage.cache, model=model, build=build)
 
-    # From pyarrow.ChunkedArrays to a StructArray; DuckDB evaluates a function's annotations, and
-    # pyarrow is not imported before it is needed.
-    def embed(texts: Any, tokens_only: Any, cancelled: threading.Event) -> Any:  # noqa: ANN401
+    # Takes pyarrow.ChunkedArrays, returns a StructArray. Not annotated so, because DuckDB evaluates
+    # annotations, and pyarrow is imported only when it is needed.
+    def embed(texts: Any, tokens_only: Any, canceled: threading.Event) -> Any:  # noqa: ANN401
         embedder = cached(folder(), stage.threads)
-        # One by one: with DuckDB's arrow_lossless_conversion, booleans come as Arrow's bool8.
+        # Converted one by one: with arrow_lossless_conversion, booleans come as Arrow's bool8.
         only = [bool(one) for one in tokens_only.to_pylist()]
-        return _to_arrow(embedder.outcomes(texts.to_pylist(), only, cancelled))
+        return _to_arrow(embedder.outcomes(texts.to_pylist(), only, canceled))
 
     def embed_in_own_thread(texts: Any, tokens_only: Any) -> Any:  # noqa: ANN401
-        cancelled = cancellation.current()  # here: there it may wait for a thread, and the model
-        return _in_own_thread(stage, functools.partial(embed, texts, tokens_only, cancelled))
+        canceled = cancellation.current()  # now: the call may wait for a thread or the model
+        return _in_own_thread(stage, functools.partial(embed, texts, tokens_only, canceled))
 
     return embed_in_own_thread
 
 
 def _in_own_thread(stage: Stage, call: Callable[[], Answer]) -> Answer:
-    """Call in a thread of Python's own, with no more of them at once than the models may use.
+    """Call in a Python thread, with at most as many at once as the models may use.
 
-    The bindings of TensorFlow remember, for each thread, the Python state that they met it with.
-    DuckDB's threads get a new one at each call into Python, and a second call runs into the freed
-    one of the first: a crash. Python's own threads keep theirs.
+    TensorFlow's bindings remember each thread's Python state. DuckDB's threads get a new state for
+    each call into Python, so a second call would use the first one's freed state and crash.
+    Python's own threads keep theirs.
     """
     key = (os.getpid(), stage.threads or available_cores())
     threads = _threads.get(key)
@@ -332,7 +337,7 @@ def _in_own_thread(stage: Stage, call: Callable[[], Answer]) -> Answer:
 
 
 def _to_arrow(outcomes: Outcomes) -> pa.StructArray:
-    """Return the outcomes as Arrow; the vectors are not copied."""
+    """Return the outcomes as an Arrow array, without copying the vectors."""
     import pyarrow as pa
 
     rows, dimensions = outcomes.embeddings.shape
@@ -350,19 +355,19 @@ def _to_arrow(outcomes: Outcomes) -> pa.StructArray:
 
 
 def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) -> bool:
-    """Return True where the artifact of a pin can be run, and unpack it.
+    """Unpack the artifact of a pin, and return True if it can run.
 
     Raises:
-        TfEmbeddingsError: it is missing, damaged, not what the pin says, or lacks a package.
+        TfEmbeddingsError: it is missing or damaged, differs from the pin, or a package is missing.
     """
     path = _staged(stage, model, version, build)
     manifest = read_manifest(path, f"'{path}'")
     if (manifest.version, manifest.dimensions) != (version, dimensions):
         raise TfEmbeddingsError(
             f"tf_embeddings: the pin of model '{model}' says version {version} and {dimensions} "
-            f"dimensions, and its artifact {path.name} is version {manifest.version} and has "
-            f"{manifest.dimensions}. Correct the pin in var tf_embeddings_models; to write it "
-            f"anew: {stage_command(model)}"
+            f"dimensions, but its artifact {path.name} has version {manifest.version} and "
+            f"{manifest.dimensions} dimensions. Correct the pin in var tf_embeddings_models, or "
+            f"write it with: {stage_command(model)}"
         )
     _require_packages(manifest)
     unpack(path, stage.cache, model=model, build=build)
@@ -370,13 +375,13 @@ def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) 
 
 
 def _refusal(stage: Stage, model: str, version: str, build: str, dimensions: int) -> str:
-    """Return why the model of a pin cannot run; nothing where it embeds a word."""
+    """Return why the model of a pin cannot run; an empty string if it embeds a word."""
     try:
         _check(stage, model, version, build, dimensions)
         path = _staged(stage, model, version, build)
         folder = unpack(path, stage.cache, model=model, build=build)
         _in_own_thread(stage, lambda: cached(folder, stage.threads).outcomes(["hello"], [False]))
-    except Exception as error:  # whatever a library raises is the answer
+    except Exception as error:  # also what a library raises
         return str(error).removeprefix("tf_embeddings: ") or type(error).__name__
     return ""
 
@@ -385,16 +390,16 @@ def _verify(stage: Stage, model: str, version: str, build: str) -> str:
     """Return the report on the golden vectors of a pin's artifact, as JSON.
 
     Raises:
-        TfEmbeddingsError: the artifact is missing, damaged, not of this version, lacks a package,
-            or holds no golden vectors.
+        TfEmbeddingsError: the artifact is missing or damaged, has a different version or no golden
+            vectors, or a package is missing.
     """
     path = _staged(stage, model, version, build)
     manifest = read_manifest(path, f"'{path}'")
     if manifest.version != version:
         raise TfEmbeddingsError(
-            f"tf_embeddings: the pin of model '{model}' says version {version}, and its artifact "
-            f"{path.name} is version {manifest.version}. Correct the pin in var "
-            f"tf_embeddings_models; to write it anew: {stage_command(model)}"
+            f"tf_embeddings: the pin of model '{model}' says version {version}, but its artifact "
+            f"{path.name} has version {manifest.version}. Correct the pin in var "
+            f"tf_embeddings_models, or write it with: {stage_command(model)}"
         )
     _require_packages(manifest)
     folder = unpack(path, stage.cache, model=model, build=build)
@@ -404,7 +409,7 @@ def _verify(stage: Stage, model: str, version: str, build: str) -> str:
 
 
 def _staged_as_json(stage: Stage) -> str:
-    """Return the artifacts that are where they belong, as JSON; others have no pin."""
+    """Return the artifacts that are in their place, as JSON; a pin finds no others."""
     listed: list[dict[str, Any]] = []
     for path in stage.artifacts():
         place = path.relative_to(stage.folder).as_posix()
@@ -420,25 +425,25 @@ def _staged_as_json(stage: Stage) -> str:
 
 
 def _remove(stage: Stage, model: str, version: str, build: str) -> bool:
-    """Delete an artifact, its folders where nothing else is in them, and its unpacked copy.
+    """Delete an artifact, its unpacked copy, and its folders if they are then empty.
 
     Returns:
-        Whether the stage folder held it.
+        Whether the artifact was there.
 
     Raises:
-        TfEmbeddingsError: this is no artifact's name, or a link leads out of the stage folder.
+        TfEmbeddingsError: this is not an artifact's name, or a link leads out of the stage folder.
     """
     place = f"{model}/{version}/{model}-{build}.zip"
     path = stage.folder / place
     if not _PLACE.fullmatch(place) or _leads_elsewhere(stage, path):
         raise TfEmbeddingsError(
-            f"tf_embeddings: '{place}' is no artifact's place in the stage folder "
-            f"'{stage.folder}', so nothing was removed. select tf_embeddings_staged() lists them."
+            f"tf_embeddings: '{place}' is not an artifact of the stage folder '{stage.folder}', so "
+            f"nothing was removed. select tf_embeddings_staged() lists the artifacts."
         )
     if not path.is_file():
         return False
     remove(path, stage.cache, model=model, version=version, build=build)
-    with contextlib.suppress(OSError):  # something else is in it
+    with contextlib.suppress(OSError):  # not empty
         path.parent.rmdir()
         path.parent.parent.rmdir()
     return True
@@ -450,7 +455,7 @@ def _leads_elsewhere(stage: Stage, path: Path) -> bool:
 
 
 def _staged(stage: Stage, model: str, version: str, build: str) -> Path:
-    """Return the file of an artifact: where it belongs, or where another version has it."""
+    """Return the file of an artifact: from its own place, or from another version's folder."""
     name = f"{model}-{build}.zip"
     staged = stage.artifacts()
     expected = stage.folder / model / version / name

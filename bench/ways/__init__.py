@@ -1,1 +1,1 @@
-"""The ways to embed that are measured; `worker.py` runs one of them in a process of its own."""
+"""The ways to embed that we compare; `worker.py` runs one of them in its own process."""

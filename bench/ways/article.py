@@ -1,4 +1,4 @@
-"""The article's way: each row loads the model, runs it on one text, and drops it.
+"""A naive UDF, as in the article: each row loads the model, runs it on one text, and drops it.
 
 https://github.com/PrestonBlackburn/Snowflake-With-Tensorflow-Hub
 """
@@ -17,7 +17,7 @@ from ways.sorted_batches import tokenizer
 
 
 def start(saved_model: str, tokenizer_file: str, max_tokens: str) -> Way:
-    """Import TensorFlow; its model is loaded by the rows."""
+    """Import TensorFlow; each row loads the model."""
     import tensorflow as tf
 
     token_ids = tokenizer(tokenizer_file, int(max_tokens))

@@ -1,7 +1,7 @@
-"""The function of Snowflake: its worker process, as the tests' local Snowflake starts and feeds it.
+"""The Snowflake function, in a worker process as the tests' local Snowflake starts and feeds it.
 
-One process, one thread, batches of the sizes that the local Snowflake sends; the clock has the JSON
-in which texts and rows travel.
+One process, one thread, batches of the sizes that the local Snowflake sends. The time includes the
+JSON of texts and rows.
 """
 
 # pyright: reportMissingImports=false
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from worker import Call, Way
 
 MOST_ROWS = 512
-"""The package's own setting, tf_embeddings_max_batch_size."""
+"""The default of tf_embeddings_max_batch_size."""
 SECONDS = 180.0
 
 # As the macro _function_definition writes it.
@@ -39,7 +39,7 @@ embed._sf_max_batch_size = {MOST_ROWS}
 
 
 def start(tests: str, artifact: str, version: str) -> Way:
-    """Start the process on an artifact's zip."""
+    """Start the process with an artifact's zip."""
     sys.path.insert(0, tests)
     from local_snowflake.execution import Worker, batch_sizes
 
@@ -82,7 +82,7 @@ def start(tests: str, artifact: str, version: str) -> Way:
 
 
 class _Rows(list[str]):
-    """The rows as they come, each an object in JSON; as an array, their vectors."""
+    """Rows of JSON objects; as an array, their vectors."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401
         return np.array([json.loads(row)["embedding"] for row in self], dtype)

@@ -1,7 +1,7 @@
-"""The products of matrices of the model by themselves, in NumPy's OpenBLAS: the machine's limit.
+"""Only the model's matrix products, in NumPy's OpenBLAS: the machine's limit.
 
-A Transformer's layers multiply by six matrices of weights: four of the attention, two of the
-feed-forward. Nothing else of the model runs, so what comes out means nothing.
+Each layer of a Transformer multiplies by six weight matrices: four for attention, two for the
+feed-forward part. Nothing else of the model runs, so the result has no meaning.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ LAYERS, WIDTH, INNER_WIDTH = 6, 384, 1536
 
 
 def start(tokenizer_file: str, max_tokens: str, budget: str, threads: str) -> Way:
-    """Make random weights of the model's shapes."""
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # It is read when NumPy is imported.
+    """Make random weights with the model's shapes."""
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy reads it at import.
     import numpy as np
 
     from ways.sorted_batches import run_sorted, tokenizer

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the same weights, with batches sorted by length; the clock has its tokenizing."""
+"""ONNX Runtime on the same weights, with batches by length; the time includes tokenizing."""
 
 # pyright: reportMissingImports=false
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def start(
     model: str, tokenizer_file: str, max_tokens: str, budget: str, callers: str, threads: str
 ) -> Way:
-    """Load an exported model: a session with so many threads, which so many callers share."""
+    """Load an exported model: one session with `threads` threads, shared by `callers` callers."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

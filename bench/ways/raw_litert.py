@@ -1,6 +1,6 @@
-"""LiteRT alone, the limit: the texts are token ids before the clock starts.
+"""LiteRT itself: the texts are tokenized before the clock starts.
 
-As many interpreters as cores with one thread each; they share the model's bytes.
+One interpreter a core, with one thread each; they share the model's bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def start(model: str, tokenizer_file: str, max_tokens: str, budget: str, threads: str) -> Way:
-    """Load the model that an artifact holds."""
+    """Load the model of an artifact."""
     content = Path(model).read_bytes()
     own = threading.local()
 

@@ -1,4 +1,4 @@
-"""Our runtime, on the engine of the artifact."""
+"""Our runtime, on the artifact's engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def start(udf_src: str, folder: str, threads: str) -> Way:
-    """Load an unpacked artifact; 0 threads are as many as there are cores."""
+    """Load an unpacked artifact; with 0 threads it takes one a core."""
     import sys
 
     sys.path.insert(0, udf_src)

@@ -1,4 +1,4 @@
-"""Sentence Transformers on the same weights, as it comes: batches of 32 by length, on the CPU."""
+"""Sentence Transformers on the same weights, with its defaults: batches of 32 by length, CPU."""
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations

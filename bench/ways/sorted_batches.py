@@ -1,4 +1,4 @@
-"""What a caller of a bare library has to do: sort by length, cut, run in threads, scatter back."""
+"""What a caller of a bare library must do: sort by length, cut, run in threads, reorder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run_sorted(
 
 
 def _batches(rows: Sequence[Ids], budget: int) -> Iterator[list[int]]:
-    """Cut rows, the longest first; one that is over the budget alone is a batch alone."""
+    """Cut rows into batches, the longest first; a row over the budget is a batch of one."""
     batch: list[int] = []
     for row in sorted(range(len(rows)), key=lambda row: -len(rows[row])):
         if batch and len(rows[batch[0]]) * (len(batch) + 1) > budget:

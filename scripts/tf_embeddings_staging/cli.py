@@ -43,7 +43,7 @@ class UsageError(StagingError):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, as everything here does."""
+    """Reports an error in one sentence, like the rest of the CLI."""
 
     def error(self, message: str) -> NoReturn:
         said = re.sub(r"^argument ([^:]*): ", r"\1: ", message)
@@ -51,7 +51,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Stage a model; return 0, 1 where something is wrong, 2 where the command line is."""
+    """Stage a model; return 0, 1 for an error, 2 for a wrong command line, 130 for Ctrl-C."""
     debug = _DEBUG in (sys.argv[1:] if arguments is None else arguments)
     try:
         _run(_parser().parse_args(arguments), Report())
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = f"'{error.filename}': {error.strerror}" if error.filename else str(error)
         return _fail(StagingError(f"{what}."), 1, debug=debug)
     except KeyboardInterrupt:
-        stopped = StagingError("interrupted. Run it again: what was fetched and built is kept.")
+        stopped = StagingError("interrupted. Run it again: it reuses what was fetched and built.")
         return _fail(stopped, 130, debug=debug)
     return 0
 
@@ -76,7 +76,7 @@ def _fail(error: StagingError, code: int, *, debug: bool) -> int:
 
 
 def _placed(message: str) -> str:
-    """Return a message with the package where it was called, in each command to copy."""
+    """Return a message whose commands name the package's folder as it was called."""
     script = Path(sys.argv[0])
     if script.parts[-2:] != ("scripts", "stage_model.py"):
         return message
@@ -87,51 +87,53 @@ def _placed(message: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="stage_model",
-        description="Stage a text-embedding model for dbt: fetch, inspect, convert, probe, put, "
-        "print its pin. Safe to run again.",
+        description="Stage a text-embedding model for dbt: fetch, inspect, convert and test it, "
+        "put it on the stage and print its pin. Safe to run again.",
     )
     parser.add_argument(
         "source",
         metavar="SOURCE",
         nargs="?",
-        help="a name of the catalogue (see --list); a TF-Hub handle, a Kaggle model, or the "
-        "address of an archive; a SavedModel's folder, the folder of a BERT sentence encoder, an "
-        "archive of one (.tar.gz, .tgz, .tar, .zip), or a .keras file; or an artifact that was "
-        "made before (<model>-<build>.zip), whose bytes are staged as they are",
+        help="a name of the catalogue (see --list); a TF-Hub handle, a Kaggle model, or the URL of "
+        "an archive; the folder of a SavedModel or of a BERT sentence encoder, an archive of one "
+        "(.tar.gz, .tgz, .tar, .zip), or a .keras file; or an existing artifact "
+        "(<model>-<build>.zip), which is staged unchanged",
     )
     parser.add_argument(
-        "--name", help="the model's name; a model of the catalogue and an artifact have one"
+        "--name", help="the model's name; catalogue models and artifacts have one already"
     )
     parser.add_argument("--write", action="store_true", help="write the pin to the project's vars")
     parser.add_argument(
-        "--dry-run", action="store_true", help="fetch, build and probe; put and write nothing"
+        "--dry-run",
+        action="store_true",
+        help="fetch, build and test the model, but put and write nothing",
     )
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="then embed the artifact's golden texts in the warehouse and compare",
+        help="after that, embed the golden texts in the warehouse and compare the vectors",
     )
     parser.add_argument(
         "--inspect",
         action="store_true",
-        help="only look: show the model's signatures, inputs, outputs, ops and sizes, the kind "
-        "chosen and why. Stages nothing, and needs no dbt project",
+        help="only show the model's signatures, inputs, outputs, ops, sizes and kind, and why it "
+        "has that kind. Stages nothing, and needs no dbt project",
     )
     parser.add_argument(
-        "--list", action="store_true", help="show the catalogue; takes no SOURCE, no dbt project"
+        "--list", action="store_true", help="show the catalogue; needs no SOURCE and no dbt project"
     )
     parser.add_argument(
-        "--catalogue", metavar="FILE", type=Path, help="a file with models of your own, too"
+        "--catalogue", metavar="FILE", type=Path, help="a file with models of your own, in addition"
     )
     parser.add_argument(
         "--engine",
         type=_one_of("auto", *_ENGINES),
         default="auto",
-        help="what runs the model: litert; tensorflow; or auto, which is LiteRT if the model gives "
-        "the same vectors with it, and TensorFlow if not (the default)",
+        help="what runs the model: litert, tensorflow, or auto (default): LiteRT if it gives the "
+        "same vectors, else TensorFlow",
     )
     parser.add_argument(
-        _DEBUG, action="store_true", help="show all that TensorFlow said where something fails"
+        _DEBUG, action="store_true", help="show TensorFlow's full output if something fails"
     )
     _add_model_flags(parser)
     _add_limits(parser)
@@ -146,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "the model", "What inspection finds, and these override. Each is a part of the version."
+        "the model", "These override what inspection finds. Each is part of the version."
     )
     group.add_argument(
         "--kind", type=_one_of(*KINDS), help=f"the kind of encoder: {', '.join(KINDS)}"
@@ -156,23 +158,23 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--output",
-        help="the output that holds the vectors: its key; its index where __call__ gives a list",
+        help="the output that holds the vectors: its key, or its index if __call__ returns a list",
     )
     group.add_argument(
         "--pooling",
         type=_one_of(*_POOLINGS),
-        help=f"what makes one vector of one a token: {', '.join(_POOLINGS)}",
+        help=f"how to pool the tokens' vectors: {', '.join(_POOLINGS)}",
     )
     group.add_argument(
         "--normalize",
         action=argparse.BooleanOptionalAction,
-        help="scale vectors to length 1, or do not",
+        help="scale vectors to length 1, or leave them as they are",
     )
     group.add_argument(
         "--max-tokens",
         metavar="N",
         type=_whole_number,
-        help="truncate texts after so many tokens, special ones included",
+        help="truncate texts to N tokens, special tokens included",
     )
     group.add_argument(
         "--truncate-dim",
@@ -181,12 +183,12 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
         help="keep the first N numbers of a vector (Matryoshka models)",
     )
     group.add_argument(
-        "--prefix", metavar="TEXT", help='put before each text, such as "query: " for E5'
+        "--prefix", metavar="TEXT", help='a prefix for each text, such as "query: " for E5'
     )
     group.add_argument(
         "--preprocessor",
         metavar="SOURCE",
-        help="a SavedModel that makes the model's inputs of texts",
+        help="a SavedModel that turns texts into the model's inputs",
     )
     group.add_argument(
         "--allow-op",
@@ -194,7 +196,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
         dest="allow_ops",
         action="append",
         default=[],
-        help="let in this TensorFlow op, which reaches out of the graph; may be repeated",
+        help="allow this TensorFlow op, which is refused by default; may be repeated",
     )
 
 
@@ -205,27 +207,27 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--sha256",
         metavar="HEX",
         type=_sha256,
-        help="the digest that the file behind SOURCE must have",
+        help="the SHA-256 that the downloaded or local file must have",
     )
     group.add_argument(
         "--size-limit",
         metavar="GIB",
         type=_positive_number,
         default=usual.download_bytes / 2**30,
-        help="most that a download may have, and what it unpacks to (%(default)g GiB)",
+        help="the most that a download, and what it unpacks to, may take (%(default)g GiB)",
     )
     group.add_argument(
         "--memory-limit",
         metavar="GIB",
         type=_positive_number,
-        help="most memory that a process which runs the model may take (90 %% of this machine's)",
+        help="the most memory for a process that runs the model (90 %% of this machine's)",
     )
     group.add_argument(
         "--time-limit",
         metavar="MINUTES",
         type=_positive_number,
         default=usual.seconds / 60,
-        help="most time that such a process may take (%(default)g minutes)",
+        help="the most time for such a process (%(default)g minutes)",
     )
 
 
@@ -233,7 +235,7 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text in allowed:
             return text
-        raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(allowed)}")
+        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(allowed)}")
 
     return check
 
@@ -297,34 +299,38 @@ def _require_fitting(given: argparse.Namespace) -> None:
     """
     if given.list:
         if given.inspect:
-            raise UsageError("--list shows the catalogue, and --inspect a model. Leave one out.")
+            raise UsageError(
+                "--list shows the catalogue and --inspect a model. Give only one of them."
+            )
         if given.source:
             raise UsageError("--list shows the whole catalogue. Leave SOURCE out.")
         return
     if not given.source:
-        raise UsageError("SOURCE is missing: what to stage. --list shows the catalogue's models.")
+        raise UsageError("SOURCE is missing. Name the model to stage; --list shows the catalogue.")
     if given.verify and given.dry_run:
-        raise UsageError("--verify needs the model on the stage, where --dry-run puts nothing.")
+        raise UsageError(
+            "--verify needs the model on the stage, but --dry-run puts nothing. Leave one out."
+        )
     for flag in ("write", "dry_run", "verify"):
         if given.inspect and getattr(given, flag):
             name = f"--{flag.replace('_', '-')}"
-            raise UsageError(f"--inspect stages nothing, so {name} has no meaning. Leave it out.")
+            raise UsageError(f"--inspect stages nothing, so {name} has no effect. Leave it out.")
 
 
 def _pinned(given: argparse.Namespace, entries: Mapping[str, Entry]) -> Source | None:
-    """Return the artifact of a model that the project pins, where SOURCE is its name alone.
+    """Return the artifact of a pinned model if SOURCE is only its name.
 
-    dbt prints such a command where a model is missing on the stage.
+    Our macros print such a command if a model is missing on the stage.
 
     Raises:
-        StagingError: the model is pinned, and this machine has no such artifact.
+        StagingError: the model is pinned, but this machine does not have its artifact.
     """
     name = given.source
     if not _NAME.fullmatch(name) or name in entries or Path(name).exists():
         return None
     try:
         build = pin.pinned_build(project_folder(given.project_dir) / "dbt_project.yml", name)
-    except StagingError:  # No project, or none that can be read: then nothing is pinned.
+    except StagingError:  # No project that can be read: then nothing is pinned.
         return None
     if build is None:
         return None
@@ -333,9 +339,9 @@ def _pinned(given: argparse.Namespace, entries: Mapping[str, Entry]) -> Source |
         if path.name == file:
             return resolve(str(path), {})
     raise StagingError(
-        f"'{name}' is pinned in dbt_project.yml, and its artifact {file} is not in this machine's "
-        f"cache: give the SOURCE that it was made of with --name {name} and the options of then, "
-        f"or that file."
+        f"'{name}' is pinned in dbt_project.yml, but its artifact {file} is not in this machine's "
+        f"cache. Stage that file, or the model's source with --name {name} and the same options as "
+        f"before."
     )
 
 
@@ -349,8 +355,8 @@ def _require_no_options_for_an_artifact(
         flags = ["--inspect"]
     if flags:
         raise UsageError(
-            f"'{source.path.name}' is an artifact, which is staged as it is: {flags[0]} is for the "
-            f"model that it was made of. Leave {flags[0]} out."
+            f"'{source.path.name}' is an artifact, which is staged unchanged; {flags[0]} works "
+            f"only with a model. Leave {flags[0]} out."
         )
 
 
@@ -361,7 +367,7 @@ def _stage(
     project_file = project_folder(given.project_dir) / "dbt_project.yml"
     dbt = DbtOptions(given.project_dir, given.profiles_dir, given.profile, given.target, given.vars)
     asked = pin.kept_packages(project_file, name, likely_packages(source, options))
-    # Before the model, which may take minutes: dbt finds what is wrong with a project in seconds.
+    # First, because the model may take minutes: dbt finds a project's errors in seconds.
     report.say("Asking dbt for the stage ...")
     target = find_target(dbt, asked)
     _warn(target.warnings, report)
@@ -378,9 +384,9 @@ def _stage(
         pinned=pin.pinned_build(project_file, name),
     )
     packages = pin.kept_packages(project_file, name, artifact.packages)
-    # An engine that a target can have is there.
+    # Nothing to ask for LiteRT: target.engines has it.
     if target.type == "snowflake" and {*packages} - {*asked, "ai-edge-litert"}:
-        report.say("Asking dbt for the packages that the model turned out to need ...")
+        report.say("Asking dbt for the packages that the model needs ...")
         target = find_target(dbt, packages)
     artifact = replace(artifact, packages=packages)
     _warn_of_memory(artifact, target, report)
@@ -391,32 +397,32 @@ def _stage(
         _verify(artifact, dbt, report)
 
     if given.dry_run:
-        report.say("Dry run: nothing was put and nothing was written.")
+        report.say("Dry run: nothing was put or written.")
     elif not given.write:
         report.say(f"This is the pin of {name}: add it to {home.file}, or run with --write.")
     elif pin.write(project_file, name, artifact.pin()):
-        report.say(f"The pin of {name} was written to {home.file}")
+        report.say(f"Wrote the pin of {name} to {home.file}")
         before = home.pins.get(name)
         version = before.get("version") if isinstance(before, dict) else artifact.version
         if version != artifact.version:
             report.say(
-                f"Note: its version was {version}, and is {artifact.version}: all texts are "
-                f"embedded again. If that is not meant, stage {name} with the options that it had."
+                f"Note: its version changed from {version} to {artifact.version}: all texts are "
+                f"re-embedded. To avoid that, stage {name} with its old options."
             )
         if pin.needs_default(project_file):
             report.say(
-                "There are several models now: embed(text) needs a var tf_embeddings_default_model "
-                "with the name of one, or say which in the call: embed(text, model='…')."
+                "The project now has several models. Set var tf_embeddings_default_model to one of "
+                "them, or name the model in each call: embed(text, model='…')."
             )
     else:
         report.say(f"The pin of {name} is in {home.file} already.")
 
 
 def _for_target(options: Options, source: Source, target: Target, report: Report) -> Options:
-    """Return the options with the engine that the target's functions can have.
+    """Return the options with an engine that the target's functions can use.
 
     Raises:
-        StagingError: what was asked for, or the artifact, is for an engine that they cannot have.
+        StagingError: --engine or the artifact needs an engine that they cannot use.
     """
     if LITERT in target.engines:
         return options
@@ -440,7 +446,7 @@ def _for_target(options: Options, source: Source, target: Target, report: Report
 def _put(
     artifact: Artifact, target: Target, dbt: DbtOptions, dry_run: bool, report: Report
 ) -> None:
-    """Put an artifact on the target's stage, unless it is there; say where."""
+    """Put an artifact on the target's stage unless it is there, and report where."""
     if target.type == "snowflake":
         report.say("Looking at the stage ...")
         outcome = snowflake_stage.put(artifact, dbt, dry_run=dry_run)
@@ -449,8 +455,8 @@ def _put(
     if outcome.broken:
         report.say(
             f"The file there {'has' if dry_run else 'had'} {outcome.size} bytes instead of "
-            f"{artifact.path.stat().st_size}: these functions run it, and work again "
-            f"{'when it is put anew' if dry_run else 'now'}: {', '.join(outcome.broken)}"
+            f"{artifact.path.stat().st_size}. These functions run it and work again "
+            f"{'after the next upload' if dry_run else 'now'}: {', '.join(outcome.broken)}"
         )
     if outcome.was_there:
         report.say(f"{artifact.model} is staged already: {outcome.place}")
@@ -472,9 +478,9 @@ def _warn_of_memory(artifact: Artifact, target: Target, report: Report) -> None:
             [
                 f"a process that embeds a full batch takes {taken / 2**30:.2f} GiB of memory "
                 f"(measured where {artifact.model} was built, with "
-                f"{_versions(artifact)} on one thread), and each of the several processes of a "
-                f"node takes as much. A standard warehouse has about 16 GB a node, whatever its "
-                f"size: use a Snowpark-optimized one."
+                f"{_versions(artifact)} on one thread), and a node runs several processes. A "
+                f"standard warehouse has about 16 GB a node, whatever its size. Use a "
+                f"Snowpark-optimized warehouse."
             ],
             report,
         )
@@ -490,7 +496,7 @@ def _verify(artifact: Artifact, dbt: DbtOptions, report: Report) -> None:
     Raises:
         StagingError: they differ by more than the tolerance.
     """
-    report.say("Verifying: the golden texts, embedded where the model is staged ...")
+    report.say("Verifying: embedding the golden texts in the warehouse ...")
     answer = run_macro(dbt, "_verify_staged", {"model": artifact.model, "pin": artifact.pin()})
     report.say(answer["line"])
     if answer["problem"]:
@@ -502,23 +508,22 @@ def _name(given: str | None, source: Source) -> str:
     """Return the model's name.
 
     Raises:
-        UsageError: a source without a name was given none, an artifact another, or it is no name.
+        UsageError: the name is missing, is not valid, or differs from the artifact's.
     """
     if isinstance(source, Built):
         if given in (None, source.model):
             return source.model
         raise UsageError(
-            f"--name '{given}' is another name than the artifact's, which is '{source.model}' for "
-            f"ever. Leave --name out."
+            f"an artifact's name is fixed: '{source.model}', not '{given}'. Leave --name out."
         )
     if given is None:
         if isinstance(source, Entry):
             return source.name
         what = source.path.name if isinstance(source, Local) else address(source.url)
-        raise UsageError(f"the model in '{what}' needs a name: add --name NAME.")
+        raise UsageError(f"the model in '{what}' needs a name. Add --name NAME.")
     if _NAME.fullmatch(given):
         return given
     raise UsageError(
-        f"--name '{given}' is not a name: it starts with a letter a-z and has up to 40 characters "
-        f"a-z, 0-9 and _."
+        f"--name '{given}' is not valid. A name has up to 40 characters a-z, 0-9 and _, and starts "
+        f"with a letter."
     )

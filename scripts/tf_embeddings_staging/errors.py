@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# What making an artifact needs, and staging one that was made before does not.
+# Packages for making an artifact, not needed to stage an existing one.
 _OF_MAKING = (
     *("h5py", "keras", "ml_dtypes", "pkg_resources"),
     *("requests", "safetensors", "tensorflow_hub", "urllib3"),
@@ -10,20 +10,20 @@ _OF_MAKING = (
 
 
 class StagingError(Exception):
-    """Something that the user can put right; the message says where, what and the next step.
+    """An error that the user can fix; the message says where, what and the next step.
 
     Attributes:
-        details: the long text behind the message, for --debug: a traceback, a log.
+        details: a traceback or a log, shown with --debug.
     """
 
     def __init__(self, message: str, details: str | None = None) -> None:
-        """Tell what is wrong."""
+        """Say what is wrong."""
         super().__init__(message)
         self.details = details
 
 
 class StoppedError(StagingError):
-    """A process went beyond a limit: on another machine, or with another limit, it would not."""
+    """A process exceeded a limit of memory or time."""
 
 
 class CrashedError(StagingError):
@@ -31,12 +31,12 @@ class CrashedError(StagingError):
 
 
 class SourceError(Exception):
-    """A source gave no model, where another may; the message says why."""
+    """A source gave no model, but another one may; the message says why."""
 
 
 def missing_package(package: str) -> StagingError:
     """Return the error for a Python package that is not installed."""
-    # Not above: the probe, which imports this module too, runs the runtime of the artifact.
+    # Not at the top: the probe imports this module, and it runs the artifact's own runtime.
     from tf_embeddings_udf import pip_command
 
     is_of_making = package.replace("-", "_") in _OF_MAKING

@@ -48,6 +48,6 @@ def limit_files(membership: str, cgroups: Path) -> Iterator[Path]:
 
 
 def limit_in(text: str) -> int | None:
-    """Return the limit that such a file holds, in bytes; None for `max` and what is no number."""
+    """Return the limit in bytes that such a file holds; None for `max` and other texts."""
     text = text.strip()
     return int(text) if text.isdecimal() and int(text) else None

@@ -69,7 +69,7 @@ class Report:
 
     @contextmanager
     def step(self, label: str) -> Iterator[None]:
-        """Show that something takes a while whose end nobody can tell."""
+        """Show that something of unknown duration is going on."""
         if not self._console.is_terminal:
             self.say(f"{label} ...")
             yield

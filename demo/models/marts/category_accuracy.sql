@@ -1,4 +1,4 @@
-{# How often the prediction is right, beside what naming the most frequent category would give. #}
+{# How often the prediction is right, compared with always predicting the most frequent category. #}
 select
   count(*) as definitions,
   count(distinct lexname) as categories,

@@ -1,4 +1,4 @@
-{# Every definition with its vector, which comes out of the store: nothing is embedded here. #}
+{# Every definition with its vector from the store; nothing is embedded here. #}
 {{
   tf_embeddings.with_embeddings(
     relation=ref('stg_glosses'),

@@ -1,13 +1,13 @@
 {#
-  The recipe for a large source: embed what is new and what has changed, and embed everything again
-  when the pin names another version of the model, because vectors of two versions do not compare.
+  The recipe for a large source: embed new and changed texts, and re-embed everything when the
+  pin's version changes, because vectors of two versions cannot be compared.
 
-  Only the text is compared, so the table holds only the key and the text beside the vector: join
-  the other columns to it by gloss_id, and they are never out of date.
+  Only the text is compared, so the table holds only the key and the text beside the vector. Join
+  other columns by gloss_id; they are then never out of date.
 
-  A gloss that is deleted upstream stays here. Where that matters, inner join to stg_glosses, or
-  run with --full-refresh now and then. A model of another number of dimensions gives the column
-  another type: the run fails and changes nothing, until it has --full-refresh.
+  A gloss that is deleted upstream stays here. If that matters, inner join to stg_glosses, or run
+  with --full-refresh now and then. A model with a different number of dimensions changes the
+  column's type: the run then fails and changes nothing, until you use --full-refresh.
 #}
 {{
   config(

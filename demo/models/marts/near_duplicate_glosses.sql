@@ -1,8 +1,8 @@
 {#
-  Pairs of definitions that say nearly the same. Nouns and verbs are not compared with each other:
-  the block halves what is compared, and more would with more blocks.
+  Pairs of definitions that say nearly the same. Nouns are compared only with nouns, and verbs with
+  verbs: the block saves comparisons, and smaller blocks save more.
 
-  Read what comes out before you delete by it: opposites are written alike, and found here.
+  Read the pairs before you delete anything: opposites are worded alike, so they are found too.
 #}
 with pairs as (
   {{

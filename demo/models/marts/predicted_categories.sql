@@ -1,6 +1,6 @@
 {#
-  The category of each definition as its ten nearest neighbors have it, with votes weighted by
-  similarity; its own category is not asked. No training, one query.
+  The category of each definition, predicted from the categories of its ten nearest neighbors, with
+  votes weighted by similarity. One query, without training; its own category does not count.
 #}
 with neighbors as (
   {{

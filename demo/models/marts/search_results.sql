@@ -1,4 +1,4 @@
-{# Semantic search: the questions are embedded here, and compared with every definition. #}
+{# Semantic search: embeds the questions and compares them with every definition. #}
 with answers as (
   {{
     tf_embeddings.nearest_neighbors(

@@ -1,1 +1,1 @@
-"""Putting an artifact where dbt's target wants it, and writing its pin."""
+"""Put an artifact on the stage of dbt's target, and write its pin."""

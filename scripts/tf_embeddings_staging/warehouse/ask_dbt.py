@@ -2,8 +2,8 @@
 
     python -m tf_embeddings_staging.warehouse.ask_dbt answer.json run-operation MACRO [dbt's flags]
 
-It is a process of its own because dbt-duckdb keeps the database open, and locked, for as long as
-the process lives, and the building of a model may take minutes.
+A separate process, because dbt-duckdb keeps the database open and locked while its process lives,
+and building a model may take minutes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tf_embeddings_staging.warehouse.upload_progress import Upload
 
 
 def main(answer: Path, command: Sequence[str]) -> None:
-    """Run dbt in silence; write what it logged and its errors as JSON.
+    """Run dbt silently; write its log lines and errors as JSON.
 
     The answer has `success`, `logged` (the lines that macros logged), `errors`, and `missing` (a
-    Python package that is not installed, or null). No secret is in it: the file stays where it is
-    if the process that reads it is killed.
+    Python package that is not installed, or null). It contains no secret, because the file stays
+    behind if its reader is killed.
     """
     logged: list[str] = []
     errors: list[str] = []
@@ -38,13 +38,13 @@ def main(answer: Path, command: Sequence[str]) -> None:
             errors.append(without_secrets(event.info.msg))
 
     success, missing = False, None
-    warnings.simplefilter("ignore")  # of the adapters' connectors
+    warnings.simplefilter("ignore")  # the adapters' connectors warn
     try:
         from dbt.cli.main import dbtRunner
     except ModuleNotFoundError as error:
         missing = error.name
     else:
-        # write-json would overwrite the run_results.json of the user's last run.
+        # Without --no-write-json, dbt overwrites the run_results.json of the user's last run.
         silence = ("--quiet", "--no-print", "--log-level", "none", "--no-write-json")
         with upload:
             outcome = dbtRunner(callbacks=[hear]).invoke([*silence, *command])

@@ -1,7 +1,7 @@
-"""Calling a macro: dbt, with the user's own profile, runs it in a process of its own.
+"""Call a macro: dbt runs it in a separate process, with the user's own profile.
 
-A macro answers by a line of the log, `tf_embeddings_answer {json}`. Before a statement that may be
-refused it logs `tf_embeddings_step {json}`: what it is about to do, and what to do if it fails.
+A macro answers in a log line, `tf_embeddings_answer {json}`. Before a statement that the warehouse
+may refuse it logs `tf_embeddings_step {json}`: what it will do, and the next step if that fails.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _OURS = "stage_model: "
 _LOCKED = "Could not set lock on file"
 _RETRIES = 3
 
-# What dbt puts around the sentence of an error.
+# What dbt puts around an error's sentence.
 _PREFIX = re.compile(r"Encountered an error[^:]*:\s*")
 _HEADLINE = re.compile(r"([A-Z]\w+ Error( in \w+ \S+ \(.*\))?)?|> (in|called by) .*")
-# What Snowflake puts before it: number, SQLSTATE, the id of the query, and the kind of error.
+# What Snowflake puts before it: number, SQLSTATE, query id and kind of error.
 _CODE = re.compile(r"\d+ \(\w+\): (?:[0-9a-f-]{32,}: )?(?:SQL [\w ]+ error:\s*)?")
 _DENIED = re.compile(
     "insufficient privileges|not authorized|does not exist|failed to connect", re.IGNORECASE
@@ -38,7 +38,7 @@ _DENIED = re.compile(
 
 @dataclass(frozen=True)
 class DbtOptions:
-    """dbt's own flags, as the user gave them; None where not."""
+    """dbt's own flags; None for those that the user did not give."""
 
     project_dir: str | None = None
     profiles_dir: str | None = None
@@ -47,7 +47,7 @@ class DbtOptions:
     vars: str | None = None
 
     def flags(self) -> list[str]:
-        """Return the flags as dbt takes them."""
+        """Return the flags in dbt's form."""
         given = {
             "--project-dir": self.project_dir,
             "--profiles-dir": self.profiles_dir,
@@ -62,11 +62,11 @@ class MacroError(StagingError):
     """A macro failed.
 
     Attributes:
-        optional: the name of the check that failed, if it is one that may be left out.
+        optional: the name of the check that failed, if that check may be skipped.
     """
 
     def __init__(self, sentence: str, optional: str | None = None) -> None:
-        """Tell what failed."""
+        """Say what failed."""
         super().__init__(sentence)
         self.optional = optional
 
@@ -78,14 +78,14 @@ def run_macro(
 
     Args:
         options: dbt's own flags.
-        macro: its name.
-        arguments: as JSON has them.
-        log_file: whether dbt writes logs/dbt.log. What a broken upload says holds addresses that
-            are good for an upload.
+        macro: the macro's name.
+        arguments: JSON values.
+        log_file: whether dbt writes logs/dbt.log. The error of a broken upload has signed URLs,
+            which must not get there.
 
     Raises:
-        MacroError: dbt fails, in one sentence; only one of our own macros may show lines to copy.
-        StagingError: dbt, or this package in the project, is not installed.
+        MacroError: dbt fails. One sentence; only our own macros may add lines to copy.
+        StagingError: dbt is not installed, or the project lacks this package.
     """
     name = f"tf_embeddings.{macro}"
     given = json.dumps(arguments, ensure_ascii=False)
@@ -103,10 +103,10 @@ def run_macro(
         return json.loads(answers[-1])
     if told["missing"]:
         raise missing_package(told["missing"])
-    message = next(iter(told["errors"]), f"the macro {name} gave no answer")
+    message = next(iter(told["errors"]), f"macro {name} returned nothing")
     if "could not find a macro" in message:
         raise StagingError(
-            "the dbt package tf_embeddings is not installed in this project, or is too old. Add "
+            "the dbt package tf_embeddings is not installed in this project, or it is too old. Add "
             "it to packages.yml and run: dbt deps"
         )
     steps = [line.removeprefix(_STEP) for line in told["logged"] if line.startswith(_STEP)]
@@ -114,9 +114,10 @@ def run_macro(
 
 
 def _run_dbt(command: list[str]) -> dict[str, Any]:
-    """Run dbt in a process of its own; see `ask_dbt`.
+    """Run dbt in a separate process; see `ask_dbt`.
 
-    It may ask the user to log in, so it has the terminal, but not stdout, which is the pin's.
+    It has the terminal, because it may ask the user to log in, but not stdout, which only gets the
+    pin.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "answer.json"
@@ -125,11 +126,13 @@ def _run_dbt(command: list[str]) -> dict[str, Any]:
         code = subprocess.run(ask, stdout=2, env=python_environment(), check=False).returncode
         if file.is_file():
             return json.loads(file.read_bytes())
-    raise StagingError(f"dbt ended without an answer (exit code {code}).")
+    raise StagingError(
+        f"dbt stopped without an answer (exit code {code}). Run `dbt debug` to find out why."
+    )
 
 
 def _error(message: str, step: Mapping[str, Any]) -> MacroError:
-    """Return the error of a macro whose last step was this one."""
+    """Return the error of a macro that failed in this step."""
     text = _PREFIX.sub("", message, count=1)
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if not _HEADLINE.fullmatch(line)]

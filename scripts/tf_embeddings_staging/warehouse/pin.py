@@ -1,15 +1,16 @@
-"""The pin of a model in dbt_project.yml, or in vars.yml, where dbt 1.12 has a project's vars.
+"""The pin of a model in dbt_project.yml, or in vars.yml, which dbt 1.12 reads too.
 
-Vars stand for all packages, or below a package's name: a pin goes to the map that is there. The
-file is the user's: an edit changes the bytes of the pin and no other. The places come from
-the YAML tree; the result is parsed again and must hold exactly what is asked for. Only where the
-maps are written in flow style (`vars: {...}`) is the file written anew, by ruamel.yaml's round
-trip, which keeps comments, order and quotes.
+Vars are set for all packages or below a package's name: a pin goes to the map that exists. The
+file belongs to the user, so an edit changes only the bytes of the pin. The YAML tree gives the
+positions; the result is parsed again and must have exactly the wanted content. Only if the maps are
+in flow style (`vars: {...}`) is the whole file rewritten, by ruamel.yaml's round trip, which keeps
+comments, order and quotes.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import os
 import re
@@ -20,10 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from filelock import FileLock
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from tf_embeddings_staging.cache import cache_folder, sweep
 from tf_embeddings_staging.errors import StagingError
 
 _PROJECT_FILE = "dbt_project.yml"
@@ -37,12 +40,12 @@ Edit = tuple[int, int, str]  # from, to, text
 
 @dataclass(frozen=True)
 class Home:
-    """Where a project has its map of pins, or would have it.
+    """Where a project has, or would have, its map of pins.
 
     Attributes:
         file: dbt_project.yml or vars.yml.
-        keys: those that lead to the map.
-        pins: the map, as it is there.
+        keys: the path of keys to the map.
+        pins: the map.
         has_default: whether the project names a default model.
     """
 
@@ -53,10 +56,10 @@ class Home:
 
 
 def home(project_file: Path) -> Home:
-    """Find the map of pins of a project, in the order in which the macro _scoped_var looks for it.
+    """Find a project's map of pins; looks in the same order as the macro _scoped_var.
 
     Raises:
-        StagingError: a file is no YAML.
+        StagingError: a file is not YAML.
     """
     project = _load(project_file.read_text(encoding="utf-8"))
     variables, file = _map(project, _VARS), project_file
@@ -78,41 +81,53 @@ def home(project_file: Path) -> Home:
 
 
 def _map(level: object, key: str) -> Mapping[str, Any]:
-    """Return the map below a key, an empty one where there is none."""
+    """Return the map below a key, or an empty one."""
     found = level.get(key) if isinstance(level, Mapping) else None
     return found if isinstance(found, Mapping) else {}
 
 
 def render(name: str, pin: Mapping[str, Any], keys: Sequence[str] = (_VARS, _MODELS)) -> str:
-    """Return the pin as it stands in a dbt_project.yml, below these keys."""
+    """Return the lines of a pin in dbt_project.yml, below these keys."""
     return "\n".join(_block([*keys, name], pin, "", "  ")) + "\n"
 
 
 def write(path: Path, name: str, pin: Mapping[str, Any]) -> bool:
-    """Put the pin of a project with this dbt_project.yml to its home; tell whether that changed it.
+    """Write a pin to its home in the project of this dbt_project.yml; tell whether that changed it.
+
+    Safe to run twice at once: reading, editing and replacing the file happen under one lock. The
+    kernel releases the lock of a killed process.
 
     Raises:
-        StagingError: the file is no YAML, or has something else in the pin's place.
+        StagingError: the file is not YAML, or has something else in the pin's place.
     """
-    place = home(path.resolve())
-    path = place.file
-    text = path.read_bytes().decode()
-    edited = with_pin(text, name, pin, place.keys, path.name)
-    if edited == text:
-        return False
-    handle, private = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    locks = cache_folder() / "locks"  # not in the project: a lock file stays behind
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{digest}.lock"):
+        place = home(path)
+        text = place.file.read_bytes().decode()
+        edited = with_pin(text, name, pin, place.keys, place.file.name)
+        if edited == text:
+            return False
+        _replace(place.file.resolve(), edited)
+    return True
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file in one step, and keep its mode. A killed run leaves the old file."""
+    sweep(path.parent.glob(f".{path.name}.*.part"))
+    handle, private = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(edited.encode())
+            file.write(text.encode())
         shutil.copymode(path, private)
         os.replace(private, path)
     finally:
         Path(private).unlink(missing_ok=True)
-    return True
 
 
 def kept_packages(path: Path, name: str, packages: Sequence[str]) -> tuple[str, ...]:
-    """Return the packages of a model with the versions that a project pins, if it does."""
+    """Return a model's packages, with the versions of the project's pin if it has the same ones."""
     kept = _map(home(path).pins, name).get("packages")
     pinned = [str(package) for package in kept] if isinstance(kept, list) else []
     if sorted(package.partition("==")[0] for package in pinned) == sorted(packages):
@@ -121,13 +136,13 @@ def kept_packages(path: Path, name: str, packages: Sequence[str]) -> tuple[str, 
 
 
 def pinned_build(path: Path, name: str) -> str | None:
-    """Return the build of a model that a project pins; None if it does not."""
+    """Return the build that a project pins for a model, or None."""
     build = _map(home(path).pins, name).get("build")
     return build if isinstance(build, str) else None
 
 
 def needs_default(path: Path) -> bool:
-    """Tell whether a project has several pins, and names no default model."""
+    """Tell whether a project has several pins but no default model."""
     place = home(path)
     return len(place.pins) > 1 and not place.has_default
 
@@ -139,7 +154,7 @@ def with_pin(
     keys: Sequence[str] = (_VARS, _MODELS),
     file: str = _PROJECT_FILE,
 ) -> str:
-    """Return the text of a dbt_project.yml with this pin in it, below these keys."""
+    """Return the text of a dbt_project.yml with this pin below these keys."""
     wanted = _load(text, file)
     path = [*keys, name]
     _set_pin(wanted, path, pin, file)
@@ -148,7 +163,7 @@ def with_pin(
     for edited in (_spliced(text, path, pin), _round_trip(text, path, pin, file)):
         if edited is not None and _holds(edited, wanted):
             return edited
-    raise StagingError(f"the pin could not be put into {file}. Add it by hand.")
+    raise StagingError(f"could not write the pin to {file}. Add it by hand.")
 
 
 def _load(text: str, file: str = _PROJECT_FILE) -> Any:  # noqa: ANN401 - any YAML value
@@ -167,7 +182,7 @@ def _holds(text: str, wanted: object) -> bool:
 
 
 def _set_pin(project: Any, keys: Sequence[str], pin: Mapping[str, Any], file: str) -> None:  # noqa: ANN401
-    """Set the pin in a loaded project; what else is in it stays."""
+    """Set the pin in a loaded project, and keep everything else."""
     level, where = project, file
     if not isinstance(level, dict):
         raise _unexpected(where, level)
@@ -204,7 +219,7 @@ def _round_trip(text: str, keys: Sequence[str], pin: Mapping[str, Any], file: st
 
 
 def _spliced(text: str, keys: Sequence[str], pin: Mapping[str, Any]) -> str | None:
-    """Return the text with the pin's own characters changed; None where that is not enough."""
+    """Return the text with only the pin's characters changed; None if that is not possible."""
     level = cast("Node", YAML(pure=True).compose(text))
     step = _step(level)
     parent: Node | None = None
@@ -230,7 +245,7 @@ def _spliced(text: str, keys: Sequence[str], pin: Mapping[str, Any]) -> str | No
             gone = len(text[: level.start_mark.index].rstrip(" "))
             edits.append((gone, level.end_mark.index, ""))
         return _applied(text, edits)
-    if isinstance(level, MappingNode) and not keys:  # the pin itself, in flow style
+    if isinstance(level, MappingNode) and not keys:  # the pin is in flow style
         fields = {key.value: text[_span(text, value)] for key, value in level.value}
         fields |= {key: _flow(value) for key, value in pin.items()}
         flow = ", ".join(f"{key}: {value}" for key, value in fields.items())
@@ -239,7 +254,7 @@ def _spliced(text: str, keys: Sequence[str], pin: Mapping[str, Any]) -> str | No
 
 
 def _field_edits(text: str, level: MappingNode, pin: Mapping[str, Any], indent: str) -> list[Edit]:
-    """Return what changes the fields of a pin that is there."""
+    """Return the edits that update an existing pin."""
     edits: list[Edit] = []
     new: list[str] = []
     for key, value in pin.items():
@@ -265,14 +280,14 @@ def _applied(text: str, edits: Sequence[Edit]) -> str:
 
 
 def _appended(text: str, lines: Sequence[str]) -> str:
-    """Return the text with a new top-level key: after an empty line, or below a last comment."""
+    """Return the text with a new top-level key, after an empty line or below a final comment."""
     last = text.rstrip().rpartition("\n")[2]
     is_close = last.startswith("#") or text.endswith(("\n\n", "\n\r\n"))
     return _applied(text, [_insertion(text, len(text) - 1, lines if is_close else ["", *lines])])
 
 
 def _insertion(text: str, after: int, lines: Sequence[str]) -> Edit:
-    """Return the edit that puts lines below the line that holds the position `after`."""
+    """Return the edit that inserts lines below the line of position `after`."""
     newline = "\r\n" if "\r\n" in text else "\n"
     place = text.find("\n", after) + 1
     written = newline.join(lines) + newline
@@ -280,14 +295,14 @@ def _insertion(text: str, after: int, lines: Sequence[str]) -> Edit:
 
 
 def _block(keys: Sequence[str], pin: Mapping[str, Any], indent: str, step: str) -> list[str]:
-    """Return the lines of a pin under these keys, in block style."""
+    """Return the lines of a pin below these keys, in block style."""
     lines = [f"{indent}{step * depth}{key}:" for depth, key in enumerate(keys)]
     inner = f"{indent}{step * len(keys)}"
     return [*lines, *(f"{inner}{key}: {_flow(value)}" for key, value in pin.items())]
 
 
 def _flow(value: object) -> str:
-    """Return a value of a pin; none of them needs quotes."""
+    """Return a value of a pin as YAML; these values need no quotes."""
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
@@ -306,7 +321,7 @@ def _span(text: str, node: Node) -> slice:
 
 
 def _end(text: str, node: Node) -> int:
-    """Return where a node's last character is; the mark of a block is where the next one begins."""
+    """Return the end of a node's text; a block's own end mark is the start of the next node."""
     if isinstance(node, MappingNode | SequenceNode) and not node.flow_style and node.value:
         last = node.value[-1]
         if not isinstance(last, tuple):
@@ -316,7 +331,7 @@ def _end(text: str, node: Node) -> int:
 
 
 def _step(root: Node) -> str:
-    """Return the indentation of the file's first nested map; two spaces if it has none."""
+    """Return the indentation of the file's first nested map; two spaces if there is none."""
     if isinstance(root, MappingNode):
         for key, value in root.value:
             if isinstance(value, MappingNode) and not value.flow_style and value.value:

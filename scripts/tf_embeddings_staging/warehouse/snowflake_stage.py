@@ -1,4 +1,4 @@
-"""Putting an artifact on a stage of Snowflake: a macro does it, through dbt's own connection."""
+"""Put an artifact on a Snowflake stage: a macro does it, through dbt's own connection."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_macro
 from tf_embeddings_staging.warehouse.stage import Outcome
 
-# PUT reads * ? [ ] as patterns, and its quotes and backslashes are those of SQL.
+# PUT reads * ? [ ] as patterns, and quotes and backslashes as in SQL.
 _PLAIN = re.compile(r"[\w .:/+,=@-]+")
 
 
 def put(artifact: Artifact, dbt: DbtOptions, *, dry_run: bool) -> Outcome:
-    """Put an artifact on the stage, unless it is there; safe to repeat, and to run twice at once.
+    """Put an artifact on the stage unless it is there; safe to repeat and to run concurrently.
 
     Raises:
-        StagingError: the warehouse refuses, or what is on the stage afterwards has another size.
+        StagingError: the warehouse refuses, or the file on the stage has a different size.
     """
     with _plain_path(artifact.path) as path:
         answer = run_macro(
@@ -42,10 +42,10 @@ def put(artifact: Artifact, dbt: DbtOptions, *, dry_run: bool) -> Outcome:
 
 @contextmanager
 def _plain_path(file: Path) -> Iterator[str]:
-    """Give the path of a file as PUT takes it.
+    """Give a path to the file that PUT can read.
 
-    One with characters that mean something to PUT gets another name for as long as this lasts, by
-    a link where the system has links; the name of the file itself stays.
+    If the path has characters that are special to PUT, this is a temporary link to the file (a copy
+    where the system has no links), in a folder with a plain name.
     """
     if _PLAIN.fullmatch(file.as_posix()):
         yield file.as_posix()

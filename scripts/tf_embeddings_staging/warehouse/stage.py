@@ -1,4 +1,4 @@
-"""Putting an artifact into a stage folder; `snowflake_stage` puts it on a stage of Snowflake."""
+"""Put an artifact into a stage folder; `snowflake_stage` puts it on a Snowflake stage."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tf_embeddings_staging.progress import Report
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an artifact.
+    """The result of putting an artifact.
 
     Attributes:
         place: where it is or would be.
         was_there: whether it was there already.
-        size: the bytes of what was in its place before; None for nothing.
-        broken: the functions that run what was there, and was not whole.
+        size: the size in bytes of the file that was there before; None if there was none.
+        broken: the functions that run the truncated file that was there.
     """
 
     place: str
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def stage(artifact: Artifact, folder: Path, report: Report, *, dry_run: bool) -> Outcome:
-    """Put an artifact into a stage folder, unless it is there; safe to repeat."""
+    """Put an artifact into a stage folder unless it is there; safe to repeat."""
     was_there = is_staged(artifact, folder)
     if not was_there and not dry_run:
         put(artifact, folder, report)
@@ -38,15 +38,15 @@ def stage(artifact: Artifact, folder: Path, report: Report, *, dry_run: bool) ->
 
 
 def is_staged(artifact: Artifact, stage: Path) -> bool:
-    """Tell whether a stage folder holds the artifact, or a colleague's of the same build."""
+    """Tell whether a stage folder holds an artifact of this build, ours or a colleague's."""
     return is_whole(stage / artifact.place, artifact.build)
 
 
 def put(artifact: Artifact, stage: Path, report: Report) -> Path:
-    """Copy an artifact to its place on a stage, and return that.
+    """Copy an artifact to its place on a stage, and return the path.
 
-    It comes into being by one rename. What is there already can only be a damaged one, for the name
-    is a digest of what it does: it is replaced.
+    The file appears by one rename, so it is complete. A file that is already there is replaced: its
+    name is a digest, so it can only be a damaged copy.
     """
     place = stage / artifact.place
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def put(artifact: Artifact, stage: Path, report: Report) -> Path:
             while chunk := original.read(cache.CHUNK):
                 copy.write(chunk)
                 bar.advance(len(chunk))
-        private.chmod(0o644)  # mkstemp's 0600 would shut out the other users of a shared stage
+        private.chmod(0o644)  # mkstemp's 0600 would lock out other users of a shared stage
         os.replace(private, place)
     finally:
         private.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Finding the stage: a macro says where a dbt target keeps artifacts, and checks what it can."""
+"""Find the stage: a macro says where a dbt target keeps artifacts, and checks what it can."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Target:
 
     Attributes:
         type: duckdb or snowflake.
-        stage: a folder on DuckDB, @database.schema.stage else.
-        engines: those that a function can have there.
-        warnings: what may keep a function from being made there, in sentences.
+        stage: a folder on DuckDB, @database.schema.stage on Snowflake.
+        engines: the engines that a function can use there.
+        warnings: sentences on what may keep a function from being created there.
     """
 
     type: str
@@ -38,17 +38,16 @@ class Target:
     def folder(self) -> Path:
         """Return the stage folder of a DuckDB target.
 
-        A relative one starts from the current folder, as the plugin's does, and dbt-duckdb's own
-        paths: this runs where dbt runs.
+        A relative path starts from the current folder, as the paths of dbt-duckdb do.
         """
         return Path.cwd() / Path(self.stage).expanduser()
 
 
 def project_folder(given: str | None) -> Path:
-    """Return the folder of the dbt project as dbt finds it: upwards from here, if none is given.
+    """Return the folder of the dbt project: the given one, or found upward from here, as dbt does.
 
     Raises:
-        StagingError: there is no dbt_project.yml.
+        StagingError: no dbt_project.yml was found.
     """
     chosen = given or os.environ.get("DBT_PROJECT_DIR")
     start = Path(chosen or ".").absolute()
@@ -57,26 +56,26 @@ def project_folder(given: str | None) -> Path:
             return folder
     raise StagingError(
         f"there is no {_PROJECT_FILE} in '{start}'{'' if chosen else ' or above it'}. Run this in "
-        f"a dbt project, or name one with --project-dir."
+        f"a dbt project, or name its folder with --project-dir."
     )
 
 
 def find_target(options: DbtOptions, packages: Sequence[str]) -> Target:
-    """Ask the macro, which also checks that a function with these packages can be made there.
+    """Ask the macro, which also checks that a function with these packages can be created there.
 
-    A check whose query the account does not know is left out.
+    A check is skipped if the account does not know its query.
 
     Raises:
-        StagingError: dbt or a check fails, or the target is of a warehouse that is not supported.
+        StagingError: dbt or a check fails, or the target's warehouse is not supported.
     """
     answer = _ask(options, packages)
     if answer.get("type") not in _TYPES:
         raise StagingError(
-            f"the dbt target is of type '{answer.get('type')}'; models can be staged for "
-            f"{' and '.join(_TYPES)}."
+            f"the dbt target has type '{answer.get('type')}', but models can only be staged for "
+            f"{' and '.join(_TYPES)}. Choose another target with --target."
         )
     if not isinstance(answer.get("stage"), str):
-        raise StagingError(f"the macro _staging_target named no stage: {json.dumps(answer)}.")
+        raise StagingError(f"macro _staging_target named no stage: {json.dumps(answer)}.")
     return Target(
         answer["type"],
         answer["stage"],

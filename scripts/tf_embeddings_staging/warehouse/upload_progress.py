@@ -1,8 +1,7 @@
-"""The bar of an upload by Snowflake's connector, which calls none of its own callbacks.
+"""The progress bar of an upload by Snowflake's connector, which does not call its callbacks.
 
-A macro says when the upload begins and how many bytes it has. How many are done is told by the
-connector's own log, chunk by chunk; where it tells nothing (files of one chunk, Google Cloud), the
-bar shows the size and the time that has gone by.
+A macro logs when the upload begins and its size. The connector's own log tells the progress, chunk
+by chunk. If it does not (files of one chunk, Google Cloud), the bar shows size and elapsed time.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ _CHUNKS = re.compile(r"Chunk progress: .*: completed: (\d+) failed: \d+ total: (
 
 
 class Upload:
-    """Draws a bar from the first line of the log to the last; a context, so that it ends."""
+    """Draws a bar from the first log line of an upload to the last; a context manager."""
 
     def __init__(self, report: Report | None = None) -> None:
-        """Draw on this report; on stderr if none is given."""
+        """Draw on a report; without one, on stderr."""
         self._report = report or Report()
         self._stack = ExitStack()
 
     def hear(self, line: str) -> None:
-        """Take a line that a macro logged."""
+        """Handle a line that a macro logged."""
         if line.startswith(_BEGINS):
             self._begin(json.loads(line.removeprefix(_BEGINS))["bytes"])
         elif line == _ENDS:
@@ -41,8 +40,8 @@ class Upload:
             self._report.bar(f"Uploading {total / 1e6:,.1f} MB to the stage")
         )
         listener = ChunkListener(bar, total)
-        # Only so far down: what else the connector logs at this level is not for a terminal, and
-        # its errors hold addresses that are good for an upload.
+        # Only this logger, and without propagation: other debug lines are noise, and the errors
+        # have signed URLs.
         logger = logging.getLogger("snowflake.connector.file_transfer_agent")
         level, propagate = logger.level, logger.propagate
         logger.addHandler(listener)
@@ -65,17 +64,17 @@ class Upload:
 
 
 class ChunkListener(logging.Handler):
-    """Moves a bar by the connector's own records of the chunks that it has sent."""
+    """Moves a bar by the connector's log records of sent chunks."""
 
     def __init__(self, bar: Bar, total: int) -> None:
-        """Move this bar, of `total` bytes."""
+        """Move a bar of `total` bytes."""
         super().__init__(logging.DEBUG)
         self._bar = bar
         self._total = total
         self._done = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record."""
+        """Handle a record."""
         found = _CHUNKS.fullmatch(record.getMessage())
         if not found:
             return
