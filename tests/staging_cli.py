@@ -26,13 +26,18 @@ Done = subprocess.CompletedProcess[str]
 
 
 def stage_model(project: Project, *arguments: str | Path, **environment: str) -> Done:
+    """Call the CLI in a project; see `call`."""
+    return call(project.folder, *arguments, **environment)
+
+
+def call(folder: Path, *arguments: str | Path, **environment: str) -> Done:
     """Call the CLI in this process, which runs dbt in it too: that saves seconds of imports.
 
     What kills, races, exit codes and secrets prove needs `run_script`.
     """
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project.folder)
+        patch.chdir(folder)
         patch.setattr(sys, "argv", [SCRIPT])
         patch.setattr(dbt_process, "_run_dbt", _run_dbt)
         for name, value in environment.items():
