@@ -70,6 +70,17 @@ def litert_tokens_model(saved_tokens_model: Saved, made_models: Path) -> Saved:
     return kept(made_models / "litert", lambda folder: makers.convert(*saved_tokens_model, folder))
 
 
+@pytest.fixture(scope="session")
+def breakable_model(made_models: Path) -> Saved:
+    """Like `litert_tokens_model`, but the words '<nan>' and '<outside>' break it."""
+
+    def make(folder: Path) -> Saved:
+        parameters = makers.save_tokens_model(folder / "saved", breakable=True)
+        return makers.convert(folder / "saved", parameters, folder / "litert")
+
+    return kept(made_models / "breakable", make)
+
+
 def kept(folder: Path, make: Callable[[Path], Saved]) -> Saved:
     """Make a model, once for all processes of the tests; return its folder and its parameters."""
     note = folder.with_suffix(".json")

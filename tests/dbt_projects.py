@@ -23,6 +23,7 @@ import numpy as np
 import yaml
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
+from dbt_common.tests import enable_test_caching
 
 if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parents[1]
 NAME = "a_project"
+
+# dbt's own switch for tests: it parses a macro's text once a process, not once a call.
+enable_test_caching()
 
 Pin = dict[str, Any]
 

@@ -70,11 +70,12 @@ class Artifact:
         return f"tf_embeddings_{self.model}_{self.version}_{self.build}"
 
 
-def save_tokenizer(path: Path) -> None:
+def save_tokenizer(path: Path, more_tokens: Sequence[str] = ()) -> int:
     """Save a WordPiece tokenizer of the corpus: its words and, for others, its letters.
 
     Its file asks for padding and truncation, as MiniLM's does. It is not trained: training breaks
-    ties by the order of a hash table, so each run would make another model.
+    ties by the order of a hash table, so each run would make another model. Returns how many tokens
+    it knows; `more_tokens` come after them.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -90,28 +91,41 @@ def save_tokenizer(path: Path) -> None:
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = splitter
     tokenizer.add_special_tokens(names[:4])
+    tokenizer.add_tokens(list(more_tokens))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     tokenizer.enable_truncation(8)
     tokenizer.enable_padding(length=8)
     tokenizer.save(str(path))
+    return len(names)
 
 
-def save_tokens_model(folder: Path, *, dimensions: int = 8, seed: int = 7) -> dict[str, Any]:
+def save_tokens_model(
+    folder: Path, *, dimensions: int = 8, seed: int = 7, breakable: bool = False
+) -> dict[str, Any]:
     """Save an encoder of token ids; return its kind and parameters for the manifest.
 
     A vector is the mean over the tokens of sin(row of the token + 0.1 * place): bounded, different
     for each word order, and free of what padding adds.
+
+    Two words break a model that is `breakable`: '<nan>' gives NaN, and '<outside>' has a token
+    that the model has no row for, so that the model fails.
     """
     import numpy as np
     import tensorflow as tf
 
+    folder.mkdir(parents=True, exist_ok=True)
+    more_tokens = ["<nan>", "<outside>"] if breakable else []
+    known = save_tokenizer(folder / "tokenizer.json", more_tokens)
+
     class Encoder(tf.Module):
         def __init__(self) -> None:
             random = np.random.default_rng(seed)
-            table = tf.constant(random.normal(size=(300, dimensions)), tf.float32)
-            self.table = tf.Variable(table)
+            table = random.normal(size=(300, dimensions))
+            if breakable:
+                table = np.concatenate([table[:known], np.full((1, dimensions), np.nan)])
+            self.table = tf.Variable(tf.constant(table, tf.float32))
 
         @tf.function(
             input_signature=[
@@ -129,7 +143,6 @@ def save_tokens_model(folder: Path, *, dimensions: int = 8, seed: int = 7) -> di
 
     encoder = Encoder()
     tf.saved_model.save(encoder, str(folder), signatures={"serving_default": encoder.__call__})
-    save_tokenizer(folder / "tokenizer.json")
     return {
         "kind": "tokens",
         "engine": "tensorflow",

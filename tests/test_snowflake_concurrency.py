@@ -41,18 +41,18 @@ from {{ target.database }}.public.texts
 
 @pytest.fixture(scope="module")
 def old(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact:
-    return write_artifact(*saved_tokens_model, tmp_path_factory.mktemp("old"), with_runtime=True)
+    return write_artifact(*litert_tokens_model, tmp_path_factory.mktemp("old"), with_runtime=True)
 
 
 @pytest.fixture(scope="module")
 def new(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact:
     """The same model not normalized: another version of it, with other vectors."""
     return write_artifact(
-        *saved_tokens_model,
+        *litert_tokens_model,
         tmp_path_factory.mktemp("new"),
         with_runtime=True,
         normalize=False,

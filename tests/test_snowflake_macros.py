@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Saved
 from dbt_projects import Run
-from makers import Artifact, save_text_model, write_artifact
+from makers import Artifact, shortened, write_artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder
 
@@ -89,7 +90,7 @@ FILES = {
     "models/embedded_by_macro.sql": "{{ embedded(ref('texts')) }}",
     "models/embedded_twice.sql": (
         "select {{ tf_embeddings.embed('body') }} as a,"
-        " {{ tf_embeddings.embed('body', 'strings') }} as b from {{ ref('texts') }}"
+        " {{ tf_embeddings.embed('body', 'other') }} as b from {{ ref('texts') }}"
     ),
     "models/embedded_in_passing.sql": (
         "{{ config(materialized='ephemeral') }}"
@@ -100,7 +101,7 @@ FILES = {
     "models/embed_only_new.sql": INCREMENTAL
     + """
         {% if is_incremental() %}
-          select body, {{ tf_embeddings.embed('body', 'strings') }} as embedding
+          select body, {{ tf_embeddings.embed('body', 'other') }} as embedding
           from {{ ref('texts') }}
         {% else %}
           select body, cast(null as vector(float, 3)) as embedding from {{ ref('texts') }}
@@ -131,7 +132,7 @@ def settings(*artifacts: Artifact, **others: object) -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def tiny(
-    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact:
     """The small model of conftest.py on LiteRT, with the runtime in its artifact."""
     folder = tmp_path_factory.mktemp("tiny_stage")
@@ -139,24 +140,17 @@ def tiny(
 
 
 @pytest.fixture(scope="session")
-def strings(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """The small model of strings of conftest.py, on TensorFlow, with the runtime too."""
-    folder = tmp_path_factory.mktemp("strings")
-    parameters = save_text_model(folder / "model")
-    return write_artifact(
-        folder / "model",
-        parameters,
-        folder / "stage",
-        model="strings",
-        normalize=False,
-        with_runtime=True,
-    )
+def other(litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The same, its vectors cut to three numbers."""
+    folder = tmp_path_factory.mktemp("other_stage")
+    shorter = shortened(litert_tokens_model, 3)
+    return write_artifact(*shorter, folder, model="other", with_runtime=True)
 
 
 @pytest.fixture(scope="module")
 def project(
     tiny: Artifact,
-    strings: Artifact,
+    other: Artifact,
     local_snowflake: LocalSnowflake,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SnowflakeProject:
@@ -164,13 +158,13 @@ def project(
     project = make_snowflake_project(
         tmp_path_factory.mktemp("dbt") / "project",
         local_snowflake,
-        artifacts=[tiny, strings],
+        artifacts=[tiny, other],
         files=FILES,
     )
-    project.configure(vars=settings(tiny, strings))
+    project.configure(vars=settings(tiny, other))
     run = project.dbt("build")
     assert run.success, run.errors
-    assert created(run) == ["strings", "tiny"]
+    assert created(run) == ["other", "tiny"]
     return project
 
 
@@ -224,10 +218,10 @@ def ddl(run: Run) -> list[str]:
         ("run", "texts plain", []),
         ("run", "measured", ["tiny"]),
         ("run", "embedded_by_macro", ["tiny"]),
-        ("run", "embedded_twice", ["strings", "tiny"]),
+        ("run", "embedded_twice", ["other", "tiny"]),
         ("run", "counted", ["tiny"]),  # through an ephemeral model
         ("run", "over_a_table", []),
-        ("run", "embed_only_new", ["strings"]),
+        ("run", "embed_only_new", ["other"]),
         ("test", "has_text", []),
         ("test", "has_a_vector", ["tiny"]),
         ("test", "embedded_by_macro_resembles_body", ["tiny"]),
@@ -254,9 +248,9 @@ def test_nothing_is_created_where_nothing_runs(project: SnowflakeProject, comman
 
 
 def test_nothing_is_sent_where_another_role_manages(
-    project: SnowflakeProject, tiny: Artifact, strings: Artifact
+    project: SnowflakeProject, tiny: Artifact, other: Artifact
 ) -> None:
-    variables = settings(tiny, strings, manage=False, grants=["public"])
+    variables = settings(tiny, other, manage=False, grants=["public"])
     run = project.dbt("run", "--empty", "--select", "measured", "--vars", json.dumps(variables))
 
     assert run.success, run.errors
@@ -379,7 +373,7 @@ def test_a_call_that_parsing_cannot_see_asks_for_a_line(
 def test_a_mark_of_another_model_is_no_mark(project: SnowflakeProject) -> None:
     project.write(
         "models/marked.sql",
-        "{{ config(meta={'tf_embeddings_strings': true}) }}"
+        "{{ config(meta={'tf_embeddings_other': true}) }}"
         "{% if execute %}select {{ a_column(\"'fox'\") }} as v{% else %}select 1{% endif %}",
     )
     run = project.dbt("compile", "--select", "marked")

@@ -27,13 +27,13 @@ TABLES = ["raw_notes", "chats", "store"]
 
 @pytest.fixture(scope="module")
 def artifacts(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Artifact]:
     """Three names of the tiny model; what has a prefix has other vectors."""
     versions = {name: f"v{place:012}" for place, name in enumerate(["tiny", "prefixed", "short"])}
     return {
         name: makers.write_artifact(
-            *saved_tokens_model,
+            *litert_tokens_model,
             tmp_path_factory.mktemp(name),
             model=name,
             with_runtime=True,

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import load_artifact
+from conftest import Saved, load_artifact
 from dbt_projects import Project, Run
-from makers import Artifact, save_text_model, write_artifact
+from makers import Artifact, write_artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 
 SAME_VECTOR = 1e-6
@@ -30,7 +30,7 @@ TICKETS = [
     (" \t\u00a0", ""),
 ]
 NOTES = ["the lazy dog", "how do i reset my password", None, "x y " * 20]
-BROKEN = ["number: 7", "number: seven", "not a number", "plain", " "]
+BROKEN = ["number: 7", "number: <outside>", "not a number: <nan>", "plain", " "]
 
 SOURCES = [
     {"source": ["crm", "tickets"], "columns": ["subject", "body"]},
@@ -58,7 +58,7 @@ FILES = {
         "source('crm', 'tickets'), 'body', ref('embedding_store')) }}"
     ),
     "models/broken_store.sql": STORE.format(
-        "{'source': ['crm', 'broken'], 'column': 'body'}, model='strings'"
+        "{'source': ['crm', 'broken'], 'column': 'body'}, model='breakable'"
     ),
     "models/dev_store.sql": STORE.format(
         "[{'ref': 'notes', 'columns': ['note', \"note || ' again'\"]}], keep_text=true"
@@ -108,30 +108,22 @@ def settings(artifacts: Sequence[Artifact]) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def artifacts(
-    saved_tokens_model: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    litert_tokens_model: Saved, breakable_model: Saved, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Artifact]:
     """The model tiny; the same with a prefix, which has other vectors; and one that texts break."""
     folder = tmp_path_factory.mktemp("artifacts")
     version = "v" + "0" * 11 + "1"
-    parameters = save_text_model(folder / "strings")
     return [
-        write_artifact(*saved_tokens_model, folder, with_runtime=True),
+        write_artifact(*litert_tokens_model, folder, with_runtime=True),
         write_artifact(
-            *saved_tokens_model,
+            *litert_tokens_model,
             folder,
             model="tiny_next",
             prefix="horse ",
             version=version,
             with_runtime=True,
         ),
-        write_artifact(
-            folder / "strings",
-            parameters,
-            folder,
-            model="strings",
-            normalize=False,
-            with_runtime=True,
-        ),
+        write_artifact(*breakable_model, folder, model="breakable", with_runtime=True),
     ]
 
 
@@ -275,8 +267,8 @@ def test_a_text_that_breaks_the_model_is_a_row_and_bounded_runs_finish(
     statuses = {text: found[text_hash(text), artifacts[2].version][-1] for text in BROKEN}
     assert statuses == {
         "number: 7": "ok",
-        "number: seven": "error",
-        "not a number": "error",
+        "number: <outside>": "error",
+        "not a number: <nan>": "error",
         "plain": "ok",
         " ": "blank",
     }
