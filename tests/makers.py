@@ -244,8 +244,8 @@ def save_text_model(
 ) -> dict[str, Any]:
     """Save a model that takes strings, and that some of them break.
 
-    'number: x' fails where x is not a number; 'not a number' gives NaN; 'nothing' gives zeros; 'huge'
-    gives components whose squares no float32 holds. Other texts give their byte counts.
+    'number: x' fails where x is not a number; 'not a number' gives NaN; 'nothing' gives zeros;
+    'huge' gives components whose squares no float32 holds. Other texts give their byte counts.
     `ballast` is a variable that makes the files larger.
     """
     import tensorflow as tf
