@@ -15,6 +15,7 @@ import makers
 import pytest
 from tf_embeddings_udf import Embedder, load, unpack
 from tf_embeddings_udf.lock import locked
+from warm_worker import warm_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 Saved = tuple[Path, dict[str, Any]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def staging_forks_its_workers() -> Iterator[None]:
+    """See warm_worker.py."""
+    with warm_workers():
+        yield
 
 
 @pytest.fixture(scope="session")
