@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
     from snowflake_projects import LocalSnowflake, SnowflakeProject
 
+pytestmark = pytest.mark.exhaustive
+
 BAD_CAST = (
     "Vector value being cast to a vector is not an array or vector, or has incorrect dimension or "
     "element type"

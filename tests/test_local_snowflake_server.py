@@ -22,6 +22,8 @@ import yaml
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 from snowflake_projects import MODULE, LocalSnowflake
 
+pytestmark = pytest.mark.exhaustive
+
 SECRET = "do-not-log-this"
 ASK = """
 import os, sys, warnings

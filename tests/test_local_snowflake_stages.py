@@ -18,6 +18,8 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from snowflake_projects import LocalSnowflake, serve
 
+pytestmark = pytest.mark.exhaustive
+
 Sql = Callable[[str], list[tuple[Any, ...]]]
 
 

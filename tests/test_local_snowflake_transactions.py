@@ -21,6 +21,8 @@ from snowflake_projects import LocalSnowflake, serve
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
+pytestmark = pytest.mark.exhaustive
+
 SLOW = """
 create or replace function slow(x int) returns int language python runtime_version = '3.11'
 packages = () artifact_repository = snowflake.snowpark.pypi_shared_repository handler = 'wait'
