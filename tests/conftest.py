@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 STAGING = Path(__file__).parents[1] / "scripts" / "tf_embeddings_staging"
 
-# dbt keeps hundreds of thousands of objects, and makes no more cycles of them by the call: to look
-# for garbage less often takes a fifth off a call.
+# dbt holds so many objects that looking for garbage takes a fifth of each call.
 gc.set_threshold(100_000, 50, 50)
 
 # What is fetched and built is kept in the repository, for the processes of the tests too.
