@@ -170,7 +170,7 @@ def stage_minilm(stage: Path, engine: str | None = None) -> makers.Artifact:
 def anaconda_python() -> Path:
     """A Python with the packages of Snowflake's Anaconda channel: TensorFlow 2.17, pandas 2.1."""
     if sys.version_info >= (3, 13):
-        pytest.skip("TensorFlow 2.17 exists for Python 3.12 and older alone")
+        pytest.skip("TensorFlow 2.17 exists only for Python 3.12 and older")
     default = Path(sys.prefix) / "anaconda" / "bin" / "python"
     python = Path(os.environ.get("LOCAL_SNOWFLAKE_ANACONDA_PYTHON") or default)
     if not python.is_file():

@@ -337,7 +337,7 @@ def upload_address(server: LocalSnowflake, sql: Sql, put: str) -> str:
     return "/" + answer["data"]["stageInfo"]["presignedUrl"].split("/", 3)[3]
 
 
-def test_nobody_uploads_without_a_ticket(local_snowflake: LocalSnowflake) -> None:
+def test_an_upload_needs_a_ticket(local_snowflake: LocalSnowflake) -> None:
     url = f"http://127.0.0.1:{local_snowflake.port}/local/upload/guessed"
     with pytest.raises(HTTPError, match="403"):
         urlopen(Request(url, data=b"x", method="PUT"))

@@ -13,7 +13,7 @@ DIMENSIONS = 16
 # float32 sums of 16 products.
 TOLERANCE = 1e-5
 
-# Nothing is staged: the version alone is read.
+# Nothing is staged: only the version is read.
 PIN = {
     "version": "v0123456789ab",
     "build": "b0123456789ab",

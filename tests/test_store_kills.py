@@ -119,7 +119,7 @@ def test_a_run_that_is_killed_loses_its_portion_and_nothing_else(
 def test_ctrl_c_ends_the_call_of_the_model_and_keeps_the_portions(
     project: Project, reached: Reached
 ) -> None:
-    """DuckDB interrupts between calls alone: dbt waited for the call, up to a minute."""
+    """DuckDB interrupts only between calls: dbt waited for the call, up to a minute."""
     project.configure(vars={**project.vars(), "tf_embeddings_portion": 1000})
     done = dying_dbt(project, "ctrl-c", 2000)
     assert "KeyboardInterrupt()" in done.stdout, done.stdout + done.stderr
