@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib.metadata
 import json
@@ -15,6 +16,7 @@ import makers
 import pytest
 from tf_embeddings_udf import Embedder, load, unpack
 from tf_embeddings_udf.lock import locked
+from warm_worker import warm_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from snowflake_projects import LocalSnowflake
 
 STAGING = Path(__file__).parents[1] / "scripts" / "tf_embeddings_staging"
+
+# dbt holds so many objects that looking for garbage takes a fifth of each call.
+gc.set_threshold(100_000, 50, 50)
 
 # What is fetched and built is kept in the repository, for the processes of the tests too.
 os.environ.setdefault("TF_EMBEDDINGS_CACHE", str(Path(__file__).parents[1] / ".cache" / "staging"))
@@ -37,6 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 Saved = tuple[Path, dict[str, Any]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def staging_forks_its_workers() -> Iterator[None]:
+    """See warm_worker.py."""
+    with warm_workers():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -158,7 +170,7 @@ def stage_minilm(stage: Path, engine: str | None = None) -> makers.Artifact:
 def anaconda_python() -> Path:
     """A Python with the packages of Snowflake's Anaconda channel: TensorFlow 2.17, pandas 2.1."""
     if sys.version_info >= (3, 13):
-        pytest.skip("TensorFlow 2.17 exists for Python 3.12 and older alone")
+        pytest.skip("TensorFlow 2.17 exists only for Python 3.12 and older")
     default = Path(sys.prefix) / "anaconda" / "bin" / "python"
     python = Path(os.environ.get("LOCAL_SNOWFLAKE_ANACONDA_PYTHON") or default)
     if not python.is_file():

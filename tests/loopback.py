@@ -34,7 +34,7 @@ class Server:
     """A server that runs.
 
     Attributes:
-        answers: by path, how each request is answered in turn; the last answer is given for ever.
+        answers: by path, how each request is answered in turn; the last answer is repeated.
         asked: the requests so far.
     """
 
@@ -142,7 +142,7 @@ def gives_at_most(content: bytes, most: int) -> Answer:
 
 
 def gives_pieces(*pieces: bytes, ends: bool = True) -> Answer:
-    """Give a file whose length nobody knows before, in chunks; RFC 9112, 7.1."""
+    """Give a file of unknown length, in chunks; RFC 9112, 7.1."""
 
     def answer(handler: _Handler) -> None:
         handler.protocol_version = "HTTP/1.1"

@@ -71,20 +71,26 @@ class Artifact:
 
 
 def save_tokenizer(path: Path, more_tokens: Sequence[str] = ()) -> int:
-    """Train a WordPiece tokenizer; its file asks for padding and truncation, as MiniLM's does.
+    """Save a WordPiece tokenizer of the corpus: its words and, for others, its letters.
 
-    Returns how many tokens it learned; `more_tokens` come after them.
+    Its file asks for padding and truncation, as MiniLM's does. It is not trained: training breaks
+    ties by the order of a hash table, so each run would make another model. Returns how many tokens
+    it knows; `more_tokens` come after them.
     """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    tokenizer.train_from_iterator(
-        CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special)
-    )
-    learned = tokenizer.get_vocab_size()
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    split = (splitter.pre_tokenize_str(normalizer.normalize_str(text)) for text in CORPUS)
+    words = {word for pieces in split for word, _ in pieces}
+    letters = {letter for word in words for letter in word}
+    pieces = [*letters, *(f"##{letter}" for letter in letters), *words - letters]
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted(pieces)]
+    vocabulary = {name: number for number, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.add_special_tokens(names[:4])
     tokenizer.add_tokens(list(more_tokens))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
@@ -92,7 +98,7 @@ def save_tokenizer(path: Path, more_tokens: Sequence[str] = ()) -> int:
     tokenizer.enable_truncation(8)
     tokenizer.enable_padding(length=8)
     tokenizer.save(str(path))
-    return learned
+    return len(names)
 
 
 def save_tokens_model(
@@ -111,14 +117,14 @@ def save_tokens_model(
 
     folder.mkdir(parents=True, exist_ok=True)
     more_tokens = ["<nan>", "<outside>"] if breakable else []
-    learned = save_tokenizer(folder / "tokenizer.json", more_tokens)
+    known = save_tokenizer(folder / "tokenizer.json", more_tokens)
 
     class Encoder(tf.Module):
         def __init__(self) -> None:
             random = np.random.default_rng(seed)
             table = random.normal(size=(300, dimensions))
             if breakable:
-                table = np.concatenate([table[:learned], np.full((1, dimensions), np.nan)])
+                table = np.concatenate([table[:known], np.full((1, dimensions), np.nan)])
             self.table = tf.Variable(tf.constant(table, tf.float32))
 
         @tf.function(
@@ -238,8 +244,8 @@ def save_text_model(
 ) -> dict[str, Any]:
     """Save a model that takes strings, and that some of them break.
 
-    'number: x' fails where x is no number; 'not a number' gives NaN; 'nothing' gives zeros; 'huge'
-    gives components whose squares no float32 holds. Other texts give their byte counts.
+    'number: x' fails where x is not a number; 'not a number' gives NaN; 'nothing' gives zeros;
+    'huge' gives components whose squares no float32 holds. Other texts give their byte counts.
     `ballast` is a variable that makes the files larger.
     """
     import tensorflow as tf
@@ -262,7 +268,7 @@ def save_text_model(
 
     model = Model()
     tf.saved_model.save(model, str(folder), signatures={"serving_default": model.__call__})
-    return _text_parameters("texts", "embedding", rank, dimensions=3)
+    return text_parameters(rank=rank)
 
 
 def save_keras_model(folder: Path) -> dict[str, Any]:
@@ -276,7 +282,7 @@ def save_keras_model(folder: Path) -> dict[str, Any]:
     states = keras.layers.Embedding(vectorize.vocabulary_size(), 6)(vectorize(texts))
     model = keras.Model(texts, keras.layers.GlobalAveragePooling1D(name="vector")(states))
     model.export(str(folder), verbose=False)
-    return _text_parameters("texts", "output_0", 2, dimensions=6)
+    return text_parameters("output_0", rank=2, dimensions=6)
 
 
 def write_artifact(
@@ -418,13 +424,21 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def _text_parameters(name: str, output: str, rank: int, *, dimensions: int) -> dict[str, Any]:
+def text_parameters(
+    output: str = "embedding", *, rank: int = 1, dimensions: int = 3
+) -> dict[str, Any]:
+    """Return the kind and parameters of a model that takes strings; by default of the small one."""
     return {
         "kind": "text",
         "engine": "tensorflow",
         "dimensions": dimensions,
         "max_tokens": None,
-        "encoder": {"signature": "serving_default", "input": name, "rank": rank, "output": output},
+        "encoder": {
+            "signature": "serving_default",
+            "input": "texts",
+            "rank": rank,
+            "output": output,
+        },
         "packages": ["numpy", "tensorflow"],
     }
 

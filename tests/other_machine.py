@@ -48,7 +48,7 @@ def build_elsewhere(source: str, name: str, machine: Path, options: str = "Optio
 
 
 def _environment(machine: Path) -> dict[str, str]:
-    """An old CPU, a locale of ASCII alone, another time zone, and other orders of sets."""
+    """An old CPU, an ASCII locale, another time zone, and other orders of sets."""
     return {
         "HOME": str(machine / "home"),
         "LC_ALL": "C",

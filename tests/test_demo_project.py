@@ -16,6 +16,7 @@ import duckdb
 import makers
 import numpy as np
 import pytest
+import staging_cli
 from snowflake_projects import LocalSnowflake
 from tf_embeddings_staging.warehouse import pin
 
@@ -147,11 +148,13 @@ def test_nothing_in_the_project_is_deprecated(staged: Path) -> None:
     assert "deprecat" not in said.lower()
 
 
-def test_a_second_make_demo_fetches_nothing_and_rebuilds_nothing(built: Built) -> None:
+def test_staging_it_again_fetches_nothing_and_rebuilds_nothing(built: Built) -> None:
     stage = built.demo / "tf_embeddings_stage"
     before = {path: path.stat().st_mtime_ns for path in stage.rglob("*")}
 
-    said = make_demo(built.demo.parent)
+    done = staging_cli.call(built.demo, "minilm", "--write")
+    assert done.returncode == 0, done.stderr
+    said = done.stderr
 
     assert "minilm: built before, taken from " in said
     assert "minilm is staged already: " in said
@@ -283,9 +286,11 @@ def built_on_snowflake(built: Built, local_snowflake: LocalSnowflake) -> str:
     return make_demo(built.demo.parent, "local_snowflake", LOCAL_SNOWFLAKE_PORT=port)
 
 
+@pytest.mark.exhaustive
 def test_the_demo_builds_on_snowflake_with_the_same_pin(
     built: Built, built_on_snowflake: str
 ) -> None:
+    """A second `make demo` in the same folder."""
     assert "Completed successfully" in built_on_snowflake
     assert "WARN=0 ERROR=0 SKIP=0" in built_on_snowflake
     assert "The pin of minilm is in " in built_on_snowflake
@@ -293,6 +298,7 @@ def test_the_demo_builds_on_snowflake_with_the_same_pin(
     assert built_on_snowflake.partition("╭")[2] == panel
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("built_on_snowflake")
 def test_both_engines_have_the_same_rows_and_vectors(
     built: Built, local_snowflake: LocalSnowflake
@@ -308,6 +314,7 @@ def test_both_engines_have_the_same_rows_and_vectors(
         assert difference < SAME_VECTOR
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("built_on_snowflake")
 def test_both_engines_find_the_same_neighbors(
     built: Built, local_snowflake: LocalSnowflake

@@ -151,7 +151,11 @@ def test_dbt_loads_no_tensorflow_for_models_on_litert(
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("on_litert", "on_tensorflow"), ("on_tensorflow", "on_litert")]
+    ("first", "second"),
+    [
+        ("on_litert", "on_tensorflow"),
+        pytest.param("on_tensorflow", "on_litert", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_both_engines_run_in_one_process(
     litert_tokens_model: Saved,

@@ -89,7 +89,7 @@ def changed(
     change: Callable[[dict[str, bytes]], object],
     compression: int = zipfile.ZIP_STORED,
 ) -> Path:
-    """Write a .keras file anew, with other files."""
+    """Write a .keras file again, with other files."""
     with zipfile.ZipFile(plain) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     change(files)

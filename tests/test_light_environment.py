@@ -167,6 +167,7 @@ def test_an_artifact_that_was_made_elsewhere_is_staged_and_built_and_verified(
             np.testing.assert_allclose(vector, other, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_the_demo_is_built_from_a_staged_artifact(
     light: Path, minilm: Artifact, tmp_path: Path
 ) -> None:

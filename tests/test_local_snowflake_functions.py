@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
     from tf_embeddings_udf import Embedder
 
+pytestmark = pytest.mark.exhaustive
+
 ANACONDA = "snowflake.snowpark.anaconda_shared_repository"
 PYPI = "snowflake.snowpark.pypi_shared_repository"
 

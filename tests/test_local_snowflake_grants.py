@@ -14,6 +14,8 @@ import pytest
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 from snowflake_projects import LocalSnowflake, serve
 
+pytestmark = pytest.mark.exhaustive
+
 USAGE = ["usage on database {database}", "usage on schema {database}.models"]
 
 

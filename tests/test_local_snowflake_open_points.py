@@ -10,6 +10,8 @@ from snowflake.connector.errors import ProgrammingError
 from snowflake.connector.util_text import split_statements
 from snowflake_projects import MODULE, LocalSnowflake, serve
 
+pytestmark = pytest.mark.exhaustive
+
 SCRIPT = (MODULE / "open_points.sql").read_text(encoding="utf-8")
 STATEMENTS = [
     statement

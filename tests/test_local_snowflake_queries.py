@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
     from snowflake_projects import LocalSnowflake, SnowflakeProject
 
+pytestmark = pytest.mark.exhaustive
+
 BAD_CAST = (
     "Vector value being cast to a vector is not an array or vector, or has incorrect dimension or "
     "element type"
@@ -395,7 +397,7 @@ def test_a_timestamp_that_is_null_comes_back_as_null(session: SnowflakeConnectio
 def test_an_outer_join_gives_null_for_a_vector_that_is_not_there(
     session: SnowflakeConnection,
 ) -> None:
-    """A regression: DuckDB 2.0.0 read memory that nobody wrote, and refused what it found."""
+    """A regression: DuckDB 2.0.0 read memory that was never written, and refused what it found."""
     session.cursor().execute(
         "create table vectors as select cast(seq4() * 3 as integer) as id, "
         "[1, 2, 3]::vector(float, 3) as v from table(generator(rowcount => 100))"

@@ -22,6 +22,8 @@ import yaml
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 from snowflake_projects import MODULE, LocalSnowflake
 
+pytestmark = pytest.mark.exhaustive
+
 SECRET = "do-not-log-this"
 ASK = """
 import os, sys, warnings
@@ -160,7 +162,7 @@ def test_an_account_survives_its_server(folder: Path, tmp_path: Path, end: str) 
             server.execute(sql)
         before = [sorted(server.execute(sql), key=str) for sql in ASKED]
         session = server.connect(database="demo", schema="dev")
-        atexit.unregister(session._close_at_exit)  # there will be nobody to tell
+        atexit.unregister(session._close_at_exit)  # the server is gone by then
         for sql in (
             "create temporary table mine as select 1 as x",
             "begin",

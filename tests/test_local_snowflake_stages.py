@@ -18,6 +18,8 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from snowflake_projects import LocalSnowflake, serve
 
+pytestmark = pytest.mark.exhaustive
+
 Sql = Callable[[str], list[tuple[Any, ...]]]
 
 
@@ -335,7 +337,7 @@ def upload_address(server: LocalSnowflake, sql: Sql, put: str) -> str:
     return "/" + answer["data"]["stageInfo"]["presignedUrl"].split("/", 3)[3]
 
 
-def test_nobody_uploads_without_a_ticket(local_snowflake: LocalSnowflake) -> None:
+def test_an_upload_needs_a_ticket(local_snowflake: LocalSnowflake) -> None:
     url = f"http://127.0.0.1:{local_snowflake.port}/local/upload/guessed"
     with pytest.raises(HTTPError, match="403"):
         urlopen(Request(url, data=b"x", method="PUT"))

@@ -21,6 +21,8 @@ from snowflake_projects import LocalSnowflake, serve
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
+pytestmark = pytest.mark.exhaustive
+
 SLOW = """
 create or replace function slow(x int) returns int language python runtime_version = '3.11'
 packages = () artifact_repository = snowflake.snowpark.pypi_shared_repository handler = 'wait'
@@ -124,7 +126,7 @@ def locks(session: SnowflakeConnection) -> list[tuple[str, str]]:
 def test_a_statement_that_takes_long_runs_once(
     impatient: LocalSnowflake, connect: Callable[..., SnowflakeConnection], database: str
 ) -> None:
-    """A regression: the connector repeated its request, and each time the statement began anew."""
+    """A regression: the connector repeated its request, and each time the statement began again."""
     session = connect(socket_timeout=1)
     run(session, SLOW.format(seconds=1.5))
     assert run(session, "select sum(slow(id)) from t") == [(1,)]

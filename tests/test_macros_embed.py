@@ -403,7 +403,7 @@ UNPINNED = {
 def test_dbt_sees_a_changed_pin_as_a_change_of_the_nodes_that_use_it(
     compares_unrendered: bool, scope: str | None, tiny: Artifact, strings: Artifact, tmp_path: Path
 ) -> None:
-    """What slim CI selects. Another target, and another folder, are no change."""
+    """What slim CI selects: a different target or folder changes nothing."""
 
     def pin(tiny: Artifact) -> None:
         models = {one.model: one.pin() for one in (tiny, strings)}

@@ -1,4 +1,4 @@
-"""The README's recipe: a user's own incremental model that embeds anew when the pin changes."""
+"""The README's recipe: a user's own incremental model that embeds again when the pin changes."""
 
 from __future__ import annotations
 

@@ -1,19 +1,24 @@
-"""Vector arithmetic and the search for neighbors, against NumPy."""
+"""Vector arithmetic and the search for neighbors on both engines, against NumPy."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from dbt_projects import NAME, Project, make_project
+from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 
 DIMENSIONS = 16
 # float32 sums of 16 products.
 TOLERANCE = 1e-5
 
-# Nothing is staged: the version alone is read.
+# As embed gives a vector, and as Parquet or a Python model gives it back.
+ON_DUCKDB = [f"float[{DIMENSIONS}]", "double[]"]
+
+# Nothing is staged: only the version is read.
 PIN = {
     "version": "v0123456789ab",
     "build": "b0123456789ab",
@@ -26,7 +31,7 @@ Table = dict[int, np.ndarray | None]
 
 
 def made_vectors(queries: int, corpus: int) -> dict[str, Table]:
-    """Return queries from id 1 and a corpus from 100, with ties, NULL vectors and zeros."""
+    """Return queries from id 1 and a corpus from 100, with ties and vectors without direction."""
     random = np.random.default_rng(20)
 
     def table(first: int, rows: int) -> Table:
@@ -41,39 +46,69 @@ def made_vectors(queries: int, corpus: int) -> dict[str, Table]:
         vectors["corpus"][row] = vectors["queries"][1]
     vectors["corpus"][102] = None
     vectors["corpus"][103] = np.zeros(DIMENSIONS, np.float32)
+    vectors["corpus"][104] = np.full(DIMENSIONS, np.nan, np.float32)
+    vectors["corpus"][107] = np.array([-np.inf] + [0] * (DIMENSIONS - 1), np.float32)
     return vectors
+
+
+@pytest.fixture(scope="module", params=[*ON_DUCKDB, "snowflake"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """DuckDB's type of a vector, or the other engine."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def vectors() -> dict[str, Table]:
-    """The vectors, and one that is not a number."""
-    vectors = made_vectors(queries=20, corpus=200)
-    vectors["corpus"][104] = np.full(DIMENSIONS, np.nan, np.float32)
-    return vectors
+def vectors(kind: str) -> dict[str, Table]:
+    # The local Snowflake is slower by the row.
+    return made_vectors(8, 40) if kind == "snowflake" else made_vectors(20, 200)
 
 
-@pytest.fixture(scope="module", params=[f"float[{DIMENSIONS}]", "double[]"])
+@pytest.fixture(scope="module")
 def project(
-    request: pytest.FixtureRequest,
+    kind: str,
     vectors: dict[str, Table],
+    request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Project:
-    """A project with the tables queries and corpus; it embeds nothing and needs no plugin.
-
-    Once as embed gives vectors, and once as they come back from Parquet or a Python model; with
-    settings of DuckDB that turn what is ordered around.
-    """
-    project = make_project(tmp_path_factory.mktemp("dbt") / "project", plugin=False)
+    """A project with the tables queries and corpus; it embeds nothing and needs no plugin."""
+    folder = tmp_path_factory.mktemp("dbt") / "project"
+    if kind == "snowflake":
+        return snowflake_project(folder, request.getfixturevalue("local_snowflake"), vectors)
+    project = make_project(folder, plugin=False)
     project.pin(minilm=PIN)
-    profile = yaml.safe_load((project.folder / "profiles.yml").read_text(encoding="utf-8"))
+    profile = yaml.safe_load((folder / "profiles.yml").read_text(encoding="utf-8"))
+    # Settings of DuckDB that turn the order around.
     settings = {"default_order": "desc", "default_null_order": "nulls_first"}
     profile[NAME]["outputs"]["dev"]["settings"] = settings
     project.write_yaml("profiles.yml", profile)
     for name, rows in vectors.items():
-        columns = f"id integer, embedding {request.param}, model_version varchar"
+        columns = f"id integer, embedding {kind}, model_version varchar"
         project.execute(f"create table {name} ({columns})")
         project.insert(name, [(id_, vector, PIN["version"]) for id_, vector in rows.items()])
     return project
+
+
+def snowflake_project(
+    folder: Path, server: LocalSnowflake, vectors: dict[str, Table]
+) -> SnowflakeProject:
+    project = make_snowflake_project(folder, server)
+    project.pin(minilm=PIN)
+    project.execute("create schema dev")
+    for name, rows in vectors.items():
+        selects = [
+            f"select {id_} as id, cast({literal(vector)} as vector(float, {DIMENSIONS})) as "
+            f"embedding, '{PIN['version']}' as model_version"
+            for id_, vector in rows.items()
+        ]
+        project.execute(f"create table dev.{name} as {' union all '.join(selects)}")
+    return project
+
+
+def literal(vector: np.ndarray | None) -> str:
+    if vector is None:
+        return "null"
+    components = [str(one) if np.isfinite(one) else f"'{one}'::float" for one in map(float, vector)]
+    return f"[{', '.join(components)}]"
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -126,17 +161,17 @@ def test_ten_neighbors_are_found_if_no_number_is_given(project: Project) -> None
     assert {row["neighbor_rank"] for row in rows} == set(range(1, 11))
 
 
-def test_equal_vectors_are_ordered_by_id(project: Project) -> None:
+def test_equal_vectors_are_ordered_by_id(project: Project, vectors: dict[str, Table]) -> None:
     rows = search(project, "'queries', 'corpus', 'id', 'id', k=3")
 
-    assert as_tuples(rows)[:3] == [(1, 1, 101), (1, 2, 120), (1, 3, 299)]
+    assert as_tuples(rows)[:3] == [(1, 1, 101), (1, 2, 120), (1, 3, max(vectors["corpus"]))]
 
 
 def test_a_row_without_direction_neither_has_neighbors_nor_is_one(project: Project) -> None:
     rows = search(project, "'queries', 'corpus', 'id', 'id', k=1000")
 
     assert {7, 8}.isdisjoint(row["query_id"] for row in rows)
-    assert {102, 103, 104}.isdisjoint(row["neighbor_id"] for row in rows)
+    assert {102, 103, 104, 107}.isdisjoint(row["neighbor_id"] for row in rows)
 
 
 def test_the_same_search_twice_gives_the_same_rows(project: Project) -> None:
@@ -174,25 +209,30 @@ def test_columns_may_have_any_name_and_relations_any_shape(project: Project) -> 
     assert len(rows) == 2
 
 
-def test_a_search_is_the_whole_of_a_model(project: Project, vectors: dict[str, Table]) -> None:
-    project.write("models/asked.sql", "select * from main.queries where id < 4")
+def test_a_search_is_the_whole_of_a_model(
+    project: Project, kind: str, vectors: dict[str, Table]
+) -> None:
+    schema = "dev" if kind == "snowflake" else "main"
+    project.write("models/asked.sql", "select * from queries where id < 4")
     project.write(
         "models/found.sql",
-        "{{ tf_embeddings.nearest_neighbors(ref('asked'), 'main.corpus', 'id', 'id', k=2) }}",
+        "{{ tf_embeddings.nearest_neighbors(ref('asked'), 'corpus', 'id', 'id', k=2) }}",
     )
     run = project.dbt("build")
 
     assert run.success, run.errors
     rows = project.rows(
-        "select query_id, neighbor_rank, neighbor_id from found order by query_id, neighbor_rank"
+        f"select query_id, neighbor_rank, neighbor_id from {schema}.found "
+        "order by query_id, neighbor_rank"
     )
     asked = {id_: vectors["queries"][id_] for id_ in (1, 2, 3)}
     assert rows == [one[:3] for one in neighbors(asked, vectors["corpus"], 2)]
-    assert project.rows("select column_name from (describe found)") == [
-        ("query_id",),
-        ("neighbor_id",),
-        ("cosine_similarity",),
-        ("neighbor_rank",),
+    described = project.rows(f"describe {'table ' if kind == 'snowflake' else ''}{schema}.found")
+    assert [row[0].lower() for row in described] == [
+        "query_id",
+        "neighbor_id",
+        "cosine_similarity",
+        "neighbor_rank",
     ]
 
 
@@ -241,6 +281,7 @@ def test_arithmetic_is_that_of_numpy(project: Project, vectors: dict[str, Table]
     assert row["is_null"] is True
 
 
+@pytest.mark.parametrize("kind", ON_DUCKDB, indirect=True)
 def test_vectors_of_an_array_and_a_list_compare(project: Project) -> None:
     """Whatever the types of the two, NULL is NULL beside others, and another length an error."""
     arrays = f"select id, cast(embedding as float[{DIMENSIONS}]) as embedding from corpus"
@@ -265,7 +306,7 @@ def test_vectors_of_an_array_and_a_list_compare(project: Project) -> None:
         )
 
 
-@pytest.mark.parametrize("project", ["double[]"], indirect=True)
+@pytest.mark.parametrize("kind", ["double[]"], indirect=True)
 def test_lists_of_several_lengths_have_not_drifted_but_fail(project: Project) -> None:
     """Their mean would be that of the places that some of them have."""
     mixed = "select embedding from corpus where id in (105, 106) union all select VECTOR"

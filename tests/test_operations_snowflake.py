@@ -11,6 +11,7 @@ from typing import Any
 
 import makers
 import pytest
+from conftest import Saved
 from dbt_projects import NAME, Run
 from makers import Artifact, golden_of
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
@@ -27,55 +28,43 @@ EMBEDDED = {
 }
 OTHER_BUILD = "b0123456789ab"
 
-Saved = tuple[Path, dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
-    folder = tmp_path_factory.mktemp("saved") / "model"
-    return folder, makers.save_text_model(folder)
-
 
 def make_artifact(saved: Saved, folder: Path, golden: dict[str, Any], **keys: Any) -> Artifact:  # noqa: ANN401
     """Make an artifact as the CLI does: with its runtime and its golden vectors."""
-    return makers.write_artifact(
-        *saved, folder, normalize=False, with_runtime=True, golden=golden, **keys
-    )
+    return makers.write_artifact(*saved, folder, with_runtime=True, golden=golden, **keys)
 
 
 @pytest.fixture(scope="module")
-def golden(strings_embedder: Embedder) -> dict[str, Any]:
-    return golden_of(strings_embedder, TEXTS)
+def golden(tiny_embedder: Embedder) -> dict[str, Any]:
+    return golden_of(tiny_embedder, TEXTS)
 
 
 @pytest.fixture(scope="module")
-def lengths(
-    saved: Saved, golden: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+def staged(
+    litert_tokens_model: Saved, golden: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact:
-    """A small model with its golden vectors."""
-    return make_artifact(saved, tmp_path_factory.mktemp("stage"), golden, model="lengths")
+    """The small model, with its golden vectors."""
+    return make_artifact(litert_tokens_model, tmp_path_factory.mktemp("stage"), golden)
 
 
 @pytest.fixture(scope="module")
 def tampered(
-    saved: Saved, golden: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    litert_tokens_model: Saved, golden: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Artifact:
     """The same model, with one golden component that is off by 1e-3."""
+    folder = tmp_path_factory.mktemp("stage")
     vectors = [list(vector) for vector in golden["vectors"]]
     vectors[1][1] += 1e-3
     return make_artifact(
-        saved,
-        tmp_path_factory.mktemp("stage"),
-        {**golden, "vectors": vectors},
-        model="tampered",
+        litert_tokens_model, folder, {**golden, "vectors": vectors}, model="tampered"
     )
 
 
 @pytest.fixture
-def project(tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artifact) -> SnowflakeProject:
+def project(tmp_path: Path, local_snowflake: LocalSnowflake, staged: Artifact) -> SnowflakeProject:
     """A project whose only model is staged and pinned."""
     return make_snowflake_project(
-        tmp_path / "project", local_snowflake, artifacts=[lengths], files=EMBEDDED
+        tmp_path / "project", local_snowflake, artifacts=[staged], files=EMBEDDED
     )
 
 
@@ -138,7 +127,7 @@ def table(run: Run) -> list[list[str]]:
 
 
 def test_verify_creates_the_check_function_once(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     first = operation(project, "verify", tolerance="1e-5")
     again = operation(project, "verify")
@@ -148,30 +137,25 @@ def test_verify_creates_the_check_function_once(
     for run in (first, again):
         [line] = run.said
         assert line.startswith(
-            f"lengths {lengths.version} {lengths.build}: 3 texts, largest difference 0 "
-            "(tolerance 1e-05), TensorFlow 2."
+            f"tiny {staged.version} {staged.build}: 3 texts, largest difference 0 "
+            f"(tolerance 1e-05), LiteRT {importlib.metadata.version('ai-edge-litert')}, Python 3."
         )
         assert all(word in line for word in ("Python 3.", "NumPy ", "memory"))
     [(name, comment)] = functions(project).items()
-    assert name.startswith(f"tf_embeddings_verify_lengths_{lengths.build}_")
+    assert name.startswith(f"tf_embeddings_verify_tiny_{staged.build}_")
     assert name.endswith("()")
-    assert comment.startswith("tf_embeddings: check of model lengths, version ")
+    assert comment.startswith("tf_embeddings: check of model tiny, version ")
     assert len(changes(first)) == 1
     assert changes(again) == []
 
 
 def test_verify_names_the_engine_that_ran(
     project: SnowflakeProject,
-    litert_tokens_model: Saved,
-    tiny_embedder: Embedder,
+    saved_tokens_model: Saved,
+    golden: dict[str, Any],
     tmp_path: Path,
 ) -> None:
-    artifact = makers.write_artifact(
-        *litert_tokens_model,
-        tmp_path / "stage",
-        with_runtime=True,
-        golden=golden_of(tiny_embedder, TEXTS),
-    )
+    artifact = make_artifact(saved_tokens_model, tmp_path / "stage", golden)
     project.put(artifact)
     set_vars(project, artifact)
     run = operation(project, "verify")
@@ -179,14 +163,14 @@ def test_verify_names_the_engine_that_ran(
     assert run.success, run.errors
     [line] = run.said
     assert line.startswith(f"tiny {artifact.version} {artifact.build}: 3 texts, ")
-    assert f"LiteRT {importlib.metadata.version('ai-edge-litert')}, Python 3." in line
+    assert f"TensorFlow {importlib.metadata.version('tensorflow')}, Python 3." in line
 
 
 def test_verify_fails_beyond_the_tolerance_and_says_what_to_do(
-    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
+    project: SnowflakeProject, staged: Artifact, tampered: Artifact
 ) -> None:
     project.put(tampered)
-    set_vars(project, tampered, lengths)
+    set_vars(project, tampered, staged)
     run = operation(project, "verify")
     tolerant = operation(project, "verify", tolerance=0.01, model="tampered")
 
@@ -194,41 +178,41 @@ def test_verify_fails_beyond_the_tolerance_and_says_what_to_do(
     assert (
         f"verify: model 'tampered' (version {tampered.version}, build {tampered.build}) gives "
         "other vectors than when it was built: a component differs by 0.001, more than the "
-        "tolerance of 1e-05, on TensorFlow 2."
+        "tolerance of 1e-05, on LiteRT "
     ) in run.output
     assert f"or stage it again with: {STAGE_IT.format('tampered')}" in run.output
-    assert [line.split()[0] for line in run.said] == ["tampered", "lengths"]
+    assert [line.split()[0] for line in run.said] == ["tampered", "tiny"]
     assert tolerant.success, tolerant.errors
 
 
 def test_verify_of_what_is_not_staged_creates_nothing(
-    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artifact
+    tmp_path: Path, local_snowflake: LocalSnowflake, staged: Artifact
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", local_snowflake)
-    set_vars(project, lengths)
+    set_vars(project, staged)
     without_schema = operation(project, "verify")
     project.execute("create schema tf_embeddings")
     project.execute("create stage tf_embeddings.models")
     without_file = operation(project, "verify")
-    project.put(lengths)
-    set_vars(project, lengths, models={"lengths": {**lengths.pin(), "version": "v0123456789ab"}})
+    project.put(staged)
+    set_vars(project, staged, models={"tiny": {**staged.pin(), "version": "v0123456789ab"}})
     wrong_version = operation(project, "verify")
 
-    says = f"verify: model 'lengths' (version {lengths.version}, build {lengths.build}) is not on "
+    says = f"verify: model 'tiny' (version {staged.version}, build {staged.build}) is not on "
     stage = f"stage {project.name}.tf_embeddings.models."
     assert (
         f"{says}{stage} Schema {project.name}.tf_embeddings does not exist, or the role of this "
-        f"target may not see it. Stage it with: {STAGE_IT.format('lengths')}"
+        f"target may not see it. Stage it with: {STAGE_IT.format('tiny')}"
     ) in without_schema.output
-    assert f"{says}{stage} Stage it with: {STAGE_IT.format('lengths')}" in without_file.output
-    assert f"as version {lengths.version}. Correct the pin." in wrong_version.output
+    assert f"{says}{stage} Stage it with: {STAGE_IT.format('tiny')}" in without_file.output
+    assert f"as version {staged.version}. Correct the pin." in wrong_version.output
     for run in (without_schema, without_file, wrong_version):
         assert not run.success
         assert changes(run) == []
 
 
 def test_verify_by_a_role_that_may_only_use_the_check_function(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     assert operation(project, "verify").success
     [check] = functions(project)
@@ -237,7 +221,7 @@ def test_verify_by_a_role_that_may_only_use_the_check_function(
         f"usage on schema {project.name}.tf_embeddings",
         f"usage on function {project.name}.tf_embeddings.{check}",
     )
-    set_vars(project, lengths, manage=False)
+    set_vars(project, staged, manage=False)
     run = operation(project, "verify")
 
     assert run.success, run.errors
@@ -246,14 +230,14 @@ def test_verify_by_a_role_that_may_only_use_the_check_function(
 
 
 def test_verify_creates_its_function_although_another_role_manages(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     new_role(
         project,
         f"usage, create function on schema {project.name}.tf_embeddings",
         f"read on stage {project.name}.tf_embeddings.models",
     )
-    set_vars(project, lengths, manage=False)
+    set_vars(project, staged, manage=False)
     run = operation(project, "verify")
 
     assert run.success, run.errors
@@ -261,13 +245,13 @@ def test_verify_creates_its_function_although_another_role_manages(
 
 
 def test_what_the_staging_cli_asks_creates_the_function_and_grants_it(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     role = f"analyst_{secrets.token_hex(4)}"
     project.execute(f"create role {role}")
     set_vars(project, grants=[role], manage=False)  # no pin
-    run = operation(project, "_verify_staged", model="lengths", pin=lengths.pin())
-    again = operation(project, "_verify_staged", model="lengths", pin=lengths.pin())
+    run = operation(project, "_verify_staged", model="tiny", pin=staged.pin())
+    again = operation(project, "_verify_staged", model="tiny", pin=staged.pin())
 
     assert run.success, run.errors
     [line] = [text for text in run.printed if text.startswith("tf_embeddings_answer ")]
@@ -289,7 +273,7 @@ def test_what_the_staging_cli_asks_creates_the_function_and_grants_it(
 
 @pytest.mark.parametrize("way", ["by a run", "by the staging CLI"])
 def test_a_role_that_is_granted_can_run_status_and_verify(
-    project: SnowflakeProject, lengths: Artifact, way: str
+    project: SnowflakeProject, staged: Artifact, way: str
 ) -> None:
     """Its user pins and never manages: SHOW hides from it what it was not granted."""
     manager = new_role(
@@ -301,15 +285,15 @@ def test_a_role_that_is_granted_can_run_status_and_verify(
     assert operation(project, "verify").success  # creates the check function, and grants nothing
     project.dbt("run", "--empty")
     project.execute(f"create role if not exists {manager}_reader")
-    set_vars(project, lengths, grants=[f"{manager}_reader"], manage=way == "by a run")
+    set_vars(project, staged, grants=[f"{manager}_reader"], manage=way == "by a run")
     if way == "by a run":
         assert project.dbt("run", "--empty").success
         granted = operation(project, "verify")
     else:
-        granted = operation(project, "_verify_staged", model="lengths", pin=lengths.pin())
+        granted = operation(project, "_verify_staged", model="tiny", pin=staged.pin())
     assert granted.success, granted.errors
 
-    set_vars(project, lengths, grants=[f"{manager}_reader"], manage=False)
+    set_vars(project, staged, grants=[f"{manager}_reader"], manage=False)
     new_role(project, name=f"{manager}_reader")
     status, verify = operation(project, "status"), operation(project, "verify")
 
@@ -320,10 +304,10 @@ def test_a_role_that_is_granted_can_run_status_and_verify(
 
 
 def test_what_the_staging_cli_asks_looks_once_and_grants_once(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
-    set_vars(project, lengths, grants=["public"])
-    run = operation(project, "_verify_staged", model="lengths", pin=lengths.pin())
+    set_vars(project, staged, grants=["public"])
+    run = operation(project, "_verify_staged", model="tiny", pin=staged.pin())
 
     assert run.success, run.errors
     assert len(run.sent("show user functions")) == 1
@@ -342,11 +326,11 @@ def test_what_the_staging_cli_asks_creates_no_function_that_differs(
 
 
 def test_status_of_a_database_without_anything(
-    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artifact
+    tmp_path: Path, local_snowflake: LocalSnowflake, staged: Artifact
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", local_snowflake)
     nothing_pinned = operation(project, "status")
-    set_vars(project, lengths)
+    set_vars(project, staged)
     pinned = operation(project, "status")
     project.execute("create schema tf_embeddings")
     without_stage = operation(project, "status")
@@ -361,23 +345,21 @@ def test_status_of_a_database_without_anything(
     assert not pinned.success
     assert not without_stage.success
     assert f"Stage {project.name}.tf_embeddings.models {may_not_see}" in without_stage.said
-    row = ["lengths", lengths.version, lengths.build, "yes", "?", "no"]
-    not_staged = f"not staged: {STAGE_IT.format('lengths')}"
+    row = ["tiny", staged.version, staged.build, "yes", "?", "no"]
+    not_staged = f"not staged: {STAGE_IT.format('tiny')}"
     assert table(pinned) == table(without_stage) == [[*row, not_staged]]
-    assert "status: 1 of 1 pinned models cannot run: lengths." in pinned.output
+    assert "status: 1 of 1 pinned models cannot run: tiny." in pinned.output
     for run in (nothing_pinned, pinned, without_stage):
         assert changes(run) == []
 
 
-def test_status_before_and_after_the_first_run(
-    project: SnowflakeProject, lengths: Artifact
-) -> None:
+def test_status_before_and_after_the_first_run(project: SnowflakeProject, staged: Artifact) -> None:
     before = operation(project, "status")
     project.dbt("run", "--empty")
     after = operation(project, "status")
 
-    size = f"{lengths.path.stat().st_size / 1000:.1f} kB"
-    row = ["lengths", lengths.version, lengths.build, "yes", size]
+    size = f"{staged.path.stat().st_size / 1000:.1f} kB"
+    row = ["tiny", staged.version, staged.build, "yes", size]
     assert before.success, before.errors
     assert table(before) == [[*row, "no", "ok: the next run creates the function"]]
     assert after.success, after.errors
@@ -386,22 +368,22 @@ def test_status_before_and_after_the_first_run(
 
 
 def test_status_says_what_differs(
-    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
+    project: SnowflakeProject, staged: Artifact, tampered: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     project.put(tampered)
     [function] = functions(project)
-    wrong = {**lengths.pin(), "version": "v0123456789ab"}
-    set_vars(project, models={"lengths": wrong}, max_batch_size=64)
+    wrong = {**staged.pin(), "version": "v0123456789ab"}
+    set_vars(project, models={"tiny": wrong}, max_batch_size=64)
     run = operation(project, "status")
 
     assert not run.success
     pinned, function_row, file_row = table(run)
     assert pinned[-1] == (
-        f"wrong pin: its build is staged as version {lengths.version}; correct the pin"
+        f"wrong pin: its build is staged as version {staged.version}; correct the pin"
     )
     assert function_row == [
-        *("lengths", lengths.version, lengths.build, "yes", "", "yes"),
+        *("tiny", staged.version, staged.build, "yes", "", "yes"),
         f"made with other settings: {project.name}.tf_embeddings.{function}",
     ]
     assert file_row[:4] == ["tampered", tampered.version, tampered.build, "no"]
@@ -409,35 +391,35 @@ def test_status_says_what_differs(
 
 
 def test_status_of_a_pin_whose_file_is_gone_from_under_its_function(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     project.dbt("run", "--empty")
-    project.execute(f"remove @tf_embeddings.{place(lengths)}")
+    project.execute(f"remove @tf_embeddings.{place(staged)}")
     run = operation(project, "status")
 
     assert not run.success
-    assert table(run)[0][4:] == ["no", "yes", f"not staged: {STAGE_IT.format('lengths')}"]
+    assert table(run)[0][4:] == ["no", "yes", f"not staged: {STAGE_IT.format('tiny')}"]
 
 
-def test_status_by_a_role_that_may_only_read(project: SnowflakeProject, lengths: Artifact) -> None:
+def test_status_by_a_role_that_may_only_read(project: SnowflakeProject, staged: Artifact) -> None:
     new_role(
         project,
         f"usage on schema {project.name}.tf_embeddings",
         f"read on stage {project.name}.tf_embeddings.models",
     )
-    set_vars(project, lengths, manage=False)
+    set_vars(project, staged, manage=False)
     run = operation(project, "status")
 
     assert not run.success
     assert table(run)[0][5:] == [
         "no",
-        f"no function: let a role that may create it run: {STAGE_IT.format('lengths')} --verify, "
+        f"no function: let a role that may create it run: {STAGE_IT.format('tiny')} --verify, "
         "with this role in var tf_embeddings_grants",
     ]
 
 
 def test_status_by_a_role_that_may_only_use_the_function(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     [function] = functions(project)
@@ -446,7 +428,7 @@ def test_status_by_a_role_that_may_only_use_the_function(
         f"usage on schema {project.name}.tf_embeddings",
         f"usage on function {project.name}.tf_embeddings.{function}",
     )
-    set_vars(project, lengths, manage=False)
+    set_vars(project, staged, manage=False)
     run = operation(project, "status")
 
     assert run.success, run.errors
@@ -463,18 +445,18 @@ def truncate(project: SnowflakeProject, artifact: Artifact) -> None:
 
 
 def test_status_and_verify_of_a_truncated_file_name_the_functions_that_it_breaks(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     assert operation(project, "verify").success
     assert project.dbt("run", "--empty").success
-    truncate(project, lengths)
+    truncate(project, staged)
     status, verify = operation(project, "status"), operation(project, "verify")
 
-    size = lengths.path.stat().st_size
+    size = staged.path.stat().st_size
     names = ", ".join(name.partition("(")[0] for name in functions(project))
     damaged = (
         f"damaged: its file has {size // 2} bytes instead of {size}, which breaks {names}; put it "
-        f"again with: {STAGE_IT.format('lengths')}"
+        f"again with: {STAGE_IT.format('tiny')}"
     )
     assert not status.success
     assert table(status)[0][6] == damaged
@@ -483,31 +465,31 @@ def test_status_and_verify_of_a_truncated_file_name_the_functions_that_it_breaks
 
 
 def test_status_runs_a_model_whose_pin_does_not_know_the_size(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     """A pin of 0.1, and a role that does not see the stage."""
     assert project.dbt("run", "--empty").success
-    truncate(project, lengths)
-    old_pin = {key: value for key, value in lengths.pin().items() if key != "bytes"}
-    set_vars(project, models={"lengths": old_pin})
+    truncate(project, staged)
+    old_pin = {key: value for key, value in staged.pin().items() if key != "bytes"}
+    set_vars(project, models={"tiny": old_pin})
     run = operation(project, "status")
 
     assert not run.success
     assert table(run)[0][6] == (
         "cannot run: its staged file is damaged. Put it again, for all its functions: "
-        f"{STAGE_IT.format('lengths')}"
+        f"{STAGE_IT.format('tiny')}"
     )
     assert changes(run) == []
 
 
 @pytest.mark.parametrize("is_created", [True, False])
 def test_status_of_a_role_that_may_not_use_the_repository(
-    tmp_path: Path, lengths: Artifact, is_created: bool
+    tmp_path: Path, staged: Artifact, is_created: bool
 ) -> None:
     user = "SNOWFLAKE.PYPI_REPOSITORY_USER"
     with serve() as server:
         project = make_snowflake_project(
-            tmp_path / "project", server, artifacts=[lengths], files=EMBEDDED
+            tmp_path / "project", server, artifacts=[staged], files=EMBEDDED
         )
         if is_created:
             assert project.dbt("run", "--empty").success
@@ -523,7 +505,7 @@ def test_status_of_a_role_that_may_not_use_the_repository(
 
 
 def test_status_of_a_role_that_lacks_what_the_hook_needs(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     assert project.dbt("run", "--empty").success
     [function] = functions(project)
@@ -557,9 +539,9 @@ def test_status_of_a_role_that_lacks_what_the_hook_needs(
 
 
 def test_status_says_that_a_stage_keeps_its_encryption(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
-    set_vars(project, lengths, stage_encryption="SNOWFLAKE_FULL")
+    set_vars(project, staged, stage_encryption="SNOWFLAKE_FULL")
     run = operation(project, "status")
 
     assert run.success, run.errors
@@ -572,9 +554,9 @@ def test_status_says_that_a_stage_keeps_its_encryption(
 
 
 def test_the_owners_target_manages_and_is_named_to_the_others(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
-    set_vars(project, lengths, manage=["admin"], grants=["public"])
+    set_vars(project, staged, manage=["admin"], grants=["public"])
     target = project.server.profile(database=project.name)
     project.write_yaml(
         "profiles.yml", {NAME: {"target": "dev", "outputs": {"dev": target, "admin": target}}}
@@ -584,7 +566,7 @@ def test_the_owners_target_manages_and_is_named_to_the_others(
     after = operation(project, "status")
     refused = operation(project, "drop_unused")
 
-    stage_it = STAGE_IT.format("lengths").replace("dev", "admin")
+    stage_it = STAGE_IT.format("tiny").replace("dev", "admin")
     assert table(before)[0][6] == (
         f"no function: let a role that may create it run: {stage_it} --verify"
     )
@@ -595,22 +577,22 @@ def test_the_owners_target_manages_and_is_named_to_the_others(
 
 
 def test_an_advised_command_carries_the_grants_of_the_command_line(
-    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artifact
+    tmp_path: Path, local_snowflake: LocalSnowflake, staged: Artifact
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", local_snowflake)
-    set_vars(project, lengths)
+    set_vars(project, staged)
     run = project.dbt(
         "run-operation", "tf_embeddings.status", "--vars", "{tf_embeddings_grants: [analyst, b]}"
     )
 
     assert table(run)[0][6].endswith(
-        "stage_model.py lengths --write --target dev --vars '{tf_embeddings_grants: [analyst, b]}'"
+        "stage_model.py tiny --write --target dev --vars '{tf_embeddings_grants: [analyst, b]}'"
     )
 
 
 @pytest.mark.parametrize("stops", [True, False])
 def test_a_second_role_that_manages_is_told_who_does(
-    project: SnowflakeProject, lengths: Artifact, stops: bool
+    project: SnowflakeProject, staged: Artifact, stops: bool
 ) -> None:
     schema = f"{project.name}.tf_embeddings"
     project.configure(flags={"skip_nodes_if_on_run_start_fails": stops})
@@ -628,7 +610,7 @@ def test_a_second_role_that_manages_is_told_who_does(
     assert not second.success
     # Where the hook stops the run, dbt does not tell what it said: Snowflake's own words remain.
     told = (
-        "tf_embeddings: model 'lengths' cannot run: the role of target 'dev' may not create what "
+        "tf_embeddings: model 'tiny' cannot run: the role of target 'dev' may not create what "
         f"is missing: one role owns schema {schema} and has create schema on the database; all "
         "the others set var tf_embeddings_manage to false, or to the owner's target, and are named "
         "in the owner's var tf_embeddings_grants."
@@ -639,7 +621,7 @@ def test_a_second_role_that_manages_is_told_who_does(
 
 
 def test_drop_unused_lists_and_changes_nothing(
-    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
+    project: SnowflakeProject, staged: Artifact, tampered: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     [function] = functions(project)
@@ -651,7 +633,7 @@ def test_drop_unused_lists_and_changes_nothing(
     assert run.success, run.errors
     assert run.said == [
         f"unused: function {schema}.{function} (no pin names it)",
-        f"unused: file '@{schema}.{place(lengths)}' (no pin names it)",
+        f"unused: file '@{schema}.{place(staged)}' (no pin names it)",
         "Nothing was dropped. The pins and the settings of another project or target may name what "
         "these do not: look, then drop with --args '{drop: true}'.",
     ]
@@ -659,7 +641,7 @@ def test_drop_unused_lists_and_changes_nothing(
 
 
 def test_drop_unused_keeps_what_is_young(
-    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
+    project: SnowflakeProject, staged: Artifact, tampered: Artifact
 ) -> None:
     """A model is staged, and verified, before its pin is merged."""
     pin = project.put(tampered)
@@ -675,7 +657,7 @@ def test_drop_unused_keeps_what_is_young(
         assert one.success, one.errors
         assert one.said == [
             f"kept: function {schema}.{function} ({young})",
-            f"kept: file '@{schema}.{place(lengths)}' ({young})",
+            f"kept: file '@{schema}.{place(staged)}' ({young})",
             "What was kept may be staged for a pin that is not merged yet; --args '{days: 0}' "
             "takes it too.",
         ]
@@ -693,7 +675,7 @@ def test_drop_unused_refuses_what_is_no_number_of_days(
 
 
 def test_drop_unused_drops_functions_and_then_files(
-    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
+    project: SnowflakeProject, staged: Artifact, tampered: Artifact
 ) -> None:
     assert operation(project, "verify").success
     project.dbt("run", "--empty")
@@ -714,7 +696,7 @@ def test_drop_unused_drops_functions_and_then_files(
 
 
 def test_drop_unused_keeps_the_functions_and_files_of_pins(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     assert operation(project, "verify").success
     project.dbt("run", "--empty")
@@ -727,11 +709,11 @@ def test_drop_unused_keeps_the_functions_and_files_of_pins(
 
 
 def test_drop_unused_drops_a_pinned_builds_function_of_other_settings_alone(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     [before] = functions(project)
-    set_vars(project, lengths, max_batch_size=64)
+    set_vars(project, staged, max_batch_size=64)
     project.dbt("run", "--empty")
     run = operation(project, "drop_unused", drop=True, days=0)
 
@@ -741,7 +723,7 @@ def test_drop_unused_drops_a_pinned_builds_function_of_other_settings_alone(
     ]
     assert before not in functions(project)
     assert len(functions(project)) == 1
-    assert files(project) == [place(lengths)]
+    assert files(project) == [place(staged)]
 
 
 def create_sql_function(project: SnowflakeProject, signature: str, comment: str) -> str:
@@ -756,7 +738,7 @@ def create_sql_function(project: SnowflakeProject, signature: str, comment: str)
 
 
 def test_drop_unused_leaves_alone_what_the_package_did_not_make(
-    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
+    project: SnowflakeProject, staged: Artifact, tampered: Artifact
 ) -> None:
     ours = "tf_embeddings: model m, version v0123456789ab, build b0123456789ab"
     built, arguments = f"{OTHER_BUILD}_01234567", "text varchar, tokens_only boolean"
@@ -787,7 +769,7 @@ def test_drop_unused_leaves_alone_what_the_package_did_not_make(
 
     assert run.success, run.errors
     assert sorted(functions(project)) == sorted(kept)
-    assert files(project) == sorted([place(lengths), *(f"models/{path}" for path in mine)])
+    assert files(project) == sorted([place(staged), *(f"models/{path}" for path in mine)])
     drops = [line for line in run.said if line.startswith("dropped: function")]
     assert len(drops) == len(gone)
     [alone] = [line for line in run.said if line.startswith("left alone")]
@@ -807,7 +789,7 @@ def put(project: SnowflakeProject, path: str) -> None:
 
 
 def test_drop_unused_keeps_the_file_of_a_function_that_it_may_not_drop(
-    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
+    project: SnowflakeProject, staged: Artifact, tampered: Artifact
 ) -> None:
     project.dbt("run", "--empty")
     [function] = functions(project)
@@ -823,11 +805,11 @@ def test_drop_unused_keeps_the_file_of_a_function_that_it_may_not_drop(
 
     assert not run.success
     assert [*functions(project)] == [function]
-    assert place(lengths) in files(project)
+    assert place(staged) in files(project)
 
 
 def test_drop_unused_drops_nothing_where_nothing_is_pinned(
-    project: SnowflakeProject, lengths: Artifact
+    project: SnowflakeProject, staged: Artifact
 ) -> None:
     set_vars(project)
     run = operation(project, "drop_unused", drop=True, days=0)
@@ -836,43 +818,43 @@ def test_drop_unused_drops_nothing_where_nothing_is_pinned(
     assert (
         "drop_unused: var tf_embeddings_models has no models, so everything would be dropped."
     ) in run.output
-    assert files(project) == [place(lengths)]
+    assert files(project) == [place(staged)]
 
 
 def test_drop_unused_refuses_where_another_role_manages(
-    project: SnowflakeProject, lengths: Artifact, tampered: Artifact
+    project: SnowflakeProject, staged: Artifact, tampered: Artifact
 ) -> None:
     set_vars(project, tampered, manage=False)
     run = operation(project, "drop_unused", drop=True, days=0)
 
     assert not run.success
     assert "drop_unused: var tf_embeddings_manage is false" in run.output
-    assert files(project) == [place(lengths)]
+    assert files(project) == [place(staged)]
 
 
 def test_the_operations_take_any_names(
-    tmp_path: Path, local_snowflake: LocalSnowflake, lengths: Artifact, tampered: Artifact
+    tmp_path: Path, local_snowflake: LocalSnowflake, staged: Artifact, tampered: Artifact
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", local_snowflake, files=EMBEDDED)
     schema, stage = """My "odd" schema's""", "The Models; or 'files'"
     quoted = ['"' + name.replace('"', '""') + '"' for name in (schema, stage)]
     project.execute(f"create schema {quoted[0]}")
     project.execute(f"create stage {'.'.join(quoted)}")
-    for artifact in (lengths, tampered):
+    for artifact in (staged, tampered):
         path = f"@{project.name}.{'.'.join(quoted)}/{artifact.model}/{artifact.version}/"
         path = path.replace("'", "\\'")
         project.execute(f"put 'file://{artifact.path}' '{path}' auto_compress = false")
-    set_vars(project, tampered, lengths, schema=schema, stage=stage, default_model="tampered")
+    set_vars(project, tampered, staged, schema=schema, stage=stage, default_model="tampered")
     project.dbt("run", "--empty")
-    verify = operation(project, "verify", model="lengths")
-    set_vars(project, lengths, schema=schema, stage=stage)
+    verify = operation(project, "verify", model="tiny")
+    set_vars(project, staged, schema=schema, stage=stage)
     status = operation(project, "status")
     drop = operation(project, "drop_unused", drop=True, days=0)
     again = operation(project, "drop_unused", drop=True, days=0)
 
     assert verify.success, verify.errors
     assert status.success, status.errors
-    assert [row[0] for row in table(status)] == ["lengths", "tampered", "tampered"]
+    assert [row[0] for row in table(status)] == ["tiny", "tampered", "tampered"]
     assert drop.success, drop.errors
     assert len(drop.said) == 2
     assert again.success, again.errors

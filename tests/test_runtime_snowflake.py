@@ -433,6 +433,7 @@ def test_snowflake_may_import_before_it_forks(zipped: Artifact, tmp_path: Path) 
 VERSIONS = EMBED_ASKED + "assert pandas.__version__ == '2.1.4', pandas.__version__\n"
 
 
+@pytest.mark.exhaustive
 def test_the_small_model_runs_on_snowflakes_anaconda_channel(
     zipped: Artifact, tiny_embedder: Embedder, anaconda_python: Path, tmp_path: Path
 ) -> None:
@@ -448,6 +449,7 @@ def test_the_small_model_runs_on_snowflakes_anaconda_channel(
     assert came["verified"]["largest_difference"] <= SAME
 
 
+@pytest.mark.exhaustive
 def test_sentencepiece_and_a_tf1_module_run_on_snowflakes_anaconda_channel(
     anaconda_python: Path, tmp_path: Path
 ) -> None:
@@ -490,6 +492,7 @@ def test_sentencepiece_and_a_tf1_module_run_on_snowflakes_anaconda_channel(
     assert came["verified"]["largest_difference"] <= SAME
 
 
+@pytest.mark.exhaustive
 def test_minilm_made_with_the_newest_tensorflow_runs_on_2_17(
     minilm_on_tensorflow: Artifact,
     minilm_embedder: Embedder,

@@ -15,6 +15,8 @@ from dbt_projects import NAME
 from makers import Artifact, write_artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 
+pytestmark = pytest.mark.exhaustive
+
 DBT = Path(sys.executable).with_name("dbt")
 BODIES = ["the quick brown fox", "the lazy dog", "how do i reset my password"]
 SAME_VECTOR = 1e-6

@@ -1,7 +1,7 @@
 """The exact text of what the hook sends to Snowflake, and two parsers that know its dialect.
 
 Nothing is sent here: `dbt run-operation` logs what the macros give, and needs no warehouse for it.
-After a change of the DDL, write the files of tests/fixtures/snowflake_hook anew, and read the diff:
+After a change of the DDL, record tests/fixtures/snowflake_hook again, and read the diff:
 
     RECORD_SNOWFLAKE_HOOK=1 .venv/bin/pytest tests/test_snowflake_hook.py
 """
@@ -153,7 +153,7 @@ OPERATIONS = """
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project for an account that nobody can reach."""
+    """A project for an account that does not exist."""
     project = make_project(tmp_path_factory.mktemp("dbt") / "project", plugin=False)
     target = {
         "type": "snowflake",
@@ -336,7 +336,7 @@ def test_a_function_keeps_its_name_where_only_others_change(project: Project) ->
 
 
 def test_names_that_snowflake_takes_for_the_same_make_the_same_function(project: Project) -> None:
-    """Or what drop_unused finds unused on one target would be what another one runs."""
+    """Otherwise drop_unused on one target would drop what a different target runs."""
     same = [
         {"artifact_repository": ANACONDA},
         {"database": "ANALYTICS", "artifact_repository": ANACONDA.upper()},

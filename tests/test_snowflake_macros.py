@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -131,9 +130,7 @@ def settings(*artifacts: Artifact, **others: object) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def tiny(
-    litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory
-) -> Artifact:
+def tiny(litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """The small model of conftest.py on LiteRT, with the runtime in its artifact."""
     folder = tmp_path_factory.mktemp("tiny_stage")
     return write_artifact(*litert_tokens_model, folder, with_runtime=True)

@@ -6,8 +6,6 @@ import importlib
 import json
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,7 +25,7 @@ from graph_makers import save_ids
 from loopback import gives, serve, speaks_tf_hub
 from other_machine import build_elsewhere
 from rich.console import Console
-from test_staging_cli import SCRIPT, stage_model
+from staging_cli import call, stage_model
 from tf_embeddings_staging import cli
 from tf_embeddings_staging.building.artifact import Artifact, is_zip64, read_artifact
 from tf_embeddings_staging.building.assemble import require_size, write_golden, write_zip
@@ -62,15 +60,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
-
-
-def built(project: Project, cache: Path, *arguments: str | Path) -> Artifact:
-    """Build an artifact with the CLI."""
-    done = stage_model(project, *arguments, "--dry-run", TF_EMBEDDINGS_CACHE=str(cache))
-    assert done.returncode == 0, done.stderr
-    found = re.search(r"(?:The artifact is|taken from) (.*\.zip)\n", done.stderr)
-    assert found, done.stderr
-    return read_artifact(Path(found[1]))
 
 
 def loaded(artifact: Artifact, cache: Path) -> Embedder:
@@ -132,12 +121,29 @@ def save_folded(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("save", "options", "engine"),
     [
-        (save_folded, Options(max_tokens=16), "litert"),
-        (lambda folder: encoder_makers.save_use_lite_module(folder).path, Options(), "litert"),
-        (lambda folder: bert_folder.make_folder(folder).path, Options(engine="tensorflow"), None),
-        (lambda folder: encoder_makers.save_keras_file(folder).path, Options(), None),
+        pytest.param(save_folded, Options(max_tokens=16), "litert", id="folded"),
+        pytest.param(
+            lambda folder: encoder_makers.save_use_lite_module(folder).path,
+            Options(),
+            "litert",
+            id="use_lite",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            lambda folder: bert_folder.make_folder(folder).path,
+            Options(engine="tensorflow"),
+            None,
+            id="bert on tensorflow",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            lambda folder: encoder_makers.save_keras_file(folder).path,
+            Options(),
+            None,
+            id="keras file",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
-    ids=["folded", "use_lite", "bert on tensorflow", "keras file"],
 )
 def test_a_source_has_one_build_on_every_machine(
     save: Callable[[Path], Path], options: Options, engine: str | None, tmp_path: Path
@@ -364,7 +370,7 @@ WRONG = "The weights, the conversion or the options are not those of the publish
 
 
 def published(made: Made, *, wrong: str) -> Known:
-    """What a model gives, as if it were published; one number of it is another."""
+    """What a model gives, as if it were published, with one number changed."""
     assert made.tokens
     vector, ids = made.direct([KNOWN_TEXT])[0][:3].tolist(), made.tokens(KNOWN_TEXT)
     if wrong == "vector":
@@ -490,7 +496,7 @@ def test_statistics_of_a_batch_are_refused_however_short_the_vectors(tmp_path: P
 
 
 def save_letters(folder: Path, letters: str) -> Path:
-    """Save a model of tokens whose tokenizer knows these letters alone, and has no [UNK]."""
+    """Save a model of tokens whose tokenizer knows only these letters, and has no [UNK]."""
     from tokenizers import Tokenizer, models
 
     makers.save_tokens_model(folder)
@@ -596,23 +602,15 @@ def test_the_limits_of_the_command_line_are_kept(
     assert "more than the limit of 0.00 GiB, so it was stopped. Raise the limit with" in said
 
 
-def run_anywhere(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the CLI where there is no dbt project."""
-    script = Path(__file__).parents[1] / "scripts" / Path(SCRIPT).name
-    return subprocess.run(
-        [sys.executable, script, *arguments], cwd=folder, capture_output=True, text=True
-    )
-
-
 def test_inspect_and_list_need_no_dbt_project(tmp_path: Path) -> None:
     made = encoder_makers.save_two_vectors_text(tmp_path / "model", "left")
-    shown = run_anywhere(tmp_path, "model", "--inspect", *made.options)
+    shown = call(tmp_path, "model", "--inspect", *made.options)
     assert shown.returncode == 0, shown.stderr
     assert "kind        text\n" in shown.stdout
     assert "dimensions  8\n" in shown.stdout
     assert "StringSplitV2" in shown.stdout
 
-    unclear = run_anywhere(tmp_path, "model", "--inspect")
+    unclear = call(tmp_path, "model", "--inspect")
     assert unclear.returncode == 1
     assert "out  right      float32 [?, 8]\n" in unclear.stdout
     assert unclear.stderr.endswith("Say which one with --output (left, right).\n")
@@ -622,7 +620,7 @@ def test_inspect_and_list_need_no_dbt_project(tmp_path: Path) -> None:
         "tickets: {about: our own, kind: text, dimensions: 8, sources: [{tf_hub: {handle: "
         "'https://tfhub.dev/us/tickets/1'}}]}\n"
     )
-    listed = run_anywhere(tmp_path, "--list", "--catalogue", own)
+    listed = call(tmp_path, "--list", "--catalogue", own)
     assert listed.returncode == 0, listed.stderr
     assert [line.split()[0] for line in listed.stdout.splitlines()[1:3]] == ["minilm", "use_lite"]
     assert listed.stdout.splitlines()[-1].startswith("tickets ")
@@ -630,7 +628,7 @@ def test_inspect_and_list_need_no_dbt_project(tmp_path: Path) -> None:
 
 def test_an_encoders_folder_is_inspected_too(tmp_path: Path) -> None:
     folder = bert_folder.make_folder(tmp_path / "encoder", pooling="mean")
-    shown = run_anywhere(tmp_path, folder.path, "--inspect", "--max-tokens", "7")
+    shown = call(tmp_path, folder.path, "--inspect", "--max-tokens", "7")
     assert shown.returncode == 0, shown.stderr
     assert "kind        tokens\n" in shown.stdout
     assert "dimensions  24\n" in shown.stdout

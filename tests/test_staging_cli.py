@@ -1,4 +1,4 @@
-"""stage_model.py as a user runs it, in a project that has the package installed."""
+"""stage_model.py in a project that has the package installed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ import tf_embeddings_udf
 import yaml
 from dbt_projects import Project, make_project
 from loopback import gives, is_silent_until, serve
+from staging_cli import SCRIPT, run_script, stage_model, staged_files, start
 from tf_embeddings_staging import cli
 from tf_embeddings_staging.catalogue import catalogue
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.sources import resolve
 
-SCRIPT = "dbt_packages/tf_embeddings/scripts/stage_model.py"
 SOURCE_MAY_BE = (
     "SOURCE may be a name of the catalogue (--list shows them), a TF-Hub handle "
     "(https://tfhub.dev/<publisher>/<model>/<version>), a Kaggle model "
@@ -60,43 +60,26 @@ def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="module")
-def strings(tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
-    """The small model of kind `text`, as it can be staged again."""
-    folder = tmp_path_factory.mktemp("strings")
-    parameters = {**makers.save_text_model(folder / "model"), "normalize": False}
+def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small model of kind `text`."""
+    folder = tmp_path_factory.mktemp("text_model") / "model"
+    makers.save_text_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def strings(text_model: Path, tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
+    """The artifact of that model, as it can be staged again."""
+    parameters = {**makers.text_parameters(), "normalize": False}
+    stage = tmp_path_factory.mktemp("strings")
     return makers.with_golden(
-        makers.write_artifact(
-            folder / "model", parameters, folder, model="strings", with_runtime=True
-        )
+        makers.write_artifact(text_model, parameters, stage, model="strings", with_runtime=True)
     )
 
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> bert_folder.Folder:
     return bert_folder.make_folder(tmp_path / "my_encoder", pooling="mean")
-
-
-def start(project: Project, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, SCRIPT, *arguments],
-        cwd=project.folder,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def stage_model(
-    project: Project, *arguments: str | Path, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    process = start(project, *arguments, **environment)
-    out, err = process.communicate()
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-
-def staged_files(project: Project) -> list[Path]:
-    return sorted(path for path in project.stage.rglob("*") if path.is_file())
 
 
 def tree(folder: Path) -> dict[Path, int]:
@@ -175,30 +158,48 @@ def test_a_damaged_copy_on_the_stage_is_replaced(
 
 
 def test_the_flags_of_dbt_name_the_project_from_anywhere(
-    project: Project, minilm: makers.Artifact, tmp_path: Path
+    project: Project, text_model: Path, strings: makers.Artifact, tmp_path: Path
 ) -> None:
     script = project.folder / SCRIPT
     places = ["--project-dir", project.folder, "--profiles-dir", project.folder]
     done = subprocess.run(
-        [sys.executable, script, "minilm", "--name", "other", *places, "--write", "-t", "dev"],
+        [sys.executable, script, text_model, "--name", "other", *places, "--write", "-t", "dev"],
         cwd=tmp_path,
+        env={**os.environ, "TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")},
         check=True,
         capture_output=True,
         text=True,
     )
     pins = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
     assert yaml.safe_load(done.stdout)["vars"] == pins
-    assert pins["tf_embeddings_models"]["other"]["version"] == minilm.version
+    assert pins["tf_embeddings_models"]["other"]["version"] == strings.version
     assert staged_files(project)[0].name.startswith("other-b")
 
 
+CONVERTING = ("Converting to LiteRT",)
+EVERY_MOMENT = (
+    "Asking dbt",
+    "Converting the weights",
+    *CONVERTING,
+    "Probing",
+    "Writing",
+    "Copying",
+)
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pytest.param(CONVERTING, id="converting"),
+        pytest.param(EVERY_MOMENT, id="every moment", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_killed_at_any_moment_the_next_run_ends_well(
-    project: Project, encoder: bert_folder.Folder, tmp_path: Path
+    project: Project, encoder: bert_folder.Folder, tmp_path: Path, moments: tuple[str, ...]
 ) -> None:
     arguments = [encoder.path, "--name", "mine", "--write"]
     cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
-    moments = ("Asking dbt", "Converting the weights", "Converting to LiteRT", "Probing")
-    for moment in (*moments, "Writing", "Copying"):
+    for moment in moments:
         process = start(project, *arguments, **cache)
         assert process.stderr
         assert any(line.startswith(moment) for line in process.stderr), moment
@@ -234,11 +235,10 @@ def test_killed_while_it_copies_the_next_run_copies_again(
 
 
 def test_killed_while_it_fetches_the_next_run_fetches_again(
-    project: Project, tmp_path: Path
+    project: Project, text_model: Path, tmp_path: Path
 ) -> None:
     cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
-    makers.save_text_model(tmp_path / "model")
-    archive = Path(shutil.make_archive(str(tmp_path / "model"), "gztar", tmp_path / "model"))
+    archive = Path(shutil.make_archive(str(tmp_path / "model"), "gztar", text_model))
     done = threading.Event()
     with serve() as server:
         url = server.at("/model.tar.gz", is_silent_until(done), gives(archive.read_bytes()))
@@ -256,10 +256,10 @@ def test_killed_while_it_fetches_the_next_run_fetches_again(
 
 
 def test_two_at_once_end_well_with_the_same_pin(
-    project: Project, encoder: bert_folder.Folder, tmp_path: Path
+    project: Project, text_model: Path, tmp_path: Path
 ) -> None:
     cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
-    runs = [start(project, encoder.path, "--name", "mine", "--write", **cache) for _ in range(2)]
+    runs = [start(project, text_model, "--name", "mine", "--write", **cache) for _ in range(2)]
     outputs = [run.communicate() for run in runs]
     assert [run.returncode for run in runs] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
@@ -414,7 +414,7 @@ def test_what_is_wrong_is_one_sentence(
 def test_the_script_ends_with_the_same_code(
     unchanged: Project, arguments: list[str], code: int
 ) -> None:
-    done = stage_model(unchanged, *arguments)
+    done = run_script(unchanged, *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("stage_model: SOURCE ")
     assert done.stderr.count("\n") == 1
@@ -557,18 +557,14 @@ def test_a_profile_without_the_plugin_says_what_to_add(tmp_path: Path) -> None:
 
 def test_a_project_without_the_package_says_dbt_deps(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
-    script = project.folder / "stage_model.py"
-    package = (project.folder / "dbt_packages/tf_embeddings").resolve()
-    script.symlink_to(package / "scripts/stage_model.py")
     (project.folder / "dbt_packages/tf_embeddings").unlink()
-    command = [sys.executable, script, "minilm"]
 
-    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+    done = stage_model(project, "minilm")
     assert done.returncode == 1
     assert done.stderr.endswith('Run "dbt deps" to install package dependencies.\n')
 
     (project.folder / "packages.yml").unlink()
-    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+    done = stage_model(project, "minilm")
     assert done.returncode == 1
     assert done.stderr == (
         "Asking dbt for the stage ...\n"

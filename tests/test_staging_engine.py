@@ -22,7 +22,7 @@ from dbt_projects import make_project
 from encoder_makers import bert_tokens, truncated
 from graph_makers import Tensor, save_ids
 from rich.console import Console
-from test_staging_cli import stage_model, staged_files
+from staging_cli import stage_model, staged_files
 from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.building.golden_texts import TEXTS as GOLDEN_TEXTS
@@ -155,7 +155,7 @@ def test_a_bert_folder_runs_on_litert_and_brings_nothing_of_tensorflow(
     assert "tf_embeddings_udf/__init__.py" in names
     assert {"signature", "tags", "libraries", "output", "pooling"}.isdisjoint(manifest.encoder)
 
-    # As in the process that probes it: what runs it imports no TensorFlow, for there is none.
+    # As in the process that probes it, where TensorFlow cannot be imported.
     without_tensorflow(tmp_path / "none", monkeypatch)
     request = {"folder": str(unpacked(artifact, cache)), "texts": TEXTS}
     probed = run("probe", request, tmp_path)
@@ -197,7 +197,7 @@ def model_files(artifact: Artifact) -> set[str]:
 
 
 def test_padding_that_is_not_a_number_is_no_part_of_a_vector(cache: Path, tmp_path: Path) -> None:
-    """0 times NaN is NaN: each row of a batch would have to run again, alone."""
+    """0 times NaN is NaN: each row of a batch would have to run again by itself."""
     import tensorflow as tf
 
     def divided(ids: Tensor, mask: Tensor) -> Tensor:
@@ -418,7 +418,7 @@ RECORDED = Path(__file__).parent / "fixtures/staged_by_0_1"
 def test_the_version_is_that_of_0_1_on_both_engines(
     model: str, options: Options, version: str, cache: Path
 ) -> None:
-    """Recorded with the release 0.1, which had TensorFlow alone: nobody embeds anything again."""
+    """Recorded with release 0.1, which only had TensorFlow: an upgrade re-embeds nothing."""
     artifact, said = built(RECORDED / model, cache, options)
     assert LITERT.fullmatch(sentence_of(said))
     assert artifact.version == version

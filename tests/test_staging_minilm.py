@@ -111,6 +111,7 @@ def test_the_zip_holds_nothing_of_the_moment_or_the_machine(
     assert str(Path.home()).encode() + b"/" not in text
 
 
+@pytest.mark.exhaustive
 def test_another_machine_with_an_empty_cache_builds_the_same_files(
     minilm: makers.Artifact, tmp_path: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_another_machine_with_an_empty_cache_builds_the_same_files(
     assert makers.content_of(again) == makers.content_of(minilm.path)
 
 
+@pytest.mark.exhaustive
 def test_the_first_numbers_of_its_vectors_are_another_version(
     minilm: makers.Artifact,
     minilm_embedder: Embedder,

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import yaml
 from dbt_projects import make_project
 from rich.console import Console
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
-from test_staging_cli import SCRIPT, stage_model
+from staging_cli import SCRIPT, Done, run_script, stage_model
 from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.process import python_environment
@@ -75,11 +75,15 @@ def own_snowflake() -> Iterator[LocalSnowflake]:
 
 
 def stage(
-    project: SnowflakeProject, source: Source, *arguments: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
+    project: SnowflakeProject,
+    source: Source,
+    *arguments: str,
+    by: Callable[..., Done] = stage_model,
+    **environment: str,
+) -> Done:
     cache = {"TF_EMBEDDINGS_CACHE": str(source.cache)}
     named = [source.folder, "--name", "strings", *arguments]
-    return stage_model(project, *named, **{**cache, **environment})
+    return by(project, *named, **{**cache, **environment})
 
 
 def start(project: SnowflakeProject, source: Source) -> subprocess.Popen[str]:
@@ -95,7 +99,7 @@ def start(project: SnowflakeProject, source: Source) -> subprocess.Popen[str]:
     )
 
 
-def sentence(done: subprocess.CompletedProcess[str]) -> str:
+def sentence(done: Done) -> str:
     """What the CLI said last."""
     assert done.returncode == 1, done.stderr
     _, found, said = done.stderr.partition("stage_model: ")
@@ -300,17 +304,31 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return Source(folder, cache, build(Local(folder), "strings", cache, Report()))
 
 
-@pytest.mark.parametrize("children", ["killed too", "left alone"])
+# The upload comes before what leads to it: a child that is left alone may end it.
+EVERY_MOMENT = ("Asking dbt", "Uploading", "strings: built", "Looking at the stage")
+
+
+@pytest.mark.parametrize(
+    ("children", "moments"),
+    [
+        pytest.param("killed too", ("Uploading",), id="uploading"),
+        pytest.param("killed too", EVERY_MOMENT, marks=pytest.mark.exhaustive),
+        pytest.param("left alone", EVERY_MOMENT, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_killed_at_any_moment_the_next_run_ends_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: Source, children: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    large: Source,
+    children: str,
+    moments: tuple[str, ...],
 ) -> None:
     received = tmp_path / "received"
     received.mkdir()
     monkeypatch.setenv("TMPDIR", str(received))  # where the server keeps what it is sent
     with serve() as server:
         project = make_snowflake_project(tmp_path / "project", server)
-        # The upload comes before what leads to it: a child that is left alone may end it.
-        for moment in ("Asking dbt", "Uploading", "strings: built", "Looking at the stage"):
+        for moment in moments:
             process = start(project, large)
             assert process.stderr
             assert any(line.startswith(moment) for line in process.stderr), moment
@@ -459,7 +477,7 @@ def test_a_programmatic_access_token_is_a_password(
 
 
 @pytest.mark.parametrize("manage", [True, False])
-def test_terms_that_nobody_accepted(
+def test_terms_that_are_not_accepted(
     tmp_path: Path, own_snowflake: LocalSnowflake, source: Source, manage: bool
 ) -> None:
     project = make_snowflake_project(tmp_path / "project", own_snowflake)
@@ -635,7 +653,7 @@ def test_litert_is_refused_for_anacondas_repository(
     )
     assert sentence(stage(project, light, "--engine", "litert")) == known
     assert sentence(stage_model(project, light.artifact.path)) == known
-    # Of a SavedModel nobody knows yet what it needs.
+    # What a SavedModel needs is not known yet.
     assert sentence(stage(project, source, "--engine", "litert")) == (
         f"--engine litert: {NOT_KNOWN} Set var tf_embeddings_artifact_repository to {PYPI}, or "
         "stage the model with --engine tensorflow."
@@ -688,7 +706,7 @@ def test_a_secret_that_is_a_number_is_not_shown(
     project: SnowflakeProject, source: Source, key: str
 ) -> None:
     use(project, **{key: 12345678})
-    done = stage(project, source)
+    done = stage(project, source, by=run_script)
     assert sentence(done) == (
         'dbt says: Credentials in profile "a_project", target "dev" invalid: a value has the wrong '
         "type (it is not shown: it may be secret). Put numbers in quotes, as in password: '123'"
@@ -738,7 +756,7 @@ def test_no_secret_comes_out(
     if outcome == "fails":
         use(project, role="nobody")
     debug = {"DBT_DEBUG": "1", "DBT_LOG_LEVEL_FILE": "debug", "A_PASSPHRASE": "Secret-passphrase-1"}
-    done = stage(project, source, **debug)
+    done = stage(project, source, by=run_script, **debug)
     assert done.returncode == (0 if outcome == "works" else 1), done.stderr
 
     written = {

@@ -70,7 +70,7 @@ FILES = {
           keep_text=true,
         ) }}
     """,
-    # What is no text becomes one; a relation may be an object, or ephemeral.
+    # Other types are cast to text; a relation may be an object, or ephemeral.
     "models/ids.sql": """
         {{ tf_embeddings.embedding_store(
           {'relation': ref('docs'), 'column': 'id'}, model='strings', keep_text=true
@@ -745,7 +745,7 @@ def test_a_model_may_be_called_store(strings: Artifact, tmp_path: Path, reached:
 def test_a_store_that_begins_to_keep_its_texts(
     strings: Artifact, tmp_path: Path, reached: Reached
 ) -> None:
-    """And begins with one text alone, for which DuckDB called the function to plan the query."""
+    """And begins with a single text, for which DuckDB called the function to plan the query."""
     store = "{{{{ tf_embeddings.embedding_store({{'ref': 'words', 'column': 'word'}}{}) }}}}"
     files = {"models/words.sql": "select 'a' as word", "models/vectors.sql": store.format("")}
     project = make_project(tmp_path / "project", artifacts=[strings], files=files)

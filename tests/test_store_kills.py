@@ -24,11 +24,11 @@ sources: [{name: raw, schema: main, tables: [{name: texts}]}]
 
 
 @pytest.fixture
-def project(strings: Artifact, tmp_path: Path) -> Project:
+def project(tiny: Artifact, tmp_path: Path) -> Project:
     """A project with 5,000 texts: DuckDB hands them to the function in several calls."""
     project = make_project(
         tmp_path / "project",
-        artifacts=[strings],
+        artifacts=[tiny],
         files={"models/store.sql": STORE, "models/_sources.yml": SOURCES},
     )
     project.execute("create table texts as select 'text ' || i as body from range(5000) as t(i)")
@@ -72,6 +72,7 @@ def held(project: Project) -> list[tuple[Any, ...]]:
     return project.rows("from store order by all")
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_is_killed_loses_its_portion_and_nothing_else(
     project: Project, reached: Reached
 ) -> None:
@@ -118,7 +119,7 @@ def test_a_run_that_is_killed_loses_its_portion_and_nothing_else(
 def test_ctrl_c_ends_the_call_of_the_model_and_keeps_the_portions(
     project: Project, reached: Reached
 ) -> None:
-    """DuckDB interrupts between calls alone: dbt waited for the call, up to a minute."""
+    """DuckDB interrupts only between calls: dbt waited for the call, up to a minute."""
     project.configure(vars={**project.vars(), "tf_embeddings_portion": 1000})
     done = dying_dbt(project, "ctrl-c", 2000)
     assert "KeyboardInterrupt()" in done.stdout, done.stdout + done.stderr
@@ -129,6 +130,7 @@ def test_ctrl_c_ends_the_call_of_the_model_and_keeps_the_portions(
     assert len({row[0] for row in held(project)}) == 5000
 
 
+@pytest.mark.exhaustive
 def test_one_statement_embeds_all_where_portions_are_off(
     project: Project, reached: Reached
 ) -> None:

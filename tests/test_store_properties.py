@@ -494,8 +494,12 @@ def warehouse(sent: Sent, artifacts: list[Artifact]) -> Iterator[Warehouse]:
         warehouse.conn.close()
 
 
+@pytest.mark.parametrize("histories", [20, pytest.param(200, marks=pytest.mark.exhaustive)])
 def test_whatever_happens_the_rows_are_right_and_no_text_is_embedded_twice(
-    warehouse: Warehouse, artifacts: list[Artifact], outcome: Callable[[str, str], Outcomes]
+    warehouse: Warehouse,
+    artifacts: list[Artifact],
+    outcome: Callable[[str, str], Outcomes],
+    histories: int,
 ) -> None:
     versions = {artifact.model: artifact.version for artifact in artifacts}
 
@@ -504,7 +508,7 @@ def test_whatever_happens_the_rows_are_right_and_no_text_is_embedded_twice(
             super().__init__(warehouse, Expected(outcome, versions))
 
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=200, stateful_step_count=15, deadline=None)
+        Machine, settings=settings(max_examples=histories, stateful_step_count=15, deadline=None)
     )
 
 

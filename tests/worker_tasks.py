@@ -22,7 +22,7 @@ def add(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hang(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the process's id to a file, if one is asked for, and wait for ever."""
+    """Write the process's id to a file, if one is asked for, and wait until killed."""
     if "pid" in request:
         _tell(Path(request["pid"]), os.getpid())
     threading.Event().wait()

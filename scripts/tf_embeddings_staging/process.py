@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -73,15 +73,8 @@ def run(
     asked, answered, told = (work / f"{stem}.{name}" for name in ("request", "answer", "log"))
     answered.unlink(missing_ok=True)
     asked.write_text(json.dumps(request), encoding="utf-8")
-    # faulthandler: where in Python a crash happened goes to the log.
-    command = [
-        *(sys.executable, "-P", "-X", "faulthandler"),
-        *("-m", "tf_embeddings_staging.worker", task, str(asked), str(answered)),
-    ]
     with told.open("wb") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment(task)
-        )
+        process = _start(task, asked, answered, log)
         try:
             excess = _watch(process, told, limits or Limits())
         finally:
@@ -97,6 +90,17 @@ def run(
     if "raised" in answer:
         sentence = f"{what} failed with {sentence} --debug shows all that it said."
     raise StagingError(sentence, "\n".join(filter(None, (answer["details"], _said(told)))))
+
+
+def _start(task: str, asked: Path, answered: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    # faulthandler: where in Python a crash happened goes to the log.
+    command = [
+        *(sys.executable, "-P", "-X", "faulthandler"),
+        *("-m", "tf_embeddings_staging.worker", task, str(asked), str(answered)),
+    ]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment(task)
+    )
 
 
 def python_environment() -> dict[str, str]:
