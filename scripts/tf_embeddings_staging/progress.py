@@ -1,4 +1,4 @@
-"""What the user sees meanwhile: bars on a terminal, plain lines elsewhere; always on stderr."""
+"""Progress for the user, on stderr: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rich.progress import (
 
 
 class Bar:
-    """How many bytes of something are done; this one is drawn nowhere."""
+    """Counts bytes; this one is not drawn."""
 
     def expect(self, total: int) -> None:
-        """Set how many bytes it will be."""
+        """Set the total number of bytes."""
 
     def advance(self, count: int) -> None:
-        """Count bytes that are done."""
+        """Add bytes that are done."""
 
 
 class _DrawnBar(Bar):
@@ -39,10 +39,10 @@ class _DrawnBar(Bar):
 
 
 class Report:
-    """Tells the user what happens; stdout is left for the pin."""
+    """Tells the user what happens, on stderr: stdout only gets the pin."""
 
     def __init__(self, console: Console | None = None) -> None:
-        """Write to this console; to stderr if none is given."""
+        """Write to a console; without one, to stderr."""
         self._console = console or Console(stderr=True)
 
     def say(self, text: str) -> None:
@@ -51,7 +51,7 @@ class Report:
 
     @contextmanager
     def bar(self, label: str) -> Iterator[Bar]:
-        """Show how many bytes are done."""
+        """Show a bar of the bytes that are done."""
         if not self._console.is_terminal:
             self.say(f"{label} ...")
             yield Bar()
@@ -69,7 +69,7 @@ class Report:
 
     @contextmanager
     def step(self, label: str) -> Iterator[None]:
-        """Show that something of unknown duration is going on."""
+        """Show a step of unknown duration."""
         if not self._console.is_terminal:
             self.say(f"{label} ...")
             yield
