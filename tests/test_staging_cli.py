@@ -387,8 +387,8 @@ wrong = pytest.mark.parametrize(
         (
             ["minilm", "--project-dir", "/"],
             1,
-            "there is no dbt_project.yml in '/'. Run this in a dbt project, or name one with "
-            "--project-dir.",
+            "there is no dbt_project.yml in '/'. Run this in a dbt project, or name its folder "
+            "with --project-dir.",
         ),
     ],
 )
