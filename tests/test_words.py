@@ -29,9 +29,13 @@ NOT_OURS = (
 NOT_YET = (
     "macros/",
     "scripts/tf_embeddings_staging/building/",
+    "scripts/tf_embeddings_staging/cache.py",
+    "scripts/tf_embeddings_staging/catalogue",
     "scripts/tf_embeddings_staging/conversion/",
     "scripts/tf_embeddings_staging/fetching/",
     "scripts/tf_embeddings_staging/inspection/",
+    "scripts/tf_embeddings_staging/listing.py",
+    "scripts/tf_embeddings_staging/progress.py",
     "scripts/tf_embeddings_staging/sources.py",
     "tests/",
     "udf_src/tf_embeddings_udf/",

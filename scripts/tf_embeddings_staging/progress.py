@@ -1,4 +1,4 @@
-"""Progress for the user, on stderr: bars on a terminal, plain lines elsewhere."""
+"""What the user sees meanwhile: bars on a terminal, plain lines elsewhere; always on stderr."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rich.progress import (
 
 
 class Bar:
-    """Counts bytes; this one is not drawn."""
+    """How many bytes of something are done; this one is drawn nowhere."""
 
     def expect(self, total: int) -> None:
-        """Set the total number of bytes."""
+        """Set how many bytes it will be."""
 
     def advance(self, count: int) -> None:
-        """Add bytes that are done."""
+        """Count bytes that are done."""
 
 
 class _DrawnBar(Bar):
@@ -39,10 +39,10 @@ class _DrawnBar(Bar):
 
 
 class Report:
-    """Tells the user what happens, on stderr: stdout only gets the pin."""
+    """Tells the user what happens; stdout is left for the pin."""
 
     def __init__(self, console: Console | None = None) -> None:
-        """Write to a console; without one, to stderr."""
+        """Write to this console; to stderr if none is given."""
         self._console = console or Console(stderr=True)
 
     def say(self, text: str) -> None:
@@ -51,7 +51,7 @@ class Report:
 
     @contextmanager
     def bar(self, label: str) -> Iterator[Bar]:
-        """Show a bar of the bytes that are done."""
+        """Show how many bytes are done."""
         if not self._console.is_terminal:
             self.say(f"{label} ...")
             yield Bar()
@@ -69,7 +69,7 @@ class Report:
 
     @contextmanager
     def step(self, label: str) -> Iterator[None]:
-        """Show a step of unknown duration."""
+        """Show that something takes a while whose end nobody can tell."""
         if not self._console.is_terminal:
             self.say(f"{label} ...")
             yield
