@@ -1,4 +1,4 @@
-"""A dbt that kills itself with SIGKILL, as the system does where memory ends.
+"""A dbt that kills itself with SIGKILL, as the system does when memory runs out.
 
     python tests/dying_dbt.py <project's folder> texts 3000
     python tests/dying_dbt.py <project's folder> commit embedding
@@ -38,9 +38,9 @@ def main(folder: str, what: str, limit: str) -> None:
         if what == "texts" and reached > int(limit):
             die()
         if what == "ctrl-c" and reached > int(limit):
-            cancelled = cancellation.current()
+            canceled = cancellation.current()
             os.kill(os.getpid(), signal.SIGINT)
-            if not cancelled.wait(timeout=60):
+            if not canceled.wait(timeout=60):
                 die()
 
     def note(event: EventMsg) -> None:

@@ -1,4 +1,4 @@
-"""The README's recipe for an upgrade, blue and green: its own commands, on DuckDB through dbt."""
+"""The README's blue/green recipe for an upgrade: runs its commands, on DuckDB through dbt."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def old(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Art
 
 @pytest.fixture
 def new(litert_tokens_model: tuple[Path, dict[str, Any]], tmp_path: Path) -> Artifact:
-    """The same model with a prefix: other vectors, so another version."""
+    """The same model with a prefix: different vectors, so a different version."""
     return write_artifact(
         *litert_tokens_model,
         tmp_path / "new",
@@ -77,7 +77,7 @@ def reached() -> Iterator[Reached]:
 
 
 def use(project: Project, model: str) -> None:
-    """Say in dbt_project.yml which model is the default one."""
+    """Set the default model in dbt_project.yml."""
     content = yaml.safe_load((project.folder / "dbt_project.yml").read_text(encoding="utf-8"))
     project.configure(vars=settings(model, content["vars"]["tf_embeddings_models"]))
 
@@ -95,7 +95,7 @@ def stored(project: Project) -> list[tuple[Any, ...]]:
 
 
 def recipe() -> list[list[str]]:
-    """Return the commands of the README's recipe that call dbt, without `dbt`."""
+    """Return the dbt commands of the README's recipe, without `dbt`."""
     upgrade = section("### Upgrade a model: blue and green")
     return [shlex.split(line) for line in re.findall(r"^ *dbt (.*)$", upgrade, re.M)]
 
@@ -109,7 +109,7 @@ def section(title: str) -> str:
 
 
 def ci() -> tuple[list[str], list[str]]:
-    """Return the README's command of CI: what it selects, and the vars that name the store."""
+    """Return the README's CI command in two parts: its selection, and the vars with the store."""
     [command] = re.findall(r"^ *dbt (.*--defer.*)$", section("### Recipes"), re.M)
     words = shlex.split(command.replace("prod.main", f"{NAME}.main"))
     place = words.index("--vars")
@@ -123,7 +123,7 @@ def dbt(project: Project, *arguments: str) -> Run:
 
 
 def assert_uses(project: Project, artifact: Artifact) -> None:
-    """Assert that each row has this model's vector, and the rows without a text have none."""
+    """Assert that each row has this model's vector, and rows without a text have none."""
     rows = project.rows("select body, embedding, model_version from tickets_embedded order by id")
     assert [body for body, _, _ in rows[: len(BODIES)]] == BODIES
     assert {version for _, _, version in rows[: len(BODIES)]} == {artifact.version}
@@ -222,7 +222,7 @@ def test_vectors_are_compared_with_those_of_the_day_when_the_baseline_was_built(
     assert project.rows("select count(*) from tickets_baseline") == [(len(BODIES) + 100,)]
 
 
-def test_a_golden_seed_says_when_vectors_move(project: Project) -> None:
+def test_a_golden_seed_fails_when_vectors_change(project: Project) -> None:
     blocks = re.findall(r"^```(?:sql|yaml)\n(.*?)^```$", section("### Recipes"), re.M | re.S)
     copy, tests = blocks[2:4]
     dbt(project, "build")

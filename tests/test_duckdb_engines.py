@@ -1,4 +1,4 @@
-"""LiteRT and TensorFlow behind the same functions of DuckDB: one store, one process, one verify."""
+"""LiteRT and TensorFlow behind the same DuckDB functions: in one store and one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tf_embeddings_udf import Embedder
 
 SAME_VECTOR = 1e-6
 
-# The engines sum in another order. The vectors have length 1.
+# The engines sum in a different order. The vectors have length 1.
 SAME_ON_BOTH = 1e-5
 
 BODIES = ["the quick brown fox", "a person on a sunny day", "where is my invoice", " ", None]
@@ -46,7 +46,7 @@ select
 from main.raw_docs
 """
 
-# Calls dbt again and again, and then says what was loaded.
+# Calls dbt repeatedly, and then prints the loaded modules.
 CALL_AND_TELL = """\
 import json, sys
 from dbt.cli.main import dbtRunner
@@ -64,7 +64,7 @@ def reached() -> Iterator[Reached]:
 
 
 def embedding_project(folder: Path, *artifacts: Artifact, **models: str) -> Project:
-    """A project with texts, and models beside those of this file."""
+    """A project with texts, the models of this file, and others."""
     files = {**MODELS, **{f"models/{name}.sql": text for name, text in models.items()}}
     project = make_project(folder, artifacts=artifacts, files=files)
     pins = {artifact.model: artifact.pin() for artifact in artifacts}
@@ -76,8 +76,8 @@ def embedding_project(folder: Path, *artifacts: Artifact, **models: str) -> Proj
 
 
 def in_a_process(project: Project, *calls: list[str]) -> set[str]:
-    """Call dbt in a process of its own, which must say nothing; return the modules it loaded."""
-    # TensorFlow, where this process has loaded it, left a variable: its user's word, to a child.
+    """Call dbt in its own process, which must print nothing; return the loaded modules."""
+    # If this process has loaded TensorFlow, that set a variable, which a child would inherit.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TF_CPP_")}
     done = subprocess.run(
         [sys.executable, "-c", CALL_AND_TELL, json.dumps(calls)],
@@ -98,7 +98,7 @@ def test_a_store_that_was_filled_on_tensorflow_is_current_on_litert(
     reached: Reached,
     tmp_path: Path,
 ) -> None:
-    """Release 0.1 knew TensorFlow alone: whoever upgrades embeds nothing again, nor going back."""
+    """Release 0.1 had only TensorFlow: neither an upgrade nor a rollback re-embeds."""
     assert tiny.version == tiny_on_tensorflow.version
     assert tiny.build != tiny_on_tensorflow.build
     project = embedding_project(tmp_path / "project", tiny_on_tensorflow)
@@ -165,7 +165,7 @@ def test_both_engines_run_in_one_process(
     first: str,
     second: str,
 ) -> None:
-    """In either order: they bring the same libraries, and one may not disturb the other."""
+    """In either order: they load the same libraries, and must not disturb each other."""
     texts = [body for body in BODIES if body and body.strip()]
     golden = golden_of(tiny_embedder, texts)
     saved = {"on_litert": litert_tokens_model, "on_tensorflow": saved_tokens_model}

@@ -44,7 +44,7 @@ def functions(conn: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def error_of(conn: duckdb.DuckDBPyConnection, sql: str) -> str:
-    """Return what the plugin raised in a query, without DuckDB's words in front."""
+    """Return the plugin's error in a query, without DuckDB's prefix."""
     with pytest.raises(duckdb.InvalidInputException) as error:
         conn.execute(sql).fetchall()
     prefix = (
@@ -56,7 +56,7 @@ def error_of(conn: duckdb.DuckDBPyConnection, sql: str) -> str:
 
 
 def check(artifact: Artifact, **changes: object) -> str:
-    """Return the SQL that checks a pin, by default the right one."""
+    """Return the SQL that checks a pin; by default the right pin."""
     pin: dict[str, Any] = {
         "model": artifact.model,
         "version": artifact.version,
@@ -78,7 +78,7 @@ def db(tiny: Artifact) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture
 def staged(tiny: Artifact, tmp_path: Path) -> Artifact:
-    """The small model in a stage folder of the test's own."""
+    """The small model in the test's own stage folder."""
     stage = tmp_path / "stage"
     path = stage / tiny.path.relative_to(tiny.stage)
     path.parent.mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_a_text_becomes_a_struct_with_a_fixed_size_vector(
     ],
 )
 @pytest.mark.parametrize("beside", [0, 3000])
-def test_what_becomes_of_a_text(
+def test_the_outcome_of_a_text(
     db: duckdb.DuckDBPyConnection,
     tiny: Artifact,
     text: str,
@@ -128,7 +128,7 @@ def test_what_becomes_of_a_text(
     is_truncated: bool | None,
     beside: int,
 ) -> None:
-    """As a constant, and as a row among others: DuckDB takes different ways to the function."""
+    """As a constant and as a row among others: DuckDB calls the function differently."""
     sql = f"select {tiny.function}({text}, false)"
     if beside:
         others = f"select 'row ' || i from range({beside}) as others(i)"
@@ -150,7 +150,7 @@ def test_what_becomes_of_a_text(
         assert outcome["is_truncated"] == is_truncated
 
 
-def test_tokens_are_counted_alone_where_the_second_argument_says_so(
+def test_only_tokens_are_counted_if_the_second_argument_says_so(
     db: duckdb.DuckDBPyConnection, tiny: Artifact, tiny_embedder: Embedder
 ) -> None:
     sql = (
@@ -170,7 +170,7 @@ def test_tokens_are_counted_alone_where_the_second_argument_says_so(
     ]
 
 
-def test_tokens_of_many_rows_are_counted_alone(
+def test_only_the_tokens_of_many_rows_are_counted(
     db: duckdb.DuckDBPyConnection, tiny: Artifact
 ) -> None:
     sql = (
@@ -196,10 +196,10 @@ def test_a_bad_row_is_null_beside_good_ones(strings: Artifact) -> None:
     ]
 
 
-def test_a_vector_is_the_same_alone_in_chunks_and_in_any_order(
+def test_a_vector_is_the_same_by_itself_in_chunks_and_in_any_order(
     db: duckdb.DuckDBPyConnection, tiny: Artifact
 ) -> None:
-    """300,000 rows: DuckDB calls the function from all of its threads, 2,048 rows a time."""
+    """300,000 rows: DuckDB calls the function from all its threads, 2,048 rows at a time."""
     texts = ", ".join(f"'{text}'" for text in CORPUS)
     db.execute(
         f"create or replace table texts as select i, ([{texts}])[1 + i % 6] || ' ' || i % 1000 "
@@ -220,11 +220,11 @@ def test_a_vector_is_the_same_alone_in_chunks_and_in_any_order(
     assert widest[0][1] == 42858
     assert widest[0][0] < SAME
     assert db.execute("select count(*) from embedded where v is null").fetchall() == [(0,)]
-    alone = db.execute(
+    distance = db.execute(
         f"select array_distance(v, {tiny.function}('{CORPUS[0]} 0', false).embedding) "
         "from embedded where i = 0"
     ).fetchall()
-    assert alone[0][0] < SAME
+    assert distance[0][0] < SAME
 
 
 def test_four_connections_at_once(db: duckdb.DuckDBPyConnection, tiny: Artifact) -> None:
@@ -242,8 +242,8 @@ def test_four_connections_at_once(db: duckdb.DuckDBPyConnection, tiny: Artifact)
             np.testing.assert_allclose(vectors, expected, rtol=0, atol=SAME)
 
 
-# A thread that Python did not start has a new Python state at each call into Python: DuckDB's
-# have. Here a thread of the C library calls twice, at its start and by a destructor at its end.
+# A thread that Python did not start, such as DuckDB's, gets a new Python state for each call into
+# Python. Here a thread of the C library calls twice, at its start and in a destructor at its end.
 CALLS_FROM_A_FOREIGN_THREAD = """
 import ctypes, sys
 from pathlib import Path
@@ -304,7 +304,7 @@ def test_a_thread_of_duckdb_that_embedded_may_verify(golden: Artifact, tmp_path:
 # Registering.
 
 
-def test_each_artifact_has_its_function_and_none_is_loaded(
+def test_each_artifact_has_a_function_and_no_model_is_loaded(
     tiny: Artifact, strings: Artifact, tmp_path: Path
 ) -> None:
     """One stage, two models; nothing is unpacked before a call."""
@@ -336,7 +336,7 @@ def test_a_start_imports_no_tensorflow_and_writes_nothing(tiny: Artifact, tmp_pa
 
 
 @pytest.mark.parametrize("make", [False, True])
-def test_no_stage_or_an_empty_one_is_a_start_too(tmp_path: Path, make: bool) -> None:
+def test_dbt_starts_without_a_stage_and_with_an_empty_one(tmp_path: Path, make: bool) -> None:
     if make:
         (tmp_path / "stage").mkdir()
     with connect(tmp_path / "stage") as conn:
@@ -353,7 +353,7 @@ def test_a_broken_artifact_does_not_stop_dbt(staged: Artifact, strings: Artifact
         assert "it is cut short, or no zip at all" in error_of(conn, check(staged))
 
 
-def test_what_is_no_artifact_is_passed_over(staged: Artifact) -> None:
+def test_other_files_are_ignored(staged: Artifact) -> None:
     folder = staged.path.parent
     for name in ("notes.txt", "tiny.zip", "Tiny-b000000000000.zip", "tiny-b0.zip", ".x.part"):
         (folder / name).touch()
@@ -362,7 +362,7 @@ def test_what_is_no_artifact_is_passed_over(staged: Artifact) -> None:
 
 
 def test_the_same_database_may_be_configured_again(tiny: Artifact, tmp_path: Path) -> None:
-    """DbtRunner called twice in one process, while the user holds the database open."""
+    """DbtRunner is called twice in one process while the user has the database open."""
     config = {"stage": str(tiny.stage)}
     with duckdb.connect(tmp_path / "x.duckdb") as kept:
         for _ in range(2):
@@ -370,7 +370,7 @@ def test_the_same_database_may_be_configured_again(tiny: Artifact, tmp_path: Pat
             Plugin("first", config).configure_connection(conn)
             Plugin("second", config).configure_connection(conn)
             conn.close()
-        # The connections that registered the function are gone; it must not be freed with them.
+        # The connections that registered the function are closed, but it must not be freed.
         sql = f"select {tiny.function}('the fox', false).status"
         assert kept.execute(sql).fetchall() == [("ok",)]
 
@@ -390,7 +390,7 @@ def test_a_relative_stage_starts_from_the_current_folder(
     assert (staged.stage.parent / "elsewhere" / f"tiny-{staged.version}-{staged.build}").is_dir()
 
 
-def test_a_key_that_the_plugin_does_not_know() -> None:
+def test_an_unknown_key_is_named() -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         Plugin("p", {"stages": "stage"})
     assert str(error.value) == (
@@ -401,10 +401,10 @@ def test_a_key_that_the_plugin_does_not_know() -> None:
 
 @pytest.mark.parametrize("alias", [None, "embeddings"])
 @pytest.mark.parametrize("own", [{}, {"threads": 1, "stage": "mine"}])
-def test_the_profiles_settings_are_no_options_of_the_plugin(
+def test_the_profiles_settings_are_not_options_of_the_plugin(
     own: dict[str, Any], alias: str | None
 ) -> None:
-    """dbt-duckdb mixes them into the config of each plugin, where they become its own."""
+    """dbt-duckdb mixes them into the config of each plugin."""
     settings = {"threads": "4", "stage": 5, "cache": "", "memory_limit": "1GB"}
     module = "tf_embeddings_duckdb"
     credentials = DuckDBCredentials(
@@ -530,7 +530,7 @@ def test_missing_packages_are_named_with_the_command(
 
 
 def without(packages: Sequence[str], artifact: Artifact, folder: Path, sql: str) -> str:
-    """Start the plugin where packages cannot be imported; return the error of a query."""
+    """Start the plugin without some packages; return the error of a query."""
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({packages!r}))\n"
         "import importlib.util, duckdb, tf_embeddings_duckdb as plugin\n"
@@ -577,7 +577,7 @@ def test_without_tensorflow_a_model_that_needs_it_says_so(
 
 @pytest.mark.parametrize("operation", ["check", "verify", "staged", "remove"])
 def test_without_numpy_dbt_starts_too(tiny: Artifact, tmp_path: Path, operation: str) -> None:
-    """DuckDB needs NumPy to register a Python function; `pip install dbt-duckdb` brings none."""
+    """DuckDB needs NumPy to register a Python function; dbt-duckdb does not install it."""
     sql = {"check": check(tiny), "staged": "select tf_embeddings_staged()"}
     asked = sql.get(operation) or call(operation, tiny)
     assert without(["numpy"], tiny, tmp_path, asked) == (
@@ -587,7 +587,7 @@ def test_without_numpy_dbt_starts_too(tiny: Artifact, tmp_path: Path, operation:
 
 
 def test_the_check_is_called_once(staged: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unpacking 90 MB is worth a second: it is no constant that DuckDB may fold again and again."""
+    """Unpacking 90 MB takes a second, so DuckDB must not fold it repeatedly as a constant."""
     calls: list[str] = []
     actual = tf_embeddings_duckdb.unpack
 
@@ -605,7 +605,7 @@ def test_the_check_is_called_once(staged: Artifact, monkeypatch: pytest.MonkeyPa
 
 
 def call(function: str, artifact: Artifact, **changes: str) -> str:
-    """Return the SQL that calls an operation with a pin, by default the right one."""
+    """Return the SQL that calls an operation with a pin; by default the right pin."""
     pin = {"model": artifact.model, "version": artifact.version, "build": artifact.build} | changes
     arguments = ", ".join("'" + value.replace("'", "''") + "'" for value in pin.values())
     return f"select tf_embeddings_{function}({arguments})"
@@ -619,7 +619,7 @@ def answer(conn: duckdb.DuckDBPyConnection, sql: str) -> Any:  # noqa: ANN401
 def golden(
     saved_tokens_model: tuple[Path, dict[str, Any]], tiny_embedder: Embedder, tmp_path: Path
 ) -> Artifact:
-    """The small model with golden vectors, of which the last is off by 0.25."""
+    """The small model with golden vectors, the last of which is off by 0.25."""
     content = golden_of(tiny_embedder, CORPUS)
     content["vectors"][-1][3] += 0.25
     return write_artifact(*saved_tokens_model, tmp_path / "stage", golden=content)
@@ -639,7 +639,7 @@ def test_an_artifact_is_verified(golden: Artifact) -> None:
     ]
 
 
-def test_what_cannot_be_verified_is_named(staged: Artifact) -> None:
+def test_an_artifact_that_cannot_be_verified_is_named(staged: Artifact) -> None:
     pin = {"version": "v111111111111"}
     with connect(staged.stage) as conn:
         assert error_of(conn, call("verify", staged)) == (
@@ -659,7 +659,7 @@ def test_what_cannot_be_verified_is_named(staged: Artifact) -> None:
 
 
 def test_the_staged_artifacts_are_listed(staged: Artifact, strings: Artifact) -> None:
-    """Also one that is damaged; what is not in its place no pin can name."""
+    """Damaged ones too, but not those in a wrong place, because no pin can name them."""
     stage = staged.stage
     shutil.copytree(strings.path.parent, stage / "strings" / strings.version)
     shutil.copytree(strings.path.parent, stage / "tiny" / strings.version)
@@ -700,7 +700,7 @@ def test_an_artifact_is_removed_with_its_folders_and_its_copy(
     )
 
 
-def test_what_lies_beside_an_artifact_stays(staged: Artifact) -> None:
+def test_files_beside_an_artifact_stay(staged: Artifact) -> None:
     beside = Path(shutil.copy(staged.path, staged.path.with_name("tiny-b000000000000.zip")))
     with connect(staged.stage) as conn:
         assert answer(conn, call("remove", staged)) is True
@@ -728,7 +728,7 @@ def test_a_damaged_artifact_can_be_removed(staged: Artifact) -> None:
         {"build": "*"},
     ],
 )
-def test_what_is_no_artifact_is_not_removed(staged: Artifact, changes: dict[str, str]) -> None:
+def test_other_files_are_not_removed(staged: Artifact, changes: dict[str, str]) -> None:
     outside = Path(shutil.copy(staged.path, staged.stage.parent / "outside.zip"))
     with connect(staged.stage) as conn:
         message = error_of(conn, call("remove", staged, **changes))
@@ -743,7 +743,7 @@ def test_what_is_no_artifact_is_not_removed(staged: Artifact, changes: dict[str,
 def test_a_link_out_of_the_stage_is_not_followed(
     staged: Artifact, tmp_path: Path, depth: int
 ) -> None:
-    """What lies there may be another project's."""
+    """The files there may belong to another project."""
     link = staged.path.parents[depth]
     elsewhere = tmp_path / "elsewhere"
     link.rename(elsewhere)
@@ -776,7 +776,7 @@ def test_an_operation_runs_once_for_each_row_and_not_for_null(staged: Artifact) 
 def test_dbt_embeds_with_the_plugin(
     staged: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The profile of the README, whose paths start from the current folder, with settings."""
+    """The README's profile, whose paths start from the current folder, with settings."""
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     project = tmp_path / "project"
     (project / "models").mkdir(parents=True)
@@ -830,7 +830,7 @@ print(rows, [name for name in ("dbt.adapters", "tensorflow") if sys.modules.get(
 def test_any_connection_gets_the_functions(
     tiny: Artifact, environment: str, tmp_path: Path
 ) -> None:
-    """A notebook or an app embeds its question where it is asked, and loads no dbt for it."""
+    """A notebook or an app embeds its question without loading dbt."""
     done = subprocess.run(
         [sys.executable, "-c", OUTSIDE, str(tiny.stage), tiny.function, environment],
         env={**os.environ, "PYTHONPATH": str(UDF_SRC)},

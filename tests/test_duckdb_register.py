@@ -1,4 +1,4 @@
-"""The functions in any connection of DuckDB: a notebook's, an app's, a forked server's."""
+"""The functions on any DuckDB connection: in a notebook, an app, a forked server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def staged_models(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [one["model"] for one in json.loads(listed)]
 
 
-def test_a_question_is_embedded_where_a_built_database_is_only_read(
+def test_a_question_is_embedded_on_a_read_only_connection(
     tiny: Artifact, tiny_embedder: Embedder, tmp_path: Path
 ) -> None:
     texts = ["the quick brown fox", "where is my invoice", "a person on a sunny day"]
@@ -71,10 +71,10 @@ def test_a_connection_is_registered_again_for_another_stage_folder(
         assert len(embedding(connection, tiny, "fox")) == 8
 
 
-def test_a_run_that_was_cancelled_ends_what_has_started_and_nothing_after(
+def test_a_canceled_run_ends_the_running_calls_but_no_later_ones(
     tiny: Artifact, tiny_embedder: Embedder
 ) -> None:
-    """After an interrupted dbt in a notebook, every call of a registered connection failed."""
+    """Once, every registered connection failed after dbt was interrupted in a notebook."""
     started = cancellation.current()
     cancellation.cancel()
     for tokens_only in ([False, False], [False, True]):
@@ -97,7 +97,7 @@ ARROW = {
 
 
 def answers(connection: duckdb.DuckDBPyConnection, artifact: Artifact) -> list[Any]:
-    """Embed and count, over several of DuckDB's chunks, with constants and NULLs."""
+    """Embed and count over several of DuckDB's chunks, with constants and NULLs."""
     call = f"{artifact.function}(body, tokens_only)"
     texts = """
       select 'fox ' || i as body, i % 2 = 0 as tokens_only from range(3000) as numbers(i)
@@ -120,7 +120,7 @@ def answers(connection: duckdb.DuckDBPyConnection, artifact: Artifact) -> list[A
 def test_every_form_in_which_duckdb_hands_rows_over(
     tiny: Artifact, settings: list[tuple[str, str]]
 ) -> None:
-    """With arrow_lossless_conversion, every call failed."""
+    """Once, every call failed with arrow_lossless_conversion."""
     with duckdb.connect() as connection:
         register(connection, tiny.stage)
         expected = answers(connection, tiny)
@@ -152,7 +152,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 
 
 def exit_code_in_a_fork(call: Callable[[], object]) -> int:
-    """Return 0 if a call ends well in a forked child, and -14 if it does not end in a minute."""
+    """Return 0 if a call succeeds in a forked child, and -14 if it does not end in a minute."""
     child = os.fork()
     if not child:
         code = 1
@@ -169,7 +169,7 @@ def exit_code_in_a_fork(call: Callable[[], object]) -> int:
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_embeds_in_a_connection_of_its_own(tiny: Artifact) -> None:
-    """It waited forever, for the threads of its parent: a server that loads and then forks."""
+    """Once, a server that forked after loading waited forever for its parent's threads."""
     with duckdb.connect() as connection:
         register(connection, tiny.stage)
         expected = embedding(connection, tiny, "the fox")
@@ -208,7 +208,7 @@ def test_a_forked_child_is_told_that_tensorflow_does_not_survive(
 def test_no_more_calls_run_at_once_than_the_threads_allow(
     tiny: Artifact, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    """However many threads DuckDB has: each interpreter weighs half as much as its model."""
+    """However many threads DuckDB has: each interpreter takes half as much memory as its model."""
     lock = threading.Lock()
     running, most, made = 0, 0, 0
     make, run = litert._Interpreter.__init__, litert._Interpreter.run
@@ -223,7 +223,7 @@ def test_no_more_calls_run_at_once_than_the_threads_allow(
         with lock:
             running += 1
             most = max(most, running)
-        for _ in range(200):  # long enough for others to come
+        for _ in range(200):  # long enough for other calls to arrive
             run(self, inputs)
         with lock:
             running -= 1

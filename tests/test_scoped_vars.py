@@ -1,4 +1,4 @@
-"""Vars that stand below the name of a package.
+"""Vars below the name of a package.
 
 All of dbt's nodes, the hook and the operations see one value, or a run stops before its first node.
 """
@@ -35,7 +35,7 @@ def settings(*artifacts: Artifact, **others: object) -> dict[str, Any]:
 
 @pytest.fixture
 def project(tiny: Artifact, tmp_path: Path) -> Project:
-    """A project that embeds in a table and in two stores, and pins nothing yet."""
+    """A project that embeds in a table and in two stores, without pins yet."""
     project = make_project(tmp_path / "project", files=FILES, hook_stops_run=False)
     stage(project, tiny)
     return project
@@ -68,7 +68,7 @@ def test_settings_may_stand_below_a_name(
         assert said in " ".join(done.said)
 
 
-def test_what_dbt_is_called_with_goes_first(
+def test_vars_of_the_command_line_go_first(
     project: Project, tiny: Artifact, strings: Artifact
 ) -> None:
     stage(project, strings)
@@ -117,7 +117,7 @@ def test_two_scopes_that_differ_stop_the_run(project: Project, tiny: Artifact) -
 def test_a_pin_that_the_hook_does_not_see_stops_the_run(
     is_its_own: bool, project: Project, tiny: Artifact
 ) -> None:
-    """A package may have vars that only its own nodes see."""
+    """Only a package's own nodes see its vars."""
     scope = {"other": settings(replace(tiny, build="b0123456789ab"))}
     own = {"name": "other", "version": "1.0", "vars": scope if is_its_own else {}}
     project.write_yaml("other/dbt_project.yml", own)
@@ -143,7 +143,7 @@ def test_a_pin_that_the_hook_does_not_see_stops_the_run(
 def test_commands_name_the_packages_folder_and_the_project(
     project: Project, tiny: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where dbt was called elsewhere, and where the project installs its packages elsewhere."""
+    """Also if dbt is called from a different folder, or packages are installed in one."""
     project.configure(
         vars={NAME: settings(replace(tiny, build="b0123456789ab"))},
         **{"packages-install-path": "installed"},
@@ -169,7 +169,7 @@ def test_commands_name_the_packages_folder_and_the_project(
 def test_a_scoped_pin_and_schema_reach_the_hook_on_snowflake(
     tiny: Artifact, local_snowflake: LocalSnowflake, tmp_path: Path
 ) -> None:
-    """The function is created where the model calls it."""
+    """The function is created in the schema where the model calls it."""
     project = make_snowflake_project(tmp_path / "project", local_snowflake)
     project.put(tiny, stage="scoped.models")
     project.configure(vars={NAME: settings(tiny, schema="scoped", max_batch_size=7)})

@@ -387,8 +387,8 @@ wrong = pytest.mark.parametrize(
         (
             ["minilm", "--project-dir", "/"],
             1,
-            "there is no dbt_project.yml in '/'. Run this in a dbt project, or name one with "
-            "--project-dir.",
+            "there is no dbt_project.yml in '/'. Run this in a dbt project, or name its folder "
+            "with --project-dir.",
         ),
     ],
 )
@@ -447,7 +447,8 @@ def test_an_artifact_that_was_made_before_is_staged_as_it_is(
     pins = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
     assert pins["tf_embeddings_models"] == {"strings": strings.pin()}
     assert "Note: its version" not in done.stderr
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert [(path.parent.name, path.stat().st_size) for path in kept] == [("locks", 0)]
 
     other = {"vars": {"tf_embeddings_models": {"strings": {**strings.pin(), "version": "v0"}}}}
     project.write("dbt_project.yml", COMMENTED + yaml.safe_dump(other))

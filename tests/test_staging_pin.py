@@ -1,4 +1,4 @@
-"""The pin in dbt_project.yml: its place is found, and no other byte of the file changes."""
+"""The pin in dbt_project.yml is written, and no other byte of the file changes."""
 
 from __future__ import annotations
 
@@ -254,7 +254,9 @@ def test_vars_in_flow_style_keep_their_comments_and_order() -> None:
         ),
     ],
 )
-def test_a_file_of_another_shape_is_left_alone(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_file_of_a_different_shape_does_not_change(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
     file = tmp_path / "dbt_project.yml"
     file.write_text(text)
     with pytest.raises(StagingError) as error:
@@ -263,7 +265,7 @@ def test_a_file_of_another_shape_is_left_alone(tmp_path: Path, text: str, senten
     assert file.read_text() == text
 
 
-def test_a_file_that_is_no_yaml_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_yaml_does_not_change(tmp_path: Path) -> None:
     file = tmp_path / "dbt_project.yml"
     file.write_text("vars: [")
     with pytest.raises(StagingError, match=r"^dbt_project.yml is not YAML \(.*not written\.$"):
@@ -273,9 +275,7 @@ def test_a_file_that_is_no_yaml_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["dbt_project.yml", "vars.yml"])  # dbt 1.12 reads the second
 @pytest.mark.parametrize("scope", [(), ("shop",), ("tf_embeddings",)])
-def test_a_pin_goes_to_the_map_that_is_there(
-    file: str, scope: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_a_pin_goes_to_the_existing_map(file: str, scope: tuple[str, ...], tmp_path: Path) -> None:
     """A map below the project's name hides the one for all packages."""
     project, path = tmp_path / "dbt_project.yml", tmp_path / file
     project.write_text("name: shop\n")
@@ -326,7 +326,7 @@ keys = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=4)
 
 @st.composite
 def projects(draw: st.DrawFn) -> str:
-    """A dbt_project.yml of some order, indentation, comments and blank lines."""
+    """A dbt_project.yml with any order, indentation, comments and blank lines."""
 
     def entries(indent: str) -> list[str]:
         return [f"{indent}{key}: {draw(scalars)}{draw(comments)}" for key in draw(keys)]

@@ -1,9 +1,8 @@
-"""Whatever happens, the store holds the right rows, and no text is embedded that need not be.
+"""Whatever happens, the store has the right rows, and no text is embedded needlessly.
 
-The statements that dbt sent for a store, on its first run and on later ones, are run again on a
-DuckDB of their own, in the transactions that dbt's materialization makes of them and with the
-plugin's real function, hundreds of times. The expected rows come from plain Python, SHA-256 of
-hashlib, and the runtime asked for one text at a time.
+dbt's statements for a store, on its first run and on later ones, run hundreds of times on a
+separate DuckDB, in the transactions of dbt's materialization and with the plugin's real function.
+The expected rows come from plain Python, hashlib's SHA-256, and the runtime, one text at a time.
 """
 
 from __future__ import annotations
@@ -116,12 +115,12 @@ def text_hash(text: str) -> str:
 
 @dataclass
 class Expected:
-    """What the sources and the store must hold, and what a run must embed."""
+    """The expected sources and store, and what a run must embed."""
 
-    outcome: Callable[[str, str], Outcomes]  # of a model, and one text alone
+    outcome: Callable[[str, str], Outcomes]  # of a model and a text by itself
     versions: dict[str, str]  # by model
     tables: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES})
-    store: Store | None = None  # None: there is none
+    store: Store | None = None  # None: it does not exist
     shared: Store = field(default_factory=dict)
 
     def texts(self) -> set[str]:
@@ -134,9 +133,9 @@ class Expected:
     def run(
         self, model: str, invocation_id: str, setting: Setting = "plain", most: int | None = None
     ) -> set[str]:
-        """Bring the store up to date; return the texts that the model has to embed.
+        """Bring the store up to date; return the texts that the model must embed.
 
-        `most` is how many portions are committed before dbt is killed.
+        `most` is the number of portions that are committed before dbt is killed.
         """
         store = {} if setting == "rebuild" else dict(self.store or {})
         version = self.versions[model]
@@ -155,7 +154,7 @@ class Expected:
         return {new[key] for key in todo}
 
     def prune(self) -> None:
-        """Forget the texts that no source has any more, and those that failed."""
+        """Remove the texts that no source has any more, and those that failed."""
         hashes = {text_hash(text) for text in self.texts()}
         self.store = {
             key: row
@@ -167,7 +166,7 @@ class Expected:
         return str(self.outcome(row.model, row.text).statuses[0])
 
     def check(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Compare the rows of the real store."""
+        """Compare with the real store's rows."""
         found = {(row["text_hash"], row["model_version"]): row for row in rows}
         assert len(found) == len(rows), "a text is there twice"
         assert found.keys() == (self.store or {}).keys()
@@ -191,12 +190,12 @@ class Expected:
 
 @dataclass(frozen=True)
 class Sent:
-    """What dbt sent.
+    """The statements that dbt sent.
 
     Attributes:
-        statements: by model, setting, and whether there was a store.
-        portions: by model and whether there was a store, what is sent again for each portion.
-        prune: of the operation, of texts that no source has any more and of those that failed.
+        statements: by model, setting, and whether the store existed.
+        portions: those repeated for each portion, by model and whether the store existed.
+        prune: those of the operation, for texts that no source has any more and for failed ones.
     """
 
     statements: Mapping[tuple[str, Setting, bool], list[str]]
@@ -205,11 +204,11 @@ class Sent:
 
 
 class KilledError(Exception):
-    """The process of dbt is gone."""
+    """The dbt process was killed."""
 
 
 class Warehouse:
-    """A DuckDB with the sources, the store and the functions, which runs what dbt sent."""
+    """A DuckDB with the sources, the store and the functions, which runs dbt's statements."""
 
     def __init__(
         self,
@@ -248,7 +247,7 @@ class Warehouse:
         return bool(self.conn.execute("from duckdb_tables() where table_name = 'store'").fetchall())
 
     def steps(self, model: str, setting: Setting) -> list[str]:
-        """Return what dbt sends."""
+        """Return dbt's statements."""
         return self.statements[model, setting, self.has_store()]
 
     def run(
@@ -259,7 +258,7 @@ class Warehouse:
         killed_before: int | None = None,
         most: int = 100,
     ) -> None:
-        """Run what dbt sends, in one transaction, and at most so many portions.
+        """Run dbt's statements in one transaction, with at most so many portions.
 
         Raises:
             KilledError: before the step that was asked for; the last one is the commit.
@@ -295,7 +294,7 @@ class Warehouse:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Anything may happen to the sources and to the runs, in any order."""
+    """Random changes of the sources, runs and kills, in any order."""
 
     def __init__(self, warehouse: Warehouse, expected: Expected) -> None:
         super().__init__()
@@ -344,7 +343,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(model=MODEL, setting=SETTING, step=st.integers(0, 5))
     def kill_dbt(self, model: str, setting: Setting, step: int) -> None:
-        """Kill a run before a step; the rows that it wrote are gone."""
+        """Kill a run before a step; the rows that it wrote are lost."""
         steps = len(self.warehouse.steps(model, setting))
         with pytest.raises(KilledError):
             self.warehouse.run(model, "killed", setting, killed_before=min(step, steps))
@@ -362,7 +361,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(model=MODEL, setting=SETTING)
     def fail_in_the_function(self, model: str, setting: Setting) -> None:
-        """Let the model's function fail, if it is called at all."""
+        """Make the model's function fail if it is called at all."""
         expected, invocation_id = copy.copy(self.expected), self.invocation_id()
         needed = expected.run(model, invocation_id, setting)
         self.warehouse.reached.fails = True
@@ -387,7 +386,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.expected.store is not None)
     @rule(published=st.booleans())
     def begin_a_schema(self, published: bool) -> None:
-        """A developer begins without a store; the one before may be there to read through to."""
+        """Begin without a store, as a developer; the old one may become the shared store."""
         if published and self.expected.store is not None:
             self.warehouse.conn.execute("create or replace table shared as from store")
             self.expected.shared = self.expected.store
@@ -409,7 +408,7 @@ def artifacts(
     litert_tokens_model: tuple[Path, dict[str, Any]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> list[Artifact]:
-    """A model of each engine, whose vectors fit into one column: one of strings, one of tokens."""
+    """One model of each engine, with vectors of one length: one of strings, one of tokens."""
     tokens = shortened(litert_tokens_model, strings.dimensions)
     stage = tmp_path_factory.mktemp("tokens_stage")
     return [strings, write_artifact(*tokens, stage, model="tokens")]
@@ -417,14 +416,14 @@ def artifacts(
 
 @pytest.fixture(scope="module")
 def outcome(artifacts: list[Artifact]) -> Callable[[str, str], Outcomes]:
-    """What the runtime makes of one text alone."""
+    """The runtime's outcome for one text by itself."""
     embedders = {artifact.model: load_artifact(artifact) for artifact in artifacts}
     return functools.cache(lambda model, text: embedders[model].embed([text]))
 
 
 @pytest.fixture(scope="module")
 def sent(artifacts: list[Artifact], tmp_path_factory: pytest.TempPathFactory) -> Sent:
-    """What dbt sends for a store."""
+    """The statements that dbt sends for a store."""
     models = [artifact.model for artifact in artifacts]
     files = {
         f"models/{age}_{model}.sql": STORE.format(model=model)
@@ -476,7 +475,7 @@ def sent(artifacts: list[Artifact], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def changes(done: Run, name: str) -> list[str]:
-    """Return what dbt sent to change the store of this name, as of a store named `store`."""
+    """Return dbt's statements that change this store, as if it were named `store`."""
     sent = [
         statement
         for statement in done.sent(f'"{name}')
@@ -518,7 +517,7 @@ def test_whatever_happens_the_rows_are_right_and_no_text_is_embedded_twice(
         ("plain", False, ["docs", "notes"]),
         ("plain", True, ["docs", "notes", "store"]),
         ("bounded", True, ["docs", "notes", "store"]),
-        # For the hashes, which say what is left to embed, and for the rows.
+        # Once for the hashes of the texts still to embed, and once for the rows.
         ("shared", True, ["docs", "notes", "shared", "shared", "store"]),
     ],
 )
@@ -549,7 +548,7 @@ def test_each_relation_is_scanned_once_joined_by_hash_and_the_model_called_last(
 
 
 def flat(plan: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Return the operators of a plan, each before those that it reads from."""
+    """Return the operators of a plan, each before its inputs."""
     for operator in plan:
         children = operator.pop("children")
         yield operator

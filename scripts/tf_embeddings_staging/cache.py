@@ -55,8 +55,8 @@ def work_folder(cache: Path) -> Iterator[Path]:
             # Their age tells nothing of those that are held, nor of the lock's.
             sweep(one for one in work.iterdir() if one.name != ".lock" and one not in folders)
             for leftover in folders:
-                with _held(leftover) as is_free:
-                    if is_free:
+                with _held(leftover) as is_nobodys:
+                    if is_nobodys:
                         shutil.rmtree(leftover, ignore_errors=True)
             folder = Path(tempfile.mkdtemp(prefix="stage-", dir=work))
             held.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -89,7 +89,7 @@ def _held(folder: Path) -> Iterator[bool]:
 
 
 def sweep(leftovers: Iterator[Path]) -> None:
-    """Remove those of these private files and folders that are older than a day."""
+    """Remove those of these private files and folders that nobody touched for a day."""
     oldest = time.time() - _STALE_AFTER_SECONDS
     for leftover in leftovers:
         with contextlib.suppress(OSError):

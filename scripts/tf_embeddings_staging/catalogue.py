@@ -138,7 +138,7 @@ def catalogue(extra: Path | None = None) -> Mapping[str, Entry]:
     """Return the catalogue, by name; with the entries of another file if one is given.
 
     Raises:
-        StagingError: the other file is not a catalogue, or repeats a model's name.
+        StagingError: the other file is not a catalogue, or has a name that the own one has.
     """
     if extra is None:
         return _own()

@@ -95,12 +95,12 @@ def _stacked(rows: Iterable[Sequence[str]], width: int) -> str:
 
 
 def report(found: Mapping[str, Any], width: int | None = None) -> str:
-    """Return what an inspection found, in readable form.
+    """Return what an inspection found, for people.
 
     Args:
-        found: the answer of the task `inspect`, see `inspection.findings.Found`; only
-            `{"report": …}` if the model was not run.
-        width: the terminal's width; 0 without a terminal, None to find out.
+        found: what the task `inspect` answers, see `inspection.findings.Found`; or `{"report": …}`
+            alone, where nothing of the model was run.
+        width: the terminal's width, 0 where it is none; None: find out.
     """
     width = _terminal_width() if width is None else width
     given = found["report"]
@@ -200,7 +200,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _facts(facts: Mapping[str, object], width: int, indent: str = "") -> str:
-    """Return names and values below each other; unknown values are left out."""
+    """Return names and values below each other; what nobody knows is left out."""
     known = {name: str(value) for name, value in facts.items() if value not in (None, "")}
     longest = max(map(len, known), default=0)
     return "".join(

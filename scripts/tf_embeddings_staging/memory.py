@@ -1,4 +1,4 @@
-"""How much memory there is: a machine's, or what a container may take of it."""
+"""The available memory: the machine's, or a container's limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def machine_memory() -> int:
-    """Return the memory that processes may take, in bytes: where cgroups limit it, their limit."""
+    """Return the bytes of memory that processes may take: the machine's, or the cgroups' limit."""
     limits = [psutil.virtual_memory().total]
     with contextlib.suppress(OSError):
         for file in limit_files(_MEMBERSHIP.read_text(encoding="utf-8"), _CGROUPS):
@@ -23,14 +23,14 @@ def machine_memory() -> int:
 
 
 def limit_files(membership: str, cgroups: Path) -> Iterator[Path]:
-    """Yield the files that may hold a limit: of a process's cgroup, and of those around it.
+    """Yield the files that may have a limit, of a process's cgroup and its ancestors.
 
     In a container the path may be the host's, and only the topmost of these files exist.
 
     Args:
         membership: the text of /proc/self/cgroup, lines of `number:controllers:path`; see
             https://docs.kernel.org/admin-guide/cgroup-v2.html and `man 7 cgroups`.
-        cgroups: where they are mounted.
+        cgroups: the folder where cgroups are mounted.
     """
     for line in membership.splitlines():
         number, _, rest = line.partition(":")
@@ -48,6 +48,6 @@ def limit_files(membership: str, cgroups: Path) -> Iterator[Path]:
 
 
 def limit_in(text: str) -> int | None:
-    """Return the limit in bytes that such a file holds; None for `max` and other texts."""
+    """Return the limit in bytes of such a file; None for `max` and other texts."""
     text = text.strip()
     return int(text) if text.isdecimal() and int(text) else None

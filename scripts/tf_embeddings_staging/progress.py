@@ -69,7 +69,7 @@ class Report:
 
     @contextmanager
     def step(self, label: str) -> Iterator[None]:
-        """Show that something of unknown duration is going on."""
+        """Show that something takes a while whose end nobody can tell."""
         if not self._console.is_terminal:
             self.say(f"{label} ...")
             yield

@@ -1,4 +1,4 @@
-"""What TensorFlow raises, in one sentence."""
+"""TensorFlow's exceptions in one sentence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 _MOST = 300
 
-# Lines that say where in the graph, or that something is wrong, and not what.
+# Lines that say where an error is, or that there is one, but not what is wrong.
 _NO_SENTENCE = re.compile(
     r"Graph execution error"
     r"|Detected at node"
@@ -24,15 +24,15 @@ _NOISE = (
     re.compile(r"\[\[.*?\]\]\s*"),
     re.compile(r"\s*\[Op:[^\]]*\](\s*name:\s*\S*)?"),
 )
-# A path of this machine: its last part is enough to recognize it.
+# A path on this machine; its last part is enough.
 _PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/:'\"]+/)+(?=[^\s/])")
 
 
 def in_one_sentence(error: BaseException) -> str:
-    """Return what an exception says: its type, and the first line that tells something.
+    """Return an exception's type and the first line that says something.
 
-    What TensorFlow puts around it is left out: the stack of graph nodes, names of functions that it
-    made itself, and the folders of paths.
+    It leaves out TensorFlow's noise: the stack of graph nodes, names of generated functions, and
+    folders of paths.
     """
     name = type(error).__name__
     lines = (_PATH.sub("", _without_noise(line)) for line in str(error).splitlines())

@@ -2,9 +2,8 @@
 
     python -m tf_embeddings_staging.worker TASK request.json answer.json
 
-It is a process of its own, so that a model that crashes, hangs or eats the memory is an error and
-not a dead CLI, and so that TensorFlow's chatter stays out of the user's terminal. It ends when its
-parent does.
+A separate process, so that a model that crashes, hangs or eats the memory gives an error instead
+of a dead CLI, and TensorFlow's output stays out of the user's terminal. It ends with its parent.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from tf_embeddings_staging.sentences import in_one_sentence
 
 Task = Callable[[Mapping[str, Any]], dict[str, Any]]
 
-# A task is a function from what was asked to what is answered, both ready for JSON. Its module is
-# imported when it is asked for: each needs other packages.
+# A task is a function from a request to an answer, both JSON values. Its module is imported only
+# when it is asked for, because each needs different packages.
 TASKS: Mapping[str, str] = {
     "check": "tf_embeddings_staging.inspection:check_task",
     "check_golden": "tf_embeddings_staging.building.golden_vectors:check_golden_task",
@@ -45,9 +44,9 @@ def main(task: str, request: Path, answer: Path) -> None:
 
     Args:
         task: one of `TASKS`, or any other function as `module:function`.
-        request: the file of what is asked.
-        answer: the file to write: `{"result": …}`, or `{"error": sentence, "details": long text}`;
-            with `"raised": type` where the sentence is not the task's own but an exception's.
+        request: the file with the request.
+        answer: the file to write: `{"result": …}`, or `{"error": sentence, "details": long text}`,
+            with `"raised": type` if the sentence is from an exception that the task did not expect.
     """
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
@@ -57,7 +56,7 @@ def main(task: str, request: Path, answer: Path) -> None:
     except ModuleNotFoundError as error:
         missing = missing_package(error.name or str(error))
         written = {"error": str(missing), "details": traceback.format_exc()}
-    except Exception as error:  # whatever TensorFlow, or the model, may raise
+    except Exception as error:  # anything that TensorFlow or the model raises
         written = {
             "error": in_one_sentence(error),
             "details": traceback.format_exc(),
@@ -72,7 +71,7 @@ def _function(task: str) -> Task:
 
 
 def _end_with_the_parent() -> None:
-    """Wait for the end of stdin, which the parent holds open as long as it lives."""
+    """End with the parent, which keeps our stdin open while it lives."""
     while os.read(0, 1):
         pass
     os._exit(1)

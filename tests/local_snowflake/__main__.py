@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from local_snowflake.keep import KeepError  # noqa: E402
 from local_snowflake.server import DATABASE, LOOPBACK, serve  # noqa: E402
 
-LOST = "The account holds the database {database} alone, and is gone when this server ends."
+LOST = "The account has one database, {database}, and disappears when this server stops."
 KEPT = "The account is kept in {folder}."
 PROFILE = """
-{lifetime} Any user and any password will do.
+{lifetime} Any user and password will do.
 
 A target for dbt's profiles.yml:
 
@@ -55,7 +55,7 @@ With the Snowflake CLI:
   snow sql --temporary-connection --account local --host {host} --port {port} --protocol http \\
     --user me --password anything --database {database_lower} --query "show stages in account"
 
-Ctrl-C ends it.
+Ctrl-C stops it.
 """
 
 
@@ -64,18 +64,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="local_snowflake", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="serve until Ctrl-C, SIGTERM or end of input")
-    serving.add_argument("--port", type=int, default=0, help="any free one unless given")
-    serving.add_argument("--profile", action="store_true", help="print how to connect")
+    serving.add_argument("--port", type=int, default=0, help="the port; by default any free one")
+    serving.add_argument(
+        "--profile", action="store_true", help="print a dbt profile and other ways to connect"
+    )
     serving.add_argument(
         "--keep",
         type=Path,
         metavar="FOLDER",
-        help="keep the account in a folder, and go on with what is there",
+        help="keep the account in a folder, and continue with the one that is there",
     )
     running = commands.add_parser(
         "run",
-        help="run a command beside a server, whose port is in LOCAL_SNOWFLAKE_PORT; if that is set "
-        "already, beside the one that listens there",
+        help="run a command with a server, whose port is in LOCAL_SNOWFLAKE_PORT; if that is set "
+        "already, use the server on that port",
     )
     running.add_argument("rest", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     options = parser.parse_args()
@@ -89,7 +91,7 @@ def main() -> int:
             return 1
     command = options.rest[1:] if options.rest[:1] == ["--"] else options.rest
     if not command:
-        parser.error("run needs a command, after --")
+        parser.error("run needs a command after --")
     return _run(command)
 
 
@@ -111,7 +113,7 @@ def _serve(port: int, *, profile: bool, keep: Path | None) -> int:
 
 
 def _end_with_input(ended: threading.Event) -> None:
-    """Wait for the end of the input: who started the server may die without a signal."""
+    """Stop when the input ends, because the parent process may die without a signal."""
     while sys.stdin and os.read(sys.stdin.fileno(), 4096):
         pass
     ended.set()
@@ -126,7 +128,7 @@ def _run(command: list[str]) -> int:
         except OSError as error:
             print(f"local_snowflake: cannot run {command[0]}: {error.strerror}", file=sys.stderr)
             return 127
-        # Ctrl-C reaches the child from the terminal by itself.
+        # The terminal sends Ctrl-C to the child itself.
         _on_signals(lambda number, _frame: _pass_on(child, number))
         code = child.wait()
     return 128 - code if code < 0 else code
@@ -146,5 +148,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # At a regular end, DuckDB's module prints what it takes for a leak.
+    # After a normal exit, DuckDB's module reports a false leak.
     os._exit(code)

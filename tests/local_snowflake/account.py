@@ -1,4 +1,4 @@
-"""What one local Snowflake holds beside its tables."""
+"""The state of a local Snowflake account, except its tables."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class Account:
     faults: Faults = field(default_factory=Faults)
     functions: Functions = field(default_factory=Functions)
     packages: Packages = field(default_factory=Packages)
-    # What `GET /local/counters` tells, beside the uploads.
+    # What `GET /local/counters` returns, except the uploads.
     counters: Counter[str] = field(default_factory=Counter)
-    # How many rows went to the workers of each function, by its whole name.
+    # How many rows went to each function's workers, by its full name.
     rows: Counter[str] = field(default_factory=Counter)
     sessions: WeakSet[Session] = field(default_factory=WeakSet)
     # Called with the name of each dropped schema (two parts) and database (one).
     on_drop: list[Callable[[Name], None]] = field(default_factory=list)
     transactions: Transactions = field(default_factory=Transactions)
-    # What clients asked for, by their token and the id of the request.
+    # Clients' requests, by token and request id.
     requests: dict[tuple[str, str], Asked] = field(default_factory=dict)
     keep: Keep | None = None
     # The statement that has the lock.
@@ -54,7 +54,7 @@ class Account:
 
     @contextmanager
     def held(self, statement: Statement) -> Iterator[None]:
-        """Let nothing but a statement run; whoever cancels it ends its wait."""
+        """Run one statement at a time; canceling a waiting one ends its wait."""
         while not self.lock.acquire(timeout=SECONDS_BETWEEN_LOOKS):
             statement.check()
         before = self.executing
@@ -67,12 +67,12 @@ class Account:
             self.lock.release()
 
     def save(self) -> None:
-        """Write what has changed to the folder that keeps the account, if there is one."""
+        """Save changes to the folder that keeps the account, if there is one."""
         if self.keep is not None:
             with self._noting:
                 self.keep.save(self)
 
     def note_rows(self, function: Name, count: int) -> None:
-        """Count rows that go to a function's workers, from whichever of DuckDB's threads."""
+        """Count rows that go to a function's workers; called from any of DuckDB's threads."""
         with self._noting:
             self.rows[qualified(function)] += count

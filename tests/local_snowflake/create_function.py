@@ -59,7 +59,7 @@ class SqlType:
 
     @property
     def duck(self) -> str:
-        """The type that DuckDB's function has for it."""
+        """DuckDB's type for it."""
         number = f"DECIMAL(38,{self.scale})" if self.scale else "BIGINT"
         return {"number": number, "float": "DOUBLE", "boolean": "BOOLEAN"}.get(self.kind, "VARCHAR")
 
@@ -99,7 +99,7 @@ class CreateFunction:
 
 
 def is_create_function(sql: str) -> bool:
-    """Whether a statement is a CREATE FUNCTION, of whatever language."""
+    """Whether a statement is a CREATE FUNCTION, in any language."""
     words = first_words(sql, 8)
     if words[:1] != ["create"] or "function" not in words:
         return False
@@ -108,7 +108,7 @@ def is_create_function(sql: str) -> bool:
 
 
 def parse(sql: str) -> CreateFunction:
-    """Read a statement, or raise the error that Snowflake answers it with."""
+    """Parse a statement, or raise Snowflake's error."""
     read = Reader(sql)
     read.expect("create")
     replace = read.take("or", "replace")
@@ -277,7 +277,7 @@ _READERS = {
 
 
 def _runtime(properties: _Properties) -> str:
-    """Return the Python version, if a function can be created with it today.
+    """Return the Python version if functions can still be created with it.
 
     See https://docs.snowflake.com/en/developer-guide/python-runtime-support-policy
     """

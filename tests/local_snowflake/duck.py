@@ -1,4 +1,4 @@
-"""Names that need quotes: fakesnow writes some into DuckDB's SQL as they are."""
+"""Names that need quotes: fakesnow writes some into DuckDB's SQL without them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _text_lengths = info_schema.insert_text_lengths_sql
 
 
 def install() -> None:
-    """Let fakesnow escape the names that it writes into string constants."""
+    """Make fakesnow escape names in string constants."""
     info_schema.insert_table_comment_sql = _escaped_table_comment
     info_schema.insert_text_lengths_sql = _escaped_text_lengths
 
@@ -37,7 +37,7 @@ def _escaped(text: str) -> str:
 
 
 class Connection:
-    """A connection of DuckDB's, for fakesnow: it quotes what fakesnow left unquoted."""
+    """A DuckDB connection for fakesnow that adds the missing quotes."""
 
     def __init__(self, connection: DuckDBPyConnection) -> None:
         self._connection = connection

@@ -13,7 +13,7 @@ def compilation_error(message: str, errno: int = 1003, sqlstate: str = "42000") 
 
 
 def internal_error(error: Exception) -> ProgrammingError:
-    """Return the error for a bug of this local Snowflake, or for what it cannot do.
+    """Return the error for a bug or a gap of this local Snowflake.
 
     As HTTP status 500, the connector would try the statement again, for minutes.
     """

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from local_snowflake.session import Session
 
 WORKER = Path(__file__).with_name("worker.py")
-# Nothing of the server's own environment reaches a function; its home is not there.
+# A function sees nothing of the server's environment, and has no home folder.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/home/udf", "TMPDIR": "/tmp"}
 DEFAULT_MOST_ROWS = 1024
 SECONDS_TO_LOAD = 180.0
@@ -48,12 +48,12 @@ Json = dict[str, Any]
 
 
 def worker_count() -> int:
-    """Return how many processes a function has in a query."""
+    """Return the number of processes of a function in a query."""
     return max(2, int(os.environ.get("LOCAL_SNOWFLAKE_WORKERS", "2")))
 
 
 def seconds_for_a_batch() -> float:
-    """Return the time limit; only tests of the limit set another one.
+    """Return the time limit; only tests of the limit change it.
 
     See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-batch
     """
@@ -61,17 +61,17 @@ def seconds_for_a_batch() -> float:
 
 
 def batch_sizes(most: int) -> Iterator[int]:
-    """Yield sizes of batches, none above `most`: a handler must not count on any."""
+    """Yield varying batch sizes up to `most`, because a handler must not rely on a size."""
     return itertools.cycle([1, min(3, most), most, most // 2 + 1])
 
 
 class WorkerDiedError(Exception):
-    """A worker ended without an answer."""
+    """A worker died without an answer."""
 
 
 @dataclass
 class Query:
-    """What one statement has running."""
+    """The workers of one statement."""
 
     session: Session
     error: ProgrammingError | None = None
@@ -80,7 +80,7 @@ class Query:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def call(self, function: Function, columns: Sequence[list[Any]]) -> list[Any]:
-        """Return a function's results for rows, which come as columns."""
+        """Return a function's results for rows, which are given as columns."""
         with self._lock:
             if self.error is not None:
                 raise self.error
@@ -89,7 +89,7 @@ class Query:
         return self._pools[function].call(columns)
 
     def cancel(self, error: ProgrammingError) -> None:
-        """End the workers, from another thread than the one that waits for them."""
+        """Kill the workers, from a different thread than the one that waits for them."""
         self.error = self.error or error
         for pool in list(self._pools.values()):
             pool.kill()
@@ -120,16 +120,16 @@ class _Folders:
 
 
 def _make_writable(folder: Path) -> None:
-    """A handler may have made its folders read-only; the imports are."""
+    """Make folders writable first: the imports are read-only, and a handler may do the same."""
     for place, _, _ in os.walk(folder):
         os.chmod(place, 0o700)
 
 
 @contextmanager
 def running(session: Session) -> Iterator[None]:
-    """Give a statement its workers; where a function failed, raise what it failed of."""
+    """Give a statement its workers; if a function failed, raise its error."""
     functions = session.account.functions
-    if functions.query is not None:  # a statement inside of a statement
+    if functions.query is not None:  # a nested statement
         yield
         return
     functions.query = query = Query(session)
@@ -196,7 +196,7 @@ class Pool:
         self._sizes = batch_sizes(self._most)
 
     def call(self, columns: Sequence[list[Any]]) -> list[Any]:
-        """Return the results for rows, in their order."""
+        """Return the results for rows, in the same order."""
         self._account.note_rows(self._function.name, len(columns[0]))
         batches = [
             [column[start:end] for column in columns] for start, end in self._cut(len(columns[0]))
@@ -255,7 +255,7 @@ class Pool:
         return answer
 
     def _replace(self, dead: Worker) -> Worker:
-        """Return a new worker where the death was ordered; elsewhere the query fails.
+        """Return a new worker if a fault killed the old one; otherwise fail the query.
 
         Whether Snowflake itself goes on without a worker is not documented.
         """
@@ -304,7 +304,7 @@ class Pool:
 
 
 def _one_token() -> tuple[int, int]:
-    """Return a pipe with one byte in it: the worker that reads it dies."""
+    """Return a pipe with one byte: the worker that reads it kills itself."""
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
     os.write(write_end, b"x")
@@ -312,7 +312,7 @@ def _one_token() -> tuple[int, int]:
 
 
 class Worker:
-    """One process, spawned and never forked: a model loaded in a parent hangs its children."""
+    """One process, spawned, not forked: a model loaded in a parent hangs its children."""
 
     def __init__(self, python: Path, errors: Path, job: Json) -> None:
         token = job["kill_token"]
@@ -358,12 +358,12 @@ class Worker:
         return bytes(content)
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
 
     def close(self) -> None:
-        """Close the pipes, when nobody waits at them."""
+        """Close the pipes when no thread reads them any more."""
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             try:
@@ -372,8 +372,7 @@ class Worker:
                 continue
 
 
-# The one shape of a scripting block that is known: a value is selected, and returned, or what was
-# said where that failed.
+# The only supported scripting block: it selects a value and returns it, or the error's text.
 _BLOCK = re.compile(
     r"\s*declare\s+(\w+)\s+varchar;\s*begin\s+select\s(.*)\sinto :\1;\s*return \1;"
     r"\s*exception\s+when\s+other\s+then\s+return sqlerrm;\s*end;?\s*",
@@ -394,7 +393,7 @@ def handle(session: Session, sql: str) -> Rows | None:
     read.end()
     block = _BLOCK.fullmatch(body)
     if block is None:
-        raise compilation_error("this block is not one that the local Snowflake knows.")
+        raise compilation_error("the local Snowflake does not support this block.")
     from local_snowflake import functions  # which imports this module
 
     cursor = session.cursor()

@@ -1,4 +1,4 @@
-"""Faults on demand: what a test, or a user who tries things out, breaks on purpose."""
+"""Faults on demand, for tests and for users who try things out."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Faults:
         """
         if name not in NAMES and not name.startswith(PREFIXES):
             known = ", ".join([*NAMES, *(f"{prefix}<name>" for prefix in PREFIXES)])
-            raise ValueError(f"fault {name!r} is not known (there are: {known}).")
+            raise ValueError(f"fault {name!r} is unknown. Known faults: {known}.")
         if times is not None and times < 1:
             raise ValueError(
-                f"fault {name!r}: times is {times}; it is 1 or more, or null for always."
+                f"fault {name!r}: times is {times}. Give 1 or more, or null for always."
             )
         with self._lock:
             self._left[name] = times
@@ -39,7 +39,7 @@ class Faults:
             self._left.clear()
 
     def strikes(self, name: str) -> bool:
-        """Whether a fault strikes now; it is then used up once."""
+        """Whether a fault strikes now; this uses it up once."""
         with self._lock:
             if name not in self._left:
                 return False
@@ -51,6 +51,6 @@ class Faults:
             return True
 
     def is_set(self, name: str) -> bool:
-        """Whether a fault is on; it is not used up."""
+        """Whether a fault is on; this does not use it up."""
         with self._lock:
             return name in self._left

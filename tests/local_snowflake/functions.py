@@ -1,4 +1,4 @@
-"""The functions of the account: made, called, shown and dropped.
+"""The account's functions: create, call, show and drop them.
 
 Each has a function of DuckDB under a private name, and calls are rewritten to that. A view keeps
 the private name, so what it runs is looked up when it runs.
@@ -94,18 +94,18 @@ class Function:
 
 @dataclass
 class Functions:
-    """The functions of the account, by their names with types; and the query that runs now."""
+    """The account's functions by name with types, and the current query."""
 
     by_name: dict[Name, Function] = field(default_factory=dict)
     query: Query | None = None
-    # DuckDB keeps a pointer to a Python function for as long as the database is open, but a
-    # reference only as long as the connection that registered it.
+    # DuckDB keeps a pointer to a Python function while the database is open, but a reference only
+    # while the connection that registered it is open.
     _registered: dict[str, Callable[..., Any]] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
 
     @property
     def kept(self) -> tuple[dict[Name, Function], dict[str, str]]:
-        """What a new server needs: the functions, and DuckDB's names for them."""
+        """The functions and DuckDB's names for them, for the next server."""
         return self.by_name, self._names
 
     @kept.setter
@@ -113,7 +113,7 @@ class Functions:
         self.by_name, self._names = kept
 
     def called(self, name: Name, count: int) -> Function | None:
-        """Return the function of a name that takes so many arguments."""
+        """Return the function with this name and number of arguments."""
         found = [
             one
             for one in self.by_name.values()
@@ -122,7 +122,7 @@ class Functions:
         return found[0] if found else None
 
     def named(self, name: Name) -> bool:
-        """Whether there is a function of a name, whatever it takes."""
+        """Whether there is a function with this name, with any arguments."""
         return any(one.name == name for one in self.by_name.values())
 
     def drop_in(self, namespace: Name) -> None:
@@ -132,7 +132,7 @@ class Functions:
         }
 
     def register(self, session: Session, function: Function) -> None:
-        """Keep a function, and let DuckDB call it."""
+        """Register a function, also with DuckDB."""
         self.by_name[function.grant_name] = function
         if function.duck_name in self._registered:
             return
@@ -161,7 +161,7 @@ class Functions:
         self._registered[function.duck_name] = call
 
     def name_for(self, name: Name, statement: CreateFunction) -> str:
-        """Return DuckDB's name: the same for as long as DuckDB need not know of a change."""
+        """Return DuckDB's name, which changes only when DuckDB must see a change."""
         shape = (
             function_name(name, [kind.name for _, kind in statement.parameters]),
             [kind.duck for _, kind in statement.parameters],
@@ -171,10 +171,10 @@ class Functions:
         return self._names.setdefault(str(shape), f"{PREFIX}{len(self._names)}")
 
     def _call(self, function: Function, columns: list[list[Any]]) -> pa.Array:
-        """Answer DuckDB, in whichever of its threads."""
+        """Answer DuckDB, on any of its threads."""
         query = self.query
         if query is None:
-            raise RuntimeError(f"function {qualified(function.name)} is called outside of a query.")
+            raise RuntimeError(f"function {qualified(function.name)} is called outside a query.")
         try:
             current_one = self.by_name.get(function.grant_name)
             if current_one is None or current_one.duck_name != function.duck_name:
@@ -186,7 +186,7 @@ class Functions:
 
 
 def _results(query: Query, function: Function, columns: list[list[Any]]) -> pa.Array:
-    """Return the results for rows, where STRICT skips those with a NULL.
+    """Return the results for rows; STRICT skips rows with a NULL.
 
     See https://docs.snowflake.com/en/sql-reference/sql/create-function
     """
@@ -227,7 +227,7 @@ def _arrow(kind: SqlType, values: list[Any]) -> pa.Array:
 
 
 def handle(session: Session, sql: str) -> Rows | None:
-    """Answer the statements on functions."""
+    """Handle statements on functions."""
     if is_create_function(sql):
         return create(session, parse(sql))
     words = first_words(sql)
@@ -259,7 +259,7 @@ def create(session: Session, statement: CreateFunction) -> Rows:
     if repository == packages.ANACONDA and statement.runtime_version in PYPI_ONLY_RUNTIMES:
         raise compilation_error(
             f"Python runtime version {statement.runtime_version} has packages from "
-            f"snowflake.snowpark.pypi_shared_repository alone.",
+            f"snowflake.snowpark.pypi_shared_repository only.",
             391511,
             "42601",
         )
@@ -489,7 +489,7 @@ STATEMENTS: list[tuple[tuple[str, ...], Callable[[Session, Reader], Rows]]] = [
 
 
 def unknown(name: Name) -> ProgrammingError:
-    """Return the error for a function that is not there."""
+    """Return the error for a missing function."""
     return compilation_error(f"Unknown function {qualified(name)}.", 2140, "42601")
 
 
@@ -501,7 +501,7 @@ def invalid_arguments(name: Name, kinds: str) -> ProgrammingError:
 
 
 def rewrite_calls(session: Session, tree: Expr) -> Expr:
-    """Call DuckDB's functions where ours are called, for a role that may.
+    """Replace calls of our functions by DuckDB's, if the role may call them.
 
     See https://docs.snowflake.com/en/developer-guide/udf/udf-calling-sql
     """
@@ -525,7 +525,7 @@ def rewrite_calls(session: Session, tree: Expr) -> Expr:
 
 
 def _qualifiers(node: exp.Anonymous) -> tuple[Expr, Name]:
-    """Return the whole of a call, and the parts of its name, folded."""
+    """Return the call, and the folded parts of its name."""
     outer: Expr = node
     before: list[exp.Identifier] = []
     if isinstance(node.parent, exp.Dot) and node.parent.expression is node:
@@ -574,7 +574,7 @@ def _literal_type(argument: Expr) -> str:
 
 @contextmanager
 def errors(session: Session) -> Iterator[None]:
-    """Word DuckDB's errors on functions as Snowflake does."""
+    """Translate DuckDB's errors on functions into Snowflake's."""
     try:
         yield
     except ProgrammingError as error:

@@ -62,7 +62,7 @@ class Grant:
 
 @dataclass
 class Grants:
-    """Who may do what in the account."""
+    """The account's roles and grants."""
 
     owners: dict[tuple[str, Name], str] = field(default_factory=dict)
     grants: dict[Grant, datetime] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Grants:
     comments: dict[str, str] = field(default_factory=dict)
 
     def hierarchy(self, role: str) -> set[str]:
-        """Return a role and every role whose privileges it has: PUBLIC is among them."""
+        """Return a role and every role whose privileges it has, PUBLIC included."""
         reached = set()
         waiting = [role, "PUBLIC"]
         while waiting:
@@ -92,7 +92,7 @@ class Grants:
         return set().union(*(self.hierarchy(role) for role in granted), {"PUBLIC"})
 
     def is_admin(self, role: str) -> bool:
-        """Whether a role holds everything."""
+        """Whether a role has all privileges."""
         return bool(self.hierarchy(role) & set(ADMINS))
 
     def has(self, session: Session, privilege: str, kind: str, name: Name) -> bool:
@@ -147,12 +147,12 @@ class Grants:
         raise insufficient(kind, name)
 
     def created(self, session: Session, kind: str, name: Name) -> None:
-        """Note that the session's role owns a new object."""
+        """Record that the session's role owns a new object."""
         self.forget(kind, name)
         self.owners[(kind, name)] = session.role
 
     def forget(self, kind: str, name: Name) -> None:
-        """Forget a dropped object, and what lies in it."""
+        """Forget a dropped object and its contents."""
         self.owners = {
             key: role
             for key, role in self.owners.items()
@@ -197,13 +197,13 @@ def _lies_in(inner: Name, kind: str, name: Name) -> bool:
 
 
 def function_name(name: Name, types: Iterable[str]) -> Name:
-    """Return the name of a function with the types of its arguments, as grants know it."""
+    """Return a function's name with argument types, the key for its grants."""
     plain = [re.sub(r"\s*\(.*", "", kind.strip()).upper() for kind in types]
     return (*name[:-1], f"{name[-1]}({', '.join(TYPES.get(kind, kind) for kind in plain)})")
 
 
 def not_authorized(kind: str, name: Name, errno: int = 2003) -> ProgrammingError:
-    """Return the error for what does not exist, or is hidden: Snowflake tells no difference."""
+    """Return the error for an object that is missing or hidden; Snowflake does not say which."""
     return ProgrammingError(
         msg=f"SQL compilation error:\n{kind} '{qualified(name)}' does not exist or not authorized.",
         errno=errno,
@@ -212,7 +212,7 @@ def not_authorized(kind: str, name: Name, errno: int = 2003) -> ProgrammingError
 
 
 def insufficient(kind: str, name: Name) -> ProgrammingError:
-    """Return the error for an object that a role sees, but may not use so."""
+    """Return the error for an object that a role sees but may not use in this way."""
     what = f"{kind.lower()} '{identifier(name[-1])}'" if name else " 'ACCOUNT'"
     return ProgrammingError(
         msg=f"SQL access control error:\nInsufficient privileges to operate on {what}.",

@@ -27,7 +27,7 @@ def _pickled(state: dict[str, Any]) -> bytes:
     while True:
         try:
             return pickle.dumps(state)
-        except RuntimeError:  # an upload or a login came in between
+        except RuntimeError:  # a concurrent upload or login changed it
             continue
 
 
@@ -70,7 +70,7 @@ class Keep:
             one.unlink(missing_ok=True)
 
     def save(self, account: Account) -> None:
-        """Write what the account holds beside its databases, if it has changed."""
+        """Save the account's state, except its databases, if it has changed."""
         stages = account.stages.stages.values()
         state = {
             "format": FORMAT,
@@ -87,7 +87,7 @@ class Keep:
             self._written = content
 
     def load(self, account: Account) -> None:
-        """Give an account what was kept."""
+        """Restore an account's state."""
         account.stages.use(self.files)
         if not self._state.is_file():
             return
@@ -105,7 +105,7 @@ class Keep:
             for stage in account.stages.stages.values()
             for file in stage.files.values()
         }
-        for left in set(self.files.iterdir()) - used:  # of uploads that never ended
+        for left in set(self.files.iterdir()) - used:  # left by unfinished uploads
             shutil.rmtree(left, ignore_errors=True)
 
     def _read(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Databases, schemas, and what a session uses."""
+"""Databases, schemas, and a session's current ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FAKESNOWS = ("memory", "system", "temp", "_fs_global")
 
 
 def current(session: Session, name: Name, command: str) -> Name:
-    """Return a schema object's name with the session's database and schema where it lacks them."""
+    """Return a schema object's name, completed with the session's database and schema."""
     if len(name) > 3:
         raise compilation_error(f"syntax error: '{qualified(name)}' has more than three parts.")
     if len(name) < 3 and not session.database:
@@ -40,7 +40,7 @@ def current(session: Session, name: Name, command: str) -> Name:
 
 
 def current_schema(session: Session, name: Name, command: str) -> Name:
-    """Return a schema's name with the session's database where it lacks one."""
+    """Return a schema's name, completed with the session's database."""
     if len(name) > 2:
         raise compilation_error(f"syntax error: '{qualified(name)}' is not a schema.")
     if len(name) == 1 and not session.database:
@@ -58,12 +58,12 @@ def _no_current(command: str, what: str, errno: int) -> ProgrammingError:
 
 
 def database_exists(session: Session, database: str) -> bool:
-    """Whether there is a database of exactly this name."""
+    """Whether there is a database with exactly this name."""
     return database in databases(session)
 
 
 def schema_exists(session: Session, name: Name) -> bool:
-    """Whether there is a schema of exactly this name."""
+    """Whether there is a schema with exactly this name."""
     return name[1] in schemas(session, name[0])
 
 
@@ -119,7 +119,7 @@ def in_scope(session: Session, read: Reader) -> Name:
 
 
 def handle(session: Session, sql: str) -> Rows | None:
-    """Answer CREATE, DROP and USE of databases and schemas."""
+    """Handle CREATE, DROP and USE of databases and schemas."""
     words = first_words(sql, 5)
     if words[:1] == ["create"] and "clone" not in words:
         kinds = [word for word in words[1:4] if word in ("database", "schema")]
@@ -247,7 +247,7 @@ def _drop(session: Session, read: Reader) -> Rows:
 def _drop_database(session: Session, name: str) -> None:
     if session.database == name:
         use(session, None, None)
-    # DuckDB refuses to detach what another session has as its current database.
+    # DuckDB refuses to detach a database that is another session's current one.
     session.leave(name)
     session.run(f"detach {duck(name)}")
     if session.account.keep:
@@ -292,7 +292,7 @@ def _use(session: Session, read: Reader) -> Rows | None:
 
 
 def use(session: Session, database: str | None, schema: str | None) -> None:
-    """Make a database and a schema, which exist, the session's own."""
+    """Make an existing database and schema the session's current ones."""
     place = duck(database or "memory", schema or "main")
     session.run(f"set schema = {literal(place)}")
     session.database, session.database_set = database, database is not None
@@ -300,7 +300,7 @@ def use(session: Session, database: str | None, schema: str | None) -> None:
 
 
 def log_in(session: Session, database: str | None, schema: str | None) -> None:
-    """Use the database and the schema that a login names, as far as they exist.
+    """Use the database and the schema that a login names, if they exist.
 
     A login succeeds also where they do not; the session then has no current one.
     """

@@ -1,8 +1,8 @@
--- What Snowflake's documentation leaves open, and this package works with either way.
+-- Points that Snowflake's documentation leaves open; the package works either way.
 --
 -- Run it in an account after `stage_model.py minilm --verify`, with the role that staged, in a
--- worksheet or with `snow sql -f`. Set the first line to where your project stages. Each query
--- says what it answers; it makes five functions, and drops them at the end.
+-- worksheet or with `snow sql -f`. Set the first line to your stage's schema. Each query has its
+-- question above it. The script creates five functions and drops them at the end.
 use schema analytics.tf_embeddings;
 
 -- 1. Which versions of what a model needs does the Anaconda channel have?
@@ -71,7 +71,7 @@ select vector_cosine_similarity(
 -- Stage with the var tf_embeddings_stage_encryption: SNOWFLAKE_FULL into another schema, then:
 list @models;
 
--- 7. Does a role with USAGE on the function alone, without READ on the stage, get its vectors?
+-- 7. Does a role with USAGE on the function, but without READ on the stage, get its vectors?
 -- revoke read on stage models from role <a role in tf_embeddings_grants>;
 -- and call the function with that role; grant it again afterwards.
 
@@ -171,7 +171,7 @@ def handle():
 $$;
 select tf_embeddings_open_point_litert();
 
--- 13. What does `show grants on schema` show to a role with USAGE alone? `status` asks, and reads the
+-- 13. What does `show grants on schema` show to a role with only USAGE? `status` asks, and reads the
 -- SQLERRM of a block that catches an unknown function: is that all that Snowflake says of it?
 
 drop function if exists tf_embeddings_open_point_missing_file();

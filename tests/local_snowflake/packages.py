@@ -1,8 +1,8 @@
-"""The artifact repositories: which packages they have, in which Python functions run.
+"""The artifact repositories: their packages, and the Python that runs their functions.
 
 snowflake.snowpark.pypi_shared_repository is the Python that runs the server;
 snowflake.snowpark.anaconda_shared_repository the one that LOCAL_SNOWFLAKE_ANACONDA_PYTHON names.
-What is not installed there, a function cannot have: stricter than Snowflake, which has all of PyPI.
+A function can only use packages that are installed there, where Snowflake has all of PyPI.
 
 See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PYPI = ("SNOWFLAKE", "SNOWPARK", "PYPI_SHARED_REPOSITORY")
 ANACONDA = ("SNOWFLAKE", "SNOWPARK", "ANACONDA_SHARED_REPOSITORY")
-# As an account says whose organisation has not accepted them.
+# The error of an account whose organization has not accepted them.
 ANACONDA_TERMS = (
     "Anaconda terms must be accepted by ORGADMIN to use Anaconda 3rd party packages. Please follow"
     " the instructions at https://docs.snowflake.com/en/developer-guide/udf/python/"
@@ -46,7 +46,7 @@ ANACONDA_RUNTIMES = ("3.10", "3.11", "3.12", "3.13")
 
 _SPECIFICATION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([A-Za-z0-9][A-Za-z0-9.+!]*))?")
 
-# Runs in the repository's interpreter, with the standard library alone.
+# Runs in the repository's interpreter, so it imports only the standard library.
 _INVENTORY = """
 import importlib.metadata, json, sys
 found = []
@@ -66,7 +66,7 @@ json.dump(found, sys.stdout)
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package: the modules it brings, the packages it needs."""
+    """An installed package: its modules, and the packages that it needs."""
 
     name: str
     version: str
@@ -76,13 +76,13 @@ class Package:
 
 @dataclass(frozen=True)
 class Environment:
-    """A repository's interpreter, and what is installed there: canonical name -> package."""
+    """A repository's interpreter and its packages by canonical name."""
 
     python: Path
     packages: dict[str, Package]
 
     def resolved(self, specifications: Iterable[str]) -> dict[str, Package]:
-        """Return the packages that are asked for, and those they need."""
+        """Return the requested packages and their dependencies."""
         waiting = [canonical(_split(one)[0]) for one in specifications]
         found: dict[str, Package] = {}
         while waiting:
@@ -94,7 +94,7 @@ class Environment:
         return found
 
     def hidden_modules(self, specifications: Iterable[str]) -> list[str]:
-        """Return the modules that a function with these PACKAGES does not find."""
+        """Return the modules that a function with these PACKAGES must not find."""
         visible = _modules(self.resolved(specifications).values())
         return sorted(_modules(self.packages.values()) - visible)
 
@@ -105,7 +105,7 @@ def _modules(packages: Iterable[Package]) -> set[str]:
 
 @dataclass
 class Packages:
-    """The environments of the repositories; each is looked into once."""
+    """The environments of the repositories; each is inspected once."""
 
     _environments: dict[tuple[str, ...], Environment] = field(default_factory=dict)
 
@@ -118,7 +118,7 @@ class Packages:
 
 
 def anaconda_python() -> Path:
-    """Return the interpreter that stands for the Anaconda channel."""
+    """Return the interpreter that plays the Anaconda channel."""
     default = Path(sys.prefix, "anaconda", "bin", "python")
     return Path(os.environ.get("LOCAL_SNOWFLAKE_ANACONDA_PYTHON", default))
 
@@ -152,7 +152,7 @@ def _needed(requires: Iterable[str]) -> Iterable[str]:
 
 
 def canonical(name: str) -> str:
-    """Return a package's name as all ways to write it agree."""
+    """Return a package's canonical name."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -205,7 +205,7 @@ def _cannot_create(specification: str) -> ProgrammingError:
 
 
 def list_packages(session: Session, tree: Expr) -> Expr:
-    """Answer queries of `information_schema.packages`: the Anaconda channel, per runtime.
+    """Handle queries of `information_schema.packages`: the Anaconda channel, per runtime.
 
     See https://docs.snowflake.com/en/sql-reference/info-schema/packages
     """

@@ -16,17 +16,17 @@ from local_snowflake.statements import TOKEN, Reader, first_words, like_matches
 if TYPE_CHECKING:
     from local_snowflake.session import Session
 
-# Their defaults and what they are for. The first four do something here; the others are taken.
+# Defaults and descriptions. The first four have an effect here; the others are accepted.
 KNOWN = {
-    "AUTOCOMMIT": ("true", "whether a statement outside of a transaction commits itself"),
-    "LOCK_TIMEOUT": ("43200", "seconds to wait for a locked table; 0 is not at all"),
+    "AUTOCOMMIT": ("true", "whether a statement outside a transaction commits"),
+    "LOCK_TIMEOUT": ("43200", "seconds to wait for a locked table; 0 for not at all"),
     "QUERY_TAG": ("", "a text of up to 2000 characters that marks statements"),
     "QUOTED_IDENTIFIERS_IGNORE_CASE": ("false", "whether quoted identifiers fold to upper case"),
-    "ABORT_DETACHED_QUERY": ("false", "whether statements end when their client is gone"),
-    "STATEMENT_TIMEOUT_IN_SECONDS": ("172800", "seconds after which a statement is cancelled"),
+    "ABORT_DETACHED_QUERY": ("false", "whether statements end when their client disconnects"),
+    "STATEMENT_TIMEOUT_IN_SECONDS": ("172800", "seconds after which a statement is canceled"),
     "TIMEZONE": ("America/Los_Angeles", "time zone"),
-    "TRANSACTION_ABORT_ON_ERROR": ("false", "whether an error undoes the transaction"),
-    "USE_CACHED_RESULT": ("true", "whether results are kept and used again"),
+    "TRANSACTION_ABORT_ON_ERROR": ("false", "whether an error rolls back the transaction"),
+    "USE_CACHED_RESULT": ("true", "whether results are cached and reused"),
     "WEEK_START": ("0", "the first day of the week; 0 is Monday, as in ISO 8601"),
 }
 BOOLEANS = {name for name, (default, _) in KNOWN.items() if default in ("true", "false")}
@@ -36,7 +36,7 @@ LONGEST_TAG = 2000
 
 @dataclass
 class Parameters:
-    """What a session has set."""
+    """A session's parameters."""
 
     values: dict[str, str] = field(default_factory=dict)
 
@@ -53,28 +53,28 @@ class Parameters:
         self.values[name] = plain
 
     def take(self, given: Mapping[str, object]) -> None:
-        """Take what a login sets."""
+        """Set the parameters of a login."""
         for name, value in given.items():
             self.set(name, str(value))
 
     def get(self, name: str) -> str:
         """Return the value of a known parameter."""
-        # The whole account keeps its time in UTC.
+        # The whole account uses UTC.
         default = "Etc/UTC" if name == "TIMEZONE" else KNOWN[name][0]
         return self.values.get(name, default)
 
     @property
     def autocommit(self) -> bool:
-        """Whether a statement outside of a transaction commits itself."""
+        """Whether a statement outside a transaction commits."""
         return self.get("AUTOCOMMIT") == "true"
 
     @property
     def lock_timeout(self) -> int:
-        """How many seconds a statement waits for a table that another transaction has locked."""
+        """The seconds for which a statement waits for a locked table."""
         return int(self.get("LOCK_TIMEOUT"))
 
     def folded(self, sql: str) -> str:
-        """Return a statement with its quoted identifiers in upper case, where they ignore case.
+        """Return a statement with its quoted identifiers in upper case, if they ignore case.
 
         https://docs.snowflake.com/en/sql-reference/identifiers-syntax
         """
@@ -90,7 +90,7 @@ def _invalid(name: str, value: str) -> Exception:
 
 
 def handle(session: Session, sql: str) -> Rows | None:
-    """Answer ALTER SESSION and SHOW PARAMETERS."""
+    """Handle ALTER SESSION and SHOW PARAMETERS."""
     words = first_words(sql, 2)
     if words == ["alter", "session"]:
         return _alter(session, Reader(sql))
@@ -136,7 +136,7 @@ def _alter(session: Session, read: Reader) -> Rows:
 
 
 def _show(session: Session, read: Reader) -> Rows | None:
-    """SHOW PARAMETERS of a session, a user or the account: the session's own in each case.
+    """SHOW PARAMETERS of a session, a user or the account: always the session's.
 
     https://docs.snowflake.com/en/sql-reference/sql/show-parameters
     """

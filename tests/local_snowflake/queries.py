@@ -1,4 +1,4 @@
-"""What queries, and dbt's statements, need beside fakesnow.
+"""What queries and dbt's statements need in addition to fakesnow.
 
 Semi-structured values, temporary relations, comments, MERGE, checks, and DuckDB's errors as the
 connector's.
@@ -31,7 +31,7 @@ TEXT_TYPES = {exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.NVARCHAR, exp.DType.C
 MAYBE_VARIANT = (exp.Column, exp.Anonymous, exp.ParseJSON, exp.Cast, exp.Coalesce, exp.Case)
 ARRAY_FUNCTIONS = (exp.ArrayContains, exp.ArrayConcat, exp.ArraySlice, exp.ArrayToString)
 SEMISTRUCTURED_TYPES = {exp.DType.VARIANT, exp.DType.OBJECT}
-# https://docs.snowflake.com/en/sql-reference/functions/as: NULL for a value of another type.
+# https://docs.snowflake.com/en/sql-reference/functions/as: NULL if the value has a different type.
 AS_FUNCTIONS = {
     "AS_ARRAY": ("('ARRAY')", "j"),
     "AS_OBJECT": ("('OBJECT')", "j"),
@@ -49,12 +49,12 @@ MACROS = {
                 lambda j: case when json_type(j) in {kinds} then {value} end)[1]"""
         for name, (kinds, value) in AS_FUNCTIONS.items()
     },
-    # NULL for a VARIANT that holds no ARRAY.
+    # NULL if the VARIANT is not an ARRAY.
     # https://docs.snowflake.com/en/sql-reference/functions/array_size
     "array_size(x)": """
         list_transform([to_json(_ls_no_vector(x, 'ARRAY_SIZE'))], lambda j:
             case when json_type(j) = 'ARRAY' then cast(json_array_length(j) as bigint) end)[1]""",
-    # What is no ARRAY becomes one of one element, and JSON's null SQL's.
+    # Other values become an ARRAY of one element; JSON's null becomes SQL's.
     # https://docs.snowflake.com/en/sql-reference/functions/to_array
     "to_array(x)": """
         list_transform([_ls_json(x)], lambda j: case
@@ -69,7 +69,7 @@ MACROS = {
             when typeof(x) = 'JSON' then to_json(x) ->> '$'
             else cast(_ls_no_vector(x, 'TO_VARCHAR') as varchar)
         end""",
-    # By a key, or by a place from 0 on.
+    # By key, or by index from 0.
     # https://docs.snowflake.com/en/sql-reference/functions/get
     "get(x, k)": """
         json_extract(to_json(_ls_no_vector(x, 'GET')), case
@@ -79,19 +79,19 @@ MACROS = {
         end)""",
 }
 
-# The macros that name an argument more than once; an aggregate's cannot be a value.
+# Macros that use an argument more than once; those of aggregates cannot be values.
 ALL_AT_ONCE = {"no_vector", "json", "elements", "to_varchar", "vector_normalize"} | {
     function.lower() for function in vector.DISTANCES.values()
 }
 
-# What a tree is told of beside its SQL.
+# Metadata of a tree.
 PLACE = "place_of_temporary"
 COLUMN_COMMENTS = "comments_on_columns"
 ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 
 
 def create_macros(session: Session) -> None:
-    """Create what the transforms call, in the session."""
+    """Create the session's macros that the transforms call."""
     for signature, body in {**vector.MACROS, **MACROS}.items():
         name, parameters = signature.removesuffix(")").split("(")
         if name in ALL_AT_ONCE:
@@ -101,7 +101,7 @@ def create_macros(session: Session) -> None:
 
 
 def _at_once(name: str, parameters: list[str]) -> str:
-    """Return a macro's body that names each argument once, and hands them on as values.
+    """Return a macro's body that evaluates each argument once and passes it on as a value.
 
     DuckDB writes an argument wherever a macro names it: three macros in one another that look at
     the type of theirs would have a query of a thousand copies.
@@ -113,7 +113,7 @@ def _at_once(name: str, parameters: list[str]) -> str:
 
 @contextmanager
 def checked(session: Session, statement: Expr) -> Iterator[None]:
-    """Run a statement of DuckDB's; its errors are the connector's."""
+    """Run a DuckDB statement, and raise its errors as the connector does."""
     try:
         if isinstance(statement, (exp.Insert, exp.Merge)):
             _check_stored_vectors(session, statement)
@@ -130,7 +130,7 @@ def checked(session: Session, statement: Expr) -> Iterator[None]:
 
 
 def translated(error: duckdb.Error, known: ProgrammingError | None = None) -> ProgrammingError:
-    """Return DuckDB's error as Snowflake says it, or as fakesnow does."""
+    """Return DuckDB's error as Snowflake's, or as fakesnow's."""
     text = str(error)
     if match := re.search(r"\[\[(\d+) (\w+)\]\] (.*)", text, re.S):
         return ProgrammingError(msg=match[3], errno=int(match[1]), sqlstate=match[2])
@@ -171,7 +171,7 @@ def _types(match: re.Match[str] | None) -> str:
 
 
 def column_comments(session: Session, tree: Expr) -> Expr:
-    """Keep the comments on columns, which fakesnow drops, in DuckDB.
+    """Store comments on columns in DuckDB, because fakesnow drops them.
 
     https://docs.snowflake.com/en/sql-reference/sql/create-view
     """
@@ -187,7 +187,7 @@ def column_comments(session: Session, tree: Expr) -> Expr:
 
 
 def comment_on_columns(session: Session, sql: str) -> Rows | None:
-    """Answer COMMENT ON COLUMN, and ALTER TABLE … ALTER COLUMN … COMMENT, which dbt sends.
+    """Handle COMMENT ON COLUMN, and ALTER TABLE … ALTER COLUMN … COMMENT, which dbt sends.
 
     https://docs.snowflake.com/en/sql-reference/sql/alter-table-column
     """
@@ -256,7 +256,7 @@ def _snowflake_type(name: str) -> str:
 
 
 def semistructured(session: Session, tree: Expr) -> Expr:
-    """Rewrite what fakesnow makes of ARRAY, OBJECT and VARIANT where it differs from Snowflake.
+    """Correct fakesnow's ARRAY, OBJECT and VARIANT where they differ from Snowflake's.
 
     https://docs.snowflake.com/en/sql-reference/data-types-semistructured
     """
@@ -329,7 +329,7 @@ def _cast(node: exp.Cast) -> Expr:
 
 
 def temporary_relations(session: Session, tree: Expr) -> Expr:
-    """Keep temporary tables and views in DuckDB's own catalog for them, which is the session's.
+    """Keep temporary tables and views in DuckDB's temporary catalog, which is per session.
 
     There they have no schema, so the whole name becomes the name. They hide permanent relations
     of the same name.
@@ -352,7 +352,7 @@ def temporary_relations(session: Session, tree: Expr) -> Expr:
 def outer_joins(session: Session, tree: Expr) -> Expr:
     """Hide the condition of an outer join over vectors from DuckDB's hash join.
 
-    DuckDB 2.0.0 reads memory that nobody wrote where such a join carries an ARRAY and finds no row:
+    DuckDB 2.0.0 reads uninitialized memory if such a join carries an ARRAY and finds no row:
     `Cannot cast list with length 0 to array with length 384`. A nested loop does not.
     """
     joins = [join for join in tree.find_all(exp.Join) if join.side in ("LEFT", "RIGHT")]
@@ -371,7 +371,7 @@ def _uses_vectors(session: Session, tree: Expr) -> bool:
     for table in tree.find_all(exp.Table):
         try:
             kinds = _stored_columns(session, table).values()
-        except duckdb.Error:  # a CTE, or a table that is not there
+        except duckdb.Error:  # a CTE, or a missing table
             continue
         if any(vector.snowflake_type(kind) for kind in kinds):
             return True
@@ -379,7 +379,7 @@ def _uses_vectors(session: Session, tree: Expr) -> bool:
 
 
 def place_of(statement: Expr) -> tuple[str, str] | None:
-    """Return the database and the schema of a temporary relation that is created."""
+    """Return the database and the schema of a new temporary relation."""
     return statement.args.get(PLACE)
 
 
@@ -445,7 +445,7 @@ def _note_temporary(session: Session, statement: Expr) -> None:
 
 
 def merge(cursor: Cursor, statement: exp.Merge) -> None:
-    """Run MERGE by DuckDB's own; fakesnow's takes no aliases.
+    """Run MERGE as DuckDB's, because fakesnow's takes no aliases.
 
     https://docs.snowflake.com/en/sql-reference/sql/merge
     """
@@ -464,7 +464,7 @@ def merge(cursor: Cursor, statement: exp.Merge) -> None:
         f'cast({count} as bigint) as "number of rows {kind}"' for kind, count in counts.items()
     )
     answer = sqlglot.parse_one(f"select {columns}", read="duckdb")
-    answer.set("merge_counts", True)  # their sum is the rows affected
+    answer.set("merge_counts", True)  # the rows affected are their sum
     cursor.run(answer)
 
 
@@ -521,7 +521,7 @@ def check_values(session: Session, tree: Expr) -> Expr:
 
 
 def _check_stored_vectors(session: Session, statement: exp.Insert | exp.Merge) -> None:
-    """Refuse to store as a vector what is no vector of its type; DuckDB would cast it.
+    """Refuse to store other values in a vector column; DuckDB would cast them.
 
     https://docs.snowflake.com/en/sql-reference/data-types-vector#vector-conversion
     """
@@ -552,7 +552,7 @@ def _check_stored_vectors(session: Session, statement: exp.Insert | exp.Merge) -
 
 
 def _merged_types(session: Session, statement: exp.Merge) -> list[tuple[str, str]]:
-    """Return the types of the source's columns that MERGE stores as they are."""
+    """Return the types of the source columns that MERGE stores without a cast."""
     source = exp.select("*").from_(statement.args["using"].copy())
     types = _types_of(session, source)
     pairs: list[tuple[Expr, Expr]] = []

@@ -39,12 +39,12 @@ SESSION_NAMES = {
     exp.CurrentSchema: "schema",
 }
 KINDS = ("account", "database", "schema", "stage", "function")
-# Nobody is asked for privileges on these; they are noted, for SHOW GRANTS.
+# Privileges on these are not checked, only recorded for SHOW GRANTS.
 UNCHECKED = ("table", "view", "warehouse", "all", "future")
 
 
 def handle(session: Session, sql: str) -> Rows | None:
-    """Answer the statements on roles and grants."""
+    """Handle statements on roles and grants."""
     words = first_words(sql, 5)
     for begins, answer in STATEMENTS:
         if words[: len(begins)] == list(begins):
@@ -79,7 +79,7 @@ def create_role(session: Session, read: Reader) -> Rows:
 
 
 def create_user_or_warehouse(session: Session, read: Reader) -> Rows:
-    """CREATE USER, CREATE WAREHOUSE: their properties are not looked at.
+    """CREATE USER, CREATE WAREHOUSE: their properties are ignored.
 
     A new user has no role but PUBLIC; a warehouse is nothing here.
     https://docs.snowflake.com/en/sql-reference/sql/create-user
@@ -127,7 +127,7 @@ def _forget_role(session: Session, role: str) -> None:
     ):
         holders.discard(role)
     grants.grants = {grant: since for grant, since in grants.grants.items() if grant.role != role}
-    # What a dropped role owned goes to the role that drops it.
+    # The role that drops a role gets its objects.
     grants.owners = {
         key: session.role if owner == role else owner for key, owner in grants.owners.items()
     }
@@ -396,7 +396,7 @@ def show_grants(session: Session, read: Reader) -> Rows:
 
 
 def _all(session: Session) -> list[Grant]:
-    """Return all grants on objects; the owner's is one."""
+    """Return all grants on objects, the owners' included."""
     owned = [
         Grant(role, "OWNERSHIP", kind, name)
         for (kind, name), role in session.account.grants.owners.items()
@@ -480,7 +480,7 @@ def comment_on_schema(session: Session, read: Reader) -> Rows:
 
 
 def session_functions(session: Session, tree: Expr) -> Expr:
-    """Replace the functions that tell of the session."""
+    """Replace the context functions."""
     return tree.transform(lambda node: _session_function(session, node))
 
 
@@ -498,7 +498,7 @@ def _value(session: Session, node: Expr) -> Expr:
         if isinstance(node, kind):
             return exp.convert(getattr(session, name))
     if _is_call(node, "IS_DATABASE_ROLE_IN_SESSION"):
-        # A qualified name is never in the session, says its page: SYS_CONTEXT takes those.
+        # Its page says that a qualified name is never in the session; SYS_CONTEXT takes those.
         # https://docs.snowflake.com/en/sql-reference/functions/is_database_role_in_session
         name = _argument(node)
         return exp.convert("." not in name and _is_in_session(session, name))
@@ -547,7 +547,7 @@ def _is_in_session(session: Session, name: str) -> bool:
 
 
 def requested_role(session: Session, role: str | None) -> str:
-    """Return the role of a login: the one that it names, or the user's default."""
+    """Return the role of a login: the named one, or the user's default."""
     if not role:
         return "ACCOUNTADMIN"
     name = unquoted(role)

@@ -14,7 +14,7 @@ _timestamps = fakesnow.arrow.timestamp_to_sf_struct
 
 
 def install() -> None:
-    """Let fakesnow's server answer NULL for a timestamp that is NULL, not 1970."""
+    """Make fakesnow's server return NULL, not 1970, for a NULL timestamp."""
     fakesnow.arrow.timestamp_to_sf_struct = _timestamps_with_nulls
 
 
@@ -27,7 +27,7 @@ def _timestamps_with_nulls(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 @dataclass(frozen=True)
 class Rows:
-    """The answer to a statement: names and DuckDB types of its columns, and its rows."""
+    """The answer to a statement: its columns' names and DuckDB types, and its rows."""
 
     columns: Sequence[tuple[str, str]]
     rows: Sequence[Sequence[Any]]
@@ -49,10 +49,10 @@ class Rows:
 
 
 def texts(names: str) -> list[tuple[str, str]]:
-    """Return columns of type VARCHAR; their names stand in one string, with spaces between."""
+    """Return columns of type VARCHAR from a string of names with spaces between."""
     return [(name, "varchar") for name in names.split()]
 
 
 def status(message: str = "Statement executed successfully.") -> Rows:
-    """Return the one row that DDL answers with."""
+    """Return the single row that answers DDL."""
     return Rows(texts("status"), [(message,)])

@@ -1,8 +1,8 @@
-"""What a function's process may see and do: read everything, write /tmp, no network.
+"""The sandbox of a function's process: it may read everything, write /tmp, and has no network.
 
 On Linux the kernel sees to it, through namespaces that need no privilege. Elsewhere an audit hook
 stops what goes through Python, and says that it is weaker. Runs in the interpreter of any
-repository, so it imports the standard library alone.
+repository, so it imports only the standard library.
 
 See https://docs.snowflake.com/en/developer-guide/udf-stored-procedure-security-practices
 """
@@ -31,7 +31,7 @@ class _Attributes(ctypes.Structure):
 
 
 def enter(tmp: Path, imports: Path) -> Path:
-    """Close this process in, and return where it sees `imports`.
+    """Lock this process in, and return where it sees `imports`.
 
     Call it before there is a second thread.
 
@@ -46,7 +46,7 @@ def enter(tmp: Path, imports: Path) -> Path:
         return imports
     libc = ctypes.CDLL(None, use_errno=True)
     _mount(libc, None, "/", _MS_REC | _MS_PRIVATE)
-    # What lies below /tmp, and is covered in a moment, is held by these.
+    # These keep folders below /tmp reachable, which is covered next.
     covered = {path: os.open(path, os.O_PATH) for path in _needed() if _is_below(path, TMP)}
     place = _place_for(imports)
     held = os.open(imports, os.O_PATH)
@@ -66,7 +66,7 @@ def enter(tmp: Path, imports: Path) -> Path:
 
 
 def _unshare() -> None:
-    """Take namespaces of one's own, in which one is whom one was."""
+    """Enter new namespaces, with the same user."""
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = os.getuid(), os.getgid()
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWNET):
@@ -77,7 +77,7 @@ def _unshare() -> None:
 
 
 def _needed() -> list[str]:
-    """Return the folders that the interpreter lives in, outer ones first."""
+    """Return the interpreter's folders, outer ones first."""
     places = {sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(sys.executable)}
     places.update(path for path in sys.path if os.path.exists(path))
     return sorted(places | {os.path.realpath(path) for path in places})
@@ -114,7 +114,7 @@ def _set_attributes(libc: ctypes.CDLL, path: str, attributes: _Attributes, flags
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """Give up the right to undo it all."""
+    """Drop the privileges that could undo this."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     nothing = (ctypes.c_uint32 * 6)()
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.capset(header, nothing):
@@ -128,8 +128,8 @@ def _raise(what: str) -> None:
 
 def _watch(tmp: Path, imports: Path, why: str) -> None:
     print(
-        f"local_snowflake: no namespaces here ({why}); functions are held by a weaker guard, and "
-        f"their /tmp is this machine's",
+        f"local_snowflake: this system has no namespaces ({why}), so functions run in a weaker "
+        f"sandbox, and their /tmp is this machine's",
         file=sys.stderr,
         flush=True,
     )

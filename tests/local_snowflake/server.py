@@ -1,4 +1,4 @@
-"""The HTTP server that the connector speaks to: fakesnow's, with our login, PUT and faults."""
+"""The HTTP server for the connector: fakesnow's, with our login, PUT and faults."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ from local_snowflake.statements import unquoted
 LOOPBACK = "127.0.0.1"
 DATABASE = "DEMO"
 MOST_STATEMENTS = 1000
-# A client may ask again for an answer that it did not get.
+# A client may repeat a request if it got no answer.
 MOST_ANSWERS = 100
 
 
 def seconds_to_answer() -> float:
-    """Return after how long a statement is said to be in progress; tests set another time.
+    """Return after how many seconds a statement is reported as in progress; tests change it.
 
     https://docs.snowflake.com/en/developer-guide/sql-api/reference
     """
@@ -57,7 +57,7 @@ def seconds_to_answer() -> float:
 
 @dataclass(eq=False)
 class Asked:
-    """A statement that a client asked for, once, however often it repeats the request."""
+    """A client's statement, which runs once even if the client repeats the request."""
 
     token: str
     request_id: str
@@ -84,7 +84,7 @@ def serve(port: int = 0, keep: Path | None = None) -> Iterator[int]:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
-        listener.listen()  # from here on nobody who knows the port is refused
+        listener.listen()  # from here on, connections are accepted
         config = uvicorn.Config(_app(), log_level="error", access_log=False, lifespan="on")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
@@ -99,14 +99,14 @@ def serve(port: int = 0, keep: Path | None = None) -> Iterator[int]:
 
 
 def _quiet() -> None:
-    """Keep fakesnow's log of statements and logins off the terminal; its errors stay."""
+    """Hide fakesnow's log of statements and logins, but not its errors."""
     fakesnow.server.logger.setLevel(logging.ERROR)
     for name in ("snowflake.connector", "sqlglot"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _parse_one(sql: str) -> Expr:
-    """Parse a statement for fakesnow's server, which wants to know what kind it is.
+    """Parse a statement for fakesnow's server, which needs its kind.
 
     One that sqlglot does not know may be ours. If it is not, the cursor finds the error again.
     """
@@ -135,7 +135,7 @@ def _app() -> Starlette:
 
 @asynccontextmanager
 async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
-    # One thread a statement: those that wait must not keep the one that they wait for from running.
+    # One thread per statement, so that waiting statements do not block the one they wait for.
     anyio.to_thread.current_default_thread_limiter().total_tokens = MOST_STATEMENTS
     yield
 
@@ -166,7 +166,7 @@ async def _login(request: Request) -> JSONResponse:
 def _open_session(wanted: Any, data: dict[str, Any]) -> JSONResponse:  # noqa: ANN401
     session: Any = fakesnow.server.shared_fs.connect()
     session.parameters.take(data.get("SESSION_PARAMETERS") or {})
-    # Without the account's lock: a login waits for no statement.
+    # Without the account's lock, because a login must not wait for a statement.
     session.user = unquoted(data.get("LOGIN_NAME") or "")
     session.role = roles.requested_role(session, wanted.get("roleName"))
     session.warehouse = unquoted(name) if (name := wanted.get("warehouse")) else None
@@ -183,7 +183,7 @@ def _open_session(wanted: Any, data: dict[str, Any]) -> JSONResponse:  # noqa: A
                 "parameters": [
                     {"name": "AUTOCOMMIT", "value": session.parameters.autocommit},
                     {"name": "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY", "value": 3600},
-                    # 0: bound arrays travel in the statement, and need no stage.
+                    # 0: bound arrays are sent in the statement, and need no stage.
                     {"name": "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD", "value": 0},
                 ],
                 "sessionInfo": {
@@ -208,7 +208,7 @@ async def _session(request: Request) -> JSONResponse:
 
 
 async def _query(request: Request) -> JSONResponse:
-    """Run a statement once, and answer when it ends, or that it is in progress.
+    """Run a statement once; answer when it ends, or that it is in progress.
 
     The connector gives up after 60 seconds and repeats the request, under the same requestId.
     """
@@ -248,7 +248,7 @@ async def _answer(asked: Asked) -> JSONResponse:
 
 
 def _asked(request: Request, **wanted: str | None) -> Asked | None:
-    """Return what a session has asked for, by its query_id or its request_id."""
+    """Return a session's request by its query_id or request_id."""
     token = request.headers.get("Authorization", "")
     return next(
         (
@@ -262,7 +262,7 @@ def _asked(request: Request, **wanted: str | None) -> Asked | None:
 
 
 async def _result(request: Request) -> JSONResponse:
-    """Answer who asks again for a statement that was in progress."""
+    """Answer a poll for a statement that was in progress."""
     asked = _asked(request, query_id=request.path_params["query_id"])
     if asked is None:
         return _failure(
@@ -277,7 +277,7 @@ async def _result(request: Request) -> JSONResponse:
 
 
 async def _monitor(request: Request) -> JSONResponse:
-    """Tell how a statement is going, to who sent it with `execute_async`."""
+    """Report the status of a statement that was sent with `execute_async`."""
     asked = _asked(request, query_id=request.path_params["query_id"])
     if asked is None:
         return JSONResponse({"data": {"queries": []}, "success": True})
@@ -291,7 +291,7 @@ async def _monitor(request: Request) -> JSONResponse:
 
 
 async def _abort(request: Request) -> JSONResponse:
-    """Cancel a statement, by its query id or by the id of the request for it."""
+    """Cancel a statement by its query id or request id."""
     query_id = request.path_params.get("query_id")
     wanted = (
         {"query_id": query_id}
@@ -344,7 +344,7 @@ def _failure(error: ProgrammingError) -> JSONResponse:
 
 
 async def _upload(request: Request) -> Response:
-    """Take a file for the holder of a ticket: to disk, piece by piece.
+    """Write the file of a ticket's holder to disk, piece by piece.
 
     It appears on its stage when all of it is there. A connector that is killed leaves nothing.
     """
@@ -361,7 +361,7 @@ async def _upload(request: Request) -> Response:
         raise
     if breaks:
         await run_in_threadpool(account.stages.install, upload, sent)
-        # What the connector does not try again: it gives the statement up.
+        # An error that the connector does not retry: the statement fails.
         return Response(status_code=403)
     encryption = _encryption(request, upload)
     await run_in_threadpool(account.stages.install, upload, sent, encryption)
@@ -370,7 +370,7 @@ async def _upload(request: Request) -> Response:
 
 
 async def _receive(request: Request, sent: Path, *, breaks: bool) -> None:
-    """Write a request's body to a file; only the first half of it if it breaks."""
+    """Write a request's body to a file, or only the first half if the fault is on."""
     left = int(request.headers["Content-Length"]) // 2 if breaks else None
     with sent.open("wb") as file:
         async for chunk in request.stream():

@@ -1,7 +1,7 @@
 """A session: fakesnow's connection and cursor, with our statements in front.
 
-A statement goes through `HANDLERS` first. One of them may answer it, with rows; what none answers
-is fakesnow's, whose tree of the statement goes through `TRANSFORMS` on its way to DuckDB.
+A statement goes through `HANDLERS` first; one of them may answer it with rows. Otherwise fakesnow
+handles it, and its tree of the statement goes through `TRANSFORMS` on the way to DuckDB.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from local_snowflake.transactions import Statement
 
 
 class Cursor(FakeSnowflakeCursor):
-    """A cursor that answers what fakesnow does not."""
+    """A cursor that handles what fakesnow does not."""
 
     _conn: Session
     _described: list[Any]
@@ -59,7 +59,7 @@ class Cursor(FakeSnowflakeCursor):
         *args: Any,  # noqa: ANN401
         **kwargs: Any,  # noqa: ANN401
     ) -> FakeSnowflakeCursor:
-        """Run a statement: one at a time in the whole account."""
+        """Run a statement; the whole account runs one at a time."""
         session = self._conn
         try:
             command = session.parameters.folded(command)
@@ -94,14 +94,14 @@ class Cursor(FakeSnowflakeCursor):
         super().execute(command, *args, **kwargs)
 
     def _answer_aside(self, answer: Rows) -> None:
-        """Answer on a connection of its own: the session's may run something."""
+        """Answer on a separate connection, because the session's may be busy."""
         self._duck_conn = duck.Connection(self._conn._duck_conn.cursor())
         sql = answer.sql()
         self._execute(sqlglot.parse_one(sql, read="duckdb"))
         self._described = self._duck_conn.execute(f"describe {sql}").fetchall()
 
     def _name_result(self, query_id: str) -> None:
-        """Give the result the id that the client knows already."""
+        """Give the result the id that the client already knows."""
         cache = self._conn.results_cache
         if self._sfqid in cache:
             cache[query_id] = cache.pop(self._sfqid)
@@ -126,7 +126,7 @@ class Cursor(FakeSnowflakeCursor):
             self.run(transformed, params)
 
     def run(self, statement: Expr, params: Any = None) -> None:  # noqa: ANN401
-        """Run a statement of DuckDB's."""
+        """Run a DuckDB statement."""
         with queries.checked(self._conn, statement), self._conn.at(queries.place_of(statement)):
             super()._execute(statement, params)
 
@@ -141,7 +141,7 @@ class Session(FakeSnowflakeConnection):
     user: str = "TESTER"
     role: str = "ACCOUNTADMIN"
     warehouse: str | None = None
-    # Names of files of a PUT of several, for whose addresses the connector asks one by one.
+    # Names of the files of a PUT; the connector asks for each address separately.
     expected_uploads: set[str]
     number: int
     parameters: Parameters
@@ -157,11 +157,11 @@ class Session(FakeSnowflakeConnection):
         self._duck_conn.execute(sql)
 
     def log_in(self, database: str | None, schema: str | None) -> None:
-        """Use what a login names, as far as it exists and the role may see it."""
+        """Use the database and schema of a login, if they exist and the role may see them."""
         namespaces.log_in(self, database, schema)
 
     def interrupt(self, statement: Statement) -> None:
-        """End what a statement does, which was cancelled."""
+        """Stop a canceled statement."""
         if self.account.executing is statement and statement.error is not None:
             self._duck_conn.interrupt()
             if query := self.account.functions.query:
@@ -169,7 +169,7 @@ class Session(FakeSnowflakeConnection):
 
     @contextmanager
     def at(self, place: tuple[str, str] | None) -> Iterator[None]:
-        """Name a database and a schema to fakesnow, which notes what it creates under them."""
+        """Tell fakesnow the current database and schema, under which it records new objects."""
         before = self.database, self._schema
         if place is not None:
             self.database, self._schema = place

@@ -92,7 +92,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Upload:
-    """What the holder of a ticket may upload."""
+    """The upload that a ticket allows."""
 
     stage: Stage
     path: str
@@ -119,7 +119,7 @@ class Stages:
             return self._folder
 
     def use(self, folder: Path) -> None:
-        """Keep staged files in a folder that stays."""
+        """Keep staged files in a permanent folder."""
         self._folder = folder
         self._stays = True
 
@@ -129,7 +129,7 @@ class Stages:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def resolve(self, session: Session, location: str) -> Location:
-        r"""Return the place that a location names.
+        r"""Return the place of a location.
 
         Args:
             session: its current database and schema fill in what is missing.
@@ -158,7 +158,7 @@ class Stages:
         return stage
 
     def find(self, location: Location) -> Path | None:
-        """Return where a staged file lies on disk, or None. Its base name is that on the stage."""
+        """Return a staged file's path on disk, or None. Its base name is the one on the stage."""
         stage = self.stages.get(location.stage)
         staged = stage.files.get(location.path) if stage else None
         return staged.content if staged else None
@@ -225,12 +225,12 @@ class Stages:
     def install(
         self, upload: Upload, sent: Path, encryption: dict[str, Any] | None = None
     ) -> StagedFile:
-        """Let an uploaded file appear on its stage, in place of one of the same name.
+        """Put an uploaded file on its stage, replacing one of the same name.
 
         Args:
             upload: where to.
-            sent: the file as it was sent, alone in a folder of `new_folder`.
-            encryption: what the connector says of its encryption, under SNOWFLAKE_FULL.
+            sent: the file as sent, the only one in a folder of `new_folder`.
+            encryption: the connector's encryption metadata, with SNOWFLAKE_FULL.
         """
         with sent.open("rb") as stream:
             md5 = hashlib.file_digest(stream, "md5").hexdigest()
@@ -365,7 +365,7 @@ def _options(read: Reader) -> dict[str, str]:
 
 
 def alter(session: Session, read: Reader) -> Rows:
-    """ALTER STAGE: only the comment; the encryption stays as it was created."""
+    """ALTER STAGE: only the comment; the encryption cannot change."""
     read.expect("alter", "stage")
     exists = read.take("if", "exists")
     name = current(session, read.name(), "ALTER STAGE")
@@ -535,7 +535,7 @@ def describe(session: Session, read: Reader) -> Rows:
 
 
 def already_exists(label: str) -> ProgrammingError:
-    """Return the error for a name that is taken."""
+    """Return the error for a name that exists already."""
     return compilation_error(f"Object '{label}' already exists.", 2002, "42710")
 
 
@@ -573,7 +573,7 @@ COMPRESSIONS = ["auto_detect", "gzip", "bz2", "brotli", "zstd", "deflate", "raw_
 
 
 def is_put(sql: str) -> bool:
-    """Whether a statement is a PUT to a stage of ours, not a user's or a table's."""
+    """Whether a statement is a PUT to a named stage, not a user's or a table's."""
     if first_words(sql, 1) != ["put"]:
         return False
     location = parse_put(sql).location
@@ -581,7 +581,7 @@ def is_put(sql: str) -> bool:
 
 
 def parse_put(sql: str, binding: str | None = None) -> Put:
-    """Read a PUT statement; `binding` is the value of a `?` in the place of the location."""
+    """Parse a PUT statement; `binding` is the value of a `?` that replaces the location."""
     read = Reader(sql)
     read.expect("put")
     token = read.next()
@@ -621,7 +621,7 @@ def _put_option(read: Reader, key: str) -> int | bool | str:
 
 
 def put(session: Session, statement: Put, address: str) -> dict[str, Any]:
-    """Return what the connector does for a PUT: upload to `address`, or only report rows.
+    """Return the connector's instructions for a PUT: upload to `address`, or only report rows.
 
     The real stages lie in cloud storage that is reached by HTTPS; the connector speaks HTTP only
     to an address that was made out for one file, as on GCP. There it never looks whether a file
@@ -652,7 +652,7 @@ def put(session: Session, statement: Put, address: str) -> dict[str, Any]:
     if not wanted:
         return {"stageInfo": info, **_skipped(taken, names)}
     if len(names) == 1:
-        # With a token, the connector does not ask again for the address of each file.
+        # With a token, the connector does not ask for each file's address again.
         info["creds"] = {"GCS_ACCESS_TOKEN": "local"}
     else:
         session.expected_uploads |= {names[source] for source in wanted}
@@ -669,7 +669,7 @@ def put(session: Session, statement: Put, address: str) -> dict[str, Any]:
 
 
 def _expand(source: str) -> list[str]:
-    """Return the files of a source: those of a glob, or the one that it names."""
+    """Return the files of a source, which is a glob or one file."""
     path = os.path.expanduser(source)
     found = sorted(glob.glob(path)) if os.path.isabs(path) else []
     if found:
@@ -682,14 +682,14 @@ def _target(session: Session, source: str, statement: Put) -> str:
     name = PurePosixPath(source).name
     if name == source and name in session.expected_uploads:
         session.expected_uploads.discard(name)
-        return name  # the connector asks again for a file of a glob, by its name on the stage
+        return name  # for a file of a glob the connector asks again, by its name on the stage
     if not statement.auto_compress or _is_compressed(source, statement):
         return name
     return f"{name}.gz"
 
 
 def _is_compressed(source: str, statement: Put) -> bool:
-    """Whether the connector takes a file for compressed: by its name, or how it begins."""
+    """Whether the connector considers a file compressed, by its name or first bytes."""
     if statement.source_compression != "auto_detect":
         return statement.source_compression != "none"
     if mimetypes.guess_type(source)[1] or source.endswith(".br"):

@@ -1,4 +1,4 @@
-"""Reading statements that fakesnow and sqlglot do not know, token by token.
+"""A parser for statements that fakesnow and sqlglot do not know.
 
 reader = Reader(sql)
 if reader.take("drop", "stage"):
@@ -51,24 +51,24 @@ class Token:
 
 
 def tokens(sql: str) -> Iterator[Token]:
-    """Yield the tokens of a statement; comments and white space are left out."""
+    """Yield the tokens of a statement, without comments and white space."""
     for match in TOKEN.finditer(sql):
         if match.lastgroup and match.lastgroup != "blank":
             yield Token(match.lastgroup, match[0], match.start())
 
 
 def first_words(sql: str, count: int = 6) -> list[str]:
-    """Return what a statement begins with, in lower case; cheap, however long it is."""
+    """Return the start of a statement in lower case; cheap for long statements too."""
     return [token.text.lower() for token in islice(tokens(sql), count)]
 
 
 def unquoted(text: str) -> str:
-    """Return the name that an identifier stands for: folded to upper case unless quoted."""
+    """Return an identifier's name: folded to upper case unless quoted."""
     return text[1:-1].replace('""', '"') if text.startswith('"') else text.upper()
 
 
 def identifier(name: str) -> str:
-    """Return a name as Snowflake writes it: in double quotes where it needs them."""
+    """Return a name as Snowflake writes it, in double quotes if it needs them."""
     return name if PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
@@ -98,7 +98,7 @@ def unescaped(text: str) -> str:
 
 
 def like_matches(pattern: str, name: str) -> bool:
-    """Whether a name is LIKE a pattern of SHOW: case does not count."""
+    """Whether a name matches a LIKE pattern of SHOW, ignoring case."""
     parts = re.split(r"(\\?[%_])", pattern)
     wild = {"%": ".*", "_": "."}
     regex = "".join(wild.get(part) or re.escape(part.removeprefix("\\")) for part in parts)
@@ -109,13 +109,13 @@ class Reader:
     """Reads one statement from left to right."""
 
     def __init__(self, sql: str, most: int | None = None) -> None:
-        """Read a statement, or no more of it than so many tokens."""
+        """Read a statement, or only its first tokens."""
         self.sql = sql
         self._tokens = list(islice(tokens(sql), most))
         self._place = 0
 
     def peek(self, ahead: int = 0) -> Token | None:
-        """Return a token that is not yet read."""
+        """Return an unread token."""
         place = self._place + ahead
         return self._tokens[place] if place < len(self._tokens) else None
 
@@ -147,7 +147,7 @@ class Reader:
                 self.fail()
 
     def name(self) -> tuple[str, ...]:
-        """Read an identifier, or several with dots between."""
+        """Read an identifier, or several separated by dots."""
         parts = [self._identifier()]
         while self.take("."):
             parts.append(self._identifier())
@@ -163,7 +163,7 @@ class Reader:
         self.fail(token)
 
     def location(self) -> str:
-        """Read a place on a stage, in single quotes or not."""
+        """Read a stage location, with or without single quotes."""
         token = self.next()
         if token.kind == "location":
             return token.text

@@ -1,4 +1,4 @@
-"""Transactions, the locks on tables that they hold, and the statements that run.
+"""Transactions, their locks on tables, and the running statements.
 
 DuckDB refuses a change of rows that another transaction has changed; Snowflake lets it wait. So
 statements wait here, before DuckDB sees them. DuckDB's own transaction begins with the first
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 DDL = {"create", "alter", "drop", "undrop", "comment", "grant", "revoke"}
 # https://docs.snowflake.com/en/sql-reference/transactions#terminology
 DML = {"insert", "update", "delete", "merge", "truncate", "copy"}
-# Most INSERT and COPY statements write new partitions alone, and run beside all others.
+# Most INSERT and COPY statements write only new partitions, and run beside all others.
 SHARED = {"insert", "copy"}
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_CANCEL = 10
 
-# The ids that the server has given to the request that it answers: of the request, and the query.
+# The request id and the query id of the request that the server is answering.
 request: ContextVar[tuple[str, str] | None] = ContextVar("request", default=None)
 
 
 def seconds_idle() -> float:
-    """Return how long a transaction that blocks others may be idle; tests set another limit.
+    """Return how long a transaction that blocks others may be idle; tests change it.
 
     https://docs.snowflake.com/en/sql-reference/transactions#aborting-transactions
     """
@@ -53,10 +53,10 @@ def seconds_idle() -> float:
 
 @dataclass(eq=False)
 class Statement:
-    """A statement that runs, or waits.
+    """A statement that runs or waits.
 
     Attributes:
-        error: what it is to end with, once somebody cancelled it.
+        error: the error to end with, once it is canceled.
         waits_for: the tables that others have locked.
     """
 
@@ -67,14 +67,14 @@ class Statement:
     waits_for: tuple[Name, ...] = ()
 
     def check(self) -> None:
-        """Raise what the statement is to end with, if it is cancelled."""
+        """Raise the statement's error if it was canceled."""
         if self.error is not None:
             raise self.error
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A transaction's lock on a table: of its partitions, or of nothing but its own new rows."""
+    """A transaction's lock on a table: on its partitions, or only on the new rows."""
 
     query_id: str
     acquired_on: datetime
@@ -83,7 +83,7 @@ class Lock:
 
 @dataclass(eq=False)
 class Transaction:
-    """A transaction; that of a statement which commits itself lasts as long as the statement.
+    """A transaction; an autocommitted statement has its own.
 
     Attributes:
         is_explicit: it ends by COMMIT or ROLLBACK.
@@ -101,7 +101,7 @@ class Transaction:
 
 @dataclass
 class Transactions:
-    """The open transactions of the account, and the statements that run."""
+    """The account's open transactions and running statements."""
 
     open: list[Transaction] = field(default_factory=list)
     running: list[Statement] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Transactions:
 
     @contextmanager
     def statement(self, session: Session) -> Iterator[Statement]:
-        """Note that a statement runs, until it ends."""
+        """Record that a statement runs, until it ends."""
         request_id, query_id = request.get() or (None, str(uuid.uuid4()))
         statement = Statement(session, query_id, request_id)
         with self.ended:
@@ -128,7 +128,7 @@ class Transactions:
                 session.last_used = time.monotonic()
 
     def of(self, session: Session) -> Transaction | None:
-        """Return the transaction that a session has begun."""
+        """Return a session's open transaction."""
         return next((one for one in self.open if one.session is session and one.is_explicit), None)
 
     def begin(self, session: Session, name: str | None = None, *, explicit: bool) -> Transaction:
@@ -140,7 +140,7 @@ class Transactions:
         return transaction
 
     def commit(self, transaction: Transaction) -> None:
-        """End a transaction, for good."""
+        """Commit a transaction."""
         try:
             if transaction.has_changed:
                 transaction.session._duck_conn.commit()
@@ -148,7 +148,7 @@ class Transactions:
             self.end(transaction)
 
     def rollback(self, transaction: Transaction) -> None:
-        """End a transaction, and undo it."""
+        """Roll back a transaction."""
         try:
             if transaction.has_changed:
                 transaction.session._duck_conn.rollback()
@@ -156,7 +156,7 @@ class Transactions:
             self.end(transaction)
 
     def end(self, transaction: Transaction) -> None:
-        """Let go what a transaction has locked."""
+        """Release a transaction's locks."""
         with self.ended:
             self.open.remove(transaction)
             self.ended.notify_all()
@@ -170,7 +170,7 @@ class Transactions:
         is_exclusive: bool,
         is_ddl: bool,
     ) -> None:
-        """Wait until no other transaction has locked what a statement changes, and lock it.
+        """Lock what a statement changes, after waiting for other transactions' locks.
 
         https://docs.snowflake.com/en/sql-reference/parameters#lock-timeout
         """
@@ -198,7 +198,7 @@ class Transactions:
     def _blockers(
         self, transaction: Transaction, tables: Sequence[Name], is_exclusive: bool, is_ddl: bool
     ) -> list[tuple[Transaction, Name]]:
-        """Return the transactions that stand in the way, each with a table that it has locked.
+        """Return the blocking transactions, each with a table that it has locked.
 
         Where a schema or a database is changed, all its tables count. DDL, which Snowflake may let
         through, waits for INSERT too: DuckDB bears nothing else.
@@ -215,7 +215,7 @@ class Transactions:
     def _is_deadlock(
         self, transaction: Transaction, blockers: list[tuple[Transaction, Name]]
     ) -> bool:
-        """Whether the transactions that block this one wait for it.
+        """Whether the transactions that block this one also wait for it.
 
         https://docs.snowflake.com/en/sql-reference/transactions#deadlocks
         """
@@ -243,7 +243,7 @@ class Transactions:
         return False
 
     def _end_idle(self, blockers: list[tuple[Transaction, Name]]) -> None:
-        """Undo transactions that block others and have been idle for five minutes.
+        """Roll back transactions that block others and have been idle for five minutes.
 
         https://docs.snowflake.com/en/sql-reference/transactions#aborting-transactions
         """
@@ -255,24 +255,24 @@ class Transactions:
 
     def cancel(self, statements: Sequence[Statement]) -> int:
         """Cancel statements; return how many there were."""
-        cancelled = [one for one in statements if one.error is None]
-        for one in cancelled:
+        canceled = [one for one in statements if one.error is None]
+        for one in canceled:
             one.error = ProgrammingError(
                 msg="SQL execution canceled", errno=604, sqlstate="57014", sfqid=one.query_id
             )
         deadline = time.monotonic() + SECONDS_TO_CANCEL
         while time.monotonic() < deadline:
-            left = [one for one in cancelled if one in self.running]
+            left = [one for one in canceled if one in self.running]
             if not left:
                 break
-            # DuckDB forgets an interruption that comes between two of its statements.
+            # DuckDB ignores an interruption between two of its statements.
             for one in left:
                 one.session.interrupt(one)
             time.sleep(SECONDS_BETWEEN_LOOKS / 5)
-        return len(cancelled)
+        return len(canceled)
 
     def of_session(self, session: Session) -> list[Statement]:
-        """Return a session's statements that run, but for the one that asks."""
+        """Return a session's running statements, except the one that asks."""
         asking = request.get()
         with self.ended:
             return [
@@ -282,7 +282,7 @@ class Transactions:
             ]
 
     def close(self, session: Session) -> None:
-        """End a session's statements, and undo its transaction.
+        """Cancel a session's statements, and roll back its transaction.
 
         https://docs.snowflake.com/en/sql-reference/transactions#aborting-transactions
         """
@@ -294,7 +294,7 @@ class Transactions:
 
 
 def _not_locked(why: str, blockers: list[tuple[Transaction, Name]]) -> ProgrammingError:
-    """Return the error of a statement that got no lock; no page gives its text."""
+    """Return the error of a statement that could not get a lock; the text is ours."""
     other, table = blockers[0]
     lock = other.locks[table]
     return ProgrammingError(
@@ -308,7 +308,7 @@ def _not_locked(why: str, blockers: list[tuple[Transaction, Name]]) -> Programmi
 
 @contextmanager
 def in_turn(session: Session, sql: str, statement: Statement) -> Iterator[None]:
-    """Run a statement when other sessions' transactions let it.
+    """Run a statement as soon as other sessions' locks allow it.
 
     DDL commits the open transaction before it runs. A statement that fails ends a transaction that
     has changed something, which undoes it: DuckDB cannot go on, Snowflake could.
@@ -399,7 +399,7 @@ def _name(read: Reader) -> Name | None:
 
 
 def handle(session: Session, sql: str) -> Rows | None:
-    """Answer BEGIN, COMMIT and ROLLBACK."""
+    """Handle BEGIN, COMMIT and ROLLBACK."""
     word = "".join(first_words(sql, 1))
     transactions = session.account.transactions
     transaction = transactions.of(session)
@@ -428,7 +428,7 @@ def handle(session: Session, sql: str) -> Rows | None:
 
 
 def control(session: Session, sql: str) -> Rows | None:
-    """Answer what a session asks while others run: it waits for nobody."""
+    """Handle statements that run at once, without waiting for others."""
     words = first_words(sql, 2)
     if words == ["show", "locks"]:
         return _show_locks(session, Reader(sql))
@@ -532,7 +532,7 @@ def _show_transactions(session: Session, read: Reader) -> Rows:
 
 
 def _call(session: Session, read: Reader) -> Rows | None:
-    """Answer SELECT of one system function with one constant, as the pages show their answers."""
+    """Handle SELECT of one system function with one constant; the answers are the docs'."""
     read.next()
     call = read.next().text.upper()
     read.expect("(")
@@ -555,7 +555,7 @@ def _session(session: Session, number: str) -> Session:
 
 
 def _require(session: Session, other: Session) -> None:
-    """Raise Snowflake's error for what belongs to another user, unless an administrator asks."""
+    """Raise Snowflake's error if this belongs to another user, unless an administrator asks."""
     if other.user != session.user and not session.account.grants.is_admin(session.role):
         raise insufficient("USER", (other.user,))
 
@@ -586,7 +586,7 @@ def _cancel(session: Session, query_id: str) -> str:
 
 
 def _abort_transaction(session: Session, number: str) -> str:
-    """Undo a transaction, whatever its session does.
+    """Roll back a transaction of any session.
 
     https://docs.snowflake.com/en/sql-reference/functions/system_abort_transaction
     """

@@ -1,4 +1,4 @@
-"""VECTOR: its type, its casts, its functions, and its way to the connector.
+"""VECTOR: its type, casts and functions, and how the connector gets it.
 
 https://docs.snowflake.com/en/sql-reference/data-types-vector
 https://docs.snowflake.com/en/sql-reference/functions-vector
@@ -51,7 +51,7 @@ DISTANCES = {
     exp.EuclideanDistance: "VECTOR_L2_DISTANCE",
     exp.ManhattanDistance: "VECTOR_L1_DISTANCE",
 }
-# DuckDB refuses other types and dimensions where it compiles; that of L1 is here for nothing else.
+# Functions whose types and dimensions DuckDB checks at compile time; L1's is only here for that.
 ARRAY_FUNCTIONS = {
     "VECTOR_INNER_PRODUCT": "array_inner_product",
     "VECTOR_COSINE_SIMILARITY": "array_cosine_similarity",
@@ -74,7 +74,7 @@ def _quoted(text: str) -> str:
 
 
 def _refusing(condition: str, function: str, arguments: Sequence[str], otherwise: str) -> str:
-    """Return SQL that refuses the types of a function's arguments under a condition."""
+    """Return SQL that refuses a function's argument types if a condition holds."""
     types = " || ', ' || ".join(f"_ls_type(typeof({argument}))" for argument in arguments)
     message = (
         _quoted(f"SQL compilation error:\nInvalid argument types for function '{function}': (")
@@ -95,7 +95,7 @@ def _distance(function: str) -> str:
 
 
 def _aggregate(function: str, merged: str, finished: str = "p.merged") -> str:
-    """Return the SQL of an aggregate: how two vectors merge, and what becomes of the last one."""
+    """Return the SQL of an aggregate: how to merge two vectors, and how to finish."""
     value = f"""
         cast_to_type(list_transform(
             [{{'merged': list_reduce(
@@ -109,7 +109,7 @@ def _aggregate(function: str, merged: str, finished: str = "p.merged") -> str:
     return _refusing(condition, function, ["any_value(x)"], value)
 
 
-# Of each session, so that none of another one's names, databases or schemas is in their way.
+# Created per session, so that other sessions' names, databases and schemas cannot interfere.
 MACROS = {
     "is_vector(t)": r"regexp_full_match(t, '(FLOAT|DOUBLE)\[\d+\]')",
     "type(t)": r"""
@@ -121,7 +121,7 @@ MACROS = {
             when t in ('BIGINT', 'INTEGER', 'HUGEINT') or t like 'DECIMAL%' then 'NUMBER(38,0)'
             else replace(t, '"', '')
         end""",
-    # A vector in an expression that takes none.
+    # A vector in an expression that does not take vectors.
     "no_vector(x, f)": f"""
         case when _ls_is_vector(typeof(x)) then {
         raising(
@@ -166,7 +166,7 @@ MACROS = {
             end)[1]
         end""",
     **{f"{function.lower()}(x, y)": _distance(function) for function in DISTANCES.values()},
-    # A vector of zeros stays one.
+    # A vector of zeros stays unchanged.
     "vector_normalize(x)": _refusing(
         "not typeof(x) like 'FLOAT[%'",
         "VECTOR_NORMALIZE",
@@ -220,7 +220,7 @@ def is_vector_type(node: Expr | None) -> bool:
 
 
 def element_and_dimensions(node: exp.DataType) -> tuple[str, int]:
-    """Return FLOAT or INT, and how many of them; refuse what is no vector."""
+    """Return a vector's element type and dimensions; refuse invalid ones."""
     parts = node.expressions
     element = ELEMENTS.get(parts[0].this) if parts and isinstance(parts[0], exp.DataType) else None
     if len(parts) != 2 or element is None:
@@ -237,20 +237,20 @@ def element_and_dimensions(node: exp.DataType) -> tuple[str, int]:
 
 
 def stored_type(element: str, dimensions: int) -> exp.DataType:
-    """Return DuckDB's type, in a form that no transform of fakesnow's knows."""
+    """Return DuckDB's type, in a form that fakesnow's transforms ignore."""
     return exp.DataType(
         this=exp.DType.USERDEFINED, kind=f"{STORED[element]}[{dimensions}]", nested=False
     )
 
 
 def vectors(session: Session, tree: Expr) -> Expr:
-    """Rewrite types, casts and functions of vectors to those of DuckDB."""
+    """Rewrite vectors' types, casts and functions to DuckDB's."""
     del session
     return rewritten(tree, _vector)
 
 
 def rewritten(tree: Expr, rewrite: Callable[[Expr], Expr]) -> Expr:
-    """Return the tree with each node rewritten, arguments before what they are arguments of."""
+    """Return the tree with each node rewritten, arguments before their function."""
     for node in reversed(list(tree.walk(bfs=True))):
         new = rewrite(node)
         if new is node:
@@ -284,7 +284,7 @@ def _vector(node: Expr) -> Expr:
 
 
 def _cast(node: exp.Cast) -> exp.Cast:
-    """Return the cast of an ARRAY, a VARIANT or a vector of the same type, checked.
+    """Return a checked cast of an ARRAY, a VARIANT or a vector of the same type.
 
     https://docs.snowflake.com/en/sql-reference/data-types-vector#vector-conversion
     """
@@ -305,7 +305,7 @@ def _truncate(node: exp.Anonymous) -> exp.Cast:
 
 
 def snowflake_type(duckdb_type: str) -> str | None:
-    """Return the name of a vector's type as DuckDB has it; None for another type."""
+    """Return VECTOR(…) for DuckDB's type of a vector; None for other types."""
     match = TYPE.fullmatch(duckdb_type)
     if match is None:
         return None
@@ -363,7 +363,7 @@ _to_sf = fakesnow.arrow.to_sf
 
 
 def install() -> None:
-    """Teach fakesnow's server the type: its results, INFORMATION_SCHEMA, DESCRIBE and SHOW."""
+    """Teach fakesnow's server the type, in results, INFORMATION_SCHEMA, DESCRIBE and SHOW."""
     fakesnow.server.describe_as_rowtype = describe_as_rowtype  # pyright: ignore
     fakesnow.server.to_sf = to_sf  # pyright: ignore
     describe = transforms.SQL_DESCRIBE_TABLE.template
@@ -379,7 +379,7 @@ def install() -> None:
         for element, stored in STORED.items()
     )
     view = view.replace(known, f"{vector} {known}")
-    # DuckDB counts and adds in types of its own.
+    # DuckDB's count and sum have types of their own.
     view = view.replace(
         "columns.data_type='BIGINT'", "columns.data_type in ('BIGINT', 'HUGEINT', 'UBIGINT')"
     )

@@ -1,4 +1,4 @@
-"""One process of a query: it loads one function's handler, and answers batches of rows.
+"""One process of a query: it loads a function's handler and answers batches of rows.
 
 Started as a script, by the interpreter of the function's artifact repository; it imports the
 standard library, and pandas where the handler is vectorized. Messages are JSON, each after its
@@ -36,7 +36,7 @@ _WRITES_BEFORE_THE_KILL = 2
 
 
 def main() -> None:
-    """Load the function, and answer until there is nothing more to read."""
+    """Load the function, and answer until the input ends."""
     incoming, outgoing = _take_pipes()
     job = _read(incoming)
     if job is None:
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Keep the two pipes to oneself: what a handler prints goes nowhere."""
+    """Reserve the two pipes; a handler's output is discarded."""
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)
@@ -89,7 +89,7 @@ def _write(outgoing: IO[bytes], message: Json) -> None:
 
 
 def _read_in_a_thread(incoming: IO[bytes]) -> queue.SimpleQueue[Json]:
-    """Return the messages as they come; the end of the server ends the process, busy or not."""
+    """Return the messages as they arrive; the process dies with the server, even if it is busy."""
     messages: queue.SimpleQueue[Json] = queue.SimpleQueue()
 
     def read() -> None:
@@ -102,7 +102,7 @@ def _read_in_a_thread(incoming: IO[bytes]) -> queue.SimpleQueue[Json]:
 
 
 def _arrange(job: Json, place: Path) -> None:
-    """Set up what a handler finds: its imports, its packages, the module `_snowflake`.
+    """Set up a handler's surroundings: its imports, its packages, the module `_snowflake`.
 
     See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-examples
     """
@@ -116,7 +116,7 @@ def _arrange(job: Json, place: Path) -> None:
 
 
 class _NotInPackages(importlib.abc.MetaPathFinder):
-    """Hides what is installed here but is not in the function's PACKAGES.
+    """Hides installed packages that are not in the function's PACKAGES.
 
     See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
     """
@@ -150,7 +150,7 @@ def _snowflake_module() -> types.ModuleType:
 
 
 def _die_while_writing(token: int) -> None:
-    """Die of SIGKILL when a file was written to /tmp and the next is begun: once in a query."""
+    """Die by SIGKILL between the first and the second file in /tmp, once in a query."""
     begun: set[str] = set()
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
@@ -227,7 +227,7 @@ def _frame(handler: Callable[..., Any], job: Json, columns: list[list[Any]]) -> 
 
 
 def _listed(returned: Any, kind: str) -> list[Any]:  # noqa: ANN401
-    # `tolist` makes Python's numbers of a Series' or an array's. Inside an object they stay.
+    # `tolist` converts a Series' or array's numbers to Python's, but not inside objects.
     if kind not in {"object", "array", "variant"} and hasattr(returned, "tolist"):
         return list(returned.tolist())
     return list(returned)
@@ -253,7 +253,7 @@ def _argument(value: Any, kind: str) -> Any:  # noqa: ANN401
 
 
 def _result(value: Any, kind: str) -> Any:  # noqa: ANN401
-    """Return what is sent for a value, if it is of the function's type.
+    """Return a value as it is sent, if it has the function's type.
 
     See https://docs.snowflake.com/en/developer-guide/udf-stored-procedure-data-type-mapping
     """
@@ -269,7 +269,7 @@ def _result(value: Any, kind: str) -> Any:  # noqa: ANN401
         _require_json(value)
         return json.dumps(value)
     accepted = _ACCEPTED[kind]
-    # NumPy's numbers give Python's by `item`.
+    # `item` converts NumPy's numbers to Python's.
     plain = value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
     if type(plain) not in accepted:
         raise TypeError(f"a handler that returns {kind.upper()} returned {_type_name(value)}")
@@ -305,7 +305,7 @@ def _type_name(value: Any) -> str:  # noqa: ANN401
 
 
 def _describe(error: BaseException) -> str:
-    """Return the traceback from the handler's own code on."""
+    """Return the traceback, starting in the handler's own code."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -24,9 +24,9 @@ class Target:
 
     Attributes:
         type: duckdb or snowflake.
-        stage: a folder on DuckDB, @database.schema.stage on Snowflake.
-        engines: the engines that a function can use there.
-        warnings: sentences on what may keep a function from being created there.
+        stage: a folder on DuckDB, @database.schema.stage else.
+        engines: those that a function can have there.
+        warnings: what may keep a function from being made there, in sentences.
     """
 
     type: str
