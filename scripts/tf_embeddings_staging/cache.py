@@ -37,8 +37,10 @@ def sha256_of(path: Path) -> str:
 
 
 def digest_of(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """Return the SHA-256 of a JSON value in its canonical form, in hex."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Return the SHA-256 of a JSON value, which may hold paths, in its canonical form, in hex."""
+    canonical = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=os.fspath
+    )
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

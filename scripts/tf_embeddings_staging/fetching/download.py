@@ -23,7 +23,7 @@ from tf_embeddings_staging.progress import Bar, Report
 from tf_embeddings_staging.redaction import address, without_secrets
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import PreparedRequest, Response, Session
 
 _CHUNK = 1 << 16
 _MOST_REDIRECTS = 10
@@ -64,13 +64,13 @@ class Wanted:
         url: its address; http or https.
         label: what the user reads meanwhile.
         most_bytes: how large it may be.
-        credentials: user and password for the address's own host, and no other.
+        authorization: the header of this name, only for the address's own host.
     """
 
     url: str
     label: str
     most_bytes: int
-    credentials: tuple[str, str] | None = None
+    authorization: str | None = None
 
 
 class DownloadError(SourceError):
@@ -250,7 +250,7 @@ def _get(
         response = session.get(
             url,
             headers=headers,
-            auth=wanted.credentials if is_own else None,
+            auth=_signed(wanted.authorization) if is_own and wanted.authorization else None,
             allow_redirects=False,
             stream=True,
             timeout=timeout,
@@ -260,6 +260,14 @@ def _get(
         with response:
             url = _next(url, response)
     raise DownloadError(f"the server redirects more than {_MOST_REDIRECTS} times")
+
+
+def _signed(authorization: str) -> Callable[[PreparedRequest], PreparedRequest]:
+    def sign(request: PreparedRequest) -> PreparedRequest:
+        request.headers["Authorization"] = authorization
+        return request
+
+    return sign
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
