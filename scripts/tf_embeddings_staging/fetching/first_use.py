@@ -60,7 +60,7 @@ def pin_files(cache: Path, handle: str, folder: Path, files: str) -> None:
     """Keep the digest of a module's files in TF-Hub's cache, or compare it with the one kept.
 
     Raises:
-        StagingError: they were others when the module was used first.
+        StagingError: they differ from those of the module's first use.
     """
     before = _keep(cache, handle, "files", files)
     if before != files:
