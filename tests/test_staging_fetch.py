@@ -11,9 +11,11 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -759,6 +761,33 @@ def test_a_file_of_the_hub_that_breaks_off_is_resumed(
     assert files_of(fetch(TICKETS, tmp_path).path) == FILES
     ranges = [headers["Range"] for _, _, headers in hub.asked if "Range" in headers]
     assert ranges == ["bytes=1000-"]
+
+
+def test_the_next_run_downloads_only_what_is_missing(hub: Hub, tmp_path: Path) -> None:
+    repository = hub.repositories["team/tickets"]
+    repository.status["model.safetensors"] = 404
+    assert refused(TICKETS, tmp_path / "cache").startswith(
+        f"Could not fetch '{TICKETS}@main': the hub says '404 Not Found'. Check the network"
+    )
+    assert leftovers(tmp_path / "cache") == []
+    repository.status.clear()
+    assert files_of(fetch(TICKETS, tmp_path / "cache").path) == FILES
+    assert hub.downloads() == ["config.json", "model.safetensors"]
+
+
+def test_of_two_that_fetch_at_once_both_have_the_whole_model(hub: Hub, tmp_path: Path) -> None:
+    together = threading.Barrier(2)
+
+    def run() -> Fetched:
+        together.wait()
+        return fetch(TICKETS, tmp_path)
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = (task.result() for task in [pool.submit(run), pool.submit(run)])
+    assert one == other
+    assert files_of(one.path) == FILES
+    assert not list((tmp_path / "work").iterdir())
+    del hub
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -270,10 +270,13 @@ def _errors_in_short(source: HuggingFace) -> Iterator[None]:
 
 
 def _in_short(error: BaseException) -> str:
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"the hub says '{response.status_code} {response.reason_phrase}'"
-    while error.__cause__:
+    """Return what the hub answered, or the first cause of an error."""
+    while True:
+        response = getattr(error, "response", None)
+        if response is not None:
+            return f"the hub says '{response.status_code} {response.reason_phrase}'"
+        if error.__cause__ is None:
+            break
         error = error.__cause__
     said = str(error).strip().partition("\n")[0] or type(error).__name__
     return without_secrets(said.rstrip("."))[:300]
