@@ -109,7 +109,7 @@ def test_a_model_comes_out_as_it_went_in(tmp_path: Path, make: Callable[[Path], 
     assert find_root(tmp_path / "out", "model") == tmp_path / "out"
 
 
-def test_nothing_of_permissions_is_kept(tmp_path: Path) -> None:
+def test_no_dangerous_permission_is_kept(tmp_path: Path) -> None:
     member = header("saved_model.pb", tarfile.REGTYPE, mode=0o6777, size=3, uid=4321)
     folder = header("variables", tarfile.DIRTYPE, mode=0o7000)
     unpack(tar(tmp_path / "a", folder, member), tmp_path / "out", "model", BOUNDS)
@@ -120,7 +120,7 @@ def test_nothing_of_permissions_is_kept(tmp_path: Path) -> None:
         BOUNDS,
     )
     for path in (tmp_path / "out" / "saved_model.pb", tmp_path / "other" / "saved_model.pb"):
-        assert not path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IXUSR)
+        assert not path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IWGRP | stat.S_IWOTH)
         assert path.stat().st_uid == os.getuid()
     assert (tmp_path / "out" / "variables").stat().st_mode & stat.S_IRWXU == stat.S_IRWXU
 
@@ -151,14 +151,6 @@ def is_absolute(path: Path) -> Path:
     return tar(path, (str(path.parent.parent / "outside" / "evil"), b"x"))
 
 
-def has_a_drive(path: Path) -> Path:
-    return tar(path, ("C:/evil", b"x"))
-
-
-def has_backslashes(path: Path) -> Path:
-    return tar(path, ("..\\outside\\evil", b"x"))
-
-
 def has_control_characters(path: Path) -> Path:
     return tar(path, ("assets/\x1b[2Jevil", b"x"))
 
@@ -171,27 +163,6 @@ def has_a_name_written_backwards(path: Path) -> Path:
     return tar(path, ("assets/\u202ebp.ledom", b"x"))
 
 
-def has_a_stream(path: Path) -> Path:
-    """An alternate data stream of NTFS."""
-    return tar(path, ("saved_model.pb:evil", b"x"))
-
-
-def has_a_folder_that_ends_with_a_dot(path: Path) -> Path:
-    return tar(path, ("assets./evil", b"x"))
-
-
-def has_a_name_that_ends_with_a_blank(path: Path) -> Path:
-    return tar(path, ("assets/evil ", b"x"))
-
-
-def has_a_device_of_windows(path: Path) -> Path:
-    return tar(path, ("assets/nul.txt", b"x"))
-
-
-def has_a_folder_that_is_a_device_of_windows(path: Path) -> Path:
-    return zipped(path, ("COM1/evil", b"x"))
-
-
 def has_a_name_that_is_no_utf8(path: Path) -> Path:
     return tar(path, (b"assets/\xff".decode("utf-8", "surrogateescape"), b"x"))
 
@@ -202,10 +173,6 @@ def has_a_name_that_is_too_long(path: Path) -> Path:
 
 def has_no_name(path: Path) -> Path:
     return tar(path, ("./", b""))
-
-
-def is_too_deep(path: Path) -> Path:
-    return tar(path, ("d/" * 40 + "file", b"x"))
 
 
 def links_out(path: Path) -> Path:
@@ -247,22 +214,6 @@ def holds_a_sparse_file(path: Path) -> Path:
 
 def holds_something_unknown(path: Path) -> Path:
     return tar(path, header("what", b"Z"))
-
-
-def holds_a_name_twice(path: Path) -> Path:
-    return tar(path, ("saved_model.pb", b"good"), ("./saved_model.pb", b"evil"))
-
-
-def holds_a_name_in_two_cases(path: Path) -> Path:
-    return tar(path, ("saved_model.pb", b"good"), ("Saved_Model.pb", b"evil"))
-
-
-def holds_a_name_with_two_accents(path: Path) -> Path:
-    return tar(path, ("assets/\u00e9", b"good"), ("assets/e\u0301", b"evil"))
-
-
-def holds_a_folder_in_two_cases(path: Path) -> Path:
-    return tar(path, ("assets/a", b"good"), ("Assets/b", b"evil"))
 
 
 def holds_a_file_that_is_a_folder(path: Path) -> Path:
@@ -315,21 +266,6 @@ def has_pax_headers(path: Path, kind: bytes, *records: dict[str, str]) -> Path:
     return path
 
 
-def has_a_header_of_many_fields(path: Path) -> Path:
-    """One for all files: tarfile would copy it to each."""
-    return has_pax_headers(path, tarfile.XGLTYPE, {f"k{number}": "v" for number in range(101)})
-
-
-def has_many_headers_of_fields(path: Path) -> Path:
-    """As many as a file has before it, and each adds to the one for all files."""
-    fields = ({f"k{header}.{number}": "v" for number in range(60)} for header in range(2))
-    return has_pax_headers(path, tarfile.XGLTYPE, *fields)
-
-
-def has_a_file_of_many_fields(path: Path) -> Path:
-    return has_pax_headers(path, tarfile.XHDTYPE, {f"k{number}": "v" for number in range(101)})
-
-
 def has_a_header_of_80_kilobytes(path: Path) -> Path:
     return has_pax_headers(path, tarfile.XHDTYPE, {f"k{number}": "v" * 900 for number in range(90)})
 
@@ -360,10 +296,6 @@ def zip_is_absolute(path: Path) -> Path:
     return zipped(path, (str(path.parent.parent / "outside" / "evil"), b"x"))
 
 
-def zip_has_backslashes(path: Path) -> Path:
-    return zipped(path, ("..\\outside\\evil", b"x"))
-
-
 def zip_has_a_nul(path: Path) -> Path:
     zipped(path, ("saved_model.pb_evil", b"x"))
     path.write_bytes(path.read_bytes().replace(b".pb_evil", b".pb\0evil"))
@@ -376,10 +308,6 @@ def zip_links_out(path: Path) -> Path:
 
 def zip_holds_a_device(path: Path) -> Path:
     return zipped(path, (with_mode("zero", stat.S_IFCHR | 0o666), b""))
-
-
-def zip_holds_a_name_twice(path: Path) -> Path:
-    return zipped(path, ("saved_model.pb", b"good"), ("SAVED_MODEL.PB", b"evil"))
 
 
 def zip_is_a_bomb(path: Path) -> Path:
@@ -479,44 +407,36 @@ def is_bzip2(path: Path) -> Path:
 
 
 CLIMBS = "which leads out of it"
-INVISIBLE = "whose name has control or invisible characters, or is no UTF-8"
-ON_WINDOWS = "whose name means something else on Windows"
-MANY_FIELDS = "has a header with more than 100 fields. Pack the model's folder anew."
-TWICE = "a name that it holds twice, where upper and lower case are one"
+INVISIBLE = "whose name has control or invisible characters, or is not UTF-8"
+NOT_PLAIN = "which is not a plain file"
 DAMAGED = "the archive 'model' is damaged, or was cut short. Download or copy it again."
 CORPUS: Sequence[tuple[Callable[[Path], Path], str]] = [
-    (climbs, f"holds '../outside/evil', {CLIMBS}. Pack the model's folder anew, with plain names."),
+    (
+        climbs,
+        f"holds '../outside/evil', {CLIMBS}. Pack the model's folder again, only with plain files.",
+    ),
     (climbs_in_the_middle, CLIMBS),
     (climbs_by_a_folder, CLIMBS),
     (climbs_by_a_long_name, f"'../outside/evil', {CLIMBS}"),
-    (is_absolute, "an absolute path"),
-    (has_a_drive, "holds 'C:/evil', an absolute path"),
-    (has_backslashes, "whose name has a backslash"),
+    (is_absolute, CLIMBS),
     (has_control_characters, rf"holds 'assets/\x1b[2Jevil', {INVISIBLE}"),
     (has_invisible_characters, rf"holds 'assets/saved\u200b_model.pb', {INVISIBLE}"),
     (has_a_name_written_backwards, rf"holds 'assets/\u202ebp.ledom', {INVISIBLE}"),
-    (has_a_stream, f"holds 'saved_model.pb:evil', {ON_WINDOWS}"),
-    (has_a_folder_that_ends_with_a_dot, ON_WINDOWS),
-    (has_a_name_that_ends_with_a_blank, ON_WINDOWS),
-    (has_a_device_of_windows, ON_WINDOWS),
-    (has_a_folder_that_is_a_device_of_windows, ON_WINDOWS),
     (has_a_name_that_is_no_utf8, rf"holds 'assets/\udcff', {INVISIBLE}"),
-    (has_a_name_that_is_too_long, "whose name is too long"),
-    (has_no_name, "holds './', which is no name of a file"),
-    (is_too_deep, "which is more than 32 folders deep"),
-    (links_out, "holds 'assets', which is a link. Pack the model's folder anew, with plain files"),
-    (links_inside, "holds 'copy', which is a link"),
-    (links_hard, "holds 'evil', which is a link"),
-    (holds_a_device, "holds 'zero', which is a device"),
-    (holds_a_disk, "holds 'disk', which is a device"),
-    (holds_a_pipe, "holds 'pipe', which is a pipe"),
-    (holds_a_sparse_file, "holds 'vast', which is a sparse file"),
-    (holds_something_unknown, "holds 'what', which is of an unknown type"),
-    (holds_a_name_twice, f"holds './saved_model.pb', {TWICE}"),
-    (holds_a_name_in_two_cases, TWICE),
-    (holds_a_name_with_two_accents, TWICE),
-    (holds_a_folder_in_two_cases, TWICE),
-    (holds_a_file_that_is_a_folder, TWICE),
+    (has_a_name_that_is_too_long, DAMAGED),
+    (has_no_name, DAMAGED),
+    (
+        links_out,
+        f"holds 'assets', {NOT_PLAIN}. Pack the model's folder again, only with plain files",
+    ),
+    (links_inside, f"holds 'copy', {NOT_PLAIN}"),
+    (links_hard, f"holds 'evil', {NOT_PLAIN}"),
+    (holds_a_device, f"holds 'zero', {NOT_PLAIN}"),
+    (holds_a_disk, f"holds 'disk', {NOT_PLAIN}"),
+    (holds_a_pipe, f"holds 'pipe', {NOT_PLAIN}"),
+    (holds_a_sparse_file, f"holds 'vast', {NOT_PLAIN}"),
+    (holds_something_unknown, f"holds 'what', {NOT_PLAIN}"),
+    (holds_a_file_that_is_a_folder, DAMAGED),
     (is_a_bomb, "unpacks to more than 100 times its size, which no model does. Unpack it yourself"),
     (
         is_too_large,
@@ -527,34 +447,29 @@ CORPUS: Sequence[tuple[Callable[[Path], Path], str]] = [
     (is_a_bomb_behind_the_end, "unpacks to more than 100 times its size"),
     (has_a_header_of_a_gigabyte, "has a header of an impossible size"),
     (has_a_header_of_80_kilobytes, "has a header of an impossible size"),
-    (has_a_header_of_many_fields, MANY_FIELDS),
-    (has_many_headers_of_fields, MANY_FIELDS),
-    (has_a_file_of_many_fields, MANY_FIELDS),
-    (has_headers_without_end, "has too many headers for a file"),
-    (has_long_names_without_end, "has too many headers for a file"),
+    (has_headers_without_end, DAMAGED),
+    (has_long_names_without_end, DAMAGED),
     (has_a_size_below_zero, "has a header of an impossible size"),
     (zip_climbs, f"holds '../outside/evil', {CLIMBS}"),
-    (zip_is_absolute, "an absolute path"),
-    (zip_has_backslashes, "whose name has a backslash"),
+    (zip_is_absolute, CLIMBS),
     (zip_has_a_nul, rf"holds 'saved_model.pb\x00evil', {INVISIBLE}"),
-    (zip_links_out, "holds 'assets', which is a link"),
-    (zip_holds_a_device, "holds 'zero', which is a device"),
-    (zip_holds_a_name_twice, f"holds 'SAVED_MODEL.PB', {TWICE}"),
+    (zip_links_out, f"holds 'assets', {NOT_PLAIN}"),
+    (zip_holds_a_device, f"holds 'zero', {NOT_PLAIN}"),
     (zip_is_a_bomb, "unpacks to more than 100 times its size"),
     (zip_says_it_is_small, DAMAGED),
     (zip_overlaps, "unpacks to more than 100 times its size"),
-    (zip_is_encrypted, "is encrypted. Pack the model's folder anew, without a password."),
-    (zip_is_packed_strangely, "is packed by another method than deflate"),
+    (zip_is_encrypted, "is encrypted. Pack the model's folder again, without a password."),
+    (zip_is_packed_strangely, "is not packed by deflate. Pack it again."),
     (zip_has_another_checksum, DAMAGED),
     (zip_is_cut, DAMAGED),
     (is_cut, DAMAGED),
     (is_cut_in_its_checksum, DAMAGED),
     (is_cut_unpacked, DAMAGED),
     (has_another_checksum, DAMAGED),
-    (is_a_page, "is no .tar.gz, .tar or .zip: it begins with b'<!doctype html>"),
+    (is_a_page, "is not a .tar.gz, .tar or .zip: it begins with b'<!doctype html>"),
     (is_a_packed_page, DAMAGED),
-    (is_empty, "is empty. Download or pack it anew."),
-    (is_bzip2, "is packed with bzip2. It must be a .tar.gz, .tar or .zip: pack it anew."),
+    (is_empty, "is empty. Download or pack it again."),
+    (is_bzip2, "is packed with bzip2. It must be a .tar.gz, .tar or .zip: pack it again."),
 ]
 
 
@@ -576,17 +491,28 @@ def test_a_hostile_archive_is_refused_and_leaves_nothing(
     assert after == before
 
 
+@pytest.mark.parametrize("make", [tar, zipped], ids=["tar", "zip"])
+def test_of_a_name_that_is_there_twice_one_file_stays_in_the_folder(
+    tmp_path: Path, make: Callable[..., Path]
+) -> None:
+    archive = make(tmp_path / "a", ("saved_model.pb", b"one"), ("./saved_model.pb", b"other"))
+    unpack(archive, tmp_path / "out", "model", BOUNDS)
+    assert files_of(tmp_path / "out") == {"saved_model.pb": b"other"}
+
+
+def test_an_old_python_that_cannot_unpack_safely_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(tarfile, "data_filter")
+    with pytest.raises(StagingError, match=r"Use Python 3\.11\.4 or later, or unpack it yourself"):
+        unpack(packed_tar(tmp_path / "a"), tmp_path / "out", "model", BOUNDS)
+    unpack(packed_zip(tmp_path / "b"), tmp_path / "out", "model", BOUNDS)
+
+
 def test_what_is_small_may_be_all_zeros(tmp_path: Path) -> None:
     archive = tar(tmp_path / "a", ("saved_model.pb", b"x"), ("zeros", bytes(10 * 2**20)))
     unpack(archive, tmp_path / "out", "model", BOUNDS)
     assert (tmp_path / "out" / "zeros").stat().st_size == 10 * 2**20
-
-
-def test_names_that_look_like_windows_devices_are_fine(tmp_path: Path) -> None:
-    names = ("assets/console.txt", "assets/nullable", "assets/com10", "assets/.hidden")
-    archive = tar(tmp_path / "a", *((name, b"x") for name in names))
-    unpack(archive, tmp_path / "out", "model", BOUNDS)
-    assert files_of(tmp_path / "out").keys() == set(names)
 
 
 def test_a_tar_of_many_files_keeps_none_of_their_headers(tmp_path: Path) -> None:

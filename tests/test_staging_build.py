@@ -36,13 +36,12 @@ from tf_embeddings_staging.catalogue import (
     Known,
     KnownTokens,
     KnownVector,
-    TfHub,
     catalogue,
 )
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.sources import Local, Source
+from tf_embeddings_staging.sources import Local, Source, TfHub
 from tf_embeddings_staging.warehouse.stage import stage
 from tf_embeddings_udf import Embedder, read_manifest
 from tf_embeddings_udf.verify import encoded

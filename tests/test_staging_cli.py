@@ -26,11 +26,12 @@ from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.sources import resolve
 
 SOURCE_MAY_BE = (
-    "SOURCE may be a name of the catalogue (--list shows them), a TF-Hub handle "
-    "(https://tfhub.dev/<publisher>/<model>/<version>), a Kaggle model "
-    "(kaggle:<owner>/<model>/<framework>/<variation>/<version>), the address of a .tar.gz, .tgz, "
-    ".tar or .zip, such an archive on this machine, the folder of a SavedModel, the folder of a "
-    "BERT sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
+    "SOURCE may be a name of the catalogue (--list shows them), a Hugging Face id "
+    "(<owner>/<model> or <owner>/<model>@<revision>, with hf: before it where a folder has the "
+    "same name), a Kaggle model (kaggle:<owner>/<model>/<framework>/<variation>/<version>), a "
+    "TF-Hub handle (https://tfhub.dev/<publisher>/<model>/<version>), the address of a .tar.gz, "
+    ".tgz, .tar or .zip, such an archive on this machine, the folder of a SavedModel, the folder "
+    "of a BERT sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
     ".keras file, or an artifact that was made before (<model>-<build>.zip)."
 )
 HELP = "--help shows what is allowed."
@@ -279,13 +280,13 @@ wrong = pytest.mark.parametrize(
         (
             ["use_tiny"],
             1,
-            f"SOURCE 'use_tiny' is no name of the catalogue ({', '.join(sorted(catalogue()))}), "
+            f"SOURCE 'use_tiny' is not in the catalogue ({', '.join(sorted(catalogue()))}), "
             f"and there is no such file or folder. {SOURCE_MAY_BE}",
         ),
         (
             ["packages.yml"],
             1,
-            f"SOURCE 'packages.yml' is a file, and none that can be staged. {SOURCE_MAY_BE}",
+            f"SOURCE 'packages.yml' is a file of a format that cannot be staged. {SOURCE_MAY_BE}",
         ),
         (
             ["."],
@@ -468,7 +469,7 @@ def test_a_pinned_model_is_staged_by_its_name_from_the_cache(
     """The command that dbt prints where a model is missing on the stage."""
     cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
     unpinned = stage_model(project, "strings", "--write", **cache)
-    assert "SOURCE 'strings' is no name of the catalogue (" in unpinned.stderr
+    assert "SOURCE 'strings' is not in the catalogue (" in unpinned.stderr
 
     pin = {"vars": {"tf_embeddings_models": {"strings": strings.pin()}}}
     project.write("dbt_project.yml", COMMENTED + yaml.safe_dump(pin))
@@ -506,7 +507,7 @@ def test_an_artifact_that_is_not_what_its_name_says_is_one_sentence(
     short = tmp_path / strings.path.name
     short.write_bytes(content[:-1])
     assert refusal(short).startswith(
-        f"SOURCE '{short}': the artifact {short.name} cannot be used: it is cut short, or no zip "
+        f"SOURCE '{short}' cannot be staged: it is cut short, or no zip "
     )
     assert refusal(short).endswith(
         "Copy it again from where it was made, or give the SOURCE that the model was made of, with "

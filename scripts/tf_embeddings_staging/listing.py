@@ -17,6 +17,7 @@ from tf_embeddings_staging.catalogue import Entry
 _HEADINGS = ("name", "dims", "kind", "languages", "license", "needs", "verified", "about")
 _MOST_LANGUAGES = 3
 _NARROW = 130
+_ANY = 10_000
 _INDENT = "  "
 _FAST = "\u00a0"  # a space that no line breaks at
 
@@ -26,14 +27,12 @@ def table(entries: Mapping[str, Entry], width: int | None = None) -> str:
 
     Args:
         entries: its models.
-        width: the terminal's width; 0 where it is none: then each model is one line, however long.
+        width: the terminal's width; 0 in a pipe: then each model is one line, however long.
             None: find out.
     """
     width = _terminal_width() if width is None else width
     rows = [_row(entry) for entry in entries.values()]
-    if not width:
-        return _aligned([_HEADINGS, *rows])
-    return _stacked(rows, width) if width < _NARROW else _drawn(rows, width)
+    return _stacked(rows, width) if 0 < width < _NARROW else _columns(rows, width, _HEADINGS)
 
 
 def _terminal_width() -> int:
@@ -56,22 +55,18 @@ def _row(entry: Entry) -> tuple[str, ...]:
     )
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines whose columns stand below each other; the last is as long as it is."""
-    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-    return "".join(
-        "  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() + "\n" for row in rows
-    )
-
-
-def _drawn(rows: Iterable[Sequence[str]], width: int) -> str:
-    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in _HEADINGS[:-1]:
+def _columns(
+    rows: Iterable[Sequence[str]], width: int, headings: Sequence[str] | None = None
+) -> str:
+    """Return rows in columns that fit a width, 0 for any; the last column is wrapped."""
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=bool(headings))
+    *first, last = headings or next(iter(rows := [*rows]), ("",))
+    for heading in first:
         drawn.add_column(heading, no_wrap=True)
-    drawn.add_column(_HEADINGS[-1])
+    drawn.add_column(last)
     for row in rows:
         drawn.add_row(*row)
-    console = Console(file=io.StringIO(), width=width, color_system=None, markup=False)
+    console = Console(file=io.StringIO(), width=width or _ANY, color_system=None, markup=False)
     with console.capture() as captured:
         console.print(drawn)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().strip("\n").splitlines())
@@ -98,9 +93,9 @@ def report(found: Mapping[str, Any], width: int | None = None) -> str:
     """Return what an inspection found, for people.
 
     Args:
-        found: what the task `inspect` answers, see `inspection.findings.Found`; or `{"report": …}`
-            alone, where nothing of the model was run.
-        width: the terminal's width, 0 where it is none; None: find out.
+        found: what the task `inspect` answers, see `inspection.findings.Found`; or only
+            `{"report": …}` where nothing of the model was run.
+        width: the terminal's width, 0 in a pipe; None: find out.
     """
     width = _terminal_width() if width is None else width
     given = found["report"]
@@ -177,7 +172,7 @@ def _signature(one: Mapping[str, Any]) -> str:
         for way, tensors in (("in", one["inputs"]), ("out", one["outputs"]))
         for tensor in tensors
     ]
-    return f"{_INDENT}{one['name']}\n{textwrap.indent(_aligned(rows), _INDENT * 2)}"
+    return f"{_INDENT}{one['name']}\n{textwrap.indent(_columns(rows, 0), _INDENT * 2)}"
 
 
 def _tensor(tensor: Mapping[str, Any]) -> str:
@@ -200,7 +195,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _facts(facts: Mapping[str, object], width: int, indent: str = "") -> str:
-    """Return names and values below each other; what nobody knows is left out."""
+    """Return names and values below each other; unknown ones are left out."""
     known = {name: str(value) for name, value in facts.items() if value not in (None, "")}
     longest = max(map(len, known), default=0)
     return "".join(

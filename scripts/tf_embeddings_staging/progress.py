@@ -1,4 +1,4 @@
-"""What the user sees meanwhile: bars on a terminal, plain lines elsewhere; always on stderr."""
+"""What the user sees while it runs: bars on a terminal, plain lines elsewhere; always on stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.progress import (
 
 
 class Bar:
-    """How many bytes of something are done; this one is drawn nowhere."""
+    """How many bytes of something are done; this one is not drawn."""
 
     def expect(self, total: int) -> None:
         """Set how many bytes it will be."""
@@ -69,7 +69,7 @@ class Report:
 
     @contextmanager
     def step(self, label: str) -> Iterator[None]:
-        """Show that something takes a while whose end nobody can tell."""
+        """Show that something takes a while, of unknown length."""
         if not self._console.is_terminal:
             self.say(f"{label} ...")
             yield

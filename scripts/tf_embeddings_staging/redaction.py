@@ -1,4 +1,4 @@
-"""Taking secrets out of what dbt, the connector and downloads say."""
+"""Takes secrets out of what dbt, the connector and downloads say."""
 
 from __future__ import annotations
 
@@ -33,7 +33,15 @@ def without_secrets(text: str) -> str:
 
 
 def address(url: str) -> str:
-    """Return an address as messages show it: no user, password, query or fragment."""
+    """Return an address as messages show it: without user, password, query and fragment."""
+    if "://" not in url:
+        return url
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}{'?...' if parts.query else ''}"
+
+
+def without_user(url: str) -> str:
+    """Return an address without user and password, which do not belong to what it names."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

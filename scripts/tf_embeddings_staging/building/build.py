@@ -32,7 +32,7 @@ from tf_embeddings_staging.fetching.fetch import Fetched, materialize
 from tf_embeddings_staging.inspection.files import is_saved_model, require_no_pointer
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.sources import Built, Local, Remote, Source, resolve_preprocessor
+from tf_embeddings_staging.sources import Built, Source, resolve_preprocessor
 
 
 def build(
@@ -123,7 +123,7 @@ def build(
 
 
 def look(
-    source: Entry | Local | Remote,
+    source: Source,
     folder: Path,
     report: Report,
     options: Options,
@@ -142,7 +142,7 @@ def look(
 
 
 def gather(
-    source: Entry | Local | Remote,
+    source: Source,
     folder: Path,
     report: Report,
     options: Options,
@@ -154,16 +154,14 @@ def gather(
     Raises:
         StagingError: a source does not give it.
     """
-    license = None
-    if isinstance(source, Entry):
-        of_entry = replace(source.options, kind=source.options.kind or source.kind)
-        options, license = of_entry.overridden_by(options), source.license
+    said = replace(source.options, kind=source.options.kind or source.kind)
+    options = said.overridden_by(options)
     fetched = materialize(source, folder, report, limits, sha256)
     require_no_pointer(fetched.path)
     return Input(
         fetched=replace(fetched, path=_saved_by_transformers(fetched.path) or fetched.path),
         preprocessor=_preprocessor(options.preprocessor, folder, report, limits),
-        license=license,
+        license=source.license,
         options=options,
     )
 
@@ -195,15 +193,9 @@ def likely_packages(source: Source, options: Options) -> tuple[str, ...]:
     """Return the packages that the artifact of a source needs, as far as that is known by now."""
     if isinstance(source, Built):
         return require_fitting(source).packages
-    if isinstance(source, Entry):
-        kind, more = source.kind, source.packages
-    else:
-        is_encoder = (
-            isinstance(source, Local) and source.path.is_dir() and not is_saved_model(source.path)
-        )
-        kind, more = options.kind or ("tokens" if is_encoder else "text"), ()
+    kind = options.kind or source.likely_kind
     engine = TENSORFLOW if kind == "text" else options.engine
-    return tuple(sorted({*packages_of(kind, engine), *more}))
+    return tuple(sorted({*packages_of(kind, engine), *source.packages}))
 
 
 def _keep(artifact: Path, folder: Path, name: str) -> Path:

@@ -1,8 +1,7 @@
-"""Downloading one file over HTTP: with resume, retries, limits, and no secrets given away."""
+"""Downloads one file over HTTP: resumes, retries, keeps limits, and gives no secrets away."""
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
 import json
 import os
@@ -23,7 +22,8 @@ from tf_embeddings_staging.progress import Bar, Report
 from tf_embeddings_staging.redaction import address, without_secrets
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import PreparedRequest, Response, Session
+    from urllib3 import Retry
 
 _CHUNK = 1 << 16
 _MOST_REDIRECTS = 10
@@ -32,11 +32,6 @@ _LONGEST_WAIT_SECONDS = 120
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-# A name that is not known, or nobody at the port: it is no hiccup of a network.
-_FINAL = re.compile(
-    r"Connection refused|Failed to resolve|Name or service|name resolution|nodename"
-)
-_MOST_FINAL_TRIES = 2
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 
@@ -45,15 +40,22 @@ class Patience:
     """How often a download is tried again, and how long is waited for what.
 
     Attributes:
-        waits: the seconds before each try but the first; the count starts anew with each byte that
-            no try before had reached.
+        tries: how often what may pass is tried again: a busy server, a connection that breaks off.
+            The count starts again with each byte that no earlier try had reached.
         timeout: the seconds for a connection, and between two pieces.
         pause: waits for so many seconds.
     """
 
-    waits: tuple[float, ...] = (1, 2, 4, 8)
+    tries: int = 4
     timeout: tuple[float, float] = (10, 60)
     pause: Callable[[float], None] = time.sleep
+
+    def retries(self) -> Retry:
+        """Return urllib3's policy; an unknown name, or a closed port, is tried only once more."""
+        from urllib3 import Retry
+
+        most = self.tries
+        return Retry(None, connect=1, read=most, status=most, other=min(most, 1), backoff_factor=1)
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,17 @@ class Wanted:
         url: its address; http or https.
         label: what the user reads meanwhile.
         most_bytes: how large it may be.
-        credentials: user and password for the address's own host, and no other.
+        authorization: the header of this name, only for the address's own host.
     """
 
     url: str
     label: str
     most_bytes: int
-    credentials: tuple[str, str] | None = None
+    authorization: str | None = None
 
 
 class DownloadError(SourceError):
-    """A file did not come; `status` is what the server answered, if it did."""
+    """A file could not be downloaded; `status` is what the server answered, if it did."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         """Tell why."""
@@ -83,12 +85,17 @@ class DownloadError(SourceError):
 
 
 class _BrokenError(Exception):
-    """Something that may be over at the next try; `after` seconds, if the server said so."""
+    """Something that may work at the next try: the server's answer, or urllib3's error."""
 
-    def __init__(self, message: str, after: float = 0, status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        error: Exception | None = None,
+        response: Response | None = None,
+    ) -> None:
         super().__init__(message)
-        self.after = after
-        self.status = status
+        self.error = error
+        self.response = response
 
 
 def download(
@@ -100,7 +107,7 @@ def download(
     which file it was part of (a strong ETag).
 
     Raises:
-        DownloadError: it did not come whole, or is too large.
+        DownloadError: it could not be downloaded whole, or is too large.
     """
     import requests
 
@@ -151,7 +158,7 @@ class _Part:
         """Forget what has come, and begin a file with this ETag."""
         self._bar.advance(-self.size)
         self.file.write_bytes(b"")
-        is_strong = etag and etag.startswith('"')  # RFC 9110, 13.1.5: a weak one is none
+        is_strong = etag and etag.startswith('"')  # RFC 9110, 13.1.5
         self._validator.write_text(json.dumps(etag if is_strong else None))
 
     def append(self, pieces: Iterator[bytes], most: int) -> None:
@@ -195,32 +202,34 @@ def _claimed(url: str, folder: Path, private: Path) -> Iterator[Path]:
 def _try_often(
     session: Session, wanted: Wanted, part: _Part, report: Report, patience: Patience
 ) -> None:
-    reached = part.size
-    tries = 0
-    all_tries = 0
-    while True:
+    from urllib3.exceptions import HTTPError, MaxRetryError
+
+    reached, retries = part.size, patience.retries()
+    for _ in range(_MOST_TRIES):
         try:
             _try(session, wanted, part, patience.timeout)
             return
         except _BrokenError as broken:
             if part.size > reached:
-                reached, tries = part.size, 0
-            is_final = _FINAL.search(str(broken)) and tries + 1 >= _MOST_FINAL_TRIES
-            if tries == len(patience.waits) or is_final:
-                raise DownloadError(f"{broken}, {tries + 1} times", broken.status) from None
-            all_tries += 1
-            if all_tries == _MOST_TRIES:
+                reached, retries = part.size, patience.retries()
+            response = broken.response
+            status = None if response is None else response.status_code
+            raw = None if response is None else response.raw
+            try:
+                retries = retries.increment("GET", response=raw, error=broken.error)
+            except (MaxRetryError, type(broken.error or broken)):
+                raise DownloadError(str(broken), status) from None
+            asked = 0.0
+            with suppress(HTTPError):  # a Retry-After that cannot be read
+                asked = (raw and retries.get_retry_after(raw)) or 0.0
+            if asked > _LONGEST_WAIT_SECONDS:
                 raise DownloadError(
-                    f"{broken}, {all_tries} times, with a little more each time", broken.status
+                    f"{broken}, and to come back in {asked:.0f} seconds", status
                 ) from None
-            if broken.after > _LONGEST_WAIT_SECONDS:
-                raise DownloadError(
-                    f"{broken}, and to come back in {broken.after:.0f} seconds", broken.status
-                ) from None
-            wait = max(patience.waits[tries], broken.after)
+            wait = max(retries.get_backoff_time(), asked)
             report.say(f"{wanted.label}: {broken}. Trying again in {wait:g} s.")
             patience.pause(wait)
-            tries += 1
+    raise DownloadError(f"the connection broke off {_MOST_TRIES} times")
 
 
 def _try(session: Session, wanted: Wanted, part: _Part, timeout: tuple[float, float]) -> None:
@@ -237,7 +246,7 @@ def _try(session: Session, wanted: Wanted, part: _Part, timeout: tuple[float, fl
             # Not `iter_content`: it undoes a Content-Encoding.
             part.append(response.raw.stream(_CHUNK, decode_content=False), wanted.most_bytes)
     if end is not None and part.size != end:
-        raise _BrokenError(f"it ended after {part.size:,} of {end:,} bytes")
+        raise _broken(f"it ended after {part.size:,} of {end:,} bytes")
 
 
 def _get(
@@ -250,7 +259,7 @@ def _get(
         response = session.get(
             url,
             headers=headers,
-            auth=wanted.credentials if is_own else None,
+            auth=_signed(wanted.authorization) if is_own and wanted.authorization else None,
             allow_redirects=False,
             stream=True,
             timeout=timeout,
@@ -260,6 +269,14 @@ def _get(
         with response:
             url = _next(url, response)
     raise DownloadError(f"the server redirects more than {_MOST_REDIRECTS} times")
+
+
+def _signed(authorization: str) -> Callable[[PreparedRequest], PreparedRequest]:
+    def sign(request: PreparedRequest) -> PreparedRequest:
+        request.headers["Authorization"] = authorization
+        return request
+
+    return sign
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -298,18 +315,8 @@ def _require_success(response: Response, asked_for_range: bool) -> None:
         return
     said = f"the server says '{status} {response.reason or ''}".rstrip() + "'"
     if status in _PASSING:
-        raise _BrokenError(said, _retry_after(response), status)
+        raise _BrokenError(said, response=response)
     raise DownloadError(said, status)
-
-
-def _retry_after(response: Response) -> float:
-    """Return the seconds of Retry-After; RFC 9110, 10.2.3: a number, or a date."""
-    said = response.headers.get("Retry-After", "")
-    if said.isdecimal():
-        return float(said)
-    with suppress(ValueError, TypeError):
-        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
-    return 0
 
 
 def _begin(response: Response, part: _Part, most: int) -> int | None:
@@ -327,7 +334,7 @@ def _begin(response: Response, part: _Part, most: int) -> int | None:
         said = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if not said or int(said[1]) != part.size or etag not in (None, part.validator):
             part.start(None)
-            raise _BrokenError("the server cannot go on with the file that it began")
+            raise _broken("the server cannot go on with the file that it began")
         end = int(said[2]) + 1 if said[3] == "*" else int(said[3])
     if end is not None:
         if end > most:
@@ -359,10 +366,24 @@ def _errors_in_short() -> Iterator[None]:
         raise DownloadError(_in_short(error)) from None
     except ValueError:
         raise DownloadError("the address cannot be read, or one that it redirects to") from None
-    except urllib3.exceptions.ProtocolError:  # of the body: requests wraps the others
-        raise _BrokenError("the connection broke off") from None
+    except urllib3.exceptions.ProtocolError as error:  # of the body: requests wraps the others
+        raise _BrokenError("the connection broke off", error) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _BrokenError(_in_short(error)) from None
+        raise _BrokenError(_in_short(error), _of_urllib3(error)) from None
+
+
+def _broken(message: str) -> _BrokenError:
+    from urllib3.exceptions import ProtocolError
+
+    return _BrokenError(message, ProtocolError(message))
+
+
+def _of_urllib3(error: Exception) -> Exception:
+    """Return the error of urllib3 that requests wraps: `Retry` knows these."""
+    inner = _first(error)
+    while isinstance(reason := getattr(inner, "reason", None), Exception):
+        inner = reason
+    return inner if isinstance(inner, Exception) else error
 
 
 def _in_short(error: Exception) -> str:

@@ -1,6 +1,6 @@
-"""What was downloaded once is what is taken ever after: digests that are kept from first use.
+"""What was downloaded first is what counts later: digests and commits that are kept from first use.
 
-Each handle or address has a file of its own in the cache's folder `pins/`.
+Each handle, address or id has a file of its own in the cache's folder `pins/`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from tf_embeddings_udf.lock import locked
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.redaction import address
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_FIELDS = ("sha256", "files")  # of an archive or a file; of all files of a module
+# Of an archive or a file; of all files of a module; of a branch of the Hugging Face hub.
+_FIELDS = {"sha256": r"[0-9a-f]{64}", "files": r"[0-9a-f]{64}", "commit": r"[0-9a-f]{40}"}
 
 
 def pinned(cache: Path, source: str) -> str | None:
@@ -60,15 +60,29 @@ def pin_files(cache: Path, handle: str, folder: Path, files: str) -> None:
     """Keep the digest of a module's files in TF-Hub's cache, or compare it with the one kept.
 
     Raises:
-        StagingError: they were others when the module was used first.
+        StagingError: they differ from those of the module's first use.
     """
     before = _keep(cache, handle, "files", files)
     if before != files:
         raise StagingError(
             f"the files of '{address(handle)}' in TF-Hub's cache, '{folder}', are not those of "
             f"its first use (digest {files}, then {before}). Delete that folder to download it "
-            f"anew; or, if you changed them yourself, delete '{_file(cache, handle)}'."
+            f"again; or, if you changed them yourself, delete '{_file(cache, handle)}'."
         )
+
+
+def pinned_commit(cache: Path, source: str) -> str | None:
+    """Return the commit that a branch or a tag was when it was first used.
+
+    Raises:
+        StagingError: the file that says so is damaged.
+    """
+    return _read(_file(cache, source)).get("commit")
+
+
+def pin_commit(cache: Path, source: str, commit: str) -> None:
+    """Keep the commit that a branch or a tag is, unless one is kept."""
+    _keep(cache, source, "commit", commit)
 
 
 def _keep(cache: Path, source: str, field: str, digest: str) -> str:
@@ -91,20 +105,20 @@ def _read(file: Path) -> dict[str, str]:
     except (ValueError, RecursionError):
         fields = None
     if isinstance(fields, dict):
-        digests = [fields[name] for name in _FIELDS if name in fields]
-        if digests and all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in digests):
+        kept = {name: fields[name] for name in _FIELDS if name in fields}
+        if kept and all(re.fullmatch(_FIELDS[name], str(kept[name])) for name in kept):
             return fields
-    raise StagingError(f"'{file}' holds no SHA-256. Delete it, and run this again.")
+    raise StagingError(f"'{file}' is damaged. Delete it, and run this again.")
 
 
 def _file(cache: Path, source: str) -> Path:
     source = _in_one_spelling(source)
-    slug = re.sub(r"[^a-z0-9]+", "-", address(source).partition("://")[2].lower()).strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", address(source).rpartition("://")[2].lower()).strip("-")
     return cache / "pins" / f"{slug[:80]}-{hashlib.sha256(source.encode()).hexdigest()[:12]}.json"
 
 
 def _in_one_spelling(source: str) -> str:
-    """Return an address without what makes no other of it; RFC 3986, 6.2."""
+    """Return the one spelling of an address that is kept; RFC 3986, 6.2."""
     parts = urlsplit(source)
     host = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}.get(parts.scheme, ""))
     return parts._replace(netloc=host, fragment="").geturl()

@@ -31,7 +31,7 @@ def require_digests(folder: Path, digests: Mapping[str, str]) -> None:
     """Require files of a folder, by name, to have these SHA-256.
 
     Raises:
-        SourceError: one is missing, or has another.
+        SourceError: one is missing, or has a different one.
     """
     for name, expected in digests.items():
         if not (folder / name).is_file():
@@ -43,10 +43,10 @@ def require_digest(path: Path, expected: str) -> None:
     """Require a file to have this SHA-256.
 
     Raises:
-        SourceError: it has another.
+        SourceError: it has a different one.
     """
-    if (came := cache.sha256_of(path)) != expected:
-        raise SourceError(f"'{path.name}' has the SHA-256 {came}, not {expected}")
+    if (found := cache.sha256_of(path)) != expected:
+        raise SourceError(f"'{path.name}' has the SHA-256 {found}, not {expected}")
 
 
 def digest_of_files(folder: Path) -> str:

