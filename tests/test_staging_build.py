@@ -29,8 +29,14 @@ from other_machine import build_elsewhere
 from rich.console import Console
 from test_staging_cli import SCRIPT, stage_model
 from tf_embeddings_staging import cli
-from tf_embeddings_staging.building.artifact import Artifact, is_zip64, read_artifact
-from tf_embeddings_staging.building.assemble import require_size, write_golden, write_zip
+from tf_embeddings_staging.building.artifact import (
+    Artifact,
+    is_zip64,
+    read_artifact,
+    require_size,
+    write_golden,
+    write_zip,
+)
 from tf_embeddings_staging.building.build import build, gather, look
 from tf_embeddings_staging.building.recipe import recipe
 from tf_embeddings_staging.catalogue import (
@@ -550,8 +556,8 @@ def refusal(project: Project, cache: Path, *arguments: str | Path) -> str:
 def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     source, cache = Local(save_lengths(tmp_path / "model", on_a_circle)), tmp_path / "cache"
     assert refusal_of(source, cache, Options(truncate_dim=2)) == (
-        "--truncate-dim 2 keeps the first numbers of a vector, and this model gives 2. Say fewer, "
-        "or leave it out."
+        "--truncate-dim 2 keeps the first numbers of a vector, and this model gives 2. Give a "
+        "smaller number, or leave it out."
     )
     assert refusal_of(source, cache, Options(max_tokens=128)) == (
         "--max-tokens is for models that take token ids, and this one is of kind text: what "

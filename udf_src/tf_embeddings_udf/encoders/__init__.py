@@ -33,6 +33,8 @@ class Kind:
         engines: the engines that can run it.
         tokenizer: the encoder parameter that names the tokenizer's file in the model's folder;
             None where the tokenizer is in the model's graph.
+        inputs: the encoder parameters that name an input of the model. The inputs of a model that
+            was converted to LiteRT are named after them.
     """
 
     encoder: str
@@ -40,6 +42,7 @@ class Kind:
     counts_tokens: bool = True
     engines: tuple[str, ...] = (LITERT, TENSORFLOW)
     tokenizer: str | None = None
+    inputs: tuple[str, ...] = ()
 
 
 KINDS = {
@@ -47,6 +50,7 @@ KINDS = {
         "tf_embeddings_udf.encoders.sentencepiece:SentencePieceEncoder",
         packages=("numpy", "sentencepiece"),
         tokenizer="sentencepiece",
+        inputs=("values", "indices", "dense_shape"),
     ),
     "text": Kind(
         "tf_embeddings_udf.encoders.text:TextEncoder",
@@ -58,6 +62,7 @@ KINDS = {
         "tf_embeddings_udf.encoders.tokens:TokensEncoder",
         packages=("numpy", "tokenizers"),
         tokenizer="tokenizer",
+        inputs=("input_ids", "attention_mask", "token_type_ids"),
     ),
 }
 """Every kind of encoder, by the name that a manifest and a pin give it."""
