@@ -45,12 +45,12 @@ lint: $(DEV_ENV)  ## Check style and types of Python and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
-	$(BIN)/sqlfluff lint --disable-progress-bar macros models tests/generic demo/models
+	$(BIN)/sqlfluff lint --disable-progress-bar macros models demo/models
 
 format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/sqlfluff fix --disable-progress-bar macros models tests/generic demo/models
+	$(BIN)/sqlfluff fix --disable-progress-bar macros models demo/models
 
 bench: $(DEV_ENV)  ## Measure speed, store and search side by side with what they replace; half an hour
 	$(BIN)/python bench/speed.py --peers $(VENV)/peers

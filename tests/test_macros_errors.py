@@ -348,7 +348,11 @@ def test_a_relation_as_text_is_a_name_or_a_query(project: Project, call: str, wh
     assert not refused.success
     assert what in refused.output
     assert "is 'base; drop table other'; a text must be a name, such as base or" in refused.output
-    for text in ("naïve", 'a."b; c".d_1', "select 1 as id", "(select 1 as id) dbt_subquery"):
+    for text in (
+        *("naïve", 'a."b; c".d_1', "-- a name\nbase"),
+        *("select 1 as id", "(select 1 as id) dbt_subquery"),
+        *("-- a query\nselect 1 as id", "/* a query; */ select 1 as id -- of one row"),
+    ):
         assert compiled(text).success, text
 
 
@@ -378,7 +382,7 @@ NOT_ANACONDAS = {
     ("call", "subject"),
     [
         (
-            "snowflake___on_run_start(tf_embeddings._pins('embed'))",
+            "snowflake___prepare_run(tf_embeddings._pins('embed'))",
             "tf_embeddings: model 'minilm'",
         ),
         (
@@ -387,7 +391,7 @@ NOT_ANACONDAS = {
         ),
         # Before it asks anything of the account, which this one would not answer.
         (
-            "snowflake___staging_target(tf_embeddings._pin().packages, [])",
+            "snowflake___staging_place(tf_embeddings._pin().packages, [])",
             "stage_model: the model",
         ),
     ],

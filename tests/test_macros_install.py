@@ -45,7 +45,7 @@ PUBLIC = {
 }
 
 MACROS = PACKAGE / "macros"
-DIALECTS = ["duckdb", "snowflake"]
+WAREHOUSES = ["duckdb", "snowflake"]
 
 
 @pytest.fixture(scope="module")
@@ -114,54 +114,92 @@ def test_every_public_macro_and_its_arguments_are_documented(project: Project) -
         assert all(argument["type"] and argument["description"] for argument in macro["arguments"])
 
 
-def dispatcher_of(path: Path) -> Path | None:
-    """Return where the dispatcher of a file below a warehouse's folder would be."""
-    if not path.is_relative_to(MACROS):
-        return None
-    dialect, *below = path.relative_to(MACROS).parts
-    return MACROS.joinpath(*below) if dialect in DIALECTS else None
+def macros_in(path: Path) -> list[str]:
+    return re.findall(r"\{% (?:macro|test) (\w+)\(", path.read_text(encoding="utf-8"))
 
 
-def test_a_file_is_named_after_its_macro() -> None:
-    for path in files_of("macros", "tests/generic"):
-        names = re.findall(r"\{% (?:macro|test) (\w+)\(", path.read_text(encoding="utf-8"))
-        dispatcher = dispatcher_of(path)
-        if dispatcher is not None and dispatcher.is_file():
-            dialect = path.relative_to(MACROS).parts[0]
-            assert names == [f"{dialect}__{path.stem}"], path
-        else:
-            assert names[0] == path.stem, path
-            assert names[1:] in ([], [f"default__{path.stem}"]), path
-
-
-def test_a_dialect_is_at_the_place_of_its_dispatcher() -> None:
-    places = {path.name: path for path in files_of("macros") if dispatcher_of(path) is None}
+def test_a_public_macro_is_the_first_of_a_file_of_its_name() -> None:
     for path in files_of("macros"):
-        dispatcher = dispatcher_of(path)
-        if dispatcher is not None and path.name in places:
-            assert dispatcher == places[path.name]
+        public = [name for name in macros_in(path) if "__" not in name and name[0] != "_"]
+        assert public in ([], [path.stem]), path
+        assert not public or macros_in(path)[0] == path.stem, path
 
 
-def test_public_macros_are_on_top_and_private_ones_one_folder_down() -> None:
+def test_each_feature_has_a_folder_and_a_file_of_its_name_for_each_warehouse() -> None:
+    features = {path.name for path in MACROS.iterdir() if path.is_dir()} - {*WAREHOUSES, "inputs"}
+    assert features == {
+        *("embed", "generic_tests", "hook", "operations", "search", "staging", "store"),
+    }
+    for warehouse in WAREHOUSES:
+        assert features <= {path.stem for path in (MACROS / warehouse).iterdir()}, warehouse
+
+
+def dispatched() -> dict[str, str]:
+    """Return the arguments of each dispatch of the contract, by its name."""
+    text = (MACROS / "contract.sql").read_text(encoding="utf-8")
+    return {
+        name: re.sub(r"\s+", " ", arguments).strip()
+        for name, arguments in re.findall(
+            r"adapter\.dispatch\('(\w+)', 'tf_embeddings'\)\(([^)]*)\)", text
+        )
+    }
+
+
+def defaults() -> dict[str, str]:
+    """Return the body of each default of the contract, by the name of its dispatch."""
+    text = (MACROS / "contract.sql").read_text(encoding="utf-8")
+    return dict(re.findall(r"\{% macro default__(\w+)\([^)]*\) %\}\n(.*?)endmacro", text, re.S))
+
+
+def test_only_the_contract_dispatches_and_each_warehouse_answers_it() -> None:
+    assert set(defaults()) == set(dispatched())
+
     for path in files_of("macros"):
-        *folders, name = path.relative_to(MACROS).parts
-        folders = folders[1:] if folders[:1] and folders[0] in DIALECTS else folders
-        is_private = name.startswith("_") and path != MACROS / "_settings.sql"
-        assert len(folders) == (1 if is_private else 0), path
+        assert path.name == "contract.sql" or "adapter.dispatch" not in path.read_text("utf-8"), (
+            path
+        )
+    for warehouse in WAREHOUSES:
+        prefix = f"{warehouse}__"
+        answers = {
+            name.removeprefix(prefix): path
+            for path in files_of("macros")
+            for name in macros_in(path)
+            if name.startswith(prefix)
+        }
+        assert {path.parent.name for path in answers.values()} == {warehouse}
+        assert set(answers) <= set(dispatched())
+        assert {name for name, body in defaults().items() if "_unsupported" in body} <= set(answers)
 
 
-def test_every_macro_that_is_dispatched_has_each_dialect_or_a_default_that_will_do() -> None:
-    for path in files_of("macros"):
-        text = path.read_text(encoding="utf-8")
-        for name in re.findall(r"adapter\.dispatch\('(\w+)', 'tf_embeddings'\)", text):
-            assert name == path.stem
-            assert f"{{% macro default__{name}(" in text
-            for dialect in DIALECTS if "_unsupported" in text else []:
-                assert (MACROS / dialect / path.relative_to(MACROS)).is_file(), (dialect, name)
+def test_the_guide_to_a_new_warehouse_lists_the_contract() -> None:
+    guide = (PACKAGE / "docs" / "new-warehouse.md").read_text(encoding="utf-8")
+    file, listed, optional = "", {}, set()
+    for cell, name, arguments, answer in re.findall(
+        r"^\| ([^|]*) ?\| `(\w+)\(([^)]*)\)` \| (.*) \|$", guide, re.M
+    ):
+        file = cell.strip(" `") or file
+        listed[name] = arguments
+        optional |= {name} if answer.startswith("optional: ") else set()
+        for warehouse in WAREHOUSES:
+            answers = {f"{warehouse}__{name}"} & {
+                macro for path in files_of(f"macros/{warehouse}") for macro in macros_in(path)
+            }
+            assert answers <= {*macros_in(MACROS / warehouse / file)}, name
+
+    assert listed == dispatched()
+    assert [*listed] == [*defaults()]
+    assert optional == {name for name in listed if "_unsupported" not in defaults()[name]}
+
+
+def test_an_unknown_warehouse_is_told_which_there_are() -> None:
+    text = (MACROS / "contract.sql").read_text(encoding="utf-8")
+
+    [said] = re.findall(r"\(it runs on: ([^)]*)\)", re.sub(r'"\s*~ "', "", text))
+    assert said == ", ".join(WAREHOUSES)
 
 
 def test_macros_hold_no_sql_comment_and_no_long_line() -> None:
-    for path in files_of("macros", "tests/generic"):
+    for path in files_of("macros"):
         for line in path.read_text(encoding="utf-8").splitlines():
             assert len(line) <= 100, path
             assert not line.lstrip().startswith("--"), path

@@ -196,6 +196,25 @@ def test_a_search_is_the_whole_of_a_model(project: Project, vectors: dict[str, T
     ]
 
 
+COMMENTED = [
+    "-- asked today\\nselect * from {} where id < 4",
+    "/* asked; today */ -- by users\\n\\n  select * from {} where id < 4 -- not 4",
+    "with few as (select * from {}) select* from few where id < 4\\n-- not 4",
+    "(-- asked today\\nselect * from {} where id < 4) as few",
+    "-- asked today\\n(select * from {} where id < 4) as few",
+]
+
+
+@pytest.mark.parametrize("query", COMMENTED)
+def test_a_query_may_have_comments_around_it(
+    project: Project, vectors: dict[str, Table], query: str
+) -> None:
+    rows = search(project, f"'{query.format('queries')}', 'corpus', 'id', 'id', k=2")
+
+    asked = {id_: vectors["queries"][id_] for id_ in (1, 2, 3)}
+    assert as_tuples(rows) == [one[:3] for one in neighbors(asked, vectors["corpus"], 2)]
+
+
 def test_an_empty_corpus_has_no_neighbors(project: Project) -> None:
     assert search(project, "'queries', 'select * from corpus where false', 'id', 'id'") == []
 

@@ -117,7 +117,7 @@ OPERATIONS = """
   {{ return(pins) }}
 {% endmacro %}
 
-{% macro hook() %}{% do tell(tf_embeddings.snowflake___on_run_start(pins())) %}{% endmacro %}
+{% macro hook() %}{% do tell(tf_embeddings.snowflake___prepare_run(pins())) %}{% endmacro %}
 
 {% macro verify_function() %}
   {% do tell(tf_embeddings._create_function(pins() | first, 'verify')) %}

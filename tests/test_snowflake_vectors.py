@@ -152,6 +152,16 @@ def test_a_search_is_the_whole_of_a_model(
     assert [row[:3] for row in rows] == [one[:3] for one in expected]
 
 
+def test_a_query_may_have_comments_around_it(
+    project: SnowflakeProject, vectors: dict[str, Table]
+) -> None:
+    query = "/* asked */ -- today\\nselect * from dev.queries where id < 4 // not 4"
+    rows = search(project, f"'{query}', 'dev.corpus', 'id', 'id', k=2")
+
+    asked = {id_: vectors["queries"][id_] for id_ in (1, 2, 3)}
+    assert as_tuples(rows) == [one[:3] for one in neighbors(asked, vectors["corpus"], 2)]
+
+
 def test_an_empty_corpus_has_no_neighbors(project: SnowflakeProject) -> None:
     arguments = "'dev.queries', 'select * from dev.corpus where false', 'id', 'id'"
     assert search(project, arguments) == []

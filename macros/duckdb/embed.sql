@@ -1,0 +1,46 @@
+{% macro duckdb___vector_type(dimensions) %}
+  {{ return('float[' ~ dimensions ~ ']') }}
+{% endmacro %}
+
+{% macro duckdb__text_hash(text) %}
+  {# https://duckdb.org/docs/stable/sql/functions/text#sha256value #}
+  {{ return('sha256(cast(' ~ text ~ ' as varchar))') }}
+{% endmacro %}
+
+{% macro duckdb___function_name(pin) %}
+  {{ return('tf_embeddings_' ~ [pin.model, pin.version, pin.build] | join('_')) }}
+{% endmacro %}
+
+{% macro duckdb___outcome(text, pin, macro, tokens_only) %}
+  {# dbt show and run-operation run no hook, so the plugin is looked for here as well. #}
+  {% do tf_embeddings._duckdb_plugin(macro) %}
+  {{ return(
+    tf_embeddings._function_name(pin) ~ '(cast(' ~ text ~ ' as varchar), ' ~ tokens_only | lower
+    ~ ')'
+  ) }}
+{% endmacro %}
+
+{% macro duckdb___outcome_column(outcome, column, pin) %}
+  {{ return('struct_extract(' ~ outcome ~ ", '" ~ column ~ "')") }}
+{% endmacro %}
+
+{% macro duckdb___status(text, pin, macro) %}
+  {% set outcome = tf_embeddings._outcome(text, pin, macro) %}
+  {{ return(tf_embeddings._outcome_column(outcome, 'status', pin)) }}
+{% endmacro %}
+
+{% macro _duckdb_plugin(macro) %}
+  {# The configuration of the plugin in the target, whose own entries may be left out. #}
+  {% for plugin in target.plugins or [] %}
+    {% if plugin.module.split('.') | last == 'tf_embeddings_duckdb' %}
+      {{ return(plugin.config or {}) }}
+    {% endif %}
+  {% endfor %}
+
+  {% do exceptions.raise_compiler_error(
+    macro ~ ": target '" ~ target.name ~ "' of profile '" ~ target.profile_name
+    ~ "' does not load the plugin tf_embeddings_duckdb. Add it to that target in profiles.yml:\n"
+    ~ "module_paths: [" ~ tf_embeddings._package_folder().folder ~ "/udf_src]\n"
+    ~ "plugins: [{module: tf_embeddings_duckdb, config: {stage: tf_embeddings_stage}}]"
+  ) %}
+{% endmacro %}

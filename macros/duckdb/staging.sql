@@ -1,0 +1,7 @@
+{% macro duckdb___staging_place(packages, left_out) %}
+  {% set config = tf_embeddings._duckdb_plugin('stage_model') %}
+  {{ return({
+    'stage': config.get('stage', 'tf_embeddings_stage'),
+    'engines': ['litert', 'tensorflow'],
+  }) }}
+{% endmacro %}

@@ -1,7 +1,0 @@
-{% macro duckdb___staging_target(packages, left_out) %}
-  {% set config = tf_embeddings._duckdb_plugin('stage_model') %}
-  {{ return({
-    'stage': config.get('stage', 'tf_embeddings_stage'),
-    'engines': ['litert', 'tensorflow'],
-  }) }}
-{% endmacro %}

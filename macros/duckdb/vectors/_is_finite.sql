@@ -1,3 +1,0 @@
-{% macro duckdb___is_finite(number) %}
-  {{ return('isfinite(' ~ number ~ ')') }}
-{% endmacro %}

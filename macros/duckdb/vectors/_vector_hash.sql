@@ -1,3 +1,0 @@
-{% macro duckdb___vector_hash(vector) %}
-  {{ return('hash(' ~ vector ~ ')') }}
-{% endmacro %}

@@ -1,3 +1,0 @@
-{% macro duckdb___vector_length(vector) %}
-  {{ return('len(' ~ vector ~ ')') }}
-{% endmacro %}

@@ -1,3 +1,0 @@
-{% macro duckdb___vector_type(dimensions) %}
-  {{ return('float[' ~ dimensions ~ ']') }}
-{% endmacro %}

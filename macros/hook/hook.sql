@@ -1,0 +1,100 @@
+{% macro _on_run_start() %}
+  {#
+    The SQL of the package's hook, and none where the run embeds nothing. It only renders text: dbt
+    compile and dbt docs generate render it too, and must send nothing. Wrong settings are a
+    compiler error, because a hook whose SQL fails does not stop dbt's models.
+  #}
+  {% if not execute %}
+    {{ return('') }}
+  {% endif %}
+
+  {% set pins = tf_embeddings._pins_of_run() %}
+  {% if not pins %}
+    {{ return('') }}
+  {% endif %}
+  {% if flags.WHICH in ['run', 'build'] %}
+    {% do tf_embeddings._warn_of_views() %}
+  {% endif %}
+
+  {{ return(tf_embeddings._prepare_run(pins)) }}
+{% endmacro %}
+
+{% macro _on_run_end(results) %}
+  {# Says what to do where a run failed for want of an artifact. It sends nothing. #}
+  {% if execute and results is not none %}
+    {% do tf_embeddings._explain_failures(results) %}
+  {% endif %}
+  {{ return('') }}
+{% endmacro %}
+
+{% macro _pins_of_run() %}
+  {# The pins of the models that a run embeds with, in the order of their names. #}
+  {% set pins = {} %}
+  {% for node in tf_embeddings._nodes_of_run() %}
+    {% for name, mark in tf_embeddings._models_of_node(node).items() %}
+      {% set pin = tf_embeddings._marked_pin(node, name, mark) %}
+      {% do pins.update({pin.model: pin}) %}
+    {% endfor %}
+  {% endfor %}
+  {{ return(pins | dictsort | map('last') | list) }}
+{% endmacro %}
+
+{% macro _nodes_of_run() %}
+  {#
+    The nodes whose SQL a run executes, which are more than it selects: the ephemeral models below
+    a node are part of its SQL, the project's hooks run always, and a unit test runs the SQL of its
+    model alone.
+  #}
+  {% set ids = [] %}
+  {% set unit_tested = [] %}
+  {% set nodes = [] %}
+
+  {% for node in graph.nodes.values() if node.resource_type == 'operation' %}
+    {% do ids.append(node.unique_id) %}
+  {% endfor %}
+  {% for id in selected_resources %}
+    {% if id.startswith('unit_test.') %}
+      {# unit_test.<package>.<model>.<name>, with _v<version> at its end if the model has one #}
+      {% set model = 'model.' ~ id.split('.')[1:-1] | join('.') %}
+      {% do unit_tested.extend([model, model ~ '.v' ~ id.split('_v') | last]) %}
+    {% else %}
+      {% do ids.append(id) %}
+    {% endif %}
+  {% endfor %}
+
+  {# The list grows while it is read: an ephemeral model may stand on another. #}
+  {% for id in ids if id in graph.nodes %}
+    {% for parent in graph.nodes[id].depends_on.get('nodes', []) if parent in graph.nodes %}
+      {% if graph.nodes[parent].config.materialized == 'ephemeral' and parent not in ids %}
+        {% do ids.append(parent) %}
+      {% endif %}
+    {% endfor %}
+  {% endfor %}
+
+  {% for id in ids + unit_tested if id in graph.nodes %}
+    {% do nodes.append(graph.nodes[id]) %}
+  {% endfor %}
+  {{ return(nodes) }}
+{% endmacro %}
+
+{% macro _warn_of_views() %}
+  {#
+    A model that says nothing of its materialization is a view for dbt, which embeds all its texts
+    at each query, and each data test is one. What its own code calls a view is meant.
+  #}
+  {% set views = [] %}
+  {% for node in tf_embeddings._nodes_of_run() if node.resource_type == 'model' %}
+    {% set is_view = node.config.materialized == 'view' %}
+    {% if is_view and 'materialized' not in node.raw_code
+      and tf_embeddings._models_of_node(node) %}
+      {% do views.append(node.unique_id) %}
+    {% endif %}
+  {% endfor %}
+  {% if views %}
+    {% do exceptions.warn(
+      "tf_embeddings: " ~ views | unique | join(', ') ~ " would be a view, and embed all its texts "
+      ~ "at each query and each data test. Add {{ config(materialized='table') }}, or "
+      ~ "'incremental', or 'view' where that is meant."
+    ) %}
+  {% endif %}
+{% endmacro %}

@@ -1,0 +1,91 @@
+{% macro _sql_argument(macro, argument, value) %}
+  {# An argument that is a SQL expression, as a string. It is empty where the quotes are missing. #}
+  {% set expression = '' if value is none else value | string | trim %}
+  {% if execute and not expression %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": " ~ argument ~ " is empty; it must be a SQL expression in quotes, such as a "
+      ~ "column: " ~ macro ~ "(" ~ argument ~ "='body', …)."
+    ) %}
+  {% endif %}
+  {{ return(expression) }}
+{% endmacro %}
+
+{% macro _relation_argument(macro, argument, value) %}
+  {#
+    An argument that is a relation, the name of a CTE, or a query, as it stands after `from`. A text
+    that is not a query must be a name, so that no other SQL gets in. A comment may come before it,
+    or end the query.
+  #}
+  {% set comment = '(--|//)[^\\n]*(\\n|$)|/[*][^*]*[*]+([^/*][^*]*[*]+)*/' %}
+  {% set comments = '(\\s|' ~ comment ~ ')*' %}
+  {% set relation = modules.re.sub('^' ~ comments, '', '' if value is none else value | string) %}
+  {% set relation = relation | trim %}
+  {% if execute and not relation %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": " ~ argument ~ " is empty; it must be a ref, a source, the name of a CTE, or a "
+      ~ "query in quotes."
+    ) %}
+  {% endif %}
+  {% set query = '(select|with|from)([^\\w$.]|$)' %}
+  {% if modules.re.match('(?i)' ~ query, relation) %}
+    {# A comment that ends the query must not take the parenthesis with it. #}
+    {% set last_line = relation.split('\n') | last %}
+    {% set end = '\n' if '--' in last_line or '//' in last_line else '' %}
+    {{ return('(' ~ relation ~ end ~ ') as tf_embeddings_' ~ argument ~ '_query') }}
+  {% endif %}
+
+  {# A subquery in parentheses is what dbt itself makes of a relation, with `where` or --empty. #}
+  {% set part = '([^\\W\\d][\\w$]*|"([^"]|"")+")' %}
+  {% set is_name = modules.re.fullmatch(part ~ '([.]' ~ part ~ '){0,2}', relation) %}
+  {% set is_subquery = modules.re.match('(?i)[(]' ~ comments ~ query, relation) %}
+  {% if execute and value is string and not is_name and not is_subquery %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": " ~ argument ~ " is " ~ value | pprint ~ "; a text must be a name, such as base "
+      ~ "or database.schema.name, with double quotes around a part that needs them, or a query, "
+      ~ "such as 'select * from base'."
+    ) %}
+  {% endif %}
+  {{ return(relation) }}
+{% endmacro %}
+
+{% macro _number_argument(macro, argument, value, least, most, meaning, whole=false) %}
+  {#
+    An argument that is a number, as one: YAML reads 1e-4, without a point, as a text. `most` is
+    none where there is no limit but infinity. At parse time whatever came.
+  #}
+  {% set number = none if value is boolean else value | float(none) %}
+  {% set fits = number is not none and least <= number <= (1e308 if most is none else most) %}
+  {% if fits and not (whole and value is not integer) %}
+    {{ return(value if value is number else number) }}
+  {% endif %}
+  {% if execute %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": " ~ argument ~ " is " ~ value | pprint ~ "; it must be a "
+      ~ ("whole " if whole else "") ~ "number from " ~ least
+      ~ (" to " ~ most if most is not none else "") ~ ", " ~ meaning ~ "."
+    ) %}
+  {% endif %}
+  {{ return(value) }}
+{% endmacro %}
+
+{% macro _boolean_argument(macro, argument, value, allowed) %}
+  {# Refuses what is neither true nor false, such as a text, which Jinja would take for true. #}
+  {% if execute and value is not boolean %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": " ~ argument ~ " is " ~ value | pprint ~ "; it must be " ~ allowed ~ "."
+    ) %}
+  {% endif %}
+{% endmacro %}
+
+{% macro _is_asked(relation) %}
+  {#
+    Whether an argument can be asked what it holds: a table that is there, while a model runs. A
+    CTE, or a query in quotes, has no relation to ask.
+  #}
+  {% set is_run = execute and flags.WHICH in ['run', 'build'] and model.resource_type == 'model' %}
+  {% set is_relation = relation is not string and relation.identifier and not relation.is_cte %}
+  {% if not is_run or not is_relation %}
+    {{ return(false) }}
+  {% endif %}
+  {{ return(load_relation(relation) is not none) }}
+{% endmacro %}

@@ -1,0 +1,115 @@
+{% macro _pin(model=none, macro='embed') %}
+  {# The pin of a model, or of the default model, with the model's name in it; it is checked. #}
+  {% set name = tf_embeddings._model_name(model, macro) %}
+  {{ return(tf_embeddings._checked_pin(name, tf_embeddings._settings().models[name], macro)) }}
+{% endmacro %}
+
+{% macro _pins(macro) %}
+  {#
+    All the pins of the project, checked; none where it has none. A node that embeds with another
+    one is an error: what it uses would seem unused.
+  #}
+  {% set pins = [] %}
+  {% for node in graph.nodes.values() %}
+    {% for name, mark in tf_embeddings._models_of_node(node).items() if mark %}
+      {% do tf_embeddings._marked_pin(node, name, mark) %}
+    {% endfor %}
+  {% endfor %}
+  {% for name in tf_embeddings._settings().models %}
+    {% do pins.append(tf_embeddings._pin(name, macro)) %}
+  {% endfor %}
+  {{ return(pins) }}
+{% endmacro %}
+
+{% macro _model_name(model, macro) %}
+  {# The name of a pinned model: `model`, or the default one where that is none. #}
+  {% set settings = tf_embeddings._settings() %}
+  {% set names = settings.models | list | join(', ') %}
+  {% set stage_it = "scripts/stage_model.py and add its pin to dbt_project.yml." %}
+
+  {% if model is not none and (model is not string or not model) %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": model is " ~ model | pprint ~ "; it must be the name of a model in quotes, such "
+      ~ "as model='minilm', or be left out for the default model."
+    ) %}
+  {% endif %}
+  {% if not settings.models %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": var tf_embeddings_models has no models. Stage one with " ~ stage_it
+      ~ " It is read from the project's vars, not from those of a package."
+    ) %}
+  {% endif %}
+  {% if model is none and not settings.default_model %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": var tf_embeddings_models has several models (" ~ names ~ "), so say which one: "
+      ~ "pass model='…', or name one in var tf_embeddings_default_model."
+    ) %}
+  {% endif %}
+  {% if model is none and settings.default_model not in settings.models %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": var tf_embeddings_default_model is '" ~ settings.default_model ~ "', which is not "
+      ~ "in var tf_embeddings_models (it has: " ~ names ~ "). Stage it with " ~ stage_it
+    ) %}
+  {% endif %}
+  {% if model is not none and model not in settings.models %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": model '" ~ model ~ "' is not in var tf_embeddings_models (it has: " ~ names
+      ~ "). Stage it with " ~ stage_it
+    ) %}
+  {% endif %}
+
+  {{ return(settings.default_model if model is none else model) }}
+{% endmacro %}
+
+{% macro _checked_pin(name, pin, macro) %}
+  {#
+    A pin as a map of: model, version, build, dimensions, kind, packages; and bytes, the size of the
+    file, which a pin of 0.1 does not have. All of it is checked here, because it becomes names and
+    literals of SQL.
+  #}
+  {% set fullmatch = modules.re.fullmatch %}
+  {% set next_step = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml." %}
+
+  {% if name is not string or not fullmatch('[a-z][a-z0-9_]{0,39}', name) %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": '" ~ name ~ "' in var tf_embeddings_models is not a model's name; it must be a "
+      ~ "lower case letter and at most 39 lower case letters, digits and underscores. " ~ next_step
+    ) %}
+  {% endif %}
+  {% if pin is not mapping %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": model '" ~ name ~ "' in var tf_embeddings_models is " ~ pin | pprint
+      ~ "; it must be a map of version, build, dimensions, kind and packages. " ~ next_step
+    ) %}
+  {% endif %}
+
+  {% set version, build, kind, packages = pin.version, pin.build, pin.kind, pin.packages %}
+  {% set fits = {
+    'version': version is string and fullmatch('v[0-9a-f]{12}', version),
+    'build': build is string and fullmatch('b[0-9a-f]{12}', build),
+    'dimensions': pin.dimensions is integer and 1 <= pin.dimensions <= 4096,
+    'kind': kind in ['text', 'tokens', 'sentencepiece'],
+    'packages': tf_embeddings._is_list_of_strings(packages) and fullmatch(
+      '([A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.+!]+)?,)*', packages | join(',') ~ ','
+    ),
+    'bytes': 'bytes' not in pin
+      or (pin['bytes'] is integer and pin['bytes'] is not boolean and pin['bytes'] >= 1),
+  } %}
+  {% set allowed = {
+    'version': "'v' and 12 hex digits",
+    'build': "'b' and 12 hex digits",
+    'dimensions': 'a whole number from 1 to 4096',
+    'kind': 'text, tokens or sentencepiece',
+    'packages': "a list of Python packages, such as [numpy, 'tensorflow==2.21.0']",
+    'bytes': 'the size of the file, a whole number from 1',
+  } %}
+  {% for part in fits if not fits[part] %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": the pin of model '" ~ name ~ "' in var tf_embeddings_models has "
+      ~ (part ~ " " ~ pin[part] | pprint if part in pin else "no " ~ part)
+      ~ "; it must be " ~ allowed[part] ~ ". " ~ next_step
+    ) %}
+  {% endfor %}
+
+  {{ return(dict(pin, model=name)) }}
+{% endmacro %}

@@ -1,0 +1,180 @@
+{% macro _settings() %}
+  {#
+    Every var of the package with its default: the one place that reads them. They are flat, because
+    the default vars that a package brings are not seen by the nodes of a user.
+  #}
+  {% set models = tf_embeddings._setting('models', {}, 'mapping', 'a map of model names to pins') %}
+  {% set only_model = (models | list)[0] if models | length == 1 else none %}
+  {% set identifier = 'a name of 1 to 255 characters without backslashes, $$ and line breaks' %}
+
+  {% set settings = {
+    'models': models,
+    'default_model': tf_embeddings._setting('default_model', only_model, 'string', 'a name'),
+    'sources': tf_embeddings._setting(
+      'sources', none, 'sources', 'a list of maps, such as {ref: tickets, column: body}'
+    ),
+    'keep_text': tf_embeddings._setting('keep_text', false, 'boolean', 'true or false'),
+    'max_new_texts': tf_embeddings._setting(
+      'max_new_texts', none, 'count', 'a whole number from 1'
+    ),
+    'portion': tf_embeddings._setting(
+      'portion', none, 'portion', 'a whole number, 0 for all new texts in one statement'
+    ),
+    'shared_store': tf_embeddings._setting(
+      'shared_store', none, 'relation', 'schema.name or database.schema.name'
+    ),
+    'full_refresh': tf_embeddings._setting('full_refresh', false, 'boolean', 'true or false'),
+    'database': tf_embeddings._setting('database', target.database, 'identifier', identifier),
+    'schema': tf_embeddings._setting('schema', 'tf_embeddings', 'identifier', identifier),
+    'stage': tf_embeddings._setting('stage', 'models', 'identifier', identifier),
+    'stage_encryption': tf_embeddings._setting(
+      'stage_encryption', 'SNOWFLAKE_SSE', ['SNOWFLAKE_SSE', 'SNOWFLAKE_FULL'],
+      'SNOWFLAKE_SSE or SNOWFLAKE_FULL'
+    ),
+    'runtime_version': tf_embeddings._setting(
+      'runtime_version', '3.11', ['3.11', '3.12', '3.13', 3.11, 3.12, 3.13], '3.11, 3.12 or 3.13'
+    ) | string,
+    'artifact_repository': tf_embeddings._setting(
+      'artifact_repository', 'snowflake.snowpark.pypi_shared_repository', 'repository',
+      'snowflake.snowpark.pypi_shared_repository, snowflake.snowpark.anaconda_shared_repository '
+      ~ 'or the name of another one, as database.schema.name'
+    ),
+    'max_batch_size': tf_embeddings._setting(
+      'max_batch_size', 512, 'rows', 'a whole number from 1 to 4096'
+    ),
+    'grants': tf_embeddings._setting(
+      'grants', [], 'identifiers', 'a list of roles, such as [analyst, reporter]'
+    ),
+    'manage': tf_embeddings._setting(
+      'manage', true, 'targets',
+      'true or false, or the list of the targets that do, such as [admin]'
+    ),
+    'managers': [],
+  } %}
+  {# dbt renders no Jinja in vars, so what differs by target is a list of targets. #}
+  {% if settings.manage is not boolean %}
+    {% do settings.update({
+      'manage': target.name in settings.manage, 'managers': settings.manage
+    }) %}
+  {% endif %}
+  {{ return(settings) }}
+{% endmacro %}
+
+{% macro _setting(name, default, shape, allowed) %}
+  {#
+    One setting; at parse time the default for a value of the wrong shape, as embed explains.
+    `shape` is the name of a shape, or the list of the values that there are.
+  #}
+  {% set value = tf_embeddings._scoped_var('tf_embeddings_' ~ name) %}
+  {% if value is none %}
+    {{ return(default) }}
+  {% endif %}
+
+  {% set plain_name = '[A-Za-z_][A-Za-z0-9_$]*' %}
+  {% set fits = false %}
+  {% if shape is not string %}
+    {% set fits = value is not boolean and value in shape %}
+  {% elif shape == 'mapping' %}
+    {% set fits = value is mapping %}
+  {% elif shape == 'sources' %}
+    {% set fits = value is mapping or (value is sequence and value is not string) %}
+  {% elif shape == 'count' %}
+    {% set fits = value is integer and value is not boolean and value >= 1 %}
+  {% elif shape == 'portion' %}
+    {% set fits = value is integer and value is not boolean and value >= 0 %}
+  {% elif shape == 'boolean' %}
+    {% set fits = value is boolean %}
+  {% elif shape == 'targets' %}
+    {% set fits = value is boolean or (value and tf_embeddings._is_list_of_strings(value)) %}
+  {% elif shape == 'rows' %}
+    {% set fits = value is integer and value is not boolean and 1 <= value <= 4096 %}
+  {% elif shape == 'identifiers' %}
+    {% set is_list = tf_embeddings._is_list_of_strings(value) %}
+    {% set wrong = [] %}
+    {% for one in (value if is_list else []) if not tf_embeddings._is_identifier(one) %}
+      {% do wrong.append(one) %}
+    {% endfor %}
+    {% set fits = is_list and not wrong %}
+  {% elif value is string and value | trim %}
+    {% if shape == 'identifier' %}
+      {% set fits = tf_embeddings._is_identifier(value) %}
+    {% elif shape == 'relation' %}
+      {% set fits = 2 <= value.split('.') | length <= 3 %}
+    {% elif shape == 'repository' %}
+      {% set fits = modules.re.fullmatch(plain_name ~ ('[.]' ~ plain_name) * 2, value) %}
+    {% else %}
+      {% set fits = true %}
+    {% endif %}
+  {% endif %}
+  {% if fits %}
+    {{ return(value) }}
+  {% endif %}
+
+  {% if execute %}
+    {% do exceptions.raise_compiler_error(
+      "tf_embeddings: var tf_embeddings_" ~ name ~ " is " ~ value | pprint ~ "; it must be "
+      ~ allowed ~ ". Change it under vars in dbt_project.yml, or in --vars."
+    ) %}
+  {% endif %}
+  {{ return(default) }}
+{% endmacro %}
+
+{% macro _scoped_var(name) %}
+  {#
+    A var with the value that it has for the whole project, whichever package's node or macro asks.
+    dbt shows what stands below `vars: my_project:` to the nodes of that package alone, so that a
+    model and the hook would read two values; but every node sees the scope itself, as a var of the
+    package's name. What dbt is called with goes first, and what a unit test overrides.
+  #}
+  {% set overrides = (model.get('overrides') if model is mapping else none) or {} %}
+  {% if name in (invocation_args_dict.vars or {}) or name in (overrides.vars or {}) %}
+    {{ return(var(name, none)) }}
+  {% endif %}
+
+  {% set package = model.package_name if model is mapping else project_name %}
+  {% set found = {} %}
+  {% for scope in [package, project_name, 'tf_embeddings'] %}
+    {% set scoped = var(scope, none) %}
+    {% if scoped is mapping and name in scoped %}
+      {% set value = scoped[name] %}
+      {% do found.update({scope: render(value) if value is string else value}) %}
+    {% endif %}
+  {% endfor %}
+  {% if not found %}
+    {{ return(var(name, none)) }}
+  {% endif %}
+  {% set value = (found.values() | list)[0] %}
+
+  {% if execute %}
+    {% set seen_by_all = [project_name, 'tf_embeddings'] %}
+    {% for scope in found if scope not in seen_by_all or found[scope] != value %}
+      {% do exceptions.raise_compiler_error(
+        "tf_embeddings: var " ~ name ~ " stands below vars: " ~ found | join(': and below vars: ')
+        ~ ": in dbt_project.yml, so that not all packages would see the same value. Set it once, "
+        ~ "below vars: or below vars: " ~ project_name ~ ":."
+      ) %}
+    {% endfor %}
+  {% endif %}
+  {{ return(value) }}
+{% endmacro %}
+
+{% macro _is_identifier(name) %}
+  {#
+    Whether a text can name an object of a warehouse: from 1 to 255 characters inside its quotes, if
+    it has any. Backslashes and $$ are refused because the statements of a hook are split at `;` by
+    a reader that takes a backslash before a quote, and $$ outside quotes, for its own.
+  #}
+  {% if name is not string or not name | trim or modules.re.search('[\\\\\\r\\n]|[$][$]', name) %}
+    {{ return(false) }}
+  {% endif %}
+  {% set is_quoted = modules.re.fullmatch('"([^"]|"")*"', name) %}
+  {% set characters = name[1:-1].replace('""', '"') if is_quoted else name %}
+  {{ return(1 <= characters | length <= 255) }}
+{% endmacro %}
+
+{% macro _is_list_of_strings(value) %}
+  {% if value is not sequence or value is string or value is mapping %}
+    {{ return(false) }}
+  {% endif %}
+  {{ return(value | select('string') | list | length == value | length) }}
+{% endmacro %}

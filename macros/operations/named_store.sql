@@ -1,0 +1,117 @@
+{% macro _named_store(store, macro, reads_sources=true) %}
+  {#
+    A store of the project, by a name that no other one has ('store', 'store.v1' of a model with
+    versions, 'package.store'), as a map of: name, the shortest such; model, as embedding_store was
+    given it; sources, as _store_sources gives them, but relations where a ref() is meant, or none
+    without reads_sources; relation; and table, the same, or none while it is not built.
+
+    Names are dbt's affair at parse time alone: in an operation, ref() would look for them from
+    another package, take the latest version, and refuse what is private.
+  #}
+  {% set nodes = {} %}
+  {% set named = {} %}
+  {% for node in graph.nodes.values() if node.resource_type == 'model' %}
+    {% if node.config.meta.get('tf_embeddings_store') is mapping %}
+      {% set version = node.get('version') %}
+      {% set versioned = [] if version is none else [node.name ~ '.v' ~ version] %}
+      {% set names = [node.name] + versioned %}
+      {% for name in [node.name] + versioned %}
+        {% do names.append(node.package_name ~ '.' ~ name) %}
+      {% endfor %}
+      {% for name in names %}
+        {% do named.setdefault(name, []).append(node.unique_id) %}
+      {% endfor %}
+      {% do nodes.update({node.unique_id: names}) %}
+    {% endif %}
+  {% endfor %}
+  {% set labels = {} %}
+  {% for id, names in nodes.items() %}
+    {% for name in names if named[name] | length == 1 %}
+      {% do labels.setdefault(id, name) %}
+    {% endfor %}
+  {% endfor %}
+  {% set found = named.get(store, []) if store is string else [] %}
+  {% if found | length != 1 %}
+    {% set names = [] %}
+    {% for id in found or nodes %}
+      {% do names.append(labels.get(id, id)) %}
+    {% endfor %}
+    {% set next = "Name one of them in --args '{store: …}'." if nodes else
+      "Set var tf_embeddings_sources, or write a model with tf_embeddings.embedding_store." %}
+    {% set list = names | sort | join(', ') or 'none' %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": store " ~ store | pprint
+      ~ (" is the name of several stores: " ~ list ~ ". " if found else
+        " is no store of this project (it has: " ~ list ~ "). ")
+      ~ next
+    ) %}
+  {% endif %}
+
+  {% set node, name = graph.nodes[found[0]], labels[found[0]] %}
+  {% set declared = node.config.meta.tf_embeddings_store %}
+  {% set sources = [] %}
+  {% if reads_sources %}
+    {% for entry in declared.sources if 'relation' in entry and not entry.relation %}
+      {% do exceptions.raise_compiler_error(
+        macro ~ ": a source of store '" ~ name ~ "' is a relation passed as an object, which is "
+        ~ "known only while the store is built. Write it as {'ref': '…', …} in "
+        ~ node.original_file_path ~ "."
+      ) %}
+    {% endfor %}
+    {% for source in tf_embeddings._store_sources(declared.sources, macro) %}
+      {% set is_ref = source.kind == 'ref' %}
+      {% if is_ref %}
+        {% set source = tf_embeddings._referred_source(source, node, name, macro) %}
+      {% endif %}
+      {% if is_ref and not load_relation(source.name) %}
+        {% do exceptions.raise_compiler_error(
+          macro ~ ": " ~ source.name ~ ", a source of store '" ~ name ~ "', is not built yet. "
+          ~ "Build what the store reads with: dbt build --select +" ~ node.name ~ " --exclude "
+          ~ node.name
+        ) %}
+      {% endif %}
+      {% do sources.append(source) %}
+    {% endfor %}
+  {% endif %}
+  {% set relation = api.Relation.create(node.database, node.schema, node.alias) %}
+  {{ return({
+    'name': name,
+    'model': declared.model,
+    'sources': sources if reads_sources else none,
+    'relation': relation,
+    'table': load_relation(relation),
+  }) }}
+{% endmacro %}
+
+{% macro _referred_source(source, store, name, macro) %}
+  {#
+    A source of a store that is a ref(), as one that is the relation of what dbt found for it when
+    it parsed `store`, the node, whose name to read is `name`.
+  #}
+  {% set package, wanted = (none, source.name) if source.name is string else source.name %}
+  {% set found = [] %}
+  {% for id in store.depends_on.nodes if id in graph.nodes %}
+    {% set node = graph.nodes[id] %}
+    {% if node.name == wanted and package in [none, node.package_name] %}
+      {% do found.append(node) %}
+    {% endif %}
+  {% endfor %}
+  {% if found | length != 1 %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": a source of store '" ~ name ~ "' is the ref " ~ source.name | pprint ~ ", and the "
+      ~ "store depends on " ~ (found | map(attribute='unique_id') | join(', ') or 'none') ~ " by "
+      ~ "this name. Write one of them as {'ref': ['package', 'model'], …} in "
+      ~ store.original_file_path ~ "."
+    ) %}
+  {% endif %}
+  {% set node = found[0] %}
+  {% if node.config.materialized == 'ephemeral' %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": " ~ node.unique_id ~ ", a source of store '" ~ name ~ "', is ephemeral, so that "
+      ~ "an operation cannot read it. Materialize it as a view, in " ~ node.original_file_path ~ "."
+    ) %}
+  {% endif %}
+  {{ return(dict(
+    source, kind='relation', name=api.Relation.create(node.database, node.schema, node.alias)
+  )) }}
+{% endmacro %}

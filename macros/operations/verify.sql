@@ -1,0 +1,80 @@
+{% macro verify(model=none, tolerance=0.00001) %}
+  {#
+    An operation: dbt run-operation tf_embeddings.verify. All the models are looked at, and all that
+    differ are named, before it fails.
+  #}
+  {% set tolerance = tf_embeddings._tolerance(tolerance) %}
+  {% set pins = tf_embeddings._pins('verify') if model is none else [] %}
+  {% set pins = pins or [tf_embeddings._pin(model, 'verify')] %}
+
+  {% set inventory = tf_embeddings._inventory(pins, 'verify') %}
+  {% set problems = [] %}
+  {% for pin in pins %}
+    {% set outcome = tf_embeddings._verify_pin(pin, tolerance, inventory) %}
+    {% do print(outcome.line) %}
+    {% if outcome.problem %}
+      {% do problems.append(outcome.problem) %}
+    {% endif %}
+  {% endfor %}
+  {% if problems %}
+    {% do exceptions.raise_compiler_error(problems | join('\n')) %}
+  {% endif %}
+{% endmacro %}
+
+{% macro _verify_pin(pin, tolerance, inventory, grant=true) %}
+  {#
+    Has a staged artifact embed its golden texts where it is deployed. Returns a map of: report,
+    what it said; line, the same to read; problem, a sentence where it is not as when it was built.
+    See _golden_report for the other arguments.
+  #}
+  {% set report = fromjson(tf_embeddings._golden_report(pin, inventory, grant)) %}
+  {% set difference = report.largest_difference %}
+  {% set within = tf_embeddings._scientific(tolerance) %}
+  {# An artifact of 0.1 brings a runtime that says `tensorflow`, its version. #}
+  {% set engine = 'LiteRT' if report.engine == 'litert' else 'TensorFlow' %}
+  {% set runs_on = engine ~ " " ~ (report.engine_version or report.tensorflow) ~ ", Python "
+    ~ report.python ~ ", NumPy " ~ report.numpy ~ ", " ~ report.processor %}
+  {% set line = [
+    pin.model ~ " " ~ pin.version ~ " " ~ pin.build ~ ": " ~ report.texts ~ " texts",
+    "largest difference " ~ tf_embeddings._scientific(difference) ~ " (tolerance " ~ within ~ ")",
+    runs_on,
+    (report.memory_bytes or 0) | filesizeformat ~ " of memory",
+  ] | join(', ') %}
+
+  {% set wrong = none %}
+  {% if [report.model, report.version, report.build] != [pin.model, pin.version, pin.build] %}
+    {% set wrong = "is staged as model '" ~ report.model ~ "', version " ~ report.version
+      ~ ", build " ~ report.build ~ ". Stage it again with: " %}
+  {% elif report.mismatches %}
+    {% set wrong = "gives " ~ report.mismatches | length ~ " of its " ~ report.texts
+      ~ " golden texts a vector or a number of tokens that they did not have when it was built, "
+      ~ "on " ~ runs_on ~ ". Pin the versions of its packages that it was built with, or stage it "
+      ~ "again with: " %}
+  {% elif not (difference is number and difference <= tolerance) %}
+    {% set wrong = "gives other vectors than when it was built: a component differs by "
+      ~ tf_embeddings._scientific(difference) ~ ", more than the tolerance of " ~ within ~ ", on "
+      ~ runs_on ~ ". Pin the versions of its packages that it was built with, or stage it again "
+      ~ "with: " %}
+  {% endif %}
+  {% set problem = none if wrong is none else "verify: model '" ~ pin.model ~ "' (version "
+    ~ pin.version ~ ", build " ~ pin.build ~ ") " ~ wrong
+    ~ tf_embeddings._stage_command(pin.model) %}
+  {{ return({'report': report, 'line': line, 'problem': problem}) }}
+{% endmacro %}
+
+{% macro _tolerance(tolerance) %}
+  {# The tolerance of verify, as a number: YAML reads 1e-5, without a point, as a string. #}
+  {% set number = 0 if tolerance is boolean or tolerance is none else tolerance | float(0) %}
+  {% if not 0 < number < 1e30 %}
+    {% do exceptions.raise_compiler_error(
+      "verify: tolerance is " ~ tolerance | pprint ~ "; it must be a number above 0, the largest "
+      ~ "difference of a component that is allowed, such as 0.00001."
+    ) %}
+  {% endif %}
+  {{ return(number) }}
+{% endmacro %}
+
+{% macro _scientific(number) %}
+  {# A small number as it is read best, 1.2e-07; what is no number, as it is. #}
+  {{ return('%.2g' | format(number) if number is number else number | string) }}
+{% endmacro %}

@@ -1,0 +1,99 @@
+{% macro _cause(message, pin, is_of_hook=false) %}
+  {#
+    Why a model cannot run, and the next step, from what Snowflake said of it; none where that is
+    not known for sure. What the runtime says (`tf_embeddings: …`) has its next step in it. README
+    has the same as a table.
+  #}
+  {% set settings = tf_embeddings._settings() %}
+  {% set said = message | string | lower %}
+  {% set calls = 'tf_embeddings_' ~ pin.model ~ '_' ~ pin.build in said
+    or 'tf_embeddings_verify_' ~ pin.model ~ '_' ~ pin.build in said %}
+  {% set is_denied = 'not authorized' in said or 'insufficient privileges' in said %}
+  {% set stage_it = tf_embeddings._stage_command(pin.model) %}
+  {% set schema = tf_embeddings._stored_name(settings.database) ~ '.'
+    ~ tf_embeddings._stored_name(settings.schema) %}
+  {% set is_of_schema = schema | lower in said | replace('"', '') %}
+
+  {% if settings.artifact_repository | lower in said and is_denied %}
+    {% set role = tf_embeddings._repository_role() %}
+    {{ return(
+      "the role of target '" ~ target.name ~ "' may not use " ~ settings.artifact_repository
+      ~ ", where the function's Python packages come from. Let ACCOUNTADMIN run: "
+      ~ ("grant database role " ~ role if role else
+        "grant usage on artifact repository " ~ settings.artifact_repository)
+      ~ " to role " ~ (target.role or "…")
+    ) }}
+  {% elif pin.model ~ '-' ~ pin.build ~ '.zip' in said and 'not found' in said %}
+    {{ return(
+      "its staged file is not there: "
+      ~ tf_embeddings._stage_location(tf_embeddings._artifact_path(pin)) ~ ". Stage it with: "
+      ~ stage_it
+    ) }}
+  {% elif is_of_hook and is_denied and "role '" in said %}
+    {{ return(
+      "a role in var tf_embeddings_grants (" ~ settings.grants | join(', ') ~ ") does not exist. "
+      ~ "Correct the var."
+    ) }}
+  {% elif is_of_hook and is_denied and "database '" in said and 'not exist' in said %}
+    {{ return(
+      "the role of target '" ~ target.name ~ "' sees no database " ~ settings.database ~ ". Let "
+      ~ "its owner grant usage on it, or name another one in var tf_embeddings_database."
+    ) }}
+  {% elif is_of_hook and is_denied %}
+    {{ return(
+      "the role of target '" ~ target.name ~ "' may not create what is missing: one role owns "
+      ~ "schema " ~ tf_embeddings._schema_name() ~ " and has create schema on the database; all "
+      ~ "the others set var tf_embeddings_manage to false, or to the owner's target, and are named "
+      ~ "in the owner's var tf_embeddings_grants."
+    ) }}
+  {% elif calls and ('unknown' in said or is_denied) or (is_of_schema and is_denied) %}
+    {{ return(
+      "its function is not there, or not for the role of target '" ~ target.name ~ "'. With that "
+      ~ "role in var tf_embeddings_grants, let the owner of schema " ~ tf_embeddings._schema_name()
+      ~ " run: " ~ stage_it ~ " --verify"
+    ) }}
+  {% elif calls and "no module named 'tf_embeddings_udf" in said %}
+    {{ return("its staged file is damaged. Put it again, for all its functions: " ~ stage_it) }}
+  {% elif calls and 'memory exhausted' in said %}
+    {{ return(
+      "its process takes more memory than a node has. Use a Snowpark-optimized warehouse."
+    ) }}
+  {% elif calls and 'timed out' in said %}
+    {{ return(
+      "a batch takes longer than Snowflake allows. Lower var tf_embeddings_max_batch_size, which "
+      ~ "is " ~ settings.max_batch_size ~ "."
+    ) }}
+  {% elif is_of_hook and (
+    'with the specified packages' in said
+    or modules.re.search("package '.*' is not supported", said)
+  ) %}
+    {{ return(
+      settings.artifact_repository ~ " does not have the packages " ~ tf_embeddings._packages(pin)
+      | join(', ') ~ " for Python " ~ settings.runtime_version ~ ". Pin other versions under "
+      ~ "packages in its pin, or set var tf_embeddings_artifact_repository."
+    ) }}
+  {% endif %}
+  {{ return(none) }}
+{% endmacro %}
+
+{% macro _caught(expression) %}
+  {#
+    The value of a SQL expression, as text, or what Snowflake says where it refuses: no macro can
+    catch an error, so a block of Snowflake's own language does.
+    https://docs.snowflake.com/en/developer-guide/snowflake-scripting/exceptions
+  #}
+  {% set sql %}
+execute immediate $$
+declare
+  said varchar;
+begin
+  select {{ expression }} into :said;
+  return said;
+exception
+  when other then
+    return sqlerrm;
+end;
+$$
+  {% endset %}
+  {{ return(run_query(sql | trim).rows[0][0] | string) }}
+{% endmacro %}

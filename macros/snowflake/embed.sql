@@ -1,0 +1,63 @@
+{% macro snowflake___vector_type(dimensions) %}
+  {{ return('vector(float, ' ~ dimensions ~ ')') }}
+{% endmacro %}
+
+{% macro snowflake__text_hash(text) %}
+  {# https://docs.snowflake.com/en/sql-reference/functions/sha2 #}
+  {{ return('sha2(cast(' ~ text ~ ' as varchar), 256)') }}
+{% endmacro %}
+
+{% macro snowflake___function_name(pin, kind='embed') %}
+  {#
+    With a digest of all that the function is, so that other settings make another function beside
+    the one that running queries use, and none is ever replaced. Names count as Snowflake stores
+    them: targets that write one database in two ways share one function.
+  #}
+  {% set settings = tf_embeddings._settings() %}
+  {% set path = tf_embeddings._artifact_path(pin) %}
+  {% set stored = [path] %}
+  {% for name in [settings.database, settings.schema, settings.stage] %}
+    {% do stored.append(tf_embeddings._stored_name(name)) %}
+  {% endfor %}
+  {% set repository = 'artifact_repository = ' ~ settings.artifact_repository %}
+  {% set definition = tf_embeddings._function_definition(pin, kind).replace(
+    tf_embeddings._stage_location(path), tojson(stored)
+  ).replace(repository, repository | lower) %}
+
+  {% set digest = local_md5(definition)[:8] %}
+  {% set prefix = 'tf_embeddings_verify' if kind == 'verify' else 'tf_embeddings' %}
+  {{ return(
+    tf_embeddings._schema_name() ~ '.' ~ [prefix, pin.model, pin.build, digest] | join('_')
+  ) }}
+{% endmacro %}
+
+{% macro snowflake___outcome(text, pin, macro, tokens_only) %}
+  {% do tf_embeddings._check_mark(pin, macro) %}
+  {{ return(
+    tf_embeddings._function_name(pin) ~ '(cast(' ~ text ~ ' as varchar), ' ~ tokens_only | lower
+    ~ ')'
+  ) }}
+{% endmacro %}
+
+{% macro snowflake___outcome_column(outcome, column, pin) %}
+  {#
+    The conversions turn the null inside an object, which is not SQL's, into a NULL.
+    https://docs.snowflake.com/en/sql-reference/functions/as_array
+  #}
+  {% set value = 'get(' ~ outcome ~ ", '" ~ column ~ "')" %}
+  {{ return({
+    'embedding': 'cast(as_array(' ~ value ~ ') as ' ~ tf_embeddings._vector_type(pin.dimensions)
+      ~ ')',
+    'token_count': 'cast(as_integer(' ~ value ~ ') as integer)',
+    'is_truncated': 'as_boolean(' ~ value ~ ')',
+    'status': 'as_varchar(' ~ value ~ ')',
+  }[column]) }}
+{% endmacro %}
+
+{% macro snowflake___status(text, pin, macro) %}
+  {# The function is strict: it is not called for a NULL, and gives no outcome for it. #}
+  {% set outcome = tf_embeddings._outcome(text, pin, macro) %}
+  {{ return(
+    'coalesce(' ~ tf_embeddings._outcome_column(outcome, 'status', pin) ~ ", 'null')"
+  ) }}
+{% endmacro %}

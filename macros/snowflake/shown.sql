@@ -1,0 +1,215 @@
+{% macro _shown(kind, role=none) %}
+  {#
+    The schema (kind 'schemas') or the stage (kind 'stages') of the settings as SHOW has it; none
+    where it is not there, as far as this role may see: SHOW asks for any privilege on it. Its
+    pattern has wildcards and no case, so the names are compared here. With the name of the role,
+    scripts/stage_model.py is told what to do where even the place to look into is refused.
+    https://docs.snowflake.com/en/sql-reference/sql/show-schemas
+    https://docs.snowflake.com/en/sql-reference/sql/show-stages
+  #}
+  {% set settings = tf_embeddings._settings() %}
+  {% if kind == 'schemas' %}
+    {% set name = settings.schema %}
+    {% set place = 'database ' ~ tf_embeddings._identifier(settings.database) %}
+    {% set next = 'Name another one in var tf_embeddings_database, or let its owner run: ' %}
+  {% else %}
+    {% set name = settings.stage %}
+    {% set place = 'schema ' ~ tf_embeddings._schema_name() %}
+    {% set next = 'Let its owner run: ' %}
+  {% endif %}
+
+  {% set show = 'show ' ~ kind ~ ' like ' ~ tf_embeddings._stored_literal(name) ~ ' in ' ~ place %}
+  {% if role is none %}
+    {% set rows = tf_embeddings._rows(show) %}
+  {% else %}
+    {% set rows = tf_embeddings._staging_query(
+      show,
+      'Looking into ' ~ place,
+      next=next ~ 'grant usage on ' ~ place ~ ' to role ' ~ role
+    ) %}
+  {% endif %}
+  {% set name = tf_embeddings._stored_name(name) %}
+  {{ return(rows | selectattr('name', 'equalto', name) | first | default(none)) }}
+{% endmacro %}
+
+{% macro _created_functions() %}
+  {#
+    The functions of the schema that are named and called as the package's are, as maps of: name,
+    model, version, build; is_ours, whether their comment says so too; place, drop and age as
+    _inventory explains. An embedding function takes arguments, a check function none, so a model
+    named verify_… is not taken for a check.
+    https://docs.snowflake.com/en/sql-reference/sql/show-user-functions
+  #}
+  {% set schema = tf_embeddings._schema_name() %}
+  {% set built = '([A-Z][A-Z0-9_]{0,39})_(B[0-9A-F]{12})_[0-9A-F]{8}' %}
+  {% set functions = [] %}
+  {% set show = "show user functions like 'tf_embeddings_%' in schema " ~ schema %}
+  {% for row in tf_embeddings._rows(show) %}
+    {% set signature = tf_embeddings._signature(row) %}
+    {% set is_check = signature == '()' %}
+    {% set match = modules.re.fullmatch(
+      'TF_EMBEDDINGS_' ~ ('VERIFY_' if is_check else '') ~ built, row.name
+    ) %}
+    {% if match and signature in ['()', '(varchar, boolean)'] %}
+      {% set comment = row.description | string %}
+      {% set version = modules.re.search('version (v[0-9a-f]{12})', comment) %}
+      {% set call = schema ~ '.' ~ row.name | lower ~ signature %}
+      {% do functions.append({
+        'name': row.name | lower,
+        'model': match.group(1) | lower,
+        'version': version.group(1) if version else '',
+        'build': match.group(2) | lower,
+        'is_ours': comment.startswith('tf_embeddings:'),
+        'place': call,
+        'drop': 'drop function if exists ' ~ call,
+        'age': tf_embeddings._age_in_days(row.created_on),
+      }) %}
+    {% endif %}
+  {% endfor %}
+  {{ return(functions) }}
+{% endmacro %}
+
+{% macro _signature(function) %}
+  {#
+    The types of a function's arguments, as DROP and GRANT take them, from its row of SHOW
+    FUNCTIONS, whose arguments are such as: NAME(VARCHAR, BOOLEAN) RETURN OBJECT.
+    https://docs.snowflake.com/en/sql-reference/sql/show-user-functions
+  #}
+  {% set signature = function.arguments[function.name | length:].split(' RETURN')[0] %}
+  {{ return(modules.re.sub('[(][0-9, ]+[)]', '', signature) | lower) }}
+{% endmacro %}
+
+{% macro _listed_files() %}
+  {#
+    The artifacts on the stage, as _inventory explains; other files are not the package's. LIST
+    gives names that begin with the stage's own. REMOVE takes all files whose names begin as the one
+    that it is given, so an artifact with such neighbors cannot be dropped.
+    https://docs.snowflake.com/en/sql-reference/sql/list
+    https://docs.snowflake.com/en/sql-reference/sql/remove
+  #}
+  {% set stage = tf_embeddings._stored_name(tf_embeddings._settings().stage) %}
+  {% set paths = [] %}
+  {% set listed = {} %}
+  {% for row in tf_embeddings._rows('list ' ~ tf_embeddings._stage_location()) %}
+    {% if (row.name | lower).startswith(stage | lower ~ '/') %}
+      {% set path = row.name[stage | length + 1:] %}
+      {% do paths.append(path) %}
+      {% do listed.update({path: row}) %}
+    {% endif %}
+  {% endfor %}
+
+  {% set files = [] %}
+  {% for path in paths %}
+    {% set match = modules.re.fullmatch(
+      '([a-z][a-z0-9_]{0,39})/(v[0-9a-f]{12})/\\1-(b[0-9a-f]{12})[.]zip', path
+    ) %}
+    {% if match %}
+      {% set neighbors = [] %}
+      {% for other in paths if other != path and other.startswith(path) %}
+        {% do neighbors.append(other) %}
+      {% endfor %}
+      {% set location = tf_embeddings._stage_location(path) %}
+      {% do files.append({
+        'model': match.group(1),
+        'version': match.group(2),
+        'build': match.group(3),
+        'bytes': listed[path].size | int,
+        'place': location,
+        'drop': none if neighbors else 'remove ' ~ location,
+        'age': tf_embeddings._age_in_days(listed[path].last_modified),
+      }) %}
+    {% endif %}
+  {% endfor %}
+  {{ return(files) }}
+{% endmacro %}
+
+{% macro _staged_sizes(bytes, stage) %}
+  {#
+    The sizes that LIST may show for a whole file of so many bytes. Client-side encryption, of which
+    the type of a stage says nothing, fills the last block of 16 bytes.
+  #}
+  {% if 'NO CSE' in (stage or {}).type | default('') | string | upper %}
+    {{ return([bytes]) }}
+  {% endif %}
+  {{ return([bytes, bytes // 16 * 16 + 16]) }}
+{% endmacro %}
+
+{% macro _age_in_days(time) %}
+  {#
+    How old something is: SHOW says when it was created as a time, LIST when it was changed as a
+    text, such as Wed, 11 Nov 2026 10:00:00 GMT. 0, just made, for what cannot be read.
+    https://docs.snowflake.com/en/sql-reference/sql/list
+  #}
+  {% set datetime, utc = modules.datetime.datetime, modules.pytz.utc %}
+  {% set text = time | string | trim %}
+  {% set day = '[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT' %}
+  {% if modules.re.fullmatch(day, text) %}
+    {% set time = datetime.strptime(text, '%a, %d %b %Y %H:%M:%S GMT') %}
+  {% elif modules.re.match('[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}', text) %}
+    {# Of a time as text the offset is not read: it is less than a day. #}
+    {% set seconds = text[:19].replace('T', ' ') %}
+    {% set time = datetime.strptime(seconds, '%Y-%m-%d %H:%M:%S') if time is string else time %}
+  {% else %}
+    {{ return(0) }}
+  {% endif %}
+  {% set time = time if time.tzinfo else utc.localize(time) %}
+  {{ return([0, (datetime.now(utc) - time).total_seconds() / 86400] | max) }}
+{% endmacro %}
+
+{% macro _lacking() %}
+  {#
+    The privileges that the hook needs and this session's role does not have, to read; none are
+    known of a schema that is not there yet. IS_ROLE_IN_SESSION knows what a role has through
+    others; it counts secondary roles, too, which CREATE does not.
+    https://docs.snowflake.com/en/sql-reference/sql/show-grants
+    https://docs.snowflake.com/en/sql-reference/functions/is_role_in_session
+  #}
+  {% set database = 'database ' ~ tf_embeddings._identifier(tf_embeddings._settings().database) %}
+  {% set wanted = [['create schema', database]] %}
+  {% if tf_embeddings._shown('schemas') %}
+    {% set schema = 'schema ' ~ tf_embeddings._schema_name() %}
+    {% do wanted.extend([['create stage', schema], ['create function', schema]]) %}
+  {% endif %}
+
+  {% set answers = [] %}
+  {% set granted = {} %}
+  {% for privilege, object in wanted %}
+    {% if object not in granted %}
+      {% do granted.update({object: tf_embeddings._rows('show grants on ' ~ object)}) %}
+    {% endif %}
+    {% set holds = ['false'] %}
+    {% for row in granted[object] if row.privilege | lower in [privilege, 'ownership'] %}
+      {% do holds.append(
+        "is_role_in_session('" ~ row.grantee_name.replace("'", "\\'") ~ "')"
+      ) %}
+    {% endfor %}
+    {% do answers.append('(' ~ holds | unique | join(' or ') ~ ') as answer_' ~ loop.index) %}
+  {% endfor %}
+  {% set row = run_query('select ' ~ answers | join(', ')).rows[0] %}
+
+  {% set lacking = [] %}
+  {% for privilege, object in wanted %}
+    {% do lacking.append(privilege ~ ' on ' ~ object) if not row[loop.index0] %}
+  {% endfor %}
+  {{ return(lacking) }}
+{% endmacro %}
+
+{% macro _encryption_note(stage) %}
+  {#
+    Where var tf_embeddings_stage_encryption is set and a stage is encrypted otherwise, a sentence;
+    else none. Nothing changes the encryption of a stage.
+    https://docs.snowflake.com/en/sql-reference/sql/create-stage
+  #}
+  {% if not stage or tf_embeddings._scoped_var('tf_embeddings_stage_encryption') is none %}
+    {{ return(none) }}
+  {% endif %}
+  {% set has = 'SNOWFLAKE_SSE' if 'NO CSE' in stage.type | default('') | string | upper
+    else 'SNOWFLAKE_FULL' %}
+  {% set wanted = tf_embeddings._settings().stage_encryption %}
+  {{ return(none if has == wanted else
+    "Stage " ~ tf_embeddings._stage_name() ~ " is encrypted with " ~ has ~ ", and var "
+    ~ "tf_embeddings_stage_encryption is " ~ wanted ~ ": a stage keeps the encryption that it was "
+    ~ "created with. Name a new stage in var tf_embeddings_stage and stage the models again, or "
+    ~ "correct the var."
+  ) }}
+{% endmacro %}

@@ -1,0 +1,335 @@
+{% macro snowflake___staging_place(packages, left_out) %}
+  {% set settings = tf_embeddings._settings() %}
+  {% do tf_embeddings._require_packages(packages, 'stage_model: the model') %}
+  {% set role = tf_embeddings._staging_role() %}
+  {# Also where another role manages: --verify creates the functions whatever that says. #}
+  {% set warnings = tf_embeddings._staging_check_repository(role, left_out) %}
+  {% do tf_embeddings._staging_check_packages(packages, left_out) %}
+  {% set shown = tf_embeddings._staging_stage(role) %}
+  {% set encryption = tf_embeddings._encryption_note(shown) %}
+  {% if encryption %}
+    {% do warnings.append(encryption) %}
+  {% endif %}
+  {% if not shown and not settings.manage %}
+    {% set stage = tf_embeddings._stage_name() %}
+    {% do exceptions.raise_compiler_error(
+      "stage_model: role " ~ role ~ " sees no stage " ~ stage ~ ", and var tf_embeddings_manage is "
+      ~ (settings.managers | join(', ') or "false") ~ ", so it is not created here. "
+      ~ ("Run this with --target " ~ settings.managers[0] ~ ", or let" if settings.managers
+        else "Let")
+      ~ " a role that may create it run:\n"
+      ~ tf_embeddings._create_stage() | join(';\n') ~ ";\n"
+      ~ "grant usage on schema " ~ tf_embeddings._schema_name() ~ " to role " ~ role ~ ";\n"
+      ~ "grant read, write on stage " ~ stage ~ " to role " ~ role ~ ";"
+    ) %}
+  {% endif %}
+  {# LiteRT is not known to be in Anaconda's channel; see _require_packages. #}
+  {% set is_anaconda = settings.artifact_repository | lower
+    == 'snowflake.snowpark.anaconda_shared_repository' %}
+  {{ return({
+    'stage': '@' ~ tf_embeddings._stage_name(),
+    'engines': ['tensorflow'] if is_anaconda else ['litert', 'tensorflow'],
+    'warnings': warnings,
+  }) }}
+{% endmacro %}
+
+{% macro snowflake___staging_upload(path, pin, bytes, dry_run) %}
+  {#
+    A file on the stage is complete if it has the artifact's size: the name holds the digest of the
+    bytes. One of another size is what a broken upload left, and is replaced. The functions that run
+    it cannot work, and do again at their next call: Snowflake resolves IMPORTS then. The answer
+    lists them.
+  #}
+  {% set role = tf_embeddings._staging_role() %}
+  {% set place = '@' ~ tf_embeddings._stage_name() ~ '/' ~ tf_embeddings._artifact_path(pin) %}
+  {% set stage = tf_embeddings._staging_stage(role) %}
+  {% if not stage and dry_run %}
+    {{ return({'place': place, 'was_there': false, 'size': none, 'broken': []}) }}
+  {% endif %}
+  {% if not stage %}
+    {% do tf_embeddings._staging_create(role) %}
+    {% set stage = tf_embeddings._staging_stage(role) or {} %}
+  {% endif %}
+
+  {% set sizes = tf_embeddings._staged_sizes(bytes, stage) %}
+  {% set size = tf_embeddings._staging_size(pin, role) %}
+  {% set broken = [] %}
+  {% if size is not none and size not in sizes %}
+    {% do broken.extend(tf_embeddings._staging_broken(pin)) %}
+  {% endif %}
+  {% set found = {'place': place, 'was_there': size in sizes, 'size': size, 'broken': broken} %}
+  {% if size in sizes or dry_run %}
+    {{ return(found) }}
+  {% endif %}
+
+  {% do tf_embeddings._staging_send(path, pin, bytes, role, overwrite=size is not none) %}
+  {% set size = tf_embeddings._staging_size(pin, role) %}
+  {% if size not in sizes %}
+    {% do exceptions.raise_compiler_error(
+      "stage_model: " ~ place ~ (" has " ~ size ~ " bytes" if size is not none else " is not there")
+      ~ " after the upload of " ~ bytes ~ " bytes. Run it again."
+    ) %}
+  {% endif %}
+  {{ return(found) }}
+{% endmacro %}
+
+{% macro snowflake___staging_flags() %}
+  {#
+    A target of the role that owns the functions, and the grants that came by the command line.
+    Those of the project are known to every command.
+  #}
+  {% set settings = tf_embeddings._settings() %}
+  {% set name = target.name if settings.manage else (settings.managers + [target.name])[0] %}
+  {% set given = invocation_args_dict.get('vars') or {} %}
+  {% set given = fromyaml(given) if given is string else given %}
+  {% set has_grants = given is mapping and 'tf_embeddings_grants' in given %}
+  {{ return({
+    'target': name,
+    'vars': " --vars '{tf_embeddings_grants: [" ~ settings.grants | join(', ') ~ "]}'"
+      if settings.grants and has_grants else '',
+  }) }}
+{% endmacro %}
+
+{% macro snowflake___deploy(pin, inventory) %}
+  {#
+    What the hook creates, for a role that stages models for others, who set var
+    tf_embeddings_manage to false: so what is missing is created and granted whatever that says,
+    also what an earlier call left ungranted.
+  #}
+  {% set statements = tf_embeddings._grants([pin], ['embed', 'verify']) %}
+  {% if inventory.pinned[0].function == 'no' %}
+    {% set statements = [tf_embeddings._create_function(pin)] + statements %}
+  {% endif %}
+  {% for statement in statements %}
+    {% do run_query(statement) %}
+  {% endfor %}
+{% endmacro %}
+
+{% macro _staging_role() %}
+  {#
+    The role of the session, as SQL: the profile need not name it. It is the first that is asked, so
+    a login that fails, fails here.
+  #}
+  {% set takes_token = target.authenticator | default('') | string | lower
+    == 'programmatic_access_token' %}
+  {% set rows = tf_embeddings._staging_query(
+    'select current_role() as role_name',
+    'Asking for the role of the session',
+    next="dbt-snowflake passes `token` on for the authenticators oauth and jwt alone: give a "
+    ~ "programmatic access token as `password`, and leave the authenticator out" if takes_token
+    else none
+  ) %}
+  {% set role = rows[0].role_name or 'PUBLIC' %}
+  {# It comes as it is stored: in upper case where it was made without quotes. #}
+  {% if modules.re.fullmatch('[A-Z_][A-Z0-9_$]*', role) %}
+    {{ return(role) }}
+  {% endif %}
+  {{ return('"' ~ role.replace('"', '""') ~ '"') }}
+{% endmacro %}
+
+{% macro _staging_stage(role) %}
+  {# The stage as SHOW STAGES has it, or none where the role sees no such stage. #}
+  {% if not tf_embeddings._shown('schemas', role) %}
+    {{ return(none) }}
+  {% endif %}
+
+  {% set stage = tf_embeddings._shown('stages', role) %}
+  {% if stage and 'EXTERNAL' in stage.type | default('') | string | upper %}
+    {% do exceptions.raise_compiler_error(
+      "stage_model: " ~ tf_embeddings._stage_name() ~ " is an external stage, and files can be put "
+      ~ "on internal ones only. Name another one in var tf_embeddings_stage."
+    ) %}
+  {% endif %}
+  {{ return(stage) }}
+{% endmacro %}
+
+{% macro _staging_create(role) %}
+  {#
+    Creates the stage, and the schema if it is missing, as the hook does: a first upload comes
+    before the first run. CREATE SCHEMA IF NOT EXISTS asks for its privilege even where there is a
+    schema: it is left out then, and the hook, which cannot, needs the privilege.
+  #}
+  {% if not tf_embeddings._settings().manage %}
+    {{ return('') }}
+  {% endif %}
+  {% set schema, stage = tf_embeddings._create_stage() %}
+  {% set database = tf_embeddings._identifier(tf_embeddings._settings().database) %}
+  {% set to_role = ' to role ' ~ role %}
+  {% if not tf_embeddings._shown('schemas', role) %}
+    {% do tf_embeddings._staging_query(
+      schema,
+      'Creating schema ' ~ tf_embeddings._schema_name(),
+      next='Let its owner run: grant usage, create schema on database ' ~ database ~ to_role
+    ) %}
+  {% endif %}
+  {% do tf_embeddings._staging_query(
+    stage,
+    'Creating stage ' ~ tf_embeddings._stage_name(),
+    next="Where another role owns the schema and makes the functions, set var "
+    ~ "tf_embeddings_manage to false. Else let the database's owner run: grant create schema on "
+    ~ "database " ~ database ~ to_role ~ ". Let the schema's owner run: grant usage, create stage, "
+    ~ "create function on schema " ~ tf_embeddings._schema_name() ~ to_role
+  ) %}
+{% endmacro %}
+
+{% macro _staging_size(pin, role) %}
+  {#
+    How many bytes the artifact of a pin has on the stage; none if it is not there.
+    https://docs.snowflake.com/en/sql-reference/sql/list
+  #}
+  {% set path = tf_embeddings._artifact_path(pin) %}
+  {% set files = tf_embeddings._staging_query(
+    'list ' ~ tf_embeddings._stage_location(path),
+    'Listing stage ' ~ tf_embeddings._stage_name(),
+    next='Let its owner run: grant read, write on stage ' ~ tf_embeddings._stage_name()
+    ~ ' to role ' ~ role
+  ) %}
+  {% for file in files if file.name.endswith('/' ~ path) %}
+    {{ return(file.size | int) }}
+  {% endfor %}
+  {{ return(none) }}
+{% endmacro %}
+
+{% macro _staging_send(path, pin, bytes, role, overwrite) %}
+  {#
+    The upload itself. PUT succeeds as a statement whatever becomes of the file: the row tells.
+    https://docs.snowflake.com/en/sql-reference/sql/put
+  #}
+  {% set folder = [pin.model, pin.version] | join('/') %}
+  {% set file = 'file://' ~ path.replace('\\', '\\\\').replace("'", "\\'") %}
+  {% do log('tf_embeddings_upload ' ~ tojson({'bytes': bytes}), info=true) %}
+  {% set rows = tf_embeddings._staging_query(
+    "put '" ~ file ~ "' " ~ tf_embeddings._stage_location(folder ~ '/')
+    ~ ' auto_compress = false overwrite = ' ~ overwrite | lower ~ ' parallel = 8',
+    'Putting the artifact on stage ' ~ tf_embeddings._stage_name(),
+    next='Let its owner run: grant read, write on stage ' ~ tf_embeddings._stage_name()
+    ~ ' to role ' ~ role
+  ) %}
+  {% do log('tf_embeddings_uploaded', info=true) %}
+  {% for row in rows if row.status | upper not in ['UPLOADED', 'SKIPPED'] %}
+    {% do exceptions.raise_compiler_error(
+      "stage_model: putting the artifact on stage " ~ tf_embeddings._stage_name() ~ " ended with "
+      ~ row.status ~ ": " ~ row.message ~ ". Run it again."
+    ) %}
+  {% endfor %}
+{% endmacro %}
+
+{% macro _staging_broken(pin) %}
+  {#
+    The names of the functions of a pin's build, whatever their settings.
+    https://docs.snowflake.com/en/sql-reference/sql/show-user-functions
+  #}
+  {% set functions = tf_embeddings._staging_query(
+    "show user functions like '%" ~ pin.build ~ "%' in schema " ~ tf_embeddings._schema_name(),
+    'Looking for functions in schema ' ~ tf_embeddings._schema_name()
+  ) %}
+  {% set names = [] %}
+  {% set suffix = '_' ~ pin.model ~ '_' ~ pin.build ~ '_' %}
+  {% for function in functions if suffix in function.name | lower %}
+    {% do names.append(function.name | lower) %}
+  {% endfor %}
+  {{ return(names | sort) }}
+{% endmacro %}
+
+{% macro _staging_check_repository(role, left_out) %}
+  {#
+    Whether a role may use the repository of the packages, which creating a function needs: returns
+    warnings, a list. A no is one of them, because no page says whether what PUBLIC has counts.
+  #}
+  {% set anaconda = 'snowflake.snowpark.anaconda_shared_repository' %}
+  {% set pypi = 'snowflake.snowpark.pypi_shared_repository' %}
+  {% set repository = tf_embeddings._settings().artifact_repository | lower %}
+  {% set user = tf_embeddings._repository_role() %}
+
+  {% set warnings = [] %}
+  {% if user and 'role' not in left_out %}
+    {% set rows = tf_embeddings._staging_query(
+      'select ' ~ tf_embeddings._has_repository_role() ~ ' as is_activated',
+      'Asking for the database role ' ~ user,
+      optional='role'
+    ) %}
+    {% if rows[0].is_activated | string | lower == 'false' %}
+      {% do warnings.append(
+        "role " ~ role ~ " may be unable to use " ~ repository ~ ", where the function's Python "
+        ~ "packages come from. If the function cannot be created, let ACCOUNTADMIN run: grant "
+        ~ "database role " ~ user ~ " to role " ~ role ~ "; or set var "
+        ~ "tf_embeddings_artifact_repository to another one, such as "
+        ~ (anaconda if repository == pypi else pypi) ~ "."
+      ) %}
+    {% endif %}
+  {% endif %}
+
+  {# Only accounts from before the terms were part of the contract know this, and no page does. #}
+  {% if repository == anaconda and 'terms' not in left_out %}
+    {% set rows = tf_embeddings._staging_query(
+      'select system$are_anaconda_terms_acknowledged() as is_acknowledged',
+      'Asking for the terms of Anaconda',
+      optional='terms'
+    ) %}
+    {% if rows[0].is_acknowledged | string | lower == 'false' %}
+      {% do exceptions.raise_compiler_error(
+        "stage_model: this account has not accepted the terms of Anaconda, whose packages the "
+        ~ "function would use. Let ORGADMIN accept them in Snowsight (Admin, Terms), or set var "
+        ~ "tf_embeddings_artifact_repository to " ~ pypi ~ "."
+      ) %}
+    {% endif %}
+  {% endif %}
+  {{ return(warnings) }}
+{% endmacro %}
+
+{% macro _staging_check_packages(packages, left_out) %}
+  {#
+    Whether the packages of a function are there, in the versions that it would be created with. The
+    view lists Anaconda's; what PyPI has cannot be asked.
+    https://docs.snowflake.com/en/sql-reference/info-schema/packages
+  #}
+  {% set settings = tf_embeddings._settings() %}
+  {% set is_anaconda = 'anaconda_shared_repository' in settings.artifact_repository | lower %}
+  {% if not is_anaconda or not packages or 'packages' in left_out %}
+    {{ return('') }}
+  {% endif %}
+
+  {% set asked = tf_embeddings._packages({'packages': packages}) %}
+  {% set names = [] %}
+  {% for package in asked %}
+    {% do names.append(package.split('==') | first | lower) %}
+  {% endfor %}
+  {% set rows = tf_embeddings._staging_query(
+    "select package_name, version, runtime_version from "
+    ~ tf_embeddings._identifier(settings.database) ~ ".information_schema.packages"
+    ~ " where language = 'python' and package_name in ('" ~ names | join("', '") ~ "')",
+    'Asking for the packages of Anaconda',
+    optional='packages'
+  ) %}
+  {% set next_step = " Pin another one under packages in dbt_project.yml, or set var "
+    ~ "tf_embeddings_runtime_version, or tf_embeddings_artifact_repository to "
+    ~ "snowflake.snowpark.pypi_shared_repository." %}
+  {% for package in asked %}
+    {% set name, version = (package ~ '==').split('==')[:2] %}
+    {% set versions = [] %}
+    {% for row in rows if row.package_name == name | lower %}
+      {% if row.runtime_version in [none, '', settings.runtime_version] %}
+        {% do versions.append(row.version) %}
+      {% endif %}
+    {% endfor %}
+    {% if not versions or version and version not in versions %}
+      {% do exceptions.raise_compiler_error(
+        "stage_model: " ~ settings.artifact_repository ~ " has no " ~ package ~ " for Python "
+        ~ settings.runtime_version ~ " ("
+        ~ ("it has: " ~ versions | unique | join(', ') if versions else "no version of it") ~ ")."
+        ~ next_step
+      ) %}
+    {% endif %}
+  {% endfor %}
+{% endmacro %}
+
+{% macro _staging_query(sql, doing, next=none, optional=none) %}
+  {#
+    Runs a statement; returns its rows as maps, with keys in lower case. It may be refused, which no
+    macro can catch: the line of the log tells scripts/stage_model.py what was being done and what
+    to do next, or the name of a check that may be left out.
+  #}
+  {% set step = {'doing': doing, 'next': next, 'optional': optional} %}
+  {% do log('tf_embeddings_step ' ~ tojson(step, sort_keys=true), info=true) %}
+  {{ return(tf_embeddings._rows(sql)) }}
+{% endmacro %}

@@ -1,3 +1,0 @@
-{% macro snowflake___joinable_vector(vector) %}
-  {{ return(vector) }}
-{% endmacro %}

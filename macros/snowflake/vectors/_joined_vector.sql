@@ -1,3 +1,0 @@
-{% macro snowflake___joined_vector(vector, dimensions) %}
-  {{ return(vector) }}
-{% endmacro %}

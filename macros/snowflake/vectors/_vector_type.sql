@@ -1,3 +1,0 @@
-{% macro snowflake___vector_type(dimensions) %}
-  {{ return('vector(float, ' ~ dimensions ~ ')') }}
-{% endmacro %}

@@ -1,0 +1,164 @@
+{% macro _portion() %}
+  {#
+    How many texts the first statement of a run embeds, or none for all of them. dbt compile and
+    dbt show render a store too, and a unit test runs its SQL alone: there no hook goes on.
+  #}
+  {% set settings = tf_embeddings._settings() %}
+  {% set sizes = [] %}
+  {% if settings.portion != 0 and flags.WHICH in ['run', 'build']
+    and model.resource_type == 'model' %}
+    {% do sizes.append(
+      tf_embeddings._store_pace().first if settings.portion is none else settings.portion
+    ) %}
+  {% endif %}
+  {% if settings.max_new_texts is not none %}
+    {% do sizes.append(settings.max_new_texts) %}
+  {% endif %}
+  {{ return(sizes | min if sizes else none) }}
+{% endmacro %}
+
+{% macro _texts_to_embed(limit) %}
+  {# The CTE of the texts that one statement embeds: all, or so many in the order of their hash. #}
+  {% set sql %}
+tf_embeddings_to_embed as (
+  select
+    text_hash,
+    text
+  from tf_embeddings_unknown
+  {%- if limit is not none %}
+  order by text_hash
+  limit {{ limit }}
+  {%- endif %}
+)
+  {% endset %}
+  {{ return(sql | trim) }}
+{% endmacro %}
+
+{% macro _embed_remaining() %}
+  {#
+    The post-hook of a store. dbt's one statement has embedded a first portion; this embeds the
+    others, each in a transaction of its own, so that a run that is killed keeps those before.
+
+    It sends the compiled SQL again, which is of what the store does not have yet. Two CTEs of it
+    differ: a first run had no store to look at, and the size of a portion. Unless it is set, it
+    doubles while a statement takes less than the seconds of _store_pace, or five times what reading
+    the sources takes: each statement reads them and, on Snowflake, loads the model.
+  #}
+  {% set first = tf_embeddings._portion() if execute else none %}
+  {% set settings = tf_embeddings._settings() %}
+  {% if first is none or first == settings.max_new_texts %}
+    {{ return('') }}
+  {% endif %}
+  {% set pin = tf_embeddings._pin(model.config.meta.tf_embeddings_store.model, 'embedding_store') %}
+
+  {% set sent = tf_embeddings._texts_to_embed(first) %}
+  {% set parts = sql.replace(
+    tf_embeddings._distinct_texts(pin, false), tf_embeddings._distinct_texts(pin, true)
+  ).split(sent) %}
+  {% set end = sql | trim %}
+  {% set is_whole = end.endswith('from tf_embeddings_outcomes')
+    or end.endswith("and tf_embeddings_shared.status in ('ok', 'blank')") %}
+  {% if parts | length != 2 or not is_whole %}
+    {% do exceptions.raise_compiler_error(
+      "embedding_store: " ~ model.unique_id ~ " has other SQL around embedding_store, and so "
+      ~ "cannot embed in portions. Let the call be the whole model, or set var "
+      ~ "tf_embeddings_portion to 0: one statement embeds all then."
+    ) %}
+  {% endif %}
+
+  {#
+    Most runs embed little, and need not read the sources again to know that nothing is left. But a
+    run that merged the same rows at the same time has put its own name on ours.
+  #}
+  {% set strategy = tf_embeddings._store_strategy() %}
+  {% if strategy == 'append' %}
+    {% set embedded %}
+select count(*)
+from {{ this }}
+where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id }}'
+    {% endset %}
+    {% if run_query(embedded).rows[0][0] < first %}
+      {{ return('') }}
+    {% endif %}
+  {% endif %}
+
+  {% set began = modules.datetime.datetime.now() %}
+  {% set left = run_query(parts[0] ~ sent ~ '\n\nselect count(*) from tf_embeddings_unknown') %}
+  {% set reading = (modules.datetime.datetime.now() - began).total_seconds() %}
+  {% set enough = [tf_embeddings._store_pace().seconds, 5 * reading] | max %}
+  {% set total = first + left.rows[0][0] | int %}
+  {% if settings.max_new_texts is not none %}
+    {% set total = [total, settings.max_new_texts] | min %}
+  {% endif %}
+  {% if total == first %}
+    {{ return('') }}
+  {% endif %}
+  {% if total // first >= 100000 %}
+    {% do exceptions.raise_compiler_error(
+      "embedding_store: " ~ total ~ " new texts in portions of " ~ first ~ " are more than 100,000 "
+      ~ "statements. Give var tf_embeddings_portion a larger number, or leave it out."
+    ) %}
+  {% endif %}
+
+  {% set names = get_columns_in_query(sql) | map('lower') | list %}
+  {% set columns = [] %}
+  {% for column in adapter.get_columns_in_relation(this) if column.name | lower in names %}
+    {% do columns.append(column) %}
+  {% endfor %}
+  {% set said = 'embedding_store: ' ~ this.identifier ~ ' has embedded ' %}
+  {% set of = ' of ' ~ total ~ ' new texts' %}
+  {% set so_far = namespace(texts=first, size=first) %}
+  {% for _ in range(total // first + 1) %}
+    {% if so_far.texts < total %}
+      {# dbt has begun a transaction, and so does `statement`; the materialization ends the last. #}
+      {% do adapter.commit() %}
+      {% do log(said ~ so_far.texts ~ of, info=true) %}
+      {% set size = [so_far.size, total - so_far.texts] | min %}
+      {% set rows = '(\n' ~ parts | join(tf_embeddings._texts_to_embed(size)) ~ '\n)' %}
+      {% set began = modules.datetime.datetime.now() %}
+      {% call statement('tf_embeddings_portion', auto_begin=true) %}
+        {%- if strategy == 'append' %}
+          {{- get_insert_into_sql(this, rows, columns) }}
+        {%- else %}
+          {{- get_merge_sql(this, rows, config.get('unique_key'), columns) }}
+        {%- endif %}
+      {% endcall %}
+      {% set took = (modules.datetime.datetime.now() - began).total_seconds() %}
+      {% if settings.portion is none and took < enough %}
+        {% set so_far.size = so_far.size * 2 %}
+      {% endif %}
+      {% set so_far.texts = so_far.texts + size %}
+    {% endif %}
+  {% endfor %}
+  {% do log(said ~ total ~ of, info=true) %}
+  {{ return('') }}
+{% endmacro %}
+
+{% macro _log_remaining(new_texts, limit) %}
+  {#
+    Says how much of a bounded run is left for the next. It asks the sources, so it needs a run:
+    the CTEs of a unit test, or of an ephemeral source, are not there for a query of its own.
+  #}
+  {% set parents = [] %}
+  {% for id in model.get('depends_on', {}).get('nodes', []) if id in graph.nodes %}
+    {% do parents.append(graph.nodes[id].config.materialized) %}
+  {% endfor %}
+  {% if flags.WHICH not in ['run', 'build'] or model.resource_type != 'model' %}
+    {{ return('') }}
+  {% endif %}
+  {% if 'ephemeral' in parents %}
+    {% do log(
+      'embedding_store: embedding at most ' ~ limit ~ ' new texts now; what remains is not '
+      ~ 'counted, because a source is ephemeral', info=true
+    ) %}
+    {{ return('') }}
+  {% endif %}
+
+  {% set count = 'with ' ~ new_texts ~ '\n\nselect count(*) from tf_embeddings_unknown' %}
+  {% set found = run_query(count).rows[0][0] | int %}
+  {% set now = [found, limit] | min %}
+  {% do log(
+    'embedding_store: ' ~ found ~ ' new texts, embedding ' ~ now ~ ' of them now; ' ~ (found - now)
+    ~ ' remain for the next run', info=true
+  ) %}
+{% endmacro %}

@@ -1,0 +1,133 @@
+{% macro with_embeddings(
+  relation,
+  text,
+  store,
+  model=none,
+  embedding_column='embedding',
+  version_column='model_version'
+) %}
+  {% set columns = {'embedding_column': embedding_column, 'version_column': version_column} %}
+  {% for argument, name in columns.items() if execute %}
+    {% if name is not string or not modules.re.match('([A-Za-z_][A-Za-z0-9_$]*|"[^"]+")$', name) %}
+      {% do exceptions.raise_compiler_error(
+        "with_embeddings: " ~ argument ~ " is " ~ name | pprint ~ "; it must be the name of a "
+        ~ "column that the relation does not have, such as 'title_embedding'."
+      ) %}
+    {% endif %}
+  {% endfor %}
+  {% set text = tf_embeddings._sql_argument('with_embeddings', 'text', text) %}
+  {% set dimensions = 1 %}
+  {% if execute %}
+    {% set pin = tf_embeddings._pin(model, 'with_embeddings') %}
+    {% set dimensions = pin.dimensions %}
+    {% do tf_embeddings._require_stored(store, pin) %}
+    {% do tf_embeddings._check_joined(relation, text, store, pin, columns) %}
+  {% endif %}
+  {% set relation = tf_embeddings._relation_argument('with_embeddings', 'relation', relation) %}
+  {% set store = tf_embeddings._relation_argument('with_embeddings', 'store', store) %}
+  {# Unqualified names: a relation that has such a column already is an error, not a second one. #}
+  {% set sql %}
+with tf_embeddings_rows as (
+  select
+    *,
+    {{ tf_embeddings.text_hash(text) }} as tf_embeddings_hash
+  from {{ relation }}
+),
+
+tf_embeddings_store as (
+  select
+    text_hash,
+    {{ tf_embeddings._joinable_vector('embedding') }} as {{ embedding_column }},
+    model_version as {{ version_column }}
+  from {{ store }}
+  where model_version = {{ tf_embeddings.embedding_version(model) }}
+)
+
+select
+  tf_embeddings_rows.* exclude (tf_embeddings_hash),
+  {{ tf_embeddings._joined_vector(embedding_column, dimensions) }} as {{ embedding_column }},
+  {{ version_column }}
+from tf_embeddings_rows
+left join tf_embeddings_store
+  on tf_embeddings_rows.tf_embeddings_hash = tf_embeddings_store.text_hash
+  {% endset %}
+  {{ return(sql | trim) }}
+{% endmacro %}
+
+{% macro _require_stored(store, pin) %}
+  {#
+    That with_embeddings has something to join: a store that is not built is an error, and one
+    without a row of the version a warning, because every vector would be NULL and no test of
+    vectors says so. Asked in a run alone; a unit test, or a CTE, has no relation to ask. In a run
+    with --empty all is empty; in one with --sample the store is asked as a whole.
+  #}
+  {% set is_run = flags.WHICH in ['run', 'build'] and model.resource_type == 'model' %}
+  {% if not is_run or store is string or store.is_cte %}
+    {{ return('') }}
+  {% endif %}
+  {% set stored = load_relation(store) %}
+  {% if not stored %}
+    {% do exceptions.raise_compiler_error(
+      "with_embeddings: the store " ~ store ~ " is not built yet. Build it and what stands on it "
+      ~ "with: dbt build --select +" ~ model.name
+    ) %}
+  {% endif %}
+  {% if flags.EMPTY %}
+    {{ return('') }}
+  {% endif %}
+  {% set one = 'select 1 from ' ~ stored ~ " where model_version = '" ~ pin.version ~ "' limit 1" %}
+  {% if not run_query(one).rows %}
+    {% do exceptions.warn(
+      "with_embeddings: " ~ store ~ " has no row of model '" ~ pin.model ~ "', version "
+      ~ pin.version ~ ", so " ~ model.name ~ " has no vectors. Build the store with that model, "
+      ~ "and what stands on it, with: dbt build --select +" ~ model.name
+    ) %}
+  {% endif %}
+{% endmacro %}
+
+{% macro _check_joined(relation, text, store, pin, columns) %}
+  {#
+    What with_embeddings joins on a table: that a column is there already is an error, that the
+    store lacks texts of it a warning with their number, because a test of vectors skips NULLs. A
+    store without any row of the version is for _require_stored to say.
+  #}
+  {% if not tf_embeddings._is_asked(relation) %}
+    {{ return('') }}
+  {% endif %}
+
+  {% set known = adapter.get_columns_in_relation(relation) | map(attribute='name') | list %}
+  {% for argument, column in columns.items() if column | lower in known | map('lower') %}
+    {% do exceptions.raise_compiler_error(
+      "with_embeddings: " ~ relation.identifier ~ " has a column " ~ column ~ " already. Give the "
+      ~ "one that is joined on another name, such as " ~ argument ~ "='text_" ~ column ~ "'."
+    ) %}
+  {% endfor %}
+  {% if store is string or not store.identifier or store.is_cte %}
+    {{ return('') }}
+  {% endif %}
+
+  {% set of_version = store ~ " where model_version = '" ~ pin.version ~ "'" %}
+  {% set count %}
+select
+  count(*) as texts,
+  count(case when stored.text_hash is null then 1 end) as missing
+from (
+  select {{ tf_embeddings.text_hash(text) }} as text_hash
+  from {{ relation }}
+  where {{ text }} is not null
+) as tf_embeddings_texts
+left join (select text_hash from {{ of_version }}) as stored
+  on tf_embeddings_texts.text_hash = stored.text_hash
+  {% endset %}
+  {% set found = run_query(count).rows[0] %}
+  {% if found[1] | int and run_query('select 1 from ' ~ of_version ~ ' limit 1').rows %}
+    {% do exceptions.warn(
+      "with_embeddings: " ~ store.identifier ~ " has no row of model '" ~ pin.model ~ "' for the "
+      ~ "texts of " ~ found[1] | int ~ " rows of " ~ relation.identifier ~ ", of " ~ found[0] | int
+      ~ " with a text, so they get no vector in " ~ model.name ~ ". Build both with: "
+      ~ "dbt build --select +" ~ model.name ~ ". If that was the command, name " ~ text ~ " of "
+      ~ relation.identifier ~ " in the sources of the store, or, with var "
+      ~ "tf_embeddings_max_new_texts, build it until no text remains."
+    ) %}
+  {% endif %}
+{% endmacro %}
