@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tf_embeddings_staging import catalogue
+from tf_embeddings_staging.inspection import kinds
 from tf_embeddings_staging.model import Model, packages_of, version_of
 from tf_embeddings_staging.options import Options
+from tf_embeddings_udf.encoders import KINDS
+
+MACROS = Path(__file__).parents[1] / "macros"
 
 TOKENS = {
     "signature": "serving_default",
@@ -117,6 +125,15 @@ def test_packages_follow_from_the_kind_the_engine_and_the_libraries_of_the_graph
     with_text = replace(MODEL, encoder={**TOKENS, "libraries": ["tensorflow_text"]})
     expected = ("numpy", "tensorflow", "tensorflow-text", "tokenizers")
     assert with_text.packages == expected
+
+
+def test_staging_and_the_macros_know_the_kinds_of_the_runtime() -> None:
+    assert kinds.KINDS.keys() == KINDS.keys() == {*catalogue.KINDS}
+    macros = "".join(path.read_text(encoding="utf-8") for path in MACROS.rglob("*.sql"))
+    [listed] = re.findall(r"'kind': kind in (\[.*?\])", macros)
+    assert {*ast.literal_eval(listed)} == KINDS.keys()
+    counting = {name for name, kind in KINDS.items() if kind.counts_tokens}
+    assert counting == KINDS.keys() - {*re.findall(r"pin\.kind [!=]= '(\w+)'", macros)}
 
 
 def test_no_package_is_named_for_an_engine_that_nobody_knows_yet() -> None:

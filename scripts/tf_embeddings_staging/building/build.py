@@ -14,12 +14,16 @@ from tf_embeddings_udf.encoders import KINDS
 from tf_embeddings_udf.manifest import MODEL_FOLDER
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.building import artifact, golden_vectors, known
+from tf_embeddings_staging.building import golden_vectors, known
 from tf_embeddings_staging.building.artifact import (
     Artifact,
+    add_runtime,
     build_in_name,
     is_whole,
     read_artifact,
+    require_size,
+    write_golden,
+    write_zip,
 )
 from tf_embeddings_staging.building.built import check_built, require_fitting
 from tf_embeddings_staging.building.engine import choose_engine
@@ -69,6 +73,7 @@ def build(
     """
     options, limits = options or Options(), limits or Limits()
     if isinstance(source, Built):
+        _require_dimensions(source.model, require_fitting(source).dimensions, limits)
         return check_built(source, folder, report, options, limits, stage, pinned)
     require_packages()
     given = gather(source, folder, report, options, limits, sha256)
@@ -77,7 +82,9 @@ def build(
     target = folder / "artifacts" / cache.digest_of(wanted)[:32]
     if built := _cached(target, name):
         report.say(f"{name}: built before, taken from {built}")
-        return read_artifact(built)
+        artifact = read_artifact(built)
+        _require_dimensions(name, artifact.dimensions, limits)
+        return artifact
     with cache.work_folder(folder) as work:
         kept = own_copy(given, work / "source", report)
         if recipe(name, kept, entry) != wanted:
@@ -98,11 +105,12 @@ def _packed(
     laid_out, options = work / "tensorflow", given.options
     model = replace(prepare(given, laid_out, work, report, limits), name=name)
     known.check_dimensions(entry, options, model.dimensions)
-    artifact.require_size(laid_out)
+    _require_dimensions(name, model.dimensions, limits)
+    require_size(laid_out)
     write_manifest(model, laid_out)
     model, unpacked = choose_engine(model, laid_out, work, report, options, limits)
-    artifact.add_runtime(unpacked)
-    artifact.require_size(unpacked)
+    add_runtime(unpacked)
+    require_size(unpacked)
     published = known.of_entry(entry, options, report)
     model, recorded = _probed(model, unpacked, known.texts(published), work, report, limits)
     known.check(published, recorded.vectors, _token_ids(model, unpacked))
@@ -113,11 +121,26 @@ def _packed(
         "memory_bytes": recorded.memory_bytes,
         "measured_with": recorded.measured_with,
     }
-    artifact.write_golden(unpacked, recorded.golden, measured)
+    write_golden(unpacked, recorded.golden, measured)
     packed = work / "artifact.zip"
     with report.step(f"Writing the artifact of {name}"):
-        artifact.write_zip(unpacked, packed)
+        write_zip(unpacked, packed)
     return packed
+
+
+def _require_dimensions(name: str, dimensions: int, limits: Limits) -> None:
+    """Refuse vectors that the target's warehouse has no type for, before they are pinned.
+
+    Raises:
+        StagingError: they have too many numbers.
+    """
+    if dimensions > limits.dimensions:
+        raise StagingError(
+            f"the vectors of {name} have {dimensions:,} numbers, and a vector in the target's "
+            f"warehouse has at most {limits.dimensions:,}. Keep the first ones with --truncate-dim "
+            f"{limits.dimensions}, if the model is made for that (Matryoshka), or choose a model "
+            f"of fewer dimensions."
+        )
 
 
 def _probed(
