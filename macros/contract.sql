@@ -26,6 +26,16 @@
   {{ return(tf_embeddings._unsupported('embed')) }}
 {% endmacro %}
 
+{% macro _most_dimensions() %}
+  {# The most components that a vector can have: a whole number. #}
+  {{ return(adapter.dispatch('_most_dimensions', 'tf_embeddings')()) }}
+{% endmacro %}
+
+{% macro default___most_dimensions() %}
+  {% do tf_embeddings._unsupported('embed') %}
+  {{ return(1) }}
+{% endmacro %}
+
 {% macro _text_hash(text) %}
   {# The SHA-256 of the UTF-8 of a text expression, as 64 lower case hex digits; NULL for NULL. #}
   {{ return(adapter.dispatch('text_hash', 'tf_embeddings')(text)) }}

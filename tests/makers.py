@@ -165,12 +165,12 @@ def convert(
     saved: Path, parameters: Mapping[str, Any], target: Path
 ) -> tuple[Path, dict[str, Any]]:
     """Convert a saved model to LiteRT, as staging does; return its folder and its parameters."""
-    from tf_embeddings_staging.building.model import packages_of
     from tf_embeddings_staging.conversion.litert import (
         compare_litert_task,
         convert_litert_task,
         litert_parameters,
     )
+    from tf_embeddings_staging.model import packages_of
 
     with tempfile.TemporaryDirectory() as temporary:
         artifact = write_artifact(saved, parameters, Path(temporary))

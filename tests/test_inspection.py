@@ -16,10 +16,12 @@ import record_tokenizers
 import tf_embeddings_udf
 from encoder_makers import Made
 from graph_makers import TEXTS, Tensor, edited, lengths, save, save_text
+from inspecting import choice_of, examine, find, measured, survey
+from tf_embeddings_staging import inspection
 from tf_embeddings_staging.building.build import build, look
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import materialize
-from tf_embeddings_staging.inspection import examine, find, inspect_task, survey
+from tf_embeddings_staging.inspection import inspect_task
 from tf_embeddings_staging.inspection.tokenizer_file import rewritten
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
@@ -101,7 +103,7 @@ def test_what_a_model_takes_and_gives_is_found(
     assert found.encoder == encoder
     assert found.model_dimensions == made.dimensions
     assert found.max_tokens is None
-    assert found.libraries == made.libraries
+    assert found.encoder["libraries"] == list(made.libraries)
 
 
 # --- strings
@@ -111,7 +113,7 @@ def test_the_serving_signature_is_found(tmp_path: Path) -> None:
     folder = save(tmp_path / "m", {"serving_default": vectors, "other": vectors}, TEXTS)
     found = find(folder, Options())
     assert found.encoder == text("serving_default", "texts", "vector")
-    assert found.why == (
+    assert survey(folder, Options())["why"] == (
         "the signature 'serving_default' takes strings, texts (string [?]), and of what it gives "
         "vector (float32 [?, 2]) is the one that can hold the vectors."
     )
@@ -180,7 +182,7 @@ def test_an_output_that_turns_out_to_be_no_vector_is_refused(tmp_path: Path) -> 
         return tf.reshape(tf.zeros([2]), shape[: 2 + tf.size(texts[:1])])
 
     folder = save_text(tmp_path / "m", of_unknown_shape)
-    assert "vector (float32, of unknown shape)" in examine(folder, Options()).why
+    assert "vector (float32, of unknown shape)" in survey(folder, Options())["why"]
     assert refusal(folder) == (
         "the output 'vector' has the shape [1, 2, 1] for one text; it must be [1, dimensions]."
     )
@@ -328,7 +330,10 @@ def test_a_model_of_transformers_is_found_with_what_lies_beside_it(tmp_path: Pat
         "libraries": [],
     }
     assert (found.kind, found.model_dimensions) == ("tokens", made.dimensions)
-    assert found.extra_files == {"tokenizer.json": str(made.path / "tokenizer.json")}
+    choice = choice_of(
+        made.path / "saved_model/1", Options(output="last_hidden_state", pooling="mean")
+    )
+    assert choice.extra_files == {"tokenizer.json": made.path / "tokenizer.json"}
     assert found.normalize is False
 
 
@@ -340,10 +345,10 @@ def test_vectors_of_tokens_beside_those_of_texts_are_asked_for(tmp_path: Path) -
         "3]), and nothing says how the tokens' vectors become one. Say --output states with "
         "--pooling mean, cls or max, or --output pooled for one vector a text."
     )
-    found = find(folder, Options(max_tokens=16, output="pooled"))
+    found, own_length = measured(folder, Options(max_tokens=16, output="pooled"))
     assert (found.encoder["pooling"], found.model_dimensions) == (None, 3)
-    assert found.own_length is not None
-    assert found.own_length == pytest.approx(np.linalg.norm([2, 1, 2])), "of [CLS] and its mask"
+    assert own_length is not None
+    assert own_length == pytest.approx(np.linalg.norm([2, 1, 2])), "of [CLS] and its mask"
     assert find(folder, Options(max_tokens=16, pooling="max")).encoder["output"] == "states"
     assert refusal(folder, Options(max_tokens=16, output="pooled", pooling="max")) == (
         "--pooling max: the output pooled (float32 [?, 3]) holds one vector a text, so there is "
@@ -410,17 +415,17 @@ def test_a_default_prompt_is_the_prefix_unless_another_is_said(tmp_path: Path) -
     write(folder / "1_Pooling/config.json", pooling_mode_mean_tokens=True)
     prompts = {"query": "query: ", "passage": "passage: "}
     write(folder / PROMPTS, prompts=prompts, default_prompt_name="passage")
-    found = examine(folder, Options(max_tokens=16))
-    assert (found.prefix, found.prompts) == ("passage: ", {})
-    assert found.report["encoder"] == {"prefix": "'passage: '"}
+    report = survey(folder, Options(max_tokens=16))
+    assert examine(folder, Options(max_tokens=16)).prefix == "passage: "
+    assert (report["encoder"], report["prompts"]) == ({"prefix": "'passage: '"}, {})
     assert examine(folder, Options(max_tokens=16, prefix="query: ")).prefix == "query: "
     assert examine(folder, Options(max_tokens=16, prefix="")).prefix == ""
     built = build(Local(folder), "five", tmp_path / "cache", Report(), Options(max_tokens=16))
     assert tf_embeddings_udf.read_manifest(built.path).prefix == "passage: "
 
     write(folder / PROMPTS, prompts=prompts)
-    found = examine(folder, Options(max_tokens=16))
-    assert (found.prefix, found.prompts, found.report["prompts"]) == ("", prompts, prompts)
+    assert examine(folder, Options(max_tokens=16)).prefix == ""
+    assert survey(folder, Options(max_tokens=16))["prompts"] == prompts
 
 
 def test_a_mean_that_leaves_the_prompt_out_is_refused(tmp_path: Path) -> None:
@@ -451,12 +456,10 @@ def test_what_lies_above_a_model_that_was_fetched_is_no_part_of_it(tmp_path: Pat
     folder = save_of_tokens(tmp_path / "m")
     (folder / "tokenizer.json").rename(tmp_path / "tokenizer.json")
     options = Options(output="pooled", max_tokens=16)
-    assert examine(folder, options).extra_files == {
-        "tokenizer.json": str(tmp_path / "tokenizer.json")
-    }
+    assert choice_of(folder, options).extra_files == {"tokenizer.json": tmp_path / "tokenizer.json"}
     with pytest.raises(StagingError, match=r"there is no 'tokenizer\.json'"):
-        examine(folder, options, root=folder)
-    assert examine(folder, options, root=tmp_path).kind == "tokens"
+        choice_of(folder, options, root=folder)
+    assert choice_of(folder, options, root=tmp_path).model.kind == "tokens"
 
     shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
     limits, cache = Limits(), tmp_path / "cache"
@@ -631,7 +634,8 @@ def test_an_encoder_is_found_behind_its_preprocessor(tmp_path: Path) -> None:
         libraries=["tensorflow_text"],
     )
     assert (found.kind, found.model_dimensions) == ("text", made.dimensions)
-    assert found.report["preprocessor"]["ops"]
+    report, _ = inspection.examine(made.path, Options(output="pooled_output"), preprocessor)
+    assert report["preprocessor"]["ops"]
 
 
 def test_an_encoder_without_its_preprocessor_asks_for_it(tmp_path: Path) -> None:
@@ -717,7 +721,8 @@ def test_of_several_graphs_the_one_to_serve_is_taken(tmp_path: Path) -> None:
         training.CopyFrom(model.meta_graphs[0])
         training.meta_info_def.tags.append("train")
     found = find(made.path, Options())
-    assert (found.encoder["tags"], found.report["tags"]) == ([], [[], ["train"]])
+    assert found.encoder["tags"] == []
+    assert survey(made.path, Options())["tags"] == [[], ["train"]]
 
     with edited(made.path) as model:
         model.meta_graphs[0].meta_info_def.tags.append("gpu")
@@ -803,7 +808,7 @@ def test_the_report_shows_what_there_is(tmp_path: Path) -> None:
         "a",
     )
     assert report["problem"] is None
-    assert report["why"] == examine(folder, Options(output="a")).why
+    assert report["why"] == choice_of(folder, Options(output="a")).why
 
 
 def test_the_report_of_a_dangerous_graph_is_shown_too(tmp_path: Path) -> None:
@@ -820,15 +825,22 @@ def test_the_task_answers_in_json(tmp_path: Path, survey: bool) -> None:
     folder = save_text(tmp_path / "m", lengths)
     options = {**vars(Options()), "allow_ops": []}
     request = {"folder": str(folder), "options": options, "preprocessor": None, "survey": survey}
-    answer = json.loads(json.dumps(inspect_task(request)))
-    assert (answer["kind"], answer["model_dimensions"]) == ("text", 2)
+    target = tmp_path / "laid_out"
+    answer = json.loads(json.dumps(inspect_task({**request, "target": str(target)})))
+    assert (answer["model"]["kind"], answer["model"]["model_dimensions"]) == ("text", 2)
     assert answer["report"]["problem"] is None
+    assert (target / "model/saved_model.pb").is_file()
 
 
 def test_the_task_says_what_is_wrong_or_shows_it(tmp_path: Path) -> None:
     folder = save(tmp_path / "m", {"query": vectors, "passage": vectors}, TEXTS)
     options = {**vars(Options()), "allow_ops": []}
-    request = {"folder": str(folder), "options": options, "preprocessor": None}
+    request = {
+        "folder": str(folder),
+        "options": options,
+        "preprocessor": None,
+        "target": str(tmp_path / "laid_out"),
+    }
     shown = inspect_task({**request, "survey": True})
     assert shown == {"report": survey(folder, Options())}
     with pytest.raises(StagingError) as error:

@@ -16,10 +16,10 @@ import encoder_makers
 import makers
 import numpy as np
 import pytest
+from inspecting import find
 from tf_embeddings_staging import process
 from tf_embeddings_staging.conversion import keras_file
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.inspection import find
 from tf_embeddings_staging.options import Options
 
 TOLERANCE = 1e-6

@@ -133,19 +133,15 @@ WRONG_PINS: dict[str, tuple[object, str]] = {
     ),
     "text": (
         {**GOOD_PIN, "dimensions": "384"},
-        "has dimensions '384'; it must be a whole number from 1 to 4096",
+        "has dimensions '384'; it must be a whole number from 1 to 100000",
     ),
     "none_at_all": (
         {**GOOD_PIN, "dimensions": 0},
-        "has dimensions 0; it must be a whole number from 1 to 4096",
-    ),
-    "too_many": (
-        {**GOOD_PIN, "dimensions": 4097},
-        "has dimensions 4097; it must be a whole number from 1 to 4096",
+        "has dimensions 0; it must be a whole number from 1 to 100000",
     ),
     "boolean": (
         {**GOOD_PIN, "dimensions": True},
-        "has dimensions True; it must be a whole number from 1 to 4096",
+        "has dimensions True; it must be a whole number from 1 to 100000",
     ),
     "no_kind": (
         {**GOOD_PIN, "kind": ""},
@@ -185,6 +181,14 @@ def test_a_wrong_pin(project: Project, name: str) -> None:
     ) in error_of_wrong_pin(project, name)
 
 
+def test_a_pin_of_more_dimensions_than_a_vector_has(project: Project) -> None:
+    assert (
+        "embed: the pin of model 'too_many' in var tf_embeddings_models has dimensions 100001; a "
+        "vector has at most 100000 on duckdb. Stage the model again with --truncate-dim 100000, or "
+        "choose a model of fewer dimensions."
+    ) in error_of_wrong_pin(project, "too_many")
+
+
 def test_a_pin_that_is_only_a_version(project: Project) -> None:
     assert (
         "embed: model 'only_version' in var tf_embeddings_models is 'v0123456789ab'; it must be a "
@@ -201,7 +205,8 @@ def test_a_name_that_no_function_could_have(project: Project) -> None:
 
 def error_of_wrong_pin(project: Project, name: str) -> str:
     models = {model: pin for model, (pin, _) in WRONG_PINS.items()}
-    models |= {"only_version": "v0123456789ab", "MiniLM-L6": GOOD_PIN}
+    too_many = {**GOOD_PIN, "dimensions": 100_001}
+    models |= {"only_version": "v0123456789ab", "MiniLM-L6": GOOD_PIN, "too_many": too_many}
     settings = json.dumps({"tf_embeddings_models": models})
     call = f"{{{{ tf_embeddings.embed('body', model='{name}') }}}}"
     run = project.dbt("compile", "--inline", call, "--vars", settings)
@@ -526,6 +531,7 @@ def test_the_staging_target_is_one_line_of_json(project: Project) -> None:
         "target": "dev",
         "stage": str(project.stage),
         "engines": ["litert", "tensorflow"],
+        "most_dimensions": 100_000,
     }
 
 

@@ -24,8 +24,8 @@ from dbt.cli.main import dbtRunner
 from dbt_projects import close_database
 from snowflake_projects import LocalSnowflake, serve
 from tf_embeddings_staging.building.engine import choose_engine
-from tf_embeddings_staging.building.model import Model
 from tf_embeddings_staging.catalogue import catalogue
+from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 
@@ -191,9 +191,8 @@ def test_the_lines_on_the_engine_are_what_staging_says(capsys: pytest.CaptureFix
     assert f"{litert}\n" in section("## Quick start")
 
     use = catalogue()["use"]
-    model = Model(use.kind, {}, 512, 512, False, None, "", {}, {}, None)
-    nowhere = Path("nowhere")
-    choose_engine(model, use.name, nowhere, nowhere, Report(), Options(), Limits())
+    model, nowhere = Model(use.kind, {}, name=use.name), Path("nowhere")
+    choose_engine(model, nowhere, nowhere, Report(), Options(), Limits())
     assert f"{tensorflow}\n" in capsys.readouterr().err
 
 

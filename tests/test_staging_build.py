@@ -25,10 +25,17 @@ from graph_makers import save_ids
 from loopback import gives, serve, speaks_tf_hub
 from other_machine import build_elsewhere
 from rich.console import Console
+from snowflake_projects import LocalSnowflake, make_snowflake_project
 from staging_cli import call, stage_model
 from tf_embeddings_staging import cli
-from tf_embeddings_staging.building.artifact import Artifact, is_zip64, read_artifact
-from tf_embeddings_staging.building.assemble import require_size, write_golden, write_zip
+from tf_embeddings_staging.building.artifact import (
+    Artifact,
+    is_zip64,
+    read_artifact,
+    require_size,
+    write_golden,
+    write_zip,
+)
 from tf_embeddings_staging.building.build import build, gather, look
 from tf_embeddings_staging.building.recipe import recipe
 from tf_embeddings_staging.catalogue import (
@@ -555,8 +562,8 @@ def refusal(project: Project, cache: Path, *arguments: str | Path) -> str:
 def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     source, cache = Local(save_lengths(tmp_path / "model", on_a_circle)), tmp_path / "cache"
     assert refusal_of(source, cache, Options(truncate_dim=2)) == (
-        "--truncate-dim 2 keeps the first numbers of a vector, and this model gives 2. Say fewer, "
-        "or leave it out."
+        "--truncate-dim 2 keeps the first numbers of a vector, and this model gives 2. Give a "
+        "smaller number, or leave it out."
     )
     assert refusal_of(source, cache, Options(max_tokens=128)) == (
         "--max-tokens is for models that take token ids, and this one is of kind text: what "
@@ -570,6 +577,55 @@ def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         "of it (.tar.gz, .tgz, .tar, .zip) or the address of one, a TF-Hub handle, or a Kaggle "
         "model."
     )
+
+
+WIDE = """
+{{ config(materialized='table') }}
+select {{ tf_embeddings.embed("'a text'") }} as vector
+"""
+
+
+def test_the_longest_vector_is_the_warehouses_and_is_told_at_staging(
+    tmp_path: Path, local_snowflake: LocalSnowflake
+) -> None:
+    """A model of 5,000 dimensions was staged on DuckDB, and every build then refused its pin."""
+    import tensorflow as tf
+
+    folder = save_lengths(tmp_path / "model", lambda vectors: tf.tile(vectors, [1, 2500]))
+    cache = tmp_path / "cache"
+    files = {"models/wide.sql": WIDE}
+    duckdb = make_project(tmp_path / "duckdb", files=files)
+    done = stage_model(duckdb, folder, "--name", "wide", "--write", TF_EMBEDDINGS_CACHE=str(cache))
+    assert done.returncode == 0, done.stderr
+    run = duckdb.dbt("build")
+    assert run.success, run.errors
+    assert duckdb.rows("select len(vector) from wide") == [(5000,)]
+
+    snowflake = make_snowflake_project(tmp_path / "snowflake", local_snowflake, files=files)
+    (artifact,) = (cache / "artifacts").rglob("*.zip")
+    for source in ([folder, "--name", "wide"], [artifact]):
+        assert refusal(snowflake, cache, *source) == (
+            "the vectors of wide have 5,000 numbers, and a vector in the target's warehouse has at "
+            "most 4,096. Keep the first ones with --truncate-dim 4096, if the model is made for "
+            "that (Matryoshka), or choose a model of fewer dimensions.\n"
+        )
+    snowflake.pin(**duckdb.vars()["tf_embeddings_models"])
+    run = snowflake.dbt("compile")
+    assert not run.success
+    assert (
+        "the pin of model 'wide' in var tf_embeddings_models has dimensions 5000; a vector has at "
+        "most 4096 on snowflake. Stage the model again with --truncate-dim 4096, or choose a model "
+        "of fewer dimensions."
+    ) in run.output
+
+
+def test_a_vector_that_is_too_long_is_refused_before_it_is_converted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = Local(save_lengths(tmp_path / "model", on_a_circle))
+    with pytest.raises(StagingError, match="have 2 numbers, and a vector in the target's"):
+        build(source, "small", tmp_path / "cache", Report(), limits=Limits(dimensions=1))
+    assert "Engine of small" not in capsys.readouterr().err
 
 
 def test_what_tensorflow_said_is_shown_with_debug_alone(

@@ -308,7 +308,7 @@ def test_a_damaged_model_of_litert_is_refused(
         ({"engine": "onnx"}, "its engine 'onnx' is unknown"),
         (
             {"kind": "text", "packages": ["ai-edge-litert", "numpy"]},
-            "it is for LiteRT, which runs no model that takes strings",
+            "it is for litert, which does not run models of kind text",
         ),
         (
             {"packages": ["numpy", "tensorflow", "tokenizers"]},

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from tf_embeddings_staging.building.golden_texts import TEXTS
+from tf_embeddings_staging.building.probe import TEXTS
 from tf_embeddings_staging.catalogue import (
     Entry,
     Known,

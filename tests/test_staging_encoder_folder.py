@@ -64,20 +64,20 @@ def test_a_converted_encoder_gives_what_bert_is_on_paper(
 
 def test_pooling_scaling_and_limit_come_from_the_folder(tmp_path: Path) -> None:
     mean = read_encoder_folder(make_folder(tmp_path / "a", pooling="mean", normalize=True).path)
-    assert (mean.pooling, mean.normalize, mean.max_tokens) == ("mean", True, 20)
+    assert (mean.pooling, mean.model.normalize, mean.model.max_tokens) == ("mean", True, 20)
     cls = read_encoder_folder(make_folder(tmp_path / "b", pooling="cls").path)
-    assert (cls.pooling, cls.normalize, cls.max_tokens) == ("cls", False, 20)
+    assert (cls.pooling, cls.model.normalize, cls.model.max_tokens) == ("cls", False, 20)
 
 
 def test_the_limit_is_never_more_than_there_are_positions(folder: Folder) -> None:
     folder.edit("sentence_bert_config.json", max_seq_length=512)
-    assert read_encoder_folder(folder.path).max_tokens == bert_folder.POSITIONS
+    assert read_encoder_folder(folder.path).model.max_tokens == bert_folder.POSITIONS
     (folder.path / "sentence_bert_config.json").unlink()
-    assert read_encoder_folder(folder.path).max_tokens == bert_folder.POSITIONS
+    assert read_encoder_folder(folder.path).model.max_tokens == bert_folder.POSITIONS
     folder.edit("tokenizer_config.json", model_max_length=24)
-    assert read_encoder_folder(folder.path).max_tokens == 24
+    assert read_encoder_folder(folder.path).model.max_tokens == 24
     folder.edit("tokenizer_config.json", model_max_length=10**30)
-    assert read_encoder_folder(folder.path).max_tokens == bert_folder.POSITIONS
+    assert read_encoder_folder(folder.path).model.max_tokens == bert_folder.POSITIONS
 
 
 def test_todays_form_of_the_pooling_is_read(folder: Folder) -> None:
@@ -88,9 +88,9 @@ def test_todays_form_of_the_pooling_is_read(folder: Folder) -> None:
 def test_a_folder_without_modules_json_is_read_by_its_pooling(folder: Folder) -> None:
     (folder.path / "modules.json").unlink()
     encoder = read_encoder_folder(folder.path)
-    assert (encoder.pooling, encoder.normalize) == ("cls", False)
+    assert (encoder.pooling, encoder.model.normalize) == ("cls", False)
     (folder.path / "2_Normalize").mkdir()
-    assert read_encoder_folder(folder.path).normalize
+    assert read_encoder_folder(folder.path).model.normalize
 
 
 def test_the_older_layout_with_a_folder_for_the_transformer_is_read(folder: Folder) -> None:
@@ -109,10 +109,10 @@ def test_a_default_prompt_is_the_prefix_unless_another_is_said(folder: Folder) -
     prompts = {"query": "query: ", "passage": "passage: "}
     folder.edit("config_sentence_transformers.json", prompts=prompts, default_prompt_name="passage")
     encoder = read_encoder_folder(folder.path)
-    assert (encoder.prefix, encoder.prompts) == ("passage: ", {})
+    assert (encoder.model.prefix, encoder.prompts) == ("passage: ", {})
     said = read_encoder_folder(folder.path, Options(prefix="query: "))
-    assert (said.prefix, said.prompts) == ("query: ", {})
-    assert read_encoder_folder(folder.path, Options(prefix="")).prefix == ""
+    assert (said.model.prefix, said.prompts) == ("query: ", {})
+    assert read_encoder_folder(folder.path, Options(prefix="")).model.prefix == ""
 
 
 def test_prompts_without_a_default_are_left_to_choose_from(folder: Folder) -> None:
@@ -120,15 +120,15 @@ def test_prompts_without_a_default_are_left_to_choose_from(folder: Folder) -> No
     prompts = {"query": "query: ", "document": ""}
     folder.edit("config_sentence_transformers.json", prompts=prompts, default_prompt_name=None)
     encoder = read_encoder_folder(folder.path)
-    assert (encoder.prefix, encoder.prompts) == ("", {"query": "query: "})
+    assert (encoder.model.prefix, encoder.prompts) == ("", {"query": "query: "})
     assert read_encoder_folder(folder.path, Options(prefix="")).prompts == {}
 
 
 def test_what_is_said_goes_before_what_the_folder_says(folder: Folder) -> None:
     said = Options(pooling="mean", normalize=True, max_tokens=bert_folder.POSITIONS)
     encoder = read_encoder_folder(folder.path, said)
-    assert (encoder.pooling, encoder.normalize) == ("mean", True)
-    assert encoder.max_tokens == bert_folder.POSITIONS
+    assert (encoder.pooling, encoder.model.normalize) == ("mean", True)
+    assert encoder.model.max_tokens == bert_folder.POSITIONS
     assert encoder.architecture()["pooling"] == "mean"
 
 
@@ -136,7 +136,7 @@ def test_a_plain_bert_needs_its_pooling_said(folder: Folder) -> None:
     for name in ("modules.json", "1_Pooling/config.json"):
         (folder.path / name).unlink()
     encoder = read_encoder_folder(folder.path, Options(pooling="mean"))
-    assert (encoder.pooling, encoder.normalize) == ("mean", False)
+    assert (encoder.pooling, encoder.model.normalize) == ("mean", False)
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_a_limit_is_found_wherever_sentence_transformers_finds_it(
     (folder.path / "sentence_bert_config.json").unlink()
     for name, content in settings.items():
         bert_folder.write_json(folder.path / name, content)
-    assert read_encoder_folder(folder.path).max_tokens == 17
+    assert read_encoder_folder(folder.path).model.max_tokens == 17
 
 
 @pytest.mark.parametrize(

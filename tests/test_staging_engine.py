@@ -25,7 +25,7 @@ from rich.console import Console
 from staging_cli import stage_model, staged_files
 from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build
-from tf_embeddings_staging.building.golden_texts import TEXTS as GOLDEN_TEXTS
+from tf_embeddings_staging.building.probe import TEXTS as GOLDEN_TEXTS
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.process import run

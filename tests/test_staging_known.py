@@ -6,6 +6,8 @@ import dataclasses
 import io
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tf_embeddings_staging.catalogue import (
     catalogue,
 )
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection.kinds import KINDS
 from tf_embeddings_staging.options import Options
 from tf_embeddings_staging.progress import Report
 
@@ -193,24 +196,30 @@ def ids_of(text: str, pieces: Path) -> list[int]:
     return [processor.piece_to_id(character) for character in f"\u2581{text}"]
 
 
+def own_ids(pieces: Path) -> Callable[[str], list[int] | None]:
+    return partial(KINDS["sentencepiece"].token_ids, pieces)
+
+
 def test_published_token_ids_are_met(pieces: Path) -> None:
     ids = ids_of("be", pieces)
     assert len(set(ids)) == 3
-    check(Known(token_ids=(KnownTokens("be", tuple(ids), "a README"),)), {}, pieces)
+    check(Known(token_ids=(KnownTokens("be", tuple(ids), "a README"),)), {}, own_ids(pieces))
 
 
 def test_other_token_ids_are_refused(pieces: Path) -> None:
     known = Known(token_ids=(KnownTokens("be", (1, 2), "a README"),))
     with pytest.raises(StagingError) as error:
-        check(known, {}, pieces)
+        check(known, {}, own_ids(pieces))
     assert str(error.value) == (
         f"the token ids of 'be' come out as {ids_of('be', pieces)}, and are published as [1, 2] "
         f"(a README). {WRONG}"
     )
 
 
-def test_token_ids_of_a_model_without_sentencepiece_are_not_checked() -> None:
-    check(Known(token_ids=(KnownTokens("be", (1, 2), "a README"),)), {})
+def test_token_ids_of_a_model_without_sentencepiece_are_not_checked(pieces: Path) -> None:
+    known = Known(token_ids=(KnownTokens("be", (1, 2), "a README"),))
+    check(known, {})
+    check(known, {}, partial(KINDS["tokens"].token_ids, pieces))
 
 
 def test_what_is_known_of_use_lite_is_what_is_published() -> None:

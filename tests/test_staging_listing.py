@@ -7,8 +7,8 @@ from typing import Any
 
 import encoder_makers
 import pytest
+from inspecting import survey
 from tf_embeddings_staging.catalogue import catalogue
-from tf_embeddings_staging.inspection import survey
 from tf_embeddings_staging.listing import report, table
 from tf_embeddings_staging.options import Options
 

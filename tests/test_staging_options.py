@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tf_embeddings_staging.building.model import Model, packages_of, version_of
+from tf_embeddings_staging import catalogue
+from tf_embeddings_staging.inspection import kinds
+from tf_embeddings_staging.model import Model, packages_of, version_of
 from tf_embeddings_staging.options import Options
+from tf_embeddings_udf.encoders import KINDS
+
+MACROS = Path(__file__).parents[1] / "macros"
 
 TOKENS = {
     "signature": "serving_default",
@@ -80,8 +88,8 @@ def test_the_version_is_the_digest_that_it_was_before_there_were_options() -> No
     }
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     expected = "v" + hashlib.sha256(text.encode()).hexdigest()[:12]
-    assert MODEL.version() == expected
-    assert replace(MODEL, encoder={**TOKENS, **DEFAULTS}).version() == expected
+    assert MODEL.version == expected
+    assert replace(MODEL, encoder={**TOKENS, **DEFAULTS}).version == expected
 
 
 @pytest.mark.parametrize(
@@ -100,23 +108,32 @@ def test_the_version_is_the_digest_that_it_was_before_there_were_options() -> No
     ids=str,
 )
 def test_whatever_changes_the_vectors_changes_the_version(other: dict[str, Any]) -> None:
-    assert replace(MODEL, **other).version() != MODEL.version()
+    assert replace(MODEL, **other).version != MODEL.version
 
 
 def test_where_a_model_comes_from_is_no_part_of_the_version() -> None:
     other = replace(MODEL, source={"uri": "elsewhere"}, license="MIT")
-    assert other.version() == MODEL.version()
+    assert other.version == MODEL.version
 
 
 def test_packages_follow_from_the_kind_the_engine_and_the_libraries_of_the_graph() -> None:
-    assert MODEL.packages("litert") == ("ai-edge-litert", "numpy", "tokenizers")
-    assert MODEL.packages("tensorflow") == ("numpy", "tensorflow", "tokenizers")
+    assert replace(MODEL, engine="litert").packages == ("ai-edge-litert", "numpy", "tokenizers")
+    assert MODEL.packages == ("numpy", "tensorflow", "tokenizers")
     assert packages_of("sentencepiece", "litert") == ("ai-edge-litert", "numpy", "sentencepiece")
     assert packages_of("sentencepiece", "tensorflow") == ("numpy", "sentencepiece", "tensorflow")
     assert packages_of("text", "tensorflow") == ("numpy", "tensorflow")
     with_text = replace(MODEL, encoder={**TOKENS, "libraries": ["tensorflow_text"]})
     expected = ("numpy", "tensorflow", "tensorflow-text", "tokenizers")
-    assert with_text.packages("tensorflow") == expected
+    assert with_text.packages == expected
+
+
+def test_staging_and_the_macros_know_the_kinds_of_the_runtime() -> None:
+    assert kinds.KINDS.keys() == KINDS.keys() == {*catalogue.KINDS}
+    macros = "".join(path.read_text(encoding="utf-8") for path in MACROS.rglob("*.sql"))
+    [listed] = re.findall(r"'kind': kind in (\[.*?\])", macros)
+    assert {*ast.literal_eval(listed)} == KINDS.keys()
+    counting = {name for name, kind in KINDS.items() if kind.counts_tokens}
+    assert counting == KINDS.keys() - {*re.findall(r"pin\.kind [!=]= '(\w+)'", macros)}
 
 
 def test_no_package_is_named_for_an_engine_that_nobody_knows_yet() -> None:
@@ -124,5 +141,5 @@ def test_no_package_is_named_for_an_engine_that_nobody_knows_yet() -> None:
 
 
 def test_what_runs_a_model_is_no_part_of_its_version() -> None:
-    assert "engine" not in MODEL.meaning()
-    assert version_of(MODEL.meaning()) == MODEL.version()
+    assert "engine" not in MODEL.meaning
+    assert version_of(MODEL.meaning) == MODEL.version

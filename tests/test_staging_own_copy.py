@@ -13,13 +13,12 @@ import encoder_makers
 import pytest
 from graph_makers import lengths, save_text
 from tf_embeddings_staging.building.build import build
-from tf_embeddings_staging.building.own_copy import own_copy
-from tf_embeddings_staging.building.prepare import Input
+from tf_embeddings_staging.building.prepare import Input, own_copy
 from tf_embeddings_staging.building.recipe import recipe
 from tf_embeddings_staging.cache import sha256_of
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import Fetched
-from tf_embeddings_staging.inspection import files_of
+from tf_embeddings_staging.inspection.files import files_of
 from tf_embeddings_staging.options import Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local

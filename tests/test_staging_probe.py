@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import tf_embeddings_udf
 from encoder_makers import Made
-from tf_embeddings_staging import inspection
-from tf_embeddings_staging.building.golden_texts import TEXTS
-from tf_embeddings_staging.building.model import packages_of
-from tf_embeddings_staging.building.probe import full_batch
+from inspecting import choice_of, find
+from tf_embeddings_staging.building.probe import TEXTS, full_batch
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection.files import files_of
+from tf_embeddings_staging.model import Model, packages_of
 from tf_embeddings_staging.options import Options
 from tf_embeddings_staging.process import run
 from tf_embeddings_udf.encoders import Encoder, load_encoder
@@ -28,17 +28,19 @@ MIB = 2**20
 DIRECT_TOLERANCE = 1e-6
 
 
-def inspected(made: Made) -> tuple[Path, inspection.Found]:
-    """Return the folder of a model's graph, and what the inspection finds."""
+def inspected(made: Made) -> tuple[Path, Model, Mapping[str, Path]]:
+    """Return the folder of a model's graph, what the inspection finds, and the files beside it."""
     (graph,) = made.path.rglob("saved_model.pb")
     flags, values = made.options[::2], made.options[1::2]
     said: dict[str, Any] = {
         flag.removeprefix("--"): value for flag, value in zip(flags, values, strict=True)
     }
-    return graph.parent, inspection.find(graph.parent, Options(**said))
+    options = Options(**said)
+    beside = choice_of(graph.parent, options).extra_files
+    return graph.parent, find(graph.parent, options), beside
 
 
-def parameters_of(found: inspection.Found) -> dict[str, Any]:
+def parameters_of(found: Model) -> dict[str, Any]:
     """Return what the manifest says of a model."""
     return {
         "kind": found.kind,
@@ -46,7 +48,7 @@ def parameters_of(found: inspection.Found) -> dict[str, Any]:
         "dimensions": found.model_dimensions,
         "max_tokens": found.max_tokens,
         "engine": "tensorflow",
-        "packages": list(packages_of(found.kind, "tensorflow", found.libraries)),
+        "packages": list(found.packages),
     }
 
 
@@ -77,10 +79,10 @@ def probed(folder: Path, work: Path, texts: list[str]) -> dict[str, Any]:
 def test_a_model_of_each_kind_is_probed(save: Callable[[Path], Made], tmp_path: Path) -> None:
     """Its vectors are those of a direct call, and its tokens those of its own tokenizer."""
     made = save(tmp_path / "made")
-    graph, found = inspected(made)
+    graph, found, beside = inspected(made)
     assert found.kind == made.kind
     model = tmp_path / "model"
-    copy_model(graph, found.extra_files, model)
+    copy_model(graph, beside, model)
     folder = unpacked(model, {**parameters_of(found), "normalize": False}, tmp_path)
     texts = ["elephant", "How old are you?", "a longer text of a few words"]
 
@@ -97,10 +99,10 @@ def test_a_model_of_each_kind_is_probed(save: Callable[[Path], Made], tmp_path: 
     }
 
 
-def copy_model(source: Path, extra: Mapping[str, str], target: Path) -> None:
-    for name, path in {**inspection.files_of(source), **extra}.items():
+def copy_model(source: Path, extra: Mapping[str, Path], target: Path) -> None:
+    for name, path in {**files_of(source), **extra}.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).write_bytes(Path(path).read_bytes())
+        (target / name).write_bytes(path.read_bytes())
 
 
 @pytest.mark.parametrize("limit", [16, 500, 9000])
@@ -124,7 +126,7 @@ def test_a_full_batch_of_a_model_without_a_limit_is_of_the_longest_golden_text(
     save: Callable[[Path], Made], tmp_path: Path
 ) -> None:
     made = save(tmp_path / "made")
-    graph, found = inspected(made)
+    graph, found, _ = inspected(made)
     encoder = encoder_in(unpacked(graph, parameters_of(found), tmp_path))
 
     texts = full_batch(encoder, None)

@@ -2,6 +2,11 @@
   {{ return('float[' ~ dimensions ~ ']') }}
 {% endmacro %}
 
+{% macro duckdb___most_dimensions() %}
+  {# https://duckdb.org/docs/stable/sql/data_types/array: ArrayType::MAX_ARRAY_SIZE #}
+  {{ return(100000) }}
+{% endmacro %}
+
 {% macro duckdb__text_hash(text) %}
   {# https://duckdb.org/docs/stable/sql/functions/text#sha256value #}
   {{ return('sha256(cast(' ~ text ~ ' as varchar))') }}

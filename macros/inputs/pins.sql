@@ -79,10 +79,18 @@
   {% endif %}
 
   {% set version, build, kind, packages = pin.version, pin.build, pin.kind, pin.packages %}
+  {% set dimensions, most = pin.dimensions, tf_embeddings._most_dimensions() %}
+  {% if dimensions is integer and dimensions > most %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": the pin of model '" ~ name ~ "' in var tf_embeddings_models has dimensions "
+      ~ dimensions ~ "; a vector has at most " ~ most ~ " on " ~ target.type ~ ". Stage the model "
+      ~ "again with --truncate-dim " ~ most ~ ", or choose a model of fewer dimensions."
+    ) %}
+  {% endif %}
   {% set fits = {
     'version': version is string and fullmatch('v[0-9a-f]{12}', version),
     'build': build is string and fullmatch('b[0-9a-f]{12}', build),
-    'dimensions': pin.dimensions is integer and 1 <= pin.dimensions <= 4096,
+    'dimensions': dimensions is integer and dimensions >= 1,
     'kind': kind in ['text', 'tokens', 'sentencepiece'],
     'packages': tf_embeddings._is_list_of_strings(packages) and fullmatch(
       '([A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.+!]+)?,)*', packages | join(',') ~ ','
@@ -93,7 +101,7 @@
   {% set allowed = {
     'version': "'v' and 12 hex digits",
     'build': "'b' and 12 hex digits",
-    'dimensions': 'a whole number from 1 to 4096',
+    'dimensions': 'a whole number from 1 to ' ~ most,
     'kind': 'text, tokens or sentencepiece',
     'packages': "a list of Python packages, such as [numpy, 'tensorflow==2.21.0']",
     'bytes': 'the size of the file, a whole number from 1',

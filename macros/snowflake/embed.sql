@@ -2,6 +2,11 @@
   {{ return('vector(float, ' ~ dimensions ~ ')') }}
 {% endmacro %}
 
+{% macro snowflake___most_dimensions() %}
+  {# https://docs.snowflake.com/en/sql-reference/data-types-vector #}
+  {{ return(4096) }}
+{% endmacro %}
+
 {% macro snowflake__text_hash(text) %}
   {# https://docs.snowflake.com/en/sql-reference/functions/sha2 #}
   {{ return('sha2(cast(' ~ text ~ ' as varchar), 256)') }}

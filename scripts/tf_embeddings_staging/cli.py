@@ -371,6 +371,7 @@ def _stage(
     target = find_target(dbt, asked)
     _warn(target.warnings, report)
     options = _for_target(options, source, target, report)
+    limits = replace(limits, dimensions=target.most_dimensions)
     artifact = build(
         source,
         name,

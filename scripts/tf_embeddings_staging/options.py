@@ -65,10 +65,12 @@ class Limits:
 
     Attributes:
         download_bytes: the size of a download, and of what an archive unpacks to.
+        dimensions: the numbers that a vector can have in the target's warehouse.
         memory_bytes: the memory of a process that runs the model; None: 90 % of the machine's.
         seconds: the time that such a process may take.
     """
 
     download_bytes: int = 8 * 2**30
+    dimensions: int = 100_000
     memory_bytes: int | None = None
     seconds: float = 1800

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from tf_embeddings_udf.encoders import KINDS
 from tf_embeddings_udf.engines import in_a_line
 from tf_embeddings_udf.errors import TfEmbeddingsError, cancellation
 
@@ -157,7 +158,7 @@ class Planner:
         distinct = list(row_of)
         outcomes = _blanks(len(distinct) + 1, self._manifest.dimensions)
         outcomes.statuses[-1] = NULL
-        if self.encoder.counts_tokens:
+        if KINDS[self._manifest.kind].counts_tokens:
             outcomes.counted[:-1] = True
 
         with_text = [row for row, text in enumerate(distinct) if text.strip()]

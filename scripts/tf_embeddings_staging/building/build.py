@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tf_embeddings_udf import build_of
-from tf_embeddings_udf.engines import TENSORFLOW
+from tf_embeddings_udf.encoders import KINDS
+from tf_embeddings_udf.manifest import MODEL_FOLDER
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.building import assemble, golden_vectors, known
+from tf_embeddings_staging.building import golden_vectors, known
 from tf_embeddings_staging.building.artifact import (
     Artifact,
+    add_runtime,
     build_in_name,
     is_whole,
     read_artifact,
+    require_size,
+    write_golden,
+    write_zip,
 )
 from tf_embeddings_staging.building.built import check_built, require_fitting
 from tf_embeddings_staging.building.engine import choose_engine
-from tf_embeddings_staging.building.golden_texts import TEXTS
-from tf_embeddings_staging.building.model import packages_of
-from tf_embeddings_staging.building.own_copy import own_copy
-from tf_embeddings_staging.building.prepare import MODEL, Input, inspect, prepare
+from tf_embeddings_staging.building.prepare import Input, inspect, own_copy, prepare
+from tf_embeddings_staging.building.probe import TEXTS
 from tf_embeddings_staging.building.recipe import recipe, require_packages
 from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion.encoder_folder import WEIGHTS
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import Fetched, materialize
+from tf_embeddings_staging.inspection import kinds
 from tf_embeddings_staging.inspection.files import is_saved_model, require_no_pointer
+from tf_embeddings_staging.model import Model, packages_of, write_manifest
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built, Source, resolve_preprocessor
@@ -66,6 +73,7 @@ def build(
     """
     options, limits = options or Options(), limits or Limits()
     if isinstance(source, Built):
+        _require_dimensions(source.model, require_fitting(source).dimensions, limits)
         return check_built(source, folder, report, options, limits, stage, pinned)
     require_packages()
     given = gather(source, folder, report, options, limits, sha256)
@@ -74,7 +82,9 @@ def build(
     target = folder / "artifacts" / cache.digest_of(wanted)[:32]
     if built := _cached(target, name):
         report.say(f"{name}: built before, taken from {built}")
-        return read_artifact(built)
+        artifact = read_artifact(built)
+        _require_dimensions(name, artifact.dimensions, limits)
+        return artifact
     with cache.work_folder(folder) as work:
         kept = own_copy(given, work / "source", report)
         if recipe(name, kept, entry) != wanted:
@@ -82,44 +92,88 @@ def build(
                 f"the files of '{given.fetched.path.name}' changed while they were copied. Run "
                 f"this again when nothing writes to them."
             )
-        laid_out = work / "tensorflow"
-        model = prepare(kept, laid_out, work, report, limits)
-        known.check_dimensions(entry, given.options, model.dimensions)
-        assemble.require_size(laid_out)
-        assemble.write_manifest(model, name, laid_out, TENSORFLOW)
-        engine, unpacked = choose_engine(model, name, laid_out, work, report, given.options, limits)
-        assemble.add_runtime(unpacked)
-        assemble.require_size(unpacked)
-        assemble.write_manifest(model, name, unpacked, engine)
-        published = known.of_entry(entry, given.options, report)
-        others = known.texts(published)
-        with report.step(f"Probing {name}: {len(TEXTS)} texts through the artifact's own runtime"):
-            recorded = golden_vectors.record(model, unpacked, others, work, report, limits)
-        if recorded.apart > golden_vectors.SAME:
-            report.say(
-                f"{name} runs row by row, which is slower: in other batches a text's vector "
-                f"differs by {recorded.apart:.1e} of its length, more than {golden_vectors.SAME:g}."
-            )
-            assemble.write_manifest(model, name, unpacked, engine, row_by_row=True)
-            with report.step(f"Probing {name} again"):
-                recorded = golden_vectors.record(model, unpacked, others, work, report, limits)
-            golden_vectors.require_same(recorded)
-        pieces = model.encoder.get("sentencepiece")
-        known.check(published, recorded.vectors, unpacked / MODEL / pieces if pieces else None)
-        measured = {
-            "source": model.source,
-            "license": model.license,
-            "batch_difference": recorded.apart,
-            "memory_bytes": recorded.memory_bytes,
-            "measured_with": recorded.measured_with,
-        }
-        assemble.write_golden(unpacked, recorded.golden, measured)
-        artifact = work / "artifact.zip"
-        with report.step(f"Writing the artifact of {name}"):
-            assemble.write_zip(unpacked, artifact)
-        place = _keep(artifact, target, name)
+        packed = _packed(kept, name, entry, work, report, limits)
+        place = _keep(packed, target, name)
     report.say(f"The artifact is {place}")
     return read_artifact(place)
+
+
+def _packed(
+    given: Input, name: str, entry: Entry | None, work: Path, report: Report, limits: Limits
+) -> Path:
+    """Make an artifact of what a model is made of."""
+    laid_out, options = work / "tensorflow", given.options
+    model = replace(prepare(given, laid_out, work, report, limits), name=name)
+    known.check_dimensions(entry, options, model.dimensions)
+    _require_dimensions(name, model.dimensions, limits)
+    require_size(laid_out)
+    write_manifest(model, laid_out)
+    model, unpacked = choose_engine(model, laid_out, work, report, options, limits)
+    add_runtime(unpacked)
+    require_size(unpacked)
+    published = known.of_entry(entry, options, report)
+    model, recorded = _probed(model, unpacked, known.texts(published), work, report, limits)
+    known.check(published, recorded.vectors, _token_ids(model, unpacked))
+    measured = {
+        "source": model.source,
+        "license": model.license,
+        "batch_difference": recorded.apart,
+        "memory_bytes": recorded.memory_bytes,
+        "measured_with": recorded.measured_with,
+    }
+    write_golden(unpacked, recorded.golden, measured)
+    packed = work / "artifact.zip"
+    with report.step(f"Writing the artifact of {name}"):
+        write_zip(unpacked, packed)
+    return packed
+
+
+def _require_dimensions(name: str, dimensions: int, limits: Limits) -> None:
+    """Refuse vectors that the target's warehouse has no type for, before they are pinned.
+
+    Raises:
+        StagingError: they have too many numbers.
+    """
+    if dimensions > limits.dimensions:
+        raise StagingError(
+            f"the vectors of {name} have {dimensions:,} numbers, and a vector in the target's "
+            f"warehouse has at most {limits.dimensions:,}. Keep the first ones with --truncate-dim "
+            f"{limits.dimensions}, if the model is made for that (Matryoshka), or choose a model "
+            f"of fewer dimensions."
+        )
+
+
+def _probed(
+    model: Model,
+    folder: Path,
+    others: Sequence[str],
+    work: Path,
+    report: Report,
+    limits: Limits,
+) -> tuple[Model, golden_vectors.Recorded]:
+    """Embed the golden texts, and others; return the model, which may have to run row by row."""
+    name = model.name
+    write_manifest(model, folder)
+    with report.step(f"Probing {name}: {len(TEXTS)} texts through the artifact's own runtime"):
+        recorded = golden_vectors.record(model, folder, others, work, report, limits)
+    if recorded.apart <= golden_vectors.SAME:
+        return model, recorded
+    report.say(
+        f"{name} runs row by row, which is slower: in other batches a text's vector differs by "
+        f"{recorded.apart:.1e} of its length, more than {golden_vectors.SAME:g}."
+    )
+    model = replace(model, row_by_row=True)
+    write_manifest(model, folder)
+    with report.step(f"Probing {name} again"):
+        recorded = golden_vectors.record(model, folder, others, work, report, limits)
+    golden_vectors.require_same(recorded)
+    return model, recorded
+
+
+def _token_ids(model: Model, folder: Path) -> Callable[[str], list[int] | None] | None:
+    if model.tokenizer is None:
+        return None
+    return partial(kinds.KINDS[model.kind].token_ids, folder / MODEL_FOLDER / model.tokenizer)
 
 
 def look(
@@ -194,7 +248,8 @@ def likely_packages(source: Source, options: Options) -> tuple[str, ...]:
     if isinstance(source, Built):
         return require_fitting(source).packages
     kind = options.kind or source.likely_kind
-    engine = TENSORFLOW if kind == "text" else options.engine
+    engines = KINDS[kind].engines
+    engine = engines[0] if len(engines) == 1 else options.engine
     return tuple(sorted({*packages_of(kind, engine), *source.packages}))
 
 

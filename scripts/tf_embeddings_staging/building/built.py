@@ -8,32 +8,33 @@ from typing import Any
 
 import tf_embeddings_udf
 from tf_embeddings_udf import CONTRACT, Manifest, TfEmbeddingsError, read_manifest
-from tf_embeddings_udf.engines import LITERT, TENSORFLOW
+from tf_embeddings_udf.encoders import KINDS
+from tf_embeddings_udf.engines import ENGINES, LIBRARIES, LITERT, TENSORFLOW
 from tf_embeddings_udf.engines.litert import MODEL_FILE
+from tf_embeddings_udf.manifest import MODEL_FOLDER, PREPROCESSOR_FOLDER
 
 from tf_embeddings_staging import cache, process
 from tf_embeddings_staging.building.artifact import (
+    RUNTIME,
     Artifact,
     build_in_name,
     is_whole,
+    python_files,
     read_artifact,
+    runtime_folder,
 )
-from tf_embeddings_staging.building.assemble import RUNTIME, python_files, runtime_folder
-from tf_embeddings_staging.building.model import (
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.model import (
     DEFAULTS,
+    litert_parameters,
     packages_of,
     version_of,
     without_defaults,
 )
-from tf_embeddings_staging.building.prepare import MODEL, PREPROCESSOR
-from tf_embeddings_staging.catalogue import KINDS
-from tf_embeddings_staging.conversion.litert import litert_parameters
-from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built
 
-_LIBRARIES = ("tensorflow_text",)
 _MOST_OTHERS = 3  # that vectors are compared with: a cache may hold dozens of one model
 
 
@@ -79,7 +80,10 @@ def check_built(
         if manifest.engine == LITERT:
             process.run("check_litert", {"folder": str(unpacked)}, work, limits)
         else:
-            places = [MODEL, *([PREPROCESSOR] if (unpacked / PREPROCESSOR).exists() else [])]
+            places = [
+                MODEL_FOLDER,
+                *([PREPROCESSOR_FOLDER] if (unpacked / PREPROCESSOR_FOLDER).exists() else []),
+            ]
             request = {
                 "folders": [str(unpacked / place) for place in places],
                 "allow_ops": list(options.allow_ops),
@@ -122,20 +126,21 @@ def require_fitting(source: Built) -> Manifest:
     manifest = read_manifest(source.path)
     for path in manifest.files:
         top, _, rest = path.partition("/")
-        if not (rest and top in (RUNTIME, MODEL, PREPROCESSOR)):
+        if not (rest and top in (RUNTIME, MODEL_FOLDER, PREPROCESSOR_FOLDER)):
             raise _refused(source, f"it holds '{path}', which no artifact does")
     libraries = manifest.encoder.get("libraries", [])
     if manifest.kind not in KINDS or not isinstance(libraries, list):
         raise _refused(source, f"its kind '{manifest.kind}' or its libraries are unknown")
-    if manifest.engine not in (LITERT, TENSORFLOW):
+    if manifest.engine not in ENGINES:
         raise _refused(source, f"its engine '{manifest.engine}' is unknown")
-    if manifest.engine == LITERT and manifest.kind == "text":
-        raise _refused(source, "it is for LiteRT, which runs no model that takes strings")
-    if manifest.engine == LITERT and f"{MODEL}/{MODEL_FILE}" not in manifest.files:
-        raise _refused(source, f"it is for LiteRT and holds no '{MODEL}/{MODEL_FILE}'")
+    if manifest.engine not in KINDS[manifest.kind].engines:
+        why = f"it is for {manifest.engine}, which does not run models of kind {manifest.kind}"
+        raise _refused(source, why)
+    if manifest.engine == LITERT and f"{MODEL_FOLDER}/{MODEL_FILE}" not in manifest.files:
+        raise _refused(source, f"it is for LiteRT and holds no '{MODEL_FOLDER}/{MODEL_FILE}'")
     if _version_of(manifest) != manifest.version:
         raise _refused(source, f"its version {manifest.version} is not that of its meaning")
-    if unknown := [one for one in libraries if one not in _LIBRARIES]:
+    if unknown := [one for one in libraries if one not in [*LIBRARIES]]:
         raise _refused(source, f"its library {unknown[0]!r} is unknown")
     names = sorted(package.partition("==")[0] for package in manifest.packages)
     wanted = list(packages_of(manifest.kind, manifest.engine, libraries))
@@ -197,27 +202,31 @@ def _other_content(manifest: Manifest) -> str | None:
     there = {
         path: entry.sha256
         for path, entry in manifest.files.items()
-        if path.startswith((f"{MODEL}/", f"{PREPROCESSOR}/"))
+        if path.startswith((f"{MODEL_FOLDER}/", f"{PREPROCESSOR_FOLDER}/"))
     }
     # A version has the names of the model's files without their folder, the preprocessor's with it.
-    outer = f"{PREPROCESSOR}/" if any(path.startswith(f"{PREPROCESSOR}/") for path in there) else ()
+    outer = (
+        f"{PREPROCESSOR_FOLDER}/"
+        if any(path.startswith(f"{PREPROCESSOR_FOLDER}/") for path in there)
+        else ()
+    )
     if _has_its_weights(manifest):
         of_version = {
-            name if name.startswith(outer) else f"{MODEL}/{name}": digest
+            name if name.startswith(outer) else f"{MODEL_FOLDER}/{name}": digest
             for name, digest in weights.items()
         }
         paths = sorted(of_version.keys() | there.keys())
     else:
         given = weights.get("files")
         weights = given if isinstance(given, dict) else weights
-        read = (manifest.encoder.get(one) for one in ("tokenizer", "sentencepiece"))
-        names = [name for name in read if isinstance(name, str) and name in weights]
-        of_version = {f"{MODEL}/{name}": weights[name] for name in names}
+        tokenizer = manifest.encoder.get(KINDS[manifest.kind].tokenizer or "")
+        names = [tokenizer] if isinstance(tokenizer, str) and tokenizer in weights else []
+        of_version = {f"{MODEL_FOLDER}/{name}": weights[name] for name in names}
         paths = list(of_version)
     wrong = next((path for path in paths if of_version.get(path) != there.get(path)), None)
     if wrong is None:
         return None
-    return f"its '{wrong.removeprefix(f'{MODEL}/')}' is not the one that its version is of"
+    return f"its '{wrong.removeprefix(f'{MODEL_FOLDER}/')}' is not the one that its version is of"
 
 
 def _has_its_weights(manifest: Manifest) -> bool:

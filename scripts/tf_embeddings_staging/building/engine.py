@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tf_embeddings_udf.encoders import KINDS
 from tf_embeddings_udf.engines import LITERT, TENSORFLOW
+from tf_embeddings_udf.manifest import MODEL_FOLDER
 
 from tf_embeddings_staging import process
-from tf_embeddings_staging.building.model import Model
-from tf_embeddings_staging.building.prepare import MODEL
 from tf_embeddings_staging.errors import CrashedError, StagingError, StoppedError
+from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 
 
 def choose_engine(
-    model: Model,
-    name: str,
-    folder: Path,
-    work: Path,
-    report: Report,
-    options: Options,
-    limits: Limits,
-) -> tuple[str, Path]:
+    model: Model, folder: Path, work: Path, report: Report, options: Options, limits: Limits
+) -> tuple[Model, Path]:
     """Convert a model to LiteRT, and keep that if it gives the same vectors.
 
     Args:
-        model: what it is.
-        name: its name.
+        model: the record of it.
         folder: its artifact for TensorFlow, laid out.
         work: gets the one for LiteRT.
         report: is told which engine it is, and why.
@@ -37,14 +32,16 @@ def choose_engine(
         limits: the memory and the time of the conversion.
 
     Returns:
-        The engine, and the folder of its artifact.
+        The model with its engine, and the folder of its artifact.
 
     Raises:
-        StagingError: LiteRT was asked for, and the model does not run on it; or nobody knows, for
-            the conversion went beyond a limit of this machine.
+        StagingError: LiteRT was asked for, and the model does not run on it; or the conversion went
+            beyond a limit of this machine, so that it is not known.
     """
+    name = model.name
+    on_tensorflow = replace(model, engine=TENSORFLOW), folder
     if options.engine == TENSORFLOW:
-        return TENSORFLOW, folder
+        return on_tensorflow
     target = work / LITERT
     answer = _converted(model, folder, target, work, report, limits)
     if fails := answer.get("fails"):
@@ -52,7 +49,7 @@ def choose_engine(
             raise StagingError(
                 f"--engine litert: {name} gives no vectors, with TensorFlow either ({fails})."
             )
-        return TENSORFLOW, folder  # The probe says what is wrong with it.
+        return on_tensorflow  # The probe says what is wrong with it.
     if refused := answer.get("refused"):
         if options.engine == LITERT:
             raise StagingError(
@@ -60,24 +57,24 @@ def choose_engine(
                 f"it runs on TensorFlow."
             )
         report.say(f"Engine of {name}: TensorFlow. LiteRT is lighter, but {refused}.")
-        return TENSORFLOW, folder
+        return on_tensorflow
     report.say(
         f"Engine of {name}: LiteRT. Its vectors are TensorFlow's: on {answer['texts']} texts no "
         f"component differs by more than {answer['difference']:.1e} of a vector's length."
     )
-    return LITERT, target
+    return replace(model, engine=LITERT), target
 
 
 def _converted(
     model: Model, folder: Path, target: Path, work: Path, report: Report, limits: Limits
 ) -> dict[str, Any]:
-    if model.kind == "text":
+    if LITERT not in KINDS[model.kind].engines:
         return {"refused": "the model takes strings, and LiteRT has no ops for them"}
-    for parameter in ("tokenizer", "sentencepiece"):
-        if file := model.encoder.get(parameter):
-            copy = target / MODEL / file
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / MODEL / file, copy)
+    (target / MODEL_FOLDER).mkdir(parents=True)
+    if model.tokenizer:
+        copy = target / MODEL_FOLDER / model.tokenizer
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / MODEL_FOLDER / model.tokenizer, copy)
     request = {"folder": str(folder), "target": str(target)}
     try:
         with report.step("Converting to LiteRT"):

@@ -14,10 +14,11 @@ from tf_embeddings_udf.manifest import GOLDEN
 from tf_embeddings_udf.verify import encoded, parse_golden, proves
 
 from tf_embeddings_staging import process
-from tf_embeddings_staging.building.golden_texts import TEXTS
 from tf_embeddings_staging.building.known import quoted
-from tf_embeddings_staging.building.model import Model
+from tf_embeddings_staging.building.probe import TEXTS
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection.kinds import KINDS
+from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.progress import Report
 
@@ -33,9 +34,6 @@ _MOST_APART = 1e-4
 # Another machine and another engine may differ by this; another model, by a hundredth and more.
 _MOST_ELSEWHERE = 2e-5
 _FEWEST_GOLDEN = 8
-
-# These may know nothing of some scripts; BERT's tokenizer has [UNK] for what it does not know.
-_KINDS_WITHOUT_SOME_SCRIPTS = ("sentencepiece", "text")
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,7 @@ def _require_enough(
     """
     are_enough = len(set(TEXTS) - set(without)) >= _FEWEST_GOLDEN
     failed = [text for text in without if counts[text] != 0]
-    may_lack = not failed or model.kind in _KINDS_WITHOUT_SOME_SCRIPTS
+    may_lack = not failed or KINDS[model.kind].may_lack_scripts
     if may_lack and are_enough and not set(without) & set(needed):
         return
     others = f" and {len(without) - 1} other texts" if len(without) > 1 else ""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import operator
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, product
-from pathlib import Path
 
 from tf_embeddings_staging.catalogue import Entry, Known, KnownOrdering, KnownTokens, KnownVector
 from tf_embeddings_staging.errors import StagingError
@@ -74,23 +73,27 @@ def texts(known: Known | None) -> list[str]:
     return sorted(found)
 
 
-def check(known: Known | None, vectors: Vectors, sentencepiece: Path | None = None) -> None:
+def check(
+    known: Known | None,
+    vectors: Vectors,
+    token_ids: Callable[[str], list[int] | None] | None = None,
+) -> None:
     """Require what is published of a model.
 
     Args:
         known: what is published; None: nothing.
         vectors: the model's vectors of all `texts(known)`.
-        sentencepiece: the file of the model's SentencePiece model, if it has one: without, token
-            ids are not checked.
+        token_ids: gives the token ids of a text, None where the kind of encoder does not compare
+            them; None: it has no tokenizer.
 
     Raises:
         StagingError: naming the text, what came, what is published and where.
     """
     if known is None:
         return
-    if sentencepiece is not None:
+    if token_ids is not None:
         for one in known.token_ids:
-            _check_token_ids(one, sentencepiece)
+            _check_token_ids(one, token_ids(one.text))
     for one in known.vectors:
         _check_vector(one, vectors[one.text])
     for a, b, expected in known.cosines:
@@ -115,11 +118,8 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
-def _check_token_ids(known: KnownTokens, path: Path) -> None:
-    from sentencepiece import SentencePieceProcessor
-
-    came = SentencePieceProcessor(model_file=str(path)).encode(known.text)
-    if came != list(known.ids):
+def _check_token_ids(known: KnownTokens, came: list[int] | None) -> None:
+    if came is not None and came != list(known.ids):
         raise StagingError(
             f"the token ids of {quoted(known.text)} come out as {came}, and are published as "
             f"{list(known.ids)} ({known.source}). {_WRONG}"

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tf_embeddings_udf.manifest import MODEL_FOLDER, PREPROCESSOR_FOLDER
+
 from tf_embeddings_staging import cache, process
-from tf_embeddings_staging.building.model import Model
 from tf_embeddings_staging.conversion import keras_file
 from tf_embeddings_staging.conversion.encoder_folder import (
     TOKENIZER,
     WEIGHTS,
-    EncoderFolder,
     read_encoder_folder,
 )
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import Fetched
-from tf_embeddings_staging.inspection.files import files_of, is_saved_model
-from tf_embeddings_staging.inspection.sentence_files import half_precision_of
+from tf_embeddings_staging.inspection import sentence_files
+from tf_embeddings_staging.inspection.files import files_of, is_saved_model, require_inside
+from tf_embeddings_staging.inspection.neighbors import find_neighbors, places
+from tf_embeddings_staging.model import Model, files_in
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
 
-MODEL = "model"
-PREPROCESSOR = "preprocessor"
+_WEIGHTS = (WEIGHTS, f"{WEIGHTS}.index.json")
 
 
 @dataclass(frozen=True)
@@ -61,32 +62,32 @@ def prepare(given: Input, folder: Path, work: Path, report: Report, limits: Limi
     Args:
         given: what the model is made of.
         folder: gets `model/`, and `preprocessor/` where there is one.
-        work: a folder for what lies around meanwhile.
+        work: a folder for the files of the processes.
         report: tells the user.
         limits: the memory and the time of each process.
 
     Raises:
-        StagingError: it is no model that embeds, or an option does not fit.
+        StagingError: it is not a model that embeds, or an option does not fit.
     """
-    if given.is_encoder_folder:
-        return _encoder_model(given, folder, work, report, limits)
-    return _saved_model(given, folder, work, report, limits)
+    lay_out = _encoder_folder if given.is_encoder_folder else _saved_model
+    model = lay_out(given, folder, work, report, limits)
+    return replace(model.cut_to(given.options.truncate_dim), license=given.license)
 
 
 def inspect(given: Input, work: Path, report: Report, limits: Limits) -> dict[str, Any]:
-    """Return what the inspection of a model finds, as `inspection.findings.Found` has it.
+    """Return what `listing.report` shows of a model: the fields of its record, and `report`.
 
-    Of a SavedModel that is refused it is the report alone, whose `problem` says why.
+    Of a SavedModel that is refused it is only the report, whose `problem` says why.
 
     Raises:
         StagingError: it cannot be read, or does not run.
     """
     if given.is_encoder_folder:
-        return _encoder_findings(given)
+        return _findings_of_encoder_folder(given)
     path = _as_saved_model(given, work, report, limits)
-    found = _inspect(given, path, work, report, limits, survey=True)
+    found = _inspect(given, path, work / "laid_out", work, report, limits, survey=True)
     _tell_of_ops(found["report"], given.options, report)
-    return found
+    return {**found.pop("model", {}), **found}
 
 
 def _as_saved_model(given: Input, work: Path, report: Report, limits: Limits) -> Path:
@@ -101,14 +102,22 @@ def _as_saved_model(given: Input, work: Path, report: Report, limits: Limits) ->
 
 
 def _inspect(
-    given: Input, path: Path, work: Path, report: Report, limits: Limits, *, survey: bool
+    given: Input,
+    path: Path,
+    target: Path,
+    work: Path,
+    report: Report,
+    limits: Limits,
+    *,
+    survey: bool,
 ) -> dict[str, Any]:
-    """Have a SavedModel inspected; see `inspection.inspect_task` for `survey`."""
+    """Have a SavedModel inspected and laid out; see `inspection.inspect_task`."""
     request = {
         "folder": str(path),
         "root": str(given.fetched.root) if given.fetched.root else None,
         "options": asdict(given.options),
         "preprocessor": str(given.preprocessor.path) if given.preprocessor else None,
+        "target": str(target),
         "survey": survey,
     }
     with report.step("Inspecting the SavedModel"):
@@ -116,50 +125,35 @@ def _inspect(
 
 
 def _saved_model(given: Input, folder: Path, work: Path, report: Report, limits: Limits) -> Model:
-    """Copy a SavedModel that has been inspected."""
+    """Have a SavedModel inspected and laid out, and add what its version depends on."""
     path = _as_saved_model(given, work, report, limits)
-    found = _inspect(given, path, work, report, limits, survey=False)
-    _tell_of_prompts(found["prompts"], report)
+    found = _inspect(given, path, folder, work, report, limits, survey=False)
+    _tell_of_prompts(found["report"]["prompts"], report)
     _tell_of_ops(found["report"], given.options, report)
-    options = given.options
-    dimensions = _kept(options.truncate_dim, found["model_dimensions"])
-    extra = {name: Path(file) for name, file in found["extra_files"].items()}
-    _copy({**files_of(path), **extra}, folder / MODEL)
     if given.is_keras_file:
-        # What Keras and TensorFlow make of the file is not always the same to the byte.
+        # Keras and TensorFlow do not always make the same bytes of the same file.
         digests = keras_file.content_digests(given.fetched.path)
-        weights: Mapping[str, Any] = {"keras_converter": keras_file.CONVERTER, "files": digests}
+        weights: dict[str, Any] = {"keras_converter": keras_file.CONVERTER, "files": digests}
     else:
-        digests = _digests(folder / MODEL)
-        weights = digests
+        digests = _digests(folder / MODEL_FOLDER)
+        weights = dict(digests)
     source: dict[str, Any] = {"uri": given.fetched.uri, "files": digests}
     if given.preprocessor:
-        _copy(files_of(given.preprocessor.path), folder / PREPROCESSOR)
-        before = _digests(folder / PREPROCESSOR)
-        weights = {**weights, **{f"{PREPROCESSOR}/{name}": each for name, each in before.items()}}
+        before = _digests(folder / PREPROCESSOR_FOLDER)
+        weights |= {f"{PREPROCESSOR_FOLDER}/{name}": digest for name, digest in before.items()}
         source["preprocessor"] = {"uri": given.preprocessor.uri, "files": before}
-    return Model(
-        kind=found["kind"],
-        encoder=found["encoder"],
-        model_dimensions=found["model_dimensions"],
-        dimensions=dimensions,
-        normalize=found["normalize"] if options.normalize is None else options.normalize,
-        max_tokens=found["max_tokens"],
-        prefix=found["prefix"],
-        weights=weights,
-        source=source,
-        license=given.license,
-    )
+    return replace(Model(**found["model"]), weights=weights, source=source)
 
 
-def _encoder_model(given: Input, folder: Path, work: Path, report: Report, limits: Limits) -> Model:
+def _encoder_folder(
+    given: Input, folder: Path, work: Path, report: Report, limits: Limits
+) -> Model:
     """Convert the folder of a BERT sentence encoder."""
     encoder = read_encoder_folder(given.fetched.path, given.options)
-    dimensions = _kept(given.options.truncate_dim, encoder.config.hidden_size)
     _tell_of_prompts(encoder.prompts, report)
-    if half := half_precision_of(encoder.weights.parent):
+    if half := sentence_files.half_precision_of(encoder.weights.parent):
         report.say(f"Note: the folder asks for {half}; the artifact computes float32.")
-    target = folder / MODEL
+    target = folder / MODEL_FOLDER
     request = {
         "config": asdict(encoder.config),
         "weights": str(encoder.weights),
@@ -176,54 +170,28 @@ def _encoder_model(given: Input, folder: Path, work: Path, report: Report, limit
         WEIGHTS: cache.sha256_of(encoder.weights),
         TOKENIZER: cache.sha256_of(encoder.tokenizer),
     }
-    return Model(
-        kind="tokens",
-        encoder=_encoder_parameters(encoder),
-        model_dimensions=encoder.config.hidden_size,
-        dimensions=dimensions,
-        normalize=encoder.normalize,
-        max_tokens=encoder.max_tokens,
-        prefix=encoder.prefix,
+    return replace(
+        encoder.model,
         weights={**encoder.architecture(), "files": digests},
         source={"uri": given.fetched.uri, "files": digests},
-        license=given.license,
     )
 
 
-def _encoder_parameters(encoder: EncoderFolder) -> dict[str, Any]:
-    """Return how the SavedModel that `bert_graph` writes is called."""
-    return {
-        "tags": ["serve"],
-        "signature": "serving_default",
-        "input_ids": "input_ids",
-        "attention_mask": "attention_mask",
-        "token_type_ids": None,
-        "output": "embedding",
-        "libraries": [],
-        "tokenizer": TOKENIZER,
-        "max_tokens": encoder.max_tokens,
-        "pooling": None,
-    }
-
-
-def _encoder_findings(given: Input) -> dict[str, Any]:
-    """Return of an encoder's folder what the inspection returns of a SavedModel."""
+def _findings_of_encoder_folder(given: Input) -> dict[str, Any]:
     encoder = read_encoder_folder(given.fetched.path, given.options)
     parameters = encoder.config.parameters()
     return {
-        "kind": "tokens",
-        "encoder": _encoder_parameters(encoder),
-        "model_dimensions": encoder.config.hidden_size,
-        "max_tokens": encoder.max_tokens,
-        "normalize": encoder.normalize,
-        "libraries": [],
-        "why": (
-            f"config.json says model_type '{parameters['model_type']}', and the tokens' vectors "
-            f"are pooled by their {encoder.pooling}."
-        ),
-        "extra_files": {},
+        **asdict(encoder.model),
         "report": {
-            "encoder": {**parameters, "pooling": encoder.pooling, "prefix": encoder.prefix},
+            "why": (
+                f"config.json says model_type '{parameters['model_type']}', and the tokens' "
+                f"vectors are pooled by their {encoder.pooling}."
+            ),
+            "encoder": {
+                **parameters,
+                "pooling": encoder.pooling,
+                "prefix": encoder.model.prefix,
+            },
             "prompts": dict(encoder.prompts),
             "files": {
                 path.name: path.stat().st_size for path in (encoder.weights, encoder.tokenizer)
@@ -259,27 +227,102 @@ def _tell_of_prompts(prompts: Mapping[str, str], report: Report) -> None:
     )
 
 
-def _kept(truncate_dim: int | None, model_dimensions: int) -> int:
-    """Return how many numbers of a vector are kept."""
-    if truncate_dim is None:
-        return model_dimensions
-    if truncate_dim < model_dimensions:
-        return truncate_dim
-    raise StagingError(
-        f"--truncate-dim {truncate_dim} keeps the first numbers of a vector, and this model gives "
-        f"{model_dimensions}. Say fewer, or leave it out."
-    )
+def own_copy(given: Input, target: Path, report: Report | None = None) -> Input:
+    """Copy all that is read of a model into a private folder.
+
+    The copy's tokenizer.json holds what `tokenizer_file.rewritten` says.
+
+    Args:
+        given: what the model is made of.
+        target: the folder, which must not exist.
+        report: is told of a tokenizer.json that is not copied as it is.
+
+    Returns:
+        The same, made of the copy.
+
+    Raises:
+        StagingError: a file is a link that leaves its folder, or cannot be read any more.
+    """
+    try:
+        path = _copy_model(given, target / "model")
+        preprocessor = given.preprocessor
+        if preprocessor:
+            copy = target / "preprocessor" / preprocessor.path.name
+            _copy_saved_model(preprocessor.path, copy)
+            preprocessor = replace(preprocessor, path=copy)
+    except OSError as error:
+        raise StagingError(
+            f"'{given.fetched.path.name}' could not be copied ({error.strerror}: "
+            f"'{error.filename}'). If another program writes there, run this again."
+        ) from None
+    fetched = replace(given.fetched, path=path, root=target / "model")
+    copied = replace(given, fetched=fetched, preprocessor=preprocessor)
+    if _rewrite_tokenizer(copied) and report:
+        report.say(
+            "Note: 'tokenizer_config.json' and the files beside it ask for another tokenizer than "
+            "'tokenizer.json' alone. The artifact gets the one that transformers makes of them."
+        )
+    return copied
 
 
-def _copy(files: Mapping[str, Path], target: Path) -> None:
-    for name, file in files.items():
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target / name)
+def _rewrite_tokenizer(copied: Input) -> bool:
+    """Make a copied tokenizer.json what it must be; tell whether it was not."""
+    path = copied.fetched.path
+    if copied.is_keras_file:
+        return False
+    if copied.is_encoder_folder:
+        found = read_encoder_folder(path, copied.options)
+    else:
+        try:
+            found = find_neighbors(path, copied.fetched.root, copied.options)
+        except StagingError:  # The inspection says so, if it asks.
+            return False
+    if found is None or found.rewritten is None:
+        return False
+    found.tokenizer.write_bytes(found.rewritten)
+    return True
+
+
+def _copy_model(given: Input, target: Path) -> Path:
+    """Copy a model and what lies beside it; return where it is now."""
+    path = given.fetched.path.absolute()
+    if given.is_keras_file:
+        _copy(path, target / path.name)
+        return target / path.name
+    if given.is_encoder_folder:
+        modules = sentence_files.modules(path) or []
+        for part in {path, *(path / module for _, module in modules)}:
+            copy = target / path.name / part.relative_to(path)
+            _copy_settings(part, path, copy, (*sentence_files.FILES, *_WEIGHTS))
+        return target / path.name
+    top = path.parents[1] if path.parent.name == "saved_model" else path.parent
+    copy = target / path.relative_to(top)
+    _copy_saved_model(path, copy)
+    for place in places(path, given.fetched.root):
+        _copy_settings(place, place, target / place.relative_to(top), sentence_files.FILES)
+    return copy
+
+
+def _copy_saved_model(folder: Path, target: Path) -> None:
+    for name, file in files_of(folder).items():
+        _copy(file, target / name)
+
+
+def _copy_settings(folder: Path, root: Path, target: Path, names: Iterable[str]) -> None:
+    """Copy those files of a folder that there are; none may lead out of the root."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if (folder / name).is_file():
+            require_inside(folder / name, root)
+            _copy(folder / name, target / name)
+    for name in sentence_files.module_folders(folder):
+        (target / name).mkdir(exist_ok=True)
+
+
+def _copy(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, target)
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): cache.sha256_of(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    return {name: cache.sha256_of(path) for name, path in files_in(folder).items()}

@@ -1,9 +1,14 @@
-"""The probe: an artifact, run as the warehouse will run it, before it is one."""
+"""The probe: an artifact, run as the warehouse will run it, before it is one.
+
+`TEXTS` are the golden texts, whose vectors travel with each artifact: a new machine must reproduce
+them. This module imports no runtime but the one of the artifact that it probes.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 import math
+import random
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -11,7 +16,6 @@ from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_embeddings_staging.building.golden_texts import TEXTS, mixed_texts
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.sentences import in_one_sentence
 
@@ -19,6 +23,37 @@ if TYPE_CHECKING:
     from tf_embeddings_udf import Embedder
     from tf_embeddings_udf.encoders import Encoder
     from tf_embeddings_udf.planner import Outcomes
+
+_SENTENCES = (
+    "The ferry leaves the harbour at six in the morning and comes back after dark.",
+    "Nobody at the market could say who had painted the old wall blue.",
+    "A warehouse keeps what a business has learned, row by row, for those who ask later.",
+    "Rain fell on the slate roofs until the gutters sang.",
+    "Her grandfather repaired clocks, and never once asked what the time was.",
+    "The committee will publish its report on water quality in the spring.",
+)
+
+TEXTS: tuple[str, ...] = (
+    "elephant",
+    "How old are you?",
+    "The quick brown fox jumps over the lazy dog.",
+    # Longer than any limit of the models that there are: 2,000 tokens and more.
+    " ".join(_SENTENCES * 24),
+    "Der Fährmann grüßte höflich, doch niemand antwortete; ça m'étonne.",
+    "Завтра мы поедем к морю.",
+    "Σήμερα η θάλασσα είναι ήρεμη.",
+    "سنسافر غدا إلى البحر.",
+    "מחר ניסע אל הים.",
+    "कल हम समुद्र जाएँगे।",
+    "明日は海へ行きます。",
+    "내일 우리는 바다에 갑니다.",
+    "我们明天去海边。",
+    "🐘🚢 👩\u200d🚀",
+    "3.14159 and 2,718 on 2024-02-29",
+)
+
+# What a text may be: a word, a sentence, more than any model sees.
+_WORDS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 400)
 
 _SEEDS, _MIXED = (1, 2, 3), 40
 _ALONE = 30
@@ -79,6 +114,14 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
         "memory_bytes": memory_bytes,
         "measured_with": _versions(manifest.packages),
     }
+
+
+def mixed_texts(count: int, seed: int) -> Sequence[str]:
+    """Return texts of all lengths and scripts, made of the words of the golden ones."""
+    words = [word for text in TEXTS for word in set(text.split())]
+    chance = random.Random(seed)
+    words.sort()
+    return [" ".join(chance.choices(words, k=chance.choice(_WORDS))) for _ in range(count)]
 
 
 def _apart(

@@ -8,8 +8,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from tf_embeddings_udf.encoders import KINDS
+from tf_embeddings_udf.engines import ENGINES
+
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.building.assemble import (
+from tf_embeddings_staging.building.artifact import (
     installed_version,
     is_installed,
     python_files,
@@ -28,15 +31,10 @@ from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.files import files_of, require_text
 from tf_embeddings_staging.inspection.neighbors import Neighbors, find_neighbors
 
-# Packages whose version has a say in the graph, in the numbers or in what a manifest says.
-_PACKAGES = (
-    "ai-edge-litert",
-    "numpy",
-    "safetensors",
-    "sentencepiece",
-    "tensorflow",
-    "tokenizers",
-)
+# Packages whose version decides about the graph, the numbers or what a manifest says.
+_OF_ENGINES = {package for _, package in ENGINES.values()}
+_OF_KINDS = {package for kind in KINDS.values() for package in kind.packages}
+_PACKAGES = sorted({"safetensors", *_OF_ENGINES, *_OF_KINDS})
 _OPTIONAL_PACKAGES = ("keras", "tensorflow-text")
 
 
@@ -87,9 +85,9 @@ def _model(given: Input) -> dict[str, Any]:
     return {
         "encoder": {
             **encoder.architecture(),
-            "normalize": encoder.normalize,
-            "max_tokens": encoder.max_tokens,
-            "prefix": encoder.prefix,
+            "normalize": encoder.model.normalize,
+            "max_tokens": encoder.model.max_tokens,
+            "prefix": encoder.model.prefix,
         },
         "files": {
             **_digests({WEIGHTS: encoder.weights}),

@@ -23,6 +23,7 @@ from tf_embeddings_staging.inspection.sentence_files import (
     read_object,
     read_optional,
 )
+from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import Options
 
 WEIGHTS = "model.safetensors"
@@ -33,23 +34,25 @@ class EncoderFolder:
     """What a folder says about its encoder, and what a user says instead.
 
     Attributes:
-        rewritten: what its tokenizer.json must hold, if that is not what it holds.
-        prefix: what is put before each text; "" if nothing is.
+        model: the record of it, as the SavedModel that `bert_graph` writes.
+        weights: its model.safetensors.
+        tokenizer: its tokenizer.json.
+        rewritten: what that must hold, if that is not what it holds.
+        config: its architecture.
+        pooling: how one vector is made of one a token.
         prompts: the prefixes that the folder names, if one of them is to be chosen.
     """
 
+    model: Model
     weights: Path
     tokenizer: Path
     rewritten: bytes | None
     config: BertConfig
     pooling: str
-    normalize: bool
-    max_tokens: int
-    prefix: str
     prompts: Mapping[str, str]
 
     def architecture(self) -> dict[str, Any]:
-        """Return what beside weights and tokenizer has a say in the vectors."""
+        """Return what the vectors depend on beside weights and tokenizer."""
         return {
             "converter": CONVERTER,
             "pooling": self.pooling,
@@ -92,17 +95,39 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     default, prompts = sentence_files.prompts_of(folder)
     prefix = default if options.prefix is None else options.prefix
     sentence_files.require_prefix_is_pooled(read_optional(pooled), pooled_label, mode, prefix)
+    max_tokens = _chosen_limit(transformer, config, options.max_tokens)
+    model = Model(
+        "tokens",
+        _parameters(max_tokens),
+        normalize=normalize if options.normalize is None else options.normalize,
+        max_tokens=max_tokens,
+        prefix=prefix,
+    )
     return EncoderFolder(
+        model=model.giving(config.hidden_size),
         weights=_weights(transformer),
         tokenizer=tokenizer,
         rewritten=rewritten,
         config=config,
         pooling=mode,
-        normalize=normalize if options.normalize is None else options.normalize,
-        max_tokens=_chosen_limit(transformer, config, options.max_tokens),
-        prefix=prefix,
         prompts={} if default or options.prefix is not None else prompts,
     )
+
+
+def _parameters(max_tokens: int) -> dict[str, Any]:
+    """Return how the SavedModel that `bert_graph` writes is called; it pools by itself."""
+    return {
+        "tags": ["serve"],
+        "signature": "serving_default",
+        "input_ids": "input_ids",
+        "attention_mask": "attention_mask",
+        "token_type_ids": None,
+        "output": "embedding",
+        "libraries": [],
+        "tokenizer": TOKENIZER,
+        "max_tokens": max_tokens,
+        "pooling": None,
+    }
 
 
 def _require_options_apply(folder: Path, options: Options) -> None:

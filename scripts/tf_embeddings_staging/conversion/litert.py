@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_embeddings_staging.building.golden_texts import TEXTS, mixed_texts
+from tf_embeddings_staging.building.probe import TEXTS, mixed_texts
+from tf_embeddings_staging.model import INPUTS, litert_parameters
 from tf_embeddings_staging.sentences import in_one_sentence
 
 if TYPE_CHECKING:
@@ -27,14 +28,6 @@ TOLERANCE = 1e-5
 _MIXED, _SEED = 300, 7
 _ALONE = 40
 
-# The inputs that an encoder's parameters name; a converted model calls them so itself.
-_ROLES = (
-    *("input_ids", "attention_mask", "token_type_ids"),
-    *("values", "indices", "dense_shape"),
-)
-# What the converted graph does itself.
-_IN_THE_GRAPH = ("libraries", "output", "preprocessor", "signature", "tags")
-
 # Variables of TensorFlow 1, which the converter does not take.
 _REFERENCES = ("Variable", "VariableV2")
 
@@ -45,18 +38,6 @@ _PLACE = re.compile(r"(?<=ConverterError: )\S+:\d+:\d+: error: ")
 _MOST_OPS = 5
 
 Tensor = Any  # TensorFlow ships no types
-
-
-def litert_parameters(encoder: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest's `encoder` of a model that was converted."""
-    parameters = {
-        name: name if name in _ROLES and value is not None else value
-        for name, value in encoder.items()
-        if name not in _IN_THE_GRAPH
-    }
-    if encoder.get("attention_mask"):
-        parameters.pop("pooling", None)
-    return parameters
 
 
 def convert_litert_task(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +96,7 @@ def _converted(engine: TensorFlow, manifest: Manifest, folder: Path) -> bytes:
     from tf_embeddings_udf.engines.litert import OUTPUT
 
     tf = engine.tf
-    named = {role: manifest.encoder[role] for role in _ROLES if manifest.encoder.get(role)}
+    named = {role: manifest.encoder[role] for role in INPUTS if manifest.encoder.get(role)}
     pooling = manifest.encoder.get("pooling")
     output = _of_constants(engine, folder) if _has_reference_variables(engine) else engine.output
 

@@ -84,7 +84,7 @@ class Signature:
 
 
 @dataclass(frozen=True)
-class Model:
+class Graph:
     """One graph of a SavedModel.
 
     Attributes:
@@ -107,7 +107,7 @@ class Model:
     is_object: bool
     signatures: Mapping[str, Signature]
     calls: tuple[Signature, ...]
-    others: tuple[Model, ...] = ()
+    others: tuple[Graph, ...] = ()
 
     def callables(self) -> Iterator[Signature]:
         """Yield all that can be called, by name."""
@@ -115,7 +115,7 @@ class Model:
         yield from self.calls
 
 
-def read(folder: Path, root: Path | None = None) -> Model:
+def read(folder: Path, root: Path | None = None) -> Graph:
     """Read the graph of a SavedModel: the one tagged 'serve', or without tags, if it has several.
 
     Raises:
@@ -133,7 +133,7 @@ def read(folder: Path, root: Path | None = None) -> Model:
 
 def _model(
     folder: Path, root: Path | None, meta: Message, all_tags: tuple[tuple[str, ...], ...]
-) -> Model:
+) -> Graph:
     # As tf.saved_model.load decides it.
     is_object = len(all_tags) == 1 and meta.HasField("object_graph_def")
     signatures = {
@@ -141,7 +141,7 @@ def _model(
         for name in sorted(meta.signature_def)
         if not name.startswith("__")
     }
-    return Model(
+    return Graph(
         folder=folder,
         root=root,
         meta=meta,

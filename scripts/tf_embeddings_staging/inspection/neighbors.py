@@ -81,7 +81,7 @@ def find_neighbors(
 
     Args:
         folder: the SavedModel's.
-        root: the folder that came with it, see `graph.Model`.
+        root: the folder that came with it, see `graph.Graph`.
         options: what the user says of the model.
 
     Raises:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
+from tf_embeddings_staging.inspection.choosing import candidates
 from tf_embeddings_staging.inspection.files import files_of
-from tf_embeddings_staging.inspection.graph import Model, Signature, Tensor
-from tf_embeddings_staging.inspection.kinds import Choice, candidates
+from tf_embeddings_staging.inspection.graph import Graph, Signature, Tensor
+from tf_embeddings_staging.inspection.kinds import Choice
 from tf_embeddings_staging.inspection.safety import Danger, Ops
 
 
-def report_of(model: Model, ops: Ops) -> dict[str, Any]:
+def report_of(model: Graph, ops: Ops) -> dict[str, Any]:
     """Return what the graph and its files hold, whatever may come of them.
 
     Returns:
@@ -44,14 +45,14 @@ def report_of(model: Model, ops: Ops) -> dict[str, Any]:
     }
 
 
-def chosen(choice: Choice) -> Mapping[str, Any]:
+def chosen(choice: Choice) -> dict[str, Any]:
     """Return what the report says of a choice."""
     return {
-        "kind": choice.kind,
+        "kind": choice.model.kind,
         "signature": choice.signature.name,
         "output": choice.output.name,
         "why": choice.why,
-        "encoder": {"prefix": repr(choice.prefix)} if choice.prefix else {},
+        "encoder": {"prefix": repr(choice.model.prefix)} if choice.model.prefix else {},
         "prompts": dict(choice.prompts),
     }
 

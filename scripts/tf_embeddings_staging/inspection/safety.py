@@ -19,7 +19,7 @@ from typing import Any
 from tf_embeddings_staging.errors import StagingError, missing_package
 from tf_embeddings_staging.inspection import op_lists
 from tf_embeddings_staging.inspection.files import ASSETS
-from tf_embeddings_staging.inspection.graph import Model
+from tf_embeddings_staging.inspection.graph import Graph
 
 Message = Any  # made by protobuf, without types
 
@@ -75,7 +75,7 @@ class Ops:
     libraries: tuple[str, ...]
 
 
-def examine_ops(model: Model, allow_ops: Collection[str] = ()) -> Ops:
+def examine_ops(model: Graph, allow_ops: Collection[str] = ()) -> Ops:
     """Look at each node of a model's graph and of its functions, and of the file's other graphs."""
     scans = [_Scan(one) for one in (model, *model.others)]
     counts = sum((scan.counts for scan in scans), Counter[str]())
@@ -123,7 +123,7 @@ def is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def require_assets(model: Model) -> None:
+def require_assets(model: Graph) -> None:
     """Refuse assets that are not files of the model: the loader joins what the graph says.
 
     Raises:
@@ -177,7 +177,7 @@ def _assets(meta: Message) -> Iterator[Message]:
 class _Scan:
     """The nodes of a graph: by name, by what they use, and by what calls what."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Graph) -> None:
         from tensorflow.python.framework import op_def_registry
 
         self._registered: Callable[[str], Message | None] = op_def_registry.get

@@ -26,12 +26,14 @@ class Target:
         type: duckdb or snowflake.
         stage: a folder on DuckDB, @database.schema.stage else.
         engines: those that a function can have there.
+        most_dimensions: the numbers that a vector can have there.
         warnings: what may keep a function from being made there, in sentences.
     """
 
     type: str
     stage: str
     engines: tuple[str, ...]
+    most_dimensions: int
     warnings: tuple[str, ...] = ()
 
     @property
@@ -80,6 +82,7 @@ def find_target(options: DbtOptions, packages: Sequence[str]) -> Target:
         answer["type"],
         answer["stage"],
         tuple(answer.get("engines", (LITERT, TENSORFLOW))),
+        answer["most_dimensions"],
         tuple(answer.get("warnings", ())),
     )
 

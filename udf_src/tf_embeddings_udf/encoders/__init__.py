@@ -1,7 +1,7 @@
 """The seam between the planner and a kind of model: texts in, float32 rows out.
 
-A new kind is one module with a class of this protocol and one line in `_KINDS`. Encoders speak
-NumPy; what runs the model is an engine, see `tf_embeddings_udf.engines`.
+A new kind is one module with a class of this protocol and one entry in `KINDS`. Encoders speak
+NumPy; an engine runs the model, see `tf_embeddings_udf.engines`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from tf_embeddings_udf.engines import load_engine
+from tf_embeddings_udf.engines import LITERT, TENSORFLOW, load_engine
 from tf_embeddings_udf.errors import TfEmbeddingsError
 
 if TYPE_CHECKING:
@@ -21,11 +21,51 @@ if TYPE_CHECKING:
     from tf_embeddings_udf.engines import Engine
     from tf_embeddings_udf.manifest import Manifest
 
-_KINDS = {
-    "sentencepiece": ("tf_embeddings_udf.encoders.sentencepiece", "SentencePieceEncoder"),
-    "text": ("tf_embeddings_udf.encoders.text", "TextEncoder"),
-    "tokens": ("tf_embeddings_udf.encoders.tokens", "TokensEncoder"),
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is known of a kind of encoder before a model of it is loaded.
+
+    Attributes:
+        encoder: its class, as `module:class`; the module is imported when a model is loaded.
+        packages: the Python packages that it needs beside those of its engine.
+        counts_tokens: whether it can tell token counts and truncation.
+        engines: the engines that can run it.
+        tokenizer: the encoder parameter that names the tokenizer's file in the model's folder;
+            None where the tokenizer is in the model's graph.
+        inputs: the encoder parameters that name an input of the model. The inputs of a model that
+            was converted to LiteRT are named after them.
+    """
+
+    encoder: str
+    packages: tuple[str, ...]
+    counts_tokens: bool = True
+    engines: tuple[str, ...] = (LITERT, TENSORFLOW)
+    tokenizer: str | None = None
+    inputs: tuple[str, ...] = ()
+
+
+KINDS = {
+    "sentencepiece": Kind(
+        "tf_embeddings_udf.encoders.sentencepiece:SentencePieceEncoder",
+        packages=("numpy", "sentencepiece"),
+        tokenizer="sentencepiece",
+        inputs=("values", "indices", "dense_shape"),
+    ),
+    "text": Kind(
+        "tf_embeddings_udf.encoders.text:TextEncoder",
+        packages=("numpy",),
+        counts_tokens=False,
+        engines=(TENSORFLOW,),
+    ),
+    "tokens": Kind(
+        "tf_embeddings_udf.encoders.tokens:TokensEncoder",
+        packages=("numpy", "tokenizers"),
+        tokenizer="tokenizer",
+        inputs=("input_ids", "attention_mask", "token_type_ids"),
+    ),
 }
+"""Every kind of encoder, by the name that a manifest and a pin give it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +96,6 @@ class Encoder(Protocol):
     budget: int
     """The most that a batch of more than one row may cost."""
 
-    counts_tokens: bool
-    """Whether this kind can tell token counts and truncation."""
-
     def prepare(self, texts: Sequence[str]) -> list[Prepared]:
         """Tokenise texts, each on its own: neighbors have no influence."""
         ...
@@ -81,13 +118,14 @@ def load_encoder(manifest: Manifest, folder: Path, threads: int) -> Encoder:
             names.
         ModuleNotFoundError: a package is not installed.
     """
-    if manifest.kind not in _KINDS:
-        known = ", ".join(sorted(_KINDS))
+    kind = KINDS.get(manifest.kind)
+    if kind is None:
+        known = ", ".join(sorted(KINDS))
         raise TfEmbeddingsError(
             f"tf_embeddings: model '{manifest.model}' has an encoder of kind '{manifest.kind}', "
             f"and the installed tf_embeddings knows {known}. Install the tf_embeddings that "
             f"staged it."
         )
-    module, name = _KINDS[manifest.kind]
+    module, _, name = kind.encoder.partition(":")
     load = cast("Callable[[Manifest, Path, Engine], Encoder]", getattr(import_module(module), name))
     return load(manifest, folder, load_engine(manifest, folder, threads))

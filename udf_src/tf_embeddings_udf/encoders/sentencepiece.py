@@ -22,7 +22,6 @@ class SentencePieceEncoder:
     https://tfhub.dev/google/universal-sentence-encoder-lite/2
     """
 
-    counts_tokens = True
     # Ids, padded: the matrix is sparse, but a Transformer, which USE lite is, makes it dense. On
     # two cores a model that averages its ids is as fast with it on texts of a sentence or two.
     # https://github.com/tensorflow/tfjs-models/tree/master/universal-sentence-encoder

@@ -22,7 +22,6 @@ Tensor = Any  # TensorFlow ships no types
 class TextEncoder:
     """Universal Sentence Encoder, NNLM, Keras models. A payload is a text's UTF-8 bytes."""
 
-    counts_tokens = False
     budget = 65_536  # bytes of text, padded to the longest: about 16,384 tokens
 
     def __init__(self, manifest: Manifest, folder: Path, engine: Engine) -> None:

@@ -32,8 +32,6 @@ _POOLINGS = ("mean", "cls", "max")
 class TokensEncoder:
     """BERT and its family. A payload is an int array [2, tokens]: ids and segment ids."""
 
-    counts_tokens = True
-
     def __init__(self, manifest: Manifest, folder: Path, engine: Engine) -> None:
         """Load the tokenizer."""
         # The tokenizer's own threads do not survive a fork, and tokenizing is 2 % of the work.

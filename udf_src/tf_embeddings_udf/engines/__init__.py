@@ -1,6 +1,6 @@
 """The seam between a kind of encoder and what runs its model: named arrays in, float32 rows out.
 
-A new engine is one module with a class of this base and one line in `_ENGINES`.
+A new engine is one module with a class of this base and one entry in `ENGINES`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ _thread = threading.local()
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_ENGINES = {
-    LITERT: "tf_embeddings_udf.engines.litert",
-    TENSORFLOW: "tf_embeddings_udf.engines.tensorflow",
+ENGINES = {
+    LITERT: ("tf_embeddings_udf.engines.litert", "ai-edge-litert"),
+    TENSORFLOW: ("tf_embeddings_udf.engines.tensorflow", "tensorflow"),
 }
+"""Every engine: its module, and the Python package that it needs."""
 
+LIBRARIES = {"tensorflow_text": "tensorflow-text"}
+"""The modules whose ops a graph may need beside TensorFlow's own, and their packages. A manifest
+comes from a file: no other module is imported for it."""
 
 # Where in its graph an error was, as TensorFlow puts it into each: [[{{function_node …}}]].
 _NODES = re.compile(r"\[\[\{\{.*?\}\}[^\[\]]*\]\]|\{\{(?:function_)?node [^}]*\}\}|\[Op:[^\]]*\]")
@@ -141,13 +145,13 @@ def load_engine(manifest: Manifest, folder: Path, threads: int) -> Engine:
         TfEmbeddingsError: the engine is unknown, or the model lacks what the manifest names.
         ModuleNotFoundError: the engine's package is not installed.
     """
-    module = _ENGINES.get(manifest.engine)
-    if module is None:
+    if manifest.engine not in ENGINES:
         raise TfEmbeddingsError(
             f"tf_embeddings: model '{manifest.model}' runs on the engine '{manifest.engine}', and "
-            f"the installed tf_embeddings knows {', '.join(sorted(_ENGINES))}. Install the "
+            f"the installed tf_embeddings knows {', '.join(sorted(ENGINES))}. Install the "
             f"tf_embeddings that staged it."
         )
+    module, _ = ENGINES[manifest.engine]
     load = cast("Callable[[Manifest, Path, int], Engine]", import_module(module).load)
     return load(manifest, folder, threads)
 

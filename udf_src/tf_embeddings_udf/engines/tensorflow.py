@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_embeddings_udf.engines import TENSORFLOW, Engine, Input, in_a_line
+from tf_embeddings_udf.engines import LIBRARIES, TENSORFLOW, Engine, Input, in_a_line
 from tf_embeddings_udf.engines.stderr import without_lines
 from tf_embeddings_udf.errors import TfEmbeddingsError
 from tf_embeddings_udf.manifest import MODEL_FOLDER, PREPROCESSOR_FOLDER
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 CALL = "__call__"
 """Instead of a signature's name: the loaded object itself is called."""
-
-# A manifest comes from a file; it may not have any module of the user's imported.
-_LIBRARIES = ("tensorflow_text",)
 
 # By process, content and tags: models that differ in their prefix alone share what is loaded.
 _loaded: weakref.WeakValueDictionary[tuple[Any, ...], Any] = weakref.WeakValueDictionary()
@@ -156,10 +153,10 @@ class TensorFlow(Engine):
     def _import_libraries(self, manifest: Manifest) -> None:
         """Import the libraries whose operations the model has."""
         libraries = manifest.encoder.get("libraries", [])
-        if not isinstance(libraries, list) or any(one not in _LIBRARIES for one in libraries):
+        if not isinstance(libraries, list) or any(one not in [*LIBRARIES] for one in libraries):
             raise TfEmbeddingsError(
                 f"tf_embeddings: the manifest of model '{self._model}' says encoder.libraries: "
-                f"{libraries!r}, and only {', '.join(_LIBRARIES)} may be imported for a model. "
+                f"{libraries!r}, and only {', '.join(LIBRARIES)} may be imported for a model. "
                 f"Stage the model again."
             )
         for library in libraries:
