@@ -62,6 +62,14 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return Source(folder, cache, build(Local(folder), "strings", cache, Report()))
 
 
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """An encoder's folder, which runs on LiteRT."""
+    folder = bert_folder.make_folder(tmp_path_factory.mktemp("light") / "encoder").path
+    cache = tmp_path_factory.mktemp("light_cache")
+    return Source(folder, cache, build(Local(folder), "strings", cache, Report()))
+
+
 @pytest.fixture
 def project(tmp_path: Path, local_snowflake: LocalSnowflake) -> SnowflakeProject:
     return make_snowflake_project(tmp_path / "project", local_snowflake)
@@ -232,9 +240,11 @@ def test_a_file_of_another_size_is_replaced(
 
 
 def test_a_truncated_file_is_put_anew_and_all_the_functions_that_it_broke_are_named(
-    project: SnowflakeProject, source: Source, tmp_path: Path
+    project: SnowflakeProject, light: Source, tmp_path: Path
 ) -> None:
     """One command: what it breaks, and what works again, whatever settings it was made with."""
+    source = light
+    set_vars(project, artifact_repository=PYPI)
     assert stage(project, source, "--write", "--verify").returncode == 0
     project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'hello'\") }} as embedding")
     assert project.dbt("run", "--empty").success
@@ -609,14 +619,6 @@ def test_a_model_too_large_for_a_standard_warehouse_comes_with_a_warning(
     ) in stage_model(project, large.path, "--dry-run").stderr
 
 
-@pytest.fixture(scope="module")
-def light(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """An encoder's folder, which runs on LiteRT."""
-    folder = bert_folder.make_folder(tmp_path_factory.mktemp("light") / "encoder").path
-    cache = tmp_path_factory.mktemp("light_cache")
-    return Source(folder, cache, build(Local(folder), "strings", cache, Report()))
-
-
 NOT_KNOWN = "the target's package repository is not known to have ai-edge-litert."
 
 
@@ -701,7 +703,14 @@ def test_what_is_wrong_with_the_connection_is_one_sentence(
     assert "Traceback" not in came
 
 
-@pytest.mark.parametrize("key", ["password", "token", "private_key_passphrase"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "password",
+        pytest.param("token", marks=pytest.mark.exhaustive),
+        pytest.param("private_key_passphrase", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_secret_that_is_a_number_is_not_shown(
     project: SnowflakeProject, source: Source, key: str
 ) -> None:
@@ -747,8 +756,17 @@ def secret_profiles(folder: Path) -> dict[str, dict[str, object]]:
     }
 
 
-@pytest.mark.parametrize("method", ["password", "key", "token"])
-@pytest.mark.parametrize("outcome", ["works", "fails"])
+@pytest.mark.parametrize(
+    ("method", "outcome"),
+    [
+        ("password", "fails"),
+        ("key", "works"),
+        ("token", "fails"),
+        pytest.param("password", "works", marks=pytest.mark.exhaustive),
+        pytest.param("key", "fails", marks=pytest.mark.exhaustive),
+        pytest.param("token", "works", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_no_secret_comes_out(
     project: SnowflakeProject, source: Source, tmp_path: Path, method: str, outcome: str
 ) -> None:

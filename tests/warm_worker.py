@@ -57,7 +57,10 @@ class Forked:
 
 @contextmanager
 def warm_workers() -> Iterator[None]:
-    """Fork the workers that run TensorFlow."""
+    """Fork the workers that run TensorFlow; on Linux, where TensorFlow bears it."""
+    if sys.platform != "linux":
+        yield
+        return
     servers: dict[str, socket.socket] = {}
     cold = process._start
 
