@@ -247,8 +247,10 @@ COMMENTED = [
 
 @pytest.mark.parametrize("query", COMMENTED)
 def test_a_query_may_have_comments_around_it(
-    project: Project, vectors: dict[str, Table], query: str
+    project: Project, kind: str, vectors: dict[str, Table], query: str
 ) -> None:
+    if kind == "snowflake":  # It has one more mark of a comment.
+        query = query.replace("-- not 4", "// not 4")
     rows = search(project, f"'{query.format('queries')}', 'corpus', 'id', 'id', k=2")
 
     asked = {id_: vectors["queries"][id_] for id_ in (1, 2, 3)}
