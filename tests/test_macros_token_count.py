@@ -173,11 +173,13 @@ def test_a_count_is_that_of_the_tokenizer_itself(
 ) -> None:
     rows = project.show(
         f"""
+        {{% set pin = tf_embeddings._pin('{model}') if execute else none %}}
         select
           id,
           {{{{ tf_embeddings.token_count('body', model='{model}') }}}} as tokens,
-          {{{{ tf_embeddings._is_truncated('body', tf_embeddings._pin('{model}'), 'test') }}}}
-            as is_truncated,
+          {{{{ tf_embeddings._outcome_column(
+            tf_embeddings._outcome('body', pin, 'test', tokens_only=true), 'is_truncated', pin
+          ) }}}} as is_truncated,
           {{{{ tf_embeddings.embed('body', model='{model}') }}}} is not null as has_vector
         from {{{{ ref('texts') }}}}
         order by id

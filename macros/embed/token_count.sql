@@ -5,20 +5,14 @@
   {% endif %}
 
   {% set text = tf_embeddings._sql_argument('token_count', 'text', text) %}
-  {% set pin = tf_embeddings._counting_pin(model, 'token_count') %}
+  {% set pin = tf_embeddings._pin(model, 'token_count') %}
+  {% if pin.kind == 'text' %}
+    {% do exceptions.raise_compiler_error(
+      "token_count: model '" ~ pin.model ~ "' is of kind text: it takes whole texts, and cannot "
+      ~ "tell how many tokens they have. Name a model of kind tokens or sentencepiece."
+    ) %}
+  {% endif %}
   {% set outcome = tf_embeddings._outcome(text, pin, 'token_count', tokens_only=true) %}
 
   {{ return(tf_embeddings._outcome_column(outcome, 'token_count', pin)) }}
-{% endmacro %}
-
-{% macro _counting_pin(model, macro) %}
-  {# The pin of a model that can tell how many tokens a text has; see _pin. #}
-  {% set pin = tf_embeddings._pin(model, macro) %}
-  {% if pin.kind == 'text' %}
-    {% do exceptions.raise_compiler_error(
-      macro ~ ": model '" ~ pin.model ~ "' is of kind text: it takes whole texts, and cannot tell "
-      ~ "how many tokens they have. Name a model of kind tokens or sentencepiece."
-    ) %}
-  {% endif %}
-  {{ return(pin) }}
 {% endmacro %}

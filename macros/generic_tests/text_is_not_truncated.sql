@@ -17,9 +17,10 @@
         ~ "takes whole texts, and nothing tells how many tokens it reads", info=true
       ) -%}
     {%- else -%}
-      {%- set is_truncated = tf_embeddings._is_truncated(
-        column_name, pin, 'text_is_not_truncated'
+      {%- set outcome = tf_embeddings._outcome(
+        column_name, pin, 'text_is_not_truncated', tokens_only=true
       ) -%}
+      {%- set is_truncated = tf_embeddings._outcome_column(outcome, 'is_truncated', pin) -%}
     {%- endif -%}
   {%- else -%}
     {%- do tf_embeddings._mark(embedding_model) -%}
@@ -36,9 +37,3 @@ where {{ is_truncated }}
 ) }}
 {%- endif -%}
 {%- endtest %}
-
-{% macro _is_truncated(text, pin, macro) %}
-  {# Whether a text has more tokens than the model reads; NULL for a NULL. It does not run. #}
-  {% set outcome = tf_embeddings._outcome(text, pin, macro, tokens_only=true) %}
-  {{ return(tf_embeddings._outcome_column(outcome, 'is_truncated', pin)) }}
-{% endmacro %}

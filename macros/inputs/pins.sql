@@ -1,28 +1,5 @@
 {% macro _pin(model=none, macro='embed') %}
-  {# The pin of a model, or of the default model, with the model's name in it; it is checked. #}
-  {% set name = tf_embeddings._model_name(model, macro) %}
-  {{ return(tf_embeddings._checked_pin(name, tf_embeddings._settings().models[name], macro)) }}
-{% endmacro %}
-
-{% macro _pins(macro) %}
-  {#
-    All the pins of the project, checked; none where it has none. A node that embeds with another
-    one is an error: what it uses would seem unused.
-  #}
-  {% set pins = [] %}
-  {% for node in graph.nodes.values() %}
-    {% for name, mark in tf_embeddings._models_of_node(node).items() if mark %}
-      {% do tf_embeddings._marked_pin(node, name, mark) %}
-    {% endfor %}
-  {% endfor %}
-  {% for name in tf_embeddings._settings().models %}
-    {% do pins.append(tf_embeddings._pin(name, macro)) %}
-  {% endfor %}
-  {{ return(pins) }}
-{% endmacro %}
-
-{% macro _model_name(model, macro) %}
-  {# The name of a pinned model: `model`, or the default one where that is none. #}
+  {# The pin of `model`, or of the default model where it is none, as _checked_pin gives it. #}
   {% set settings = tf_embeddings._settings() %}
   {% set names = settings.models | list | join(', ') %}
   {% set stage_it = "scripts/stage_model.py and add its pin to dbt_project.yml." %}
@@ -58,7 +35,25 @@
     ) %}
   {% endif %}
 
-  {{ return(settings.default_model if model is none else model) }}
+  {% set name = settings.default_model if model is none else model %}
+  {{ return(tf_embeddings._checked_pin(name, settings.models[name], macro)) }}
+{% endmacro %}
+
+{% macro _pins(macro) %}
+  {#
+    All the pins of the project, checked; none where it has none. A node that embeds with another
+    one is an error: what it uses would seem unused.
+  #}
+  {% set pins = [] %}
+  {% for node in graph.nodes.values() %}
+    {% for name, mark in tf_embeddings._models_of_node(node).items() if mark %}
+      {% do tf_embeddings._marked_pin(node, name, mark) %}
+    {% endfor %}
+  {% endfor %}
+  {% for name in tf_embeddings._settings().models %}
+    {% do pins.append(tf_embeddings._pin(name, macro)) %}
+  {% endfor %}
+  {{ return(pins) }}
 {% endmacro %}
 
 {% macro _checked_pin(name, pin, macro) %}

@@ -30,11 +30,6 @@
   {{ return(identifier | upper) }}
 {% endmacro %}
 
-{% macro _stored_literal(name) %}
-  {# A name as Snowflake stores it, as a literal of SQL; no name has a backslash. #}
-  {{ return("'" ~ tf_embeddings._stored_name(name).replace("'", "\\'") ~ "'") }}
-{% endmacro %}
-
 {% macro _schema_name() %}
   {# The schema of the stage and the functions, with its database, as SQL. #}
   {% set settings = tf_embeddings._settings() %}

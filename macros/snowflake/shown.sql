@@ -18,7 +18,10 @@
     {% set next = 'Let its owner run: ' %}
   {% endif %}
 
-  {% set show = 'show ' ~ kind ~ ' like ' ~ tf_embeddings._stored_literal(name) ~ ' in ' ~ place %}
+  {% set stored = tf_embeddings._stored_name(name) %}
+  {# No name has a backslash. #}
+  {% set pattern = "'" ~ stored.replace("'", "\\'") ~ "'" %}
+  {% set show = 'show ' ~ kind ~ ' like ' ~ pattern ~ ' in ' ~ place %}
   {% if role is none %}
     {% set rows = tf_embeddings._rows(show) %}
   {% else %}
@@ -28,8 +31,7 @@
       next=next ~ 'grant usage on ' ~ place ~ ' to role ' ~ role
     ) %}
   {% endif %}
-  {% set name = tf_embeddings._stored_name(name) %}
-  {{ return(rows | selectattr('name', 'equalto', name) | first | default(none)) }}
+  {{ return(rows | selectattr('name', 'equalto', stored) | first | default(none)) }}
 {% endmacro %}
 
 {% macro _created_functions() %}
@@ -45,7 +47,9 @@
   {% set functions = [] %}
   {% set show = "show user functions like 'tf_embeddings_%' in schema " ~ schema %}
   {% for row in tf_embeddings._rows(show) %}
-    {% set signature = tf_embeddings._signature(row) %}
+    {# SHOW writes NAME(VARCHAR, BOOLEAN) RETURN OBJECT, with lengths; DROP and GRANT take types. #}
+    {% set signature = row.arguments[row.name | length:].split(' RETURN')[0] %}
+    {% set signature = modules.re.sub('[(][0-9, ]+[)]', '', signature) | lower %}
     {% set is_check = signature == '()' %}
     {% set match = modules.re.fullmatch(
       'TF_EMBEDDINGS_' ~ ('VERIFY_' if is_check else '') ~ built, row.name
@@ -67,16 +71,6 @@
     {% endif %}
   {% endfor %}
   {{ return(functions) }}
-{% endmacro %}
-
-{% macro _signature(function) %}
-  {#
-    The types of a function's arguments, as DROP and GRANT take them, from its row of SHOW
-    FUNCTIONS, whose arguments are such as: NAME(VARCHAR, BOOLEAN) RETURN OBJECT.
-    https://docs.snowflake.com/en/sql-reference/sql/show-user-functions
-  #}
-  {% set signature = function.arguments[function.name | length:].split(' RETURN')[0] %}
-  {{ return(modules.re.sub('[(][0-9, ]+[)]', '', signature) | lower) }}
 {% endmacro %}
 
 {% macro _listed_files() %}
