@@ -310,7 +310,7 @@ def test_a_model_of_strings_passes_and_says_so(project: Project) -> None:
     assert run.success, run.errors
     assert (
         "text_is_not_truncated: passes, because model 'strings' is of kind text: it takes whole "
-        "texts, and nothing tells how many tokens it reads"
+        "texts, and cannot tell how many tokens it reads"
     ) in " ".join(run.messages)
 
 
@@ -342,5 +342,5 @@ def test_a_call_that_parsing_cannot_see_asks_for_a_line(project: Project) -> Non
     assert not run.success
     assert (
         "token_count: model.a_project.hidden uses model 'tiny' through a macro that calls "
-        "token_count only where is_incremental() or execute is true"
+        "token_count only if is_incremental() or execute is true"
     ) in run.output
