@@ -1,6 +1,6 @@
 {#
-  What a warehouse must answer: a macro <type>__… for each dispatch below. This is the one file with
-  adapter.dispatch; macros/<type>/ holds the answers, in files of the same names as these sections.
+  What a warehouse must answer: a macro <type>__… for each dispatch below. Only this file calls
+  adapter.dispatch; macros/<type>/ has the answers, in a file for each section of this one.
   docs/new-warehouse.md explains how to add a warehouse.
 #}
 
@@ -47,9 +47,8 @@
 
 {% macro _function_name(pin) %}
   {#
-    The name of the function that runs a pin's artifact. It holds the model and the build, so that
-    two builds are two functions; a pin with the version of one build and the name of another must
-    find no function.
+    The name of the function that runs a pin's artifact. It depends on model, version and build: two
+    builds are two functions, and a pin whose version and build do not belong together finds none.
   #}
   {{ return(adapter.dispatch('_function_name', 'tf_embeddings')(pin)) }}
 {% endmacro %}
@@ -108,8 +107,8 @@
 
 {% macro _store_pace() %}
   {#
-    How a store embeds in portions, as a map: first, the texts in the first portion; seconds, how
-    long a statement should take at least before portions stop growing.
+    How a store embeds in portions, as a map: first, the number of texts in the first portion; and
+    seconds: portions double while a statement takes less.
   #}
   {{ return(adapter.dispatch('_store_pace', 'tf_embeddings')()) }}
 {% endmacro %}

@@ -348,9 +348,9 @@ def test_a_model_that_embeds_and_becomes_a_view_by_default_is_warned_of(
 
     assert run.success, run.errors
     assert (
-        "tf_embeddings: model.a_project.forgotten would be a view, and embed all its texts at each "
-        "query and each data test. Add {{ config(materialized='table') }}, or 'incremental', or "
-        "'view' where that is meant."
+        "tf_embeddings: model.a_project.forgotten would be a view, which embeds all its texts at "
+        "each query and each data test. Add {{ config(materialized='table') }}, or 'incremental'; "
+        "or 'view' to keep it a view."
     ) in run.output
     project.write("models/forgotten.sql", "{{ config(materialized='view') }}" + embed)
     assert project.dbt("--warn-error", "build").success

@@ -31,7 +31,7 @@ GOOD_PIN = {
 IDENTIFIER = "a name of 1 to 255 characters without backslashes, $$ and line breaks"
 REPOSITORY = (
     "snowflake.snowpark.pypi_shared_repository, snowflake.snowpark.anaconda_shared_repository or "
-    "the name of another one, as database.schema.name"
+    "the name of a different one, as database.schema.name"
 )
 ROLES = "a list of roles, such as [analyst, reporter]"
 
@@ -88,8 +88,8 @@ def test_several_models_and_no_default(project: Project) -> None:
     settings = {"tf_embeddings_models": {"minilm": GOOD_PIN, "use": GOOD_PIN}}
 
     assert (
-        "embed: var tf_embeddings_models has several models (minilm, use), so say which one: "
-        "pass model='…', or name one in var tf_embeddings_default_model."
+        "embed: var tf_embeddings_models has several models (minilm, use). Pass model='…', "
+        "or name one in var tf_embeddings_default_model."
     ) in error_of(project, "embedded", settings)
 
 

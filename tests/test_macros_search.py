@@ -501,7 +501,7 @@ WRONG = {
         "nearest_neighbors('a', 'b', 'id', 'id', "
         "query_version=tf_embeddings.embedding_version('old_tiny'))",
         f"nearest_neighbors: query_version is '{OLD}', but model 'tiny' is pinned at 'VERSION'; "
-        "vectors of two versions do not compare. Pass the model whose version it is, as "
+        "vectors of two versions cannot be compared. Pass the model of that version, as "
         "model='…', or the column that holds each row's version.",
     ),
     "versions_that_differ": (
@@ -509,18 +509,18 @@ WRONG = {
         "query_version=tf_embeddings.embedding_version('old_tiny'), "
         "corpus_version=tf_embeddings.embedding_version('tiny'), model='old_tiny')",
         "nearest_neighbors: corpus_version is 'VERSION', but model 'old_tiny' is pinned at "
-        f"'{OLD}'; vectors of two versions do not compare.",
+        f"'{OLD}'; vectors of two versions cannot be compared.",
     ),
     "version_on_one_side": (
         "nearest_neighbors('a', 'b', 'id', 'id', query_version=none)",
-        "nearest_neighbors: query_version is none, and the other side has a version; vectors of "
-        "two versions do not compare. Name its column, or, where all its vectors are of the pinned "
-        "version, pass query_version=tf_embeddings.embedding_version(); where neither side is of "
-        "a pinned model, pass none for both.",
+        "nearest_neighbors: query_version is none, but the other side has a version; vectors of "
+        "two versions cannot be compared. Name its column. If all its vectors are of the pinned "
+        "version, pass query_version=tf_embeddings.embedding_version(); if neither side is of a "
+        "pinned model, pass none for both.",
     ),
     "text_against_no_version": (
         "nearest_neighbors('a', 'b', 'id', 'id', query_text='body', corpus_version=none)",
-        "nearest_neighbors: corpus_version is none, and the other side has a version;",
+        "nearest_neighbors: corpus_version is none, but the other side has a version;",
     ),
     "empty_filter": (
         "nearest_neighbors('a', 'b', 'id', 'id', filter='')",
@@ -625,24 +625,22 @@ def test_what_finds_nothing_says_so(
     now = f"model_version = '{PIN['version']}', the pinned version"
     for says in (
         f"nearest_neighbors: none of the 3 rows of corpus before has {now}, so old_corpus is empty."
-        " Build its vectors with the pinned model, and what stands on them, with: dbt build "
-        "--select +old_corpus",
+        " Build its vectors and this model with: dbt build --select +old_corpus",
         f"nearest_neighbors: none of the 3 rows of queries before has {now}, so old_queries is",
         f"near_duplicates: none of the 3 rows of relation before has {now}, so old_pairs is empty.",
         f"nearest_neighbors: corpus no_version has no column model_version (it has: {columns}). "
         "Name the column in corpus_version='…', or select {{ tf_embeddings.embedding_version() }} "
-        "as model_version there, beside the vectors: those of two versions do not compare.",
+        "as model_version there, beside the vectors: vectors of two versions cannot be compared.",
         f"near_duplicates: relation now has no column v (it has: {columns}",
         "with_embeddings: store has no row of model 'tiny' for the texts of 3 rows of notes, of 3 "
         "with a text, so they get no vector in no_text_known. Build both with: dbt build "
-        "--select +no_text_known. If that was the command, name 'z' || title of notes in the "
-        "sources of the store, or, with var tf_embeddings_max_new_texts, build it until no "
-        "text remains.",
-        "with_embeddings: now has a column embedding already. Give the one that is joined on "
-        "another name, such as embedding_column='text_embedding'.",
+        "--select +no_text_known. If you just did, add 'z' || title of notes to the sources of "
+        "the store or, with var tf_embeddings_max_new_texts, build until no text remains.",
+        "with_embeddings: now already has a column embedding. Give the joined one a different "
+        "name, such as embedding_column='text_embedding'.",
     ):
         assert says in run.output
-    assert f"3 of the 6 rows of corpus either have {now}; the others take no part" in " ".join(
+    assert f"3 of the 6 rows of corpus either have {now}; the others are ignored" in " ".join(
         run.messages
     )
     wrong = {"without_version", "vectors_elsewhere", "joined_twice"}

@@ -173,11 +173,13 @@ def test_a_count_is_that_of_the_tokenizer_itself(
 ) -> None:
     rows = project.show(
         f"""
+        {{% set pin = tf_embeddings._pin('{model}') if execute else none %}}
         select
           id,
           {{{{ tf_embeddings.token_count('body', model='{model}') }}}} as tokens,
-          {{{{ tf_embeddings._is_truncated('body', tf_embeddings._pin('{model}'), 'test') }}}}
-            as is_truncated,
+          {{{{ tf_embeddings._outcome_column(
+            tf_embeddings._outcome('body', pin, 'test', tokens_only=true), 'is_truncated', pin
+          ) }}}} as is_truncated,
           {{{{ tf_embeddings.embed('body', model='{model}') }}}} is not null as has_vector
         from {{{{ ref('texts') }}}}
         order by id
@@ -308,7 +310,7 @@ def test_a_model_of_strings_passes_and_says_so(project: Project) -> None:
     assert run.success, run.errors
     assert (
         "text_is_not_truncated: passes, because model 'strings' is of kind text: it takes whole "
-        "texts, and nothing tells how many tokens it reads"
+        "texts, and cannot tell how many tokens it reads"
     ) in " ".join(run.messages)
 
 
@@ -340,5 +342,5 @@ def test_a_call_that_parsing_cannot_see_asks_for_a_line(project: Project) -> Non
     assert not run.success
     assert (
         "token_count: model.a_project.hidden uses model 'tiny' through a macro that calls "
-        "token_count only where is_incremental() or execute is true"
+        "token_count only if is_incremental() or execute is true"
     ) in run.output

@@ -585,14 +585,14 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], str]] = {
         "embedding_coverage",
         "stored",
         {},
-        "embedding_coverage: it has neither text nor status; give the column of the texts as text, "
-        "or that of the statuses that an embedding store holds as status.",
+        "embedding_coverage: it has neither text nor status; set text to the column of the "
+        "texts, or status to the column status of an embedding store.",
     ),
     "both_text_and_status": (
         "embedding_coverage",
         "stored",
         {"text": "name", "status": "status"},
-        "embedding_coverage: it has both text and status; give",
+        "embedding_coverage: it has both text and status; set text",
     ),
     "share_in_percent": (
         "embedding_coverage",

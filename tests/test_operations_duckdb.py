@@ -319,8 +319,8 @@ def test_drop_unused_lists_and_leaves_all_in_place(
     assert run.success, run.errors
     assert run.said == [
         f"unused: file {place(tampered)} (no pin names it)",
-        "Nothing was dropped. The pins and the settings of another project or target may name what "
-        "these do not: look, then drop with --args '{drop: true}'.",
+        "Nothing was dropped. Other projects or targets may still use these: check, then drop with "
+        "--args '{drop: true}'.",
     ]
     assert files(project) == before
 

@@ -476,7 +476,7 @@ def test_status_runs_a_model_whose_pin_does_not_know_the_size(
 
     assert not run.success
     assert table(run)[0][6] == (
-        "cannot run: its staged file is damaged. Put it again, for all its functions: "
+        "cannot run: its staged file is damaged. Replace it, for all its functions, with: "
         f"{STAGE_IT.format('tiny')}"
     )
     assert changes(run) == []
@@ -548,8 +548,8 @@ def test_status_says_that_a_stage_keeps_its_encryption(
     assert (
         f"Stage {project.name}.tf_embeddings.models is encrypted with SNOWFLAKE_SSE, and var "
         "tf_embeddings_stage_encryption is SNOWFLAKE_FULL: a stage keeps the encryption that it "
-        "was created with. Name a new stage in var tf_embeddings_stage and stage the models again, "
-        "or correct the var."
+        "was created with. Correct the var, or name a new stage in var tf_embeddings_stage and "
+        "stage the models again."
     ) in run.said
 
 
@@ -573,7 +573,7 @@ def test_the_owners_target_manages_and_is_named_to_the_others(
     assert owned.success, owned.errors
     assert len(owned.sent("grant ")) == 3
     assert after.success, after.errors
-    assert "belongs to others. Run it with --target admin" in refused.output
+    assert "so others own what is staged and created. Run it with --target admin" in refused.output
 
 
 def test_an_advised_command_carries_the_grants_of_the_command_line(
@@ -611,8 +611,8 @@ def test_a_second_role_that_manages_is_told_who_does(
     # Where the hook stops the run, dbt does not tell what it said: Snowflake's own words remain.
     told = (
         "tf_embeddings: model 'tiny' cannot run: the role of target 'dev' may not create what "
-        f"is missing: one role owns schema {schema} and has create schema on the database; all "
-        "the others set var tf_embeddings_manage to false, or to the owner's target, and are named "
+        f"is missing. One role must own schema {schema} and have create schema on the database; "
+        "all others set var tf_embeddings_manage to false, or to the owner's target, and are named "
         "in the owner's var tf_embeddings_grants."
     )
     assert "Insufficient privileges to operate on" in second.output
@@ -634,8 +634,8 @@ def test_drop_unused_lists_and_changes_nothing(
     assert run.said == [
         f"unused: function {schema}.{function} (no pin names it)",
         f"unused: file '@{schema}.{place(staged)}' (no pin names it)",
-        "Nothing was dropped. The pins and the settings of another project or target may name what "
-        "these do not: look, then drop with --args '{drop: true}'.",
+        "Nothing was dropped. Other projects or targets may still use these: check, then drop with "
+        "--args '{drop: true}'.",
     ]
     assert changes(run) == []
 
@@ -659,7 +659,7 @@ def test_drop_unused_keeps_what_is_young(
             f"kept: function {schema}.{function} ({young})",
             f"kept: file '@{schema}.{place(staged)}' ({young})",
             "What was kept may be staged for a pin that is not merged yet; --args '{days: 0}' "
-            "takes it too.",
+            "includes it.",
         ]
         assert changes(one) == []
 

@@ -107,9 +107,9 @@ def test_two_scopes_that_differ_stop_the_run(project: Project, tiny: Artifact) -
     assert not run.success
     assert run.statuses == {}
     assert (
-        "tf_embeddings: var tf_embeddings_models stands below vars: tf_embeddings: and below vars: "
-        "a_project: in dbt_project.yml, so that not all packages would see the same value. Set it "
-        "once, below vars: or below vars: a_project:."
+        "tf_embeddings: var tf_embeddings_models is set below vars: tf_embeddings: and below vars: "
+        "a_project: in dbt_project.yml, so packages would see different values. Set it once, "
+        "below vars: or below vars: a_project:."
     ) in run.output
 
 
@@ -133,8 +133,8 @@ def test_a_pin_that_the_hook_does_not_see_stops_the_run(
     sentence = (
         "embed: model.other.other_embedded embeds with model 'tiny', version "
         f"{tiny.version}, build b0123456789ab, and the hook of the package sees version "
-        f"{tiny.version}, build {tiny.build}. Pin it for all packages alike, below vars: in the "
-        "dbt_project.yml of a_project."
+        f"{tiny.version}, build {tiny.build}. Pin it for all packages, directly below vars: in "
+        "the dbt_project.yml of a_project."
     )
     assert sentence in run.output
     assert sentence in project.dbt("run-operation", "tf_embeddings.drop_unused").output
@@ -160,7 +160,7 @@ def test_commands_name_the_packages_folder_and_the_project(
     run = project.dbt("run-operation", "tf_embeddings.estimate", "--args", "{store: mine}")
     assert (
         'estimate: "a_project"."main"."words", a source of store \'mine\', is not built yet. Build '
-        "what the store reads with: dbt build --select +mine --exclude mine"
+        "what the store reads: dbt build --select +mine --exclude mine"
     ) in run.output
     run = project.dbt("run-operation", "tf_embeddings.status")
     assert "python installed/tf_embeddings/scripts/stage_model.py tiny" in "".join(run.said)

@@ -350,7 +350,7 @@ def test_a_call_that_parsing_cannot_see_asks_for_a_line(
     assert created(run, success=False) == []
     assert (
         "embed: model.a_project.new_vectors uses model 'tiny' through a macro that calls embed "
-        "only where is_incremental() or execute is true, so the hook cannot see that it "
+        "only if is_incremental() or execute is true, so the hook cannot see that it "
         "needs the function. Add this line to models/new_vectors.sql: "
         "{{ config(meta={'tf_embeddings_tiny': true}) }}"
     ) in run.output
@@ -438,7 +438,7 @@ def test_an_artifact_that_is_not_staged(
     assert (
         stops
         or (
-            f"tf_embeddings: model 'tiny' cannot run: its staged file is not there: '{place}'. "
+            f"tf_embeddings: model 'tiny' cannot run: its staged file is missing: '{place}'. "
             "Stage it with: python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write "
             "--target dev"
         )
@@ -510,8 +510,8 @@ CAUSES: list[tuple[str, bool, str | None]] = [
     ("Database 'NONE' does not exist or not authorized.", True, "the role of target 'dev' sees"),
     ("Insufficient privileges to operate on schema 'TF_EMBEDDINGS'", True, "the role of targe"),
     ("Insufficient privileges to operate on schema 'OTHER'", False, None),
-    ("Schema 'DB.TF_EMBEDDINGS' does not exist or not authorized.", False, "its function is n"),
-    ("Unknown user-defined function DB.TF_EMBEDDINGS.FUNCTION", False, "its function is not t"),
+    ("Schema 'DB.TF_EMBEDDINGS' does not exist or not authorized.", False, "its function does"),
+    ("Unknown user-defined function DB.TF_EMBEDDINGS.FUNCTION", False, "its function does n"),
     ("Unknown user-defined function DB.DEV.OTHER", False, None),
     ("Function available memory exhausted. in function FUNCTION", False, "its process takes m"),
     ("Function available memory exhausted. in function OTHER", False, None),

@@ -401,9 +401,9 @@ def test_each_missing_grant_is_named_and_the_last_one_is_enough(
     said = sentence(stage(project, source))
     assert said.startswith(f"Creating stage {schema}.models failed: Insufficient privileges")
     assert said.endswith(
-        f"Where another role owns the schema and makes the functions, set var tf_embeddings_manage "
-        f"to false. Else let the database's owner run: grant create schema on database "
-        f"{project.name} to role {role}. Let the schema's owner run: grant usage, create "
+        f"If a different role owns the schema and creates the functions, set var "
+        f"tf_embeddings_manage to false. Else let the database's owner run: grant create schema on "
+        f"database {project.name} to role {role}. Let the schema's owner run: grant usage, create "
         f"stage, create function on schema {schema} to role {role}"
     )
 
@@ -464,7 +464,7 @@ def test_a_role_that_may_be_unable_to_use_the_repository_is_warned(
         f"Warning: role {role.upper()} may be unable to use {repository}, where the function's "
         f"Python packages come from. If the function cannot be created, let ACCOUNTADMIN run: "
         f"grant database role {user} to role {role.upper()}; or set var "
-        f"tf_embeddings_artifact_repository to another one, such as {other}.\n"
+        f"tf_embeddings_artifact_repository to a different one, such as {other}.\n"
     ) in done.stderr
 
     project.execute(f"grant database role {user} to role {role}")
@@ -479,8 +479,8 @@ def test_a_programmatic_access_token_is_a_password(
     """dbt-snowflake drops `token` where the authenticator is neither oauth nor jwt."""
     use(project, authenticator="programmatic_access_token", token="a-token", password=None)
     assert sentence(stage(project, source, "--dry-run")).endswith(
-        "dbt-snowflake passes `token` on for the authenticators oauth and jwt alone: give a "
-        "programmatic access token as `password`, and leave the authenticator out"
+        "dbt-snowflake passes `token` on only for the authenticators oauth and jwt: set a "
+        "programmatic access token as `password`, and remove the authenticator"
     )
     use(project, authenticator=None, token=None, password="a-token")
     assert stage(project, source, "--dry-run").returncode == 0
@@ -509,7 +509,7 @@ def test_a_package_that_anaconda_lacks_can_be_pinned_to_another_version(
     assert said.startswith(f"{ANACONDA} has no tensorflow==9.9.9 for Python 3.11 (it has: ")
     assert "2.17.0" in said
     assert said.endswith(
-        "). Pin another one under packages in dbt_project.yml, or set var "
+        "). Pin a different version under packages in dbt_project.yml, or set var "
         "tf_embeddings_runtime_version, or tf_embeddings_artifact_repository to "
         "snowflake.snowpark.pypi_shared_repository."
     )

@@ -388,7 +388,7 @@ def test_a_parenthesis_in_a_text_and_a_hook_of_ones_own(project: Project) -> Non
     (project.folder / "models" / "hooked.sql").unlink()
 
     assert done.success, done.errors
-    assert f"model.{NAME}.hooked has a post-hook that runs when the first portion is" in done.output
+    assert f"model.{NAME}.hooked has a post-hook that runs after the first portion" in done.output
     (published,), (stored,) = (
         project.rows(f"select count(*) from {relation}")[0] for relation in ("published", "hooked")
     )
@@ -599,7 +599,7 @@ def test_errors_say_what_is_wrong(tiny: Artifact, tmp_path: Path) -> None:
     for name, (_, message) in WRONG.items():
         if name != "modeled":
             assert f"embedding_store: {message}" in errors[name], name
-    assert f"model.{NAME}.late has the config materialized: table, and a store" in errors["late"]
+    assert f"model.{NAME}.late has the config materialized: table; it must be" in errors["late"]
     assert WRONG["modeled"][1] in project.dbt("run", "--select", "modeled").output
 
 
@@ -640,8 +640,8 @@ def test_a_project_that_would_have_it_embed_again_is_an_error(
 
     assert not done.success
     assert (
-        f"embedding_store: model.tf_embeddings.embedding_store has the config {key}: {value}, and "
-        f"a store must have {needed}, or it may embed again what it has."
+        f"embedding_store: model.tf_embeddings.embedding_store has the config {key}: {value}; "
+        f"it must be {needed}, otherwise existing texts may be embedded again."
     ) in done.output
     assert reached.take() == {}
 
@@ -658,7 +658,7 @@ def test_sources_that_dbt_did_not_parse_are_an_error(project: Project) -> None:
 
     assert not done.success
     assert "embedding_store: the sources of model.a_project.hidden are {" in done.output
-    assert "and dbt parsed [{" in done.output
+    assert "but dbt parsed [{" in done.output
 
 
 def test_columns_that_differ_in_case_are_two(project: Project) -> None:
@@ -692,9 +692,7 @@ def test_what_the_store_lacks_is_said(project: Project) -> None:
     project.execute("drop view embedding_store_metrics; drop table embedding_store")
     done = run(project, "--select", "docs_embedded")
     assert not done.success
-    assert "is not built yet. Build it and what stands on it with: dbt build --select +" in (
-        done.output
-    )
+    assert "is not built yet. Build it and this model with: dbt build --select +" in (done.output)
 
 
 def test_a_relation_that_has_vectors_gets_no_second_ones(project: Project) -> None:
@@ -710,7 +708,7 @@ def test_a_relation_that_has_vectors_gets_no_second_ones(project: Project) -> No
         ("portion", -1, "var tf_embeddings_portion is -1; it must be a whole number, 0 for all"),
         ("keep_text", "yes", "var tf_embeddings_keep_text is 'yes'; it must be true or"),
         ("shared_store", "vectors", "is 'vectors'; it must be schema.name or database.schema.name"),
-        ("shared_store", "main.nothing", "'main.nothing', and there is no such relation"),
+        ("shared_store", "main.nothing", "'main.nothing', a relation that does not exist"),
         ("sources", "docs", "sources is 'docs'; it must be"),
         ("full_refresh", "yes", "var tf_embeddings_full_refresh is 'yes'; it must be true or"),
     ],
@@ -798,10 +796,10 @@ def test_a_clone_of_a_store_is_a_view_and_is_not_embedded_again(
     assert run.status("vectors") == "error"
     assert reached.take() == {}
     assert (
-        'embedding_store: "a_project"."ci"."vectors" is a view, as dbt clone leaves it where it '
-        "copies no tables, and a run would replace it and embed all its texts again. Drop the "
-        "view, and name the store that it shows in var tf_embeddings_shared_store: the new store "
-        "copies what that has."
+        'embedding_store: "a_project"."ci"."vectors" is a view, which dbt clone makes if it '
+        "cannot copy tables. A run would replace it and embed all its texts again. Drop the view, "
+        "and name the store that it shows in var tf_embeddings_shared_store: the new store copies "
+        "its rows."
     ) in run.output
 
     cloned.execute("drop view ci.vectors")

@@ -361,8 +361,8 @@ def test_prune_refuses_sources_that_hold_no_text(project: Project) -> None:
     assert not run.success
     assert (
         'prune: source "a_project"."main"."notes" of store '
-        "'store' has no texts, and all that "
-        "came from it would be deleted. Build it first, or, where it is to be empty, add "
+        "'store' has no texts, so all that "
+        "came from it would be deleted. Build it first or, if it should be empty, add "
         "allow_empty: true to --args."
     ) in run.output
     assert project.rows("from store order by all") == before
@@ -414,7 +414,7 @@ def test_an_operation_cannot_read_an_ephemeral_source(project: Project, name: st
 
     assert not run.success
     assert (
-        f"{name}: model.a_project.notes, a source of store 'store', is ephemeral, so that an "
+        f"{name}: model.a_project.notes, a source of store 'store', is ephemeral, so an "
         "operation cannot read it. Materialize it as a view, in models/notes.sql."
     ) in run.output
     assert failed.said == ["Nothing to prune in 'store'."]
@@ -427,17 +427,18 @@ def test_an_operation_cannot_read_an_ephemeral_source(project: Project, name: st
         (
             "estimate",
             {},
-            "estimate: store 'embedding_store' is no store of this project (it has: passed_store, "
-            "short_store, store, strings_store). Name one of them in --args '{store: …}'.",
+            "estimate: store 'embedding_store' is not a store of this project (it has: "
+            "passed_store, short_store, store, strings_store). Name one of them in --args "
+            "'{store: …}'.",
         ),
         (
             "prune",
             {"store": "passed_store"},
-            "prune: a source of store 'passed_store' is a relation passed as an object, which is "
-            "known only while the store is built. Write it as {'ref': '…', …} in "
+            "prune: a source of store 'passed_store' is a relation passed as an object, which only "
+            "the build of the store knows. Write it as {'ref': '…', …} in "
             "models/passed_store.sql.",
         ),
-        ("prune", {"store": "notes"}, "prune: store 'notes' is no store of this project"),
+        ("prune", {"store": "notes"}, "prune: store 'notes' is not a store of this project"),
         ("prune", {"store": "store", "what": ["all"]}, "prune: what is ['all']; it must be a list"),
         ("prune", {"store": "store", "what": []}, "prune: what is []; it must be a list of any of"),
         ("prune", {"store": "store", "drop": "yes"}, "prune: drop is 'yes'; it must be true, to"),
@@ -583,6 +584,6 @@ def test_an_operation_refuses_the_name_of_several_stores(
 
     run = operation(named, "estimate", store="ticket")
     assert (
-        "store 'ticket' is no store of this project (it has: a_project.mails, other.mails, "
+        "store 'ticket' is not a store of this project (it has: a_project.mails, other.mails, "
         "tickets.v1, tickets.v2)."
     ) in run.output

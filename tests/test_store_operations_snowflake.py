@@ -101,8 +101,8 @@ def test_estimate_before_the_function_is_there(
     assert estimated(run) == ["short", short.version, count, "0", "-", count, "-", "-"]
     assert run.said[2] == "Store 'short_store' is not built yet."
     assert run.said[3] == (
-        "No tokens were counted: the function of model short is not there yet (the next run "
-        "creates the function)."
+        "No tokens were counted: the function of model short does not exist yet (the next "
+        "run creates the function)."
     )
 
 

@@ -17,7 +17,7 @@
 {% endmacro %}
 
 {% macro duckdb___outcome(text, pin, macro, tokens_only) %}
-  {# dbt show and run-operation run no hook, so the plugin is looked for here as well. #}
+  {# dbt show and run-operation run no hook, so the plugin is checked here too. #}
   {% do tf_embeddings._duckdb_plugin(macro) %}
   {{ return(
     tf_embeddings._function_name(pin) ~ '(cast(' ~ text ~ ' as varchar), ' ~ tokens_only | lower
@@ -35,7 +35,7 @@
 {% endmacro %}
 
 {% macro _duckdb_plugin(macro) %}
-  {# The configuration of the plugin in the target, whose own entries may be left out. #}
+  {# The config of the plugin in the target; a plugin without config has all defaults. #}
   {% for plugin in target.plugins or [] %}
     {% if plugin.module.split('.') | last == 'tf_embeddings_duckdb' %}
       {{ return(plugin.config or {}) }}

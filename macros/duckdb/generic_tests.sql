@@ -1,6 +1,6 @@
 {% macro duckdb___text_literal(text) %}
   {#
-    A backslash is a character as any other.
+    A backslash is an ordinary character.
     https://duckdb.org/docs/stable/sql/data_types/literal_types#string-literals
   #}
   {{ return("'" ~ text.replace("'", "''") ~ "'") }}
@@ -12,8 +12,8 @@
 
 {% macro duckdb___squared_norm(vector) %}
   {#
-    list_inner_product refuses a null component; the case keeps it from seeing one in a vector, and
-    _as_list beside vectors.
+    list_inner_product refuses a NULL: the case keeps out those in a vector, and _as_list those
+    beneath a NULL vector.
   #}
   {% set doubles = tf_embeddings._as_list('cast(' ~ vector ~ ' as double[])') %}
   {{ return(
@@ -31,7 +31,7 @@
 {% endmacro %}
 
 {% macro duckdb___golden_differences(matched) %}
-  {# list_zip fills the shorter list up with NULLs. #}
+  {# list_zip pads the shorter list with NULLs. #}
   {% set sql %}
 select
   id,
@@ -49,9 +49,9 @@ group by id
 
 {% macro duckdb___drift(tested, baseline) %}
   {#
-    No aggregate adds arrays up, so each component is a row, and streams by. Not materialized: held,
-    500,000 vectors of 384 dimensions took twice the memory. There is no distance where a place
-    has fewer numbers than there are vectors: lists of several lengths, or with a NULL.
+    No aggregate adds arrays, so each component becomes a row and streams by. Not materialized:
+    materialized, 500,000 vectors of 384 dimensions took twice the memory. The distance is NULL if a
+    place has fewer numbers than there are vectors: lists of different lengths, or with a NULL.
   #}
   {% set sql %}
 tf_embeddings_both as not materialized (

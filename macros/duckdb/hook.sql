@@ -1,5 +1,5 @@
 {% macro duckdb___prepare_run(pins) %}
-  {# The plugin has registered the functions; its check says what is wrong with an artifact. #}
+  {# The plugin has registered the functions; its check fails if an artifact cannot run. #}
   {% do tf_embeddings._duckdb_plugin('embed') %}
   {% set checks = [] %}
   {% for pin in pins %}

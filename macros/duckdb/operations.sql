@@ -1,7 +1,7 @@
 {% macro duckdb___inventory(pins, macro) %}
   {#
-    The plugin registers a function for each artifact that it can read when dbt connects, so there
-    is nothing to drop but files. The type that a function returns says the dimensions.
+    When dbt connects, the plugin registers a function for each artifact that it can read, so only
+    files can be dropped. The return type of a function has the dimensions.
   #}
   {% set plugin = tf_embeddings._duckdb_plugin(macro) %}
   {% set files = [] %}

@@ -12,18 +12,18 @@
 
 {% macro _of_lists(function, a, b) %}
   {#
-    A function of two vectors, by DuckDB's functions of lists, because vectors are FLOAT[] or
-    DOUBLE[] where they come from Parquet or a Python model. Two of different lengths are an error.
-    These functions refuse NULLs, and also see those that an ARRAY or a file left where a vector is
-    NULL; `|| []` copies what belongs to vectors alone. Among pairs of 384 dimensions that takes as
-    long as the similarity itself, so the searches copy each vector once, before they meet.
+    A function of two vectors, with DuckDB's functions of lists, because vectors from Parquet or a
+    Python model are FLOAT[] or DOUBLE[]. Different lengths are an error. These functions refuse
+    NULLs, even those that an ARRAY or a file holds beneath a NULL vector; `|| []` copies only what
+    belongs to a vector. For pairs of 384 dimensions that takes as long as the similarity itself, so
+    searches copy each vector once, before the join.
     https://duckdb.org/docs/stable/sql/functions/list
   #}
   {{ return(function ~ '(' ~ tf_embeddings._as_list(a) ~ ', ' ~ tf_embeddings._as_list(b) ~ ')') }}
 {% endmacro %}
 
 {% macro _as_list(vector) %}
-  {# A vector of any type as a list; see _of_lists. #}
+  {# A vector of any type as a list that its functions accept; see _of_lists. #}
   {{ return('((' ~ vector ~ ') || [])') }}
 {% endmacro %}
 
@@ -32,15 +32,15 @@
 ) %}
   {#
     min(struct, k) keeps k pairs a query while all pairs stream by. 1,000 queries against 10,000
-    vectors of 384 dimensions took no memory to speak of, and 0.85 of the time of `qualify
+    vectors of 384 dimensions took hardly any memory, and 0.85 of the time of `qualify
     row_number()`, which held all 10,000,000 pairs (280 MB); a lateral `limit k` took 60 times as
     long. Nearly all of that time is the similarity itself, so nothing filters on it before the
     aggregate: DuckDB would compute it twice. A vector without direction (zeros, NaN) gives NaN,
-    which sorts last and is dropped at the end. Orders are written out: `default_order` may be desc.
+    which sorts last and is dropped at the end. `asc` is explicit: `default_order` may be desc.
 
-    A filter becomes the condition of a join: equal columns are a hash join. exclude_self stays
-    inside the aggregate: as a condition it turned the cross product into a nested loop join, which
-    copies the vectors of each pair and took twice the time.
+    A filter becomes a condition of the join: equal columns make a hash join. exclude_self stays in
+    the aggregate: as a condition it made the cross product a nested loop join, which copies the
+    vectors of each pair and took twice the time.
     https://duckdb.org/docs/stable/sql/functions/aggregates#minarg-n
   #}
   {% set corpus_rows = dict(
@@ -115,12 +115,12 @@ where
 
 {% macro duckdb__near_duplicates(rows, threshold) %}
   {#
-    The filter stands in an aggregate, where DuckDB does not make it a condition of the join: that
-    would be a nested loop, which copies the vectors of each pair and computes their similarity
-    twice. So all pairs stream out of a cross product, and those that are found are kept: 18,000,000
-    pairs of 384 dimensions took half the time. With a block the join is a hash join. Above 2 is NaN
-    alone, which a vector without direction gives and DuckDB sorts above all numbers.
-    The vectors are lists before they meet, which took two thirds of the time of ARRAYs.
+    The filter is in an aggregate, where DuckDB cannot move it into the join: that would be a nested
+    loop, which copies the vectors of each pair and computes their similarity twice. So all pairs
+    stream out of a cross product, in half the time for 18,000,000 pairs of 384 dimensions. With a
+    block the join is a hash join. `and 2` excludes NaN, which vectors without direction give and
+    DuckDB sorts above all numbers. Vectors become lists before the join, which took two thirds of
+    the time of ARRAYs.
     https://duckdb.org/docs/stable/sql/data_types/numeric#floating-point-types
   #}
   {% set rows = dict(rows, embedding=tf_embeddings._as_list(rows.embedding)) %}

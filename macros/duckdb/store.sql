@@ -1,7 +1,7 @@
 {% macro duckdb___store_strategy() %}
   {#
-    DuckDB has one writer, so that nothing comes in between the anti-join and the append; a merge
-    took twice as long, and the memory for all stored keys.
+    DuckDB has one writer, so nothing can come between the anti-join and the append. A merge took
+    twice as long, and memory for all stored keys.
   #}
   {{ return('append') }}
 {% endmacro %}
@@ -12,8 +12,8 @@
 
 {% macro duckdb___joinable_vector(vector) %}
   {#
-    A LIST. DuckDB 2.0.0 reads memory that nobody wrote where a left join carries an ARRAY and finds
-    no row: `Conversion Error: Cannot cast list with length 0 to array with length 384`.
+    A LIST: DuckDB 2.0.0 reads uninitialized memory if a left join carries an ARRAY and finds no row
+    (`Conversion Error: Cannot cast list with length 0 to array with length 384`).
   #}
   {{ return('cast(' ~ vector ~ ' as float[])') }}
 {% endmacro %}

@@ -1,5 +1,5 @@
 {% macro embed(text, model=none) %}
-  {# A failing pin may stop a run, but never the parsing: staging the first model needs it too. #}
+  {# A wrong pin must stop a run but not the parsing, which staging the first model needs. #}
   {% if not execute %}
     {% do tf_embeddings._mark(model) %}
     {{ return('cast(null as ' ~ tf_embeddings._vector_type(1) ~ ')') }}

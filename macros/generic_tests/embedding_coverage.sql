@@ -10,15 +10,15 @@
   {%- if execute and (text is none) == (status is none) -%}
     {%- do exceptions.raise_compiler_error(
       "embedding_coverage: it has " ~ ("neither text nor" if text is none else "both text and")
-      ~ " status; give the column of the texts as text, or that of the statuses that an embedding "
-      ~ "store holds as status."
+      ~ " status; set text to the column of the texts, or status to the column status of an "
+      ~ "embedding store."
     ) -%}
   {%- endif -%}
   {%- if status is not none -%}
     {%- set status = tf_embeddings._sql_argument('embedding_coverage', 'status', status) -%}
     {%- set is_missing = column_name ~ ' is null and coalesce(' ~ status ~ ", '') <> 'blank'" -%}
   {%- elif execute -%}
-    {#- Only the model says which text is blank; it is asked about texts without a vector alone. -#}
+    {#- Only the model knows which text is blank; it only sees the texts without a vector. -#}
     {%- set text = tf_embeddings._sql_argument('embedding_coverage', 'text', text) -%}
     {%- set pin = tf_embeddings._pin(embedding_model, 'embedding_coverage') -%}
     {%- set is_missing = "case when " ~ column_name ~ " is null and " ~ text ~ " is not null then "

@@ -38,7 +38,7 @@ tf_embeddings_baseline as (
 
 select *
 from tf_embeddings_drift
-{#- Not `>`: where a side has no vectors there is no distance, and nothing to rely on. #}
+{#- Not `>`: without vectors on a side the distance is NULL, and the test must fail. #}
 where
   not coalesce(centroid_distance <= {{ distance }} and norm_shift <= {{ shift }}, false)
   {%- if tf_embeddings._is_partial_run() %}

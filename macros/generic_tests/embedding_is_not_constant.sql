@@ -6,8 +6,8 @@
   {%- set distance = tf_embeddings.l2_distance('tested.embedding', 'any_one.embedding') -%}
 
 {#-
-  Compared with any one vector, so that nothing is held: not counted as distinct ones. The distance
-  of equal vectors with NaN is no number.
+  Each vector is compared with any one of them: a count of distinct vectors would hold them all.
+  Equal vectors with NaN have no distance, hence `=`.
 -#}
 with tf_embeddings_tested as (
   select {{ column_name }} as embedding

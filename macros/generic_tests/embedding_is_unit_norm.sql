@@ -7,6 +7,6 @@
 
 select *
 from {{ model }}
-{#- Not `>`: a length that is not a number is no length of one, however that compares. #}
+{#- Not `>`: NaN must fail, however it compares. #}
 where not (abs(sqrt({{ squared_norm }}) - 1) <= {{ limit }})
 {%- endtest %}

@@ -31,7 +31,7 @@ tf_embeddings_golden as (
   from {{ golden }}
 ),
 
-{#- An inner join: DuckDB 2.0.0 cannot carry vectors through a left join. #}
+{#- An inner join, because DuckDB 2.0.0 cannot carry vectors through a left join. #}
 tf_embeddings_matched as (
   select
     golden.id,
@@ -46,7 +46,7 @@ tf_embeddings_differences as (
   {{ tf_embeddings._golden_differences('tf_embeddings_matched') }}
 )
 
-{#- One row without a key where there are no golden vectors: nothing is compared, which fails. #}
+{#- No golden vectors give one row without a key: a test that compares nothing must fail. #}
 select
   golden.id as golden_key,
   differences.largest_difference

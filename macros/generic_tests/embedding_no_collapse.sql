@@ -8,7 +8,7 @@
   ) -%}
   {%- set squared_norm = tf_embeddings._squared_norm(column_name) -%}
 
-{#- The sample is in the order of a hash, and only hashes are sorted: the vectors stream by. -#}
+{#- The sample is the first vectors by hash. Only hashes are sorted; the vectors stream by. -#}
 with tf_embeddings_tested as (
   select
     {{ column_name }} as embedding,
@@ -48,7 +48,7 @@ tf_embeddings_counted as (
     (select avg(similarity) from tf_embeddings_pairs) as mean_of_pairs
 ),
 
-{#- Several rows with one and the same vector are no pair, and the worst collapse. #}
+{#- Rows with a single distinct vector make no pair, and are the worst collapse. #}
 tf_embeddings_means as (
   select
     vectors,

@@ -12,7 +12,7 @@ tf_embeddings_pairs as (
   {{ tf_embeddings._judged_ids(macro, 'pairs', pairs, ['a', 'b']) }}
 ),
 
-{#- By an inner join first: DuckDB 2.0.0 cannot carry vectors through a left join. #}
+{#- An inner join first, because DuckDB 2.0.0 cannot carry vectors through a left join. #}
 tf_embeddings_similarities as (
   select
     pairs.a,
@@ -33,7 +33,7 @@ from tf_embeddings_pairs as pairs
 left join tf_embeddings_similarities as similarities
   on pairs.a = similarities.a
   and pairs.b = similarities.b
-{#- Not `<`: a similarity that is NULL or not a number is none. #}
+{#- Not `<`: NULL and NaN must fail. #}
 where
   not coalesce(
     {{ tf_embeddings._is_finite('similarities.similarity') }}

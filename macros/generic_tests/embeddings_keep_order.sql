@@ -21,7 +21,7 @@ tf_embeddings_pairs as (
   from tf_embeddings_triples
 ),
 
-{#- By an inner join first: DuckDB 2.0.0 cannot carry vectors through a left join. #}
+{#- An inner join first, because DuckDB 2.0.0 cannot carry vectors through a left join. #}
 tf_embeddings_known as (
   select
     pairs.one,
@@ -52,7 +52,7 @@ tf_embeddings_similarities as (
 
 select *
 from tf_embeddings_similarities
-{#- Not `<=`: a similarity that is NULL or not a number has no order. #}
+{#- Not `<=`: NULL and NaN must fail. #}
 where
   not coalesce(
     similarity_to_b > similarity_to_c

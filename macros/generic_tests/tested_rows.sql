@@ -1,5 +1,5 @@
 {% macro _tested_vectors(macro, model, column_name, id, argument='id') %}
-  {# A query of the vectors that a generic test is about, each with its id as text. #}
+  {# A query of the vectors that a generic test looks at, each with its id as text. #}
   {% set id = tf_embeddings._sql_argument(macro, argument, id) %}
   {{ return(
     'select cast(' ~ id ~ ' as varchar) as id, ' ~ column_name ~ ' as embedding from ' ~ model
@@ -8,10 +8,10 @@
 
 {% macro _judged_ids(macro, argument, judged, columns) %}
   {#
-    A query of the ids that somebody judged, as text, so that those written in YAML meet those of
-    any column: from a list of lists of ids, or from a relation with these columns. One row of NULLs
-    where the relation is empty: a test that compares nothing shall fail. With --empty or --sample
-    only those whose ids tf_embeddings_tested has, and no such row.
+    A query of judged ids, from a list of lists of ids or from a relation with these columns; as
+    text, so that ids written in YAML match those of any column. An empty relation gives one row of
+    NULLs: a test that compares nothing must fail. With --empty or --sample, only the ids that
+    tf_embeddings_tested has, and no such row.
   #}
   {% set selects = [] %}
   {% if judged is sequence and judged is not string and judged is not mapping %}
@@ -47,7 +47,7 @@
   {% if selects %}
     {{ return(start ~ selects | join(' union all ') ~ end) }}
   {% endif %}
-  {# A relation is a mapping as well. #}
+  {# A relation is a mapping too. #}
   {% set is_relation = judged is string or judged.identifier is defined %}
   {% if execute and judged is sequence and not is_relation %}
     {% do exceptions.raise_compiler_error(
@@ -70,9 +70,9 @@
 
 {% macro _share_of_rows(relation, is_failing, counts, condition) %}
   {#
-    A query of the failing rows of a relation, and of none unless `condition` holds of their number,
-    tf_embeddings_failing, and that of the rows that count, tf_embeddings_counted: `counts` is the
-    condition of those that do. Each row is looked at once, for the model may be asked about it.
+    A query of the failing rows of a relation, if `condition` holds, which may name their number,
+    tf_embeddings_failing, and that of the rows that count, tf_embeddings_counted; `counts` is the
+    condition for a row to count. Each row is evaluated once, because the model may run on it.
   #}
   {% set sql %}
 with tf_embeddings_looked_at as (
@@ -100,7 +100,7 @@ where tf_embeddings_is_failing and {{ condition }}
 
 {% macro _is_partial_run() %}
   {#
-    Whether dbt builds no rows (--empty) or some (--sample), so that what is missing is no failure.
+    Whether dbt builds no rows (--empty) or only some (--sample), so missing rows are not a failure.
   #}
   {{ return(flags.EMPTY or invocation_args_dict.get('sample') is not none) }}
 {% endmacro %}

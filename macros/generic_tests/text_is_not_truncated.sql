@@ -1,5 +1,5 @@
 {% test text_is_not_truncated(model, column_name, embedding_model=none, at_most=none) %}
-  {#- Without a limit it warns: some texts of most columns are longer than a model reads. -#}
+  {#- Without a limit it warns: most columns have some texts longer than a model reads. -#}
   {%- if at_most is none -%}
     {%- do config(severity='warn') -%}
   {%- else -%}
@@ -14,7 +14,7 @@
     {%- if pin.kind == 'text' -%}
       {%- do log(
         "text_is_not_truncated: passes, because model '" ~ pin.model ~ "' is of kind text: it "
-        ~ "takes whole texts, and nothing tells how many tokens it reads", info=true
+        ~ "takes whole texts, and cannot tell how many tokens it reads", info=true
       ) -%}
     {%- else -%}
       {%- set outcome = tf_embeddings._outcome(

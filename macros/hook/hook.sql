@@ -1,8 +1,8 @@
 {% macro _on_run_start() %}
   {#
-    The SQL of the package's hook, and none where the run embeds nothing. It only renders text: dbt
-    compile and dbt docs generate render it too, and must send nothing. Wrong settings are a
-    compiler error, because a hook whose SQL fails does not stop dbt's models.
+    The SQL of the package's hook; empty if the run embeds nothing. It only renders text, because
+    dbt compile and dbt docs generate render it too. Wrong settings are a compiler error: a hook
+    whose SQL fails need not stop dbt's models.
   #}
   {% if not execute %}
     {{ return('') }}
@@ -20,7 +20,7 @@
 {% endmacro %}
 
 {% macro _on_run_end(results) %}
-  {# Says what to do where a run failed for want of an artifact. It sends nothing. #}
+  {# Warns of what to do if a run failed because a model cannot run. It sends nothing. #}
   {% if execute and results is not none %}
     {% do tf_embeddings._explain_failures(results) %}
   {% endif %}
@@ -28,7 +28,7 @@
 {% endmacro %}
 
 {% macro _pins_of_run() %}
-  {# The pins of the models that a run embeds with, in the order of their names. #}
+  {# The pins of the models that a run embeds with, sorted by name. #}
   {% set pins = {} %}
   {% for node in tf_embeddings._nodes_of_run() %}
     {% for name, mark in tf_embeddings._models_of_node(node).items() %}
@@ -41,9 +41,9 @@
 
 {% macro _nodes_of_run() %}
   {#
-    The nodes whose SQL a run executes, which are more than it selects: the ephemeral models below
-    a node are part of its SQL, the project's hooks run always, and a unit test runs the SQL of its
-    model alone.
+    The nodes whose SQL a run executes. They are more than it selects: the ephemeral models that a
+    node reads are part of its SQL, and the project's hooks always run. A unit test runs only the
+    SQL of its model.
   #}
   {% set ids = [] %}
   {% set unit_tested = [] %}
@@ -62,7 +62,7 @@
     {% endif %}
   {% endfor %}
 
-  {# The list grows while it is read: an ephemeral model may stand on another. #}
+  {# The list grows while it is read: an ephemeral model may read another ephemeral model. #}
   {% for id in ids if id in graph.nodes %}
     {% for parent in graph.nodes[id].depends_on.get('nodes', []) if parent in graph.nodes %}
       {% if graph.nodes[parent].config.materialized == 'ephemeral' and parent not in ids %}
@@ -79,8 +79,8 @@
 
 {% macro _warn_of_views() %}
   {#
-    A model that says nothing of its materialization is a view for dbt, which embeds all its texts
-    at each query, and each data test is one. What its own code calls a view is meant.
+    Warns of models that are views by dbt's default: a view embeds all its texts at each query, and
+    at each data test. A model whose own code says view is meant to be one.
   #}
   {% set views = [] %}
   {% for node in tf_embeddings._nodes_of_run() if node.resource_type == 'model' %}
@@ -92,9 +92,9 @@
   {% endfor %}
   {% if views %}
     {% do exceptions.warn(
-      "tf_embeddings: " ~ views | unique | join(', ') ~ " would be a view, and embed all its texts "
-      ~ "at each query and each data test. Add {{ config(materialized='table') }}, or "
-      ~ "'incremental', or 'view' where that is meant."
+      "tf_embeddings: " ~ views | unique | join(', ') ~ " would be a view, which embeds all its "
+      ~ "texts at each query and each data test. Add {{ config(materialized='table') }}, or "
+      ~ "'incremental'; or 'view' to keep it a view."
     ) %}
   {% endif %}
 {% endmacro %}

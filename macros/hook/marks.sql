@@ -1,13 +1,16 @@
 {% macro _mark(name=none, store=none, embeds=true) %}
   {#
-    Tells the hook, through the node's meta, which model a node embeds with, and at which pin: it is
-    the one thing that a macro can leave behind at parse time, whatever macros lie between it and
-    the node. A mark is a list of true, by which a user may select the nodes of a model, version and
-    build, so that dbt's state comparison sees a node change with its pin. `store` is what an
-    embedding_store says of itself; it has its pin in it. Nodes that do not embed, but name the
-    version, have a list of that alone, and are none of the hook's.
-    In upper case, DEFAULT and VERSION are no model's name. DEFAULT: there is no default model yet,
-    and the hook says so.
+    Marks a node, in its meta, with the model and the pin that it embeds with, for the hook to find:
+    meta is all that a macro can leave behind at parse time, however deep it is called.
+
+    tf_embeddings_<model>: [true, version, build]. With `true` a user can select the nodes of a
+    model; with version and build, dbt's state comparison sees a node change with its pin.
+    tf_embeddings_store: what an embedding_store says of itself, with its pin.
+    tf_embeddings_VERSION_<model>: [version], of nodes that name the version and do not embed. The
+    hook ignores them.
+
+    <model> is DEFAULT if there is no default model yet; the hook then says so. Model names are
+    lower case, so neither DEFAULT nor VERSION can be one.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set name = settings.default_model if name is none else name %}
@@ -27,8 +30,8 @@
   {% do config(meta={key: mark}) %}
 
   {#
-    With the flag state_modified_compare_more_unrendered_values, which dbt 1.12 sets, dbt compares
-    what config() says in the node's own code, and nothing that a macro adds, unless it is put here.
+    With the flag state_modified_compare_more_unrendered_values, on by default in dbt 1.12, dbt
+    compares only the config() calls in the node's own code. This adds the mark to them.
   #}
   {% set code = model.raw_code or '' %}
   {% if config.context_config is defined and modules.re.search('\\bconfig\\(', code) %}
@@ -38,8 +41,8 @@
 
 {% macro _marked_pin(node, name, mark) %}
   {#
-    The pin of a model that a node embeds with, by its mark; see _models_of_node. The node was
-    parsed with the vars of its own package, and another pin than ours would name another function.
+    The pin of a model that a node embeds with; `mark` is from _models_of_node. The node was parsed
+    with the vars of its own package: if its pin differs from ours, it calls a different function.
   #}
   {% set is_known = name == 'DEFAULT' or name in tf_embeddings._settings().models %}
   {% if is_known or not mark %}
@@ -53,18 +56,20 @@
     "embed: " ~ node.unique_id ~ " embeds with model '" ~ name ~ "', version " ~ mark[0]
     ~ ", build " ~ mark[1] ~ ", and the hook of the package sees "
     ~ ("version " ~ pin.version ~ ", build " ~ pin.build if is_known else "no pin of that name")
-    ~ ". Pin it for all packages alike, below vars: in the dbt_project.yml of " ~ project_name ~ "."
+    ~ ". Pin it for all packages, directly below vars: in the dbt_project.yml of " ~ project_name
+    ~ "."
   ) %}
 {% endmacro %}
 
 {% macro _models_of_node(node) %}
   {#
-    The models that a node embeds with, as a map of their names to lists of version and build, which
-    are empty where that was not known: what embed, token_count and embedding_store left in its meta
-    at parse time; a user may write true there. They leave nothing where they are called only in a
-    hook of the node, or inside is_incremental() or `if execute`, which are false then: there the
-    code is searched for the call, and for the names of pinned models after it. DEFAULT stands for
-    the default model.
+    The models that a node embeds with, as a map of name -> [version, build], or [] if the pin was
+    not known; DEFAULT stands for the default model. They are the marks that _mark left in the
+    node's meta at parse time, or `true`, which a user may write there.
+
+    A macro that is called only in a hook of the node, inside is_incremental() or in `if execute`
+    leaves no mark, because it does not run at parse time. Then the node's code is searched for the
+    call, and for the names of pinned models after it.
   #}
   {% set marks = {} %}
   {% for key, mark in node.get('config', {}).get('meta', {}).items()

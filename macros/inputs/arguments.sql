@@ -1,5 +1,5 @@
 {% macro _sql_argument(macro, argument, value) %}
-  {# An argument that is a SQL expression, as a string. It is empty where the quotes are missing. #}
+  {# An argument that is a SQL expression, as text. Without its quotes it is empty. #}
   {% set expression = '' if value is none else value | string | trim %}
   {% if execute and not expression %}
     {% do exceptions.raise_compiler_error(
@@ -12,7 +12,7 @@
 
 {% macro _relation_argument(macro, argument, value) %}
   {#
-    An argument that is a relation, the name of a CTE, or a query, as it stands after `from`. A text
+    An argument that is a relation, the name of a CTE, or a query, as SQL to follow `from`. A text
     that is not a query must be a name, so that no other SQL gets in. A comment may come before it,
     or end the query.
   #}
@@ -34,7 +34,7 @@
     {{ return('(' ~ relation ~ end ~ ') as tf_embeddings_' ~ argument ~ '_query') }}
   {% endif %}
 
-  {# A subquery in parentheses is what dbt itself makes of a relation, with `where` or --empty. #}
+  {# dbt itself turns a relation into a subquery in parentheses, for `where` and --empty. #}
   {% set part = '([^\\W\\d][\\w$]*|"([^"]|"")+")' %}
   {% set is_name = modules.re.fullmatch(part ~ '([.]' ~ part ~ '){0,2}', relation) %}
   {% set is_subquery = modules.re.match('(?i)[(]' ~ comments ~ query, relation) %}
@@ -50,8 +50,8 @@
 
 {% macro _number_argument(macro, argument, value, least, most, meaning, whole=false) %}
   {#
-    An argument that is a number, as one: YAML reads 1e-4, without a point, as a text. `most` is
-    none where there is no limit but infinity. At parse time whatever came.
+    An argument that is a number, as a number: YAML reads 1e-4, without a point, as text. `most` is
+    none if there is no limit. At parse time the value is returned as it is.
   #}
   {% set number = none if value is boolean else value | float(none) %}
   {% set fits = number is not none and least <= number <= (1e308 if most is none else most) %}
@@ -69,7 +69,7 @@
 {% endmacro %}
 
 {% macro _boolean_argument(macro, argument, value, allowed) %}
-  {# Refuses what is neither true nor false, such as a text, which Jinja would take for true. #}
+  {# Refuses all but true and false: Jinja would take the text 'false' for true. #}
   {% if execute and value is not boolean %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": " ~ argument ~ " is " ~ value | pprint ~ "; it must be " ~ allowed ~ "."
@@ -79,8 +79,8 @@
 
 {% macro _is_asked(relation) %}
   {#
-    Whether an argument can be asked what it holds: a table that is there, while a model runs. A
-    CTE, or a query in quotes, has no relation to ask.
+    Whether a relation can be queried now: a model is running, and the relation exists. A CTE and a
+    query in quotes cannot be queried on their own.
   #}
   {% set is_run = execute and flags.WHICH in ['run', 'build'] and model.resource_type == 'model' %}
   {% set is_relation = relation is not string and relation.identifier and not relation.is_cte %}

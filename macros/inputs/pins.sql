@@ -1,5 +1,5 @@
 {% macro _pin(model=none, macro='embed') %}
-  {# The pin of `model`, or of the default model where it is none, as _checked_pin gives it. #}
+  {# The pin of `model`, or of the default model if it is none, as _checked_pin returns it. #}
   {% set settings = tf_embeddings._settings() %}
   {% set names = settings.models | list | join(', ') %}
   {% set stage_it = "scripts/stage_model.py and add its pin to dbt_project.yml." %}
@@ -18,8 +18,8 @@
   {% endif %}
   {% if model is none and not settings.default_model %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": var tf_embeddings_models has several models (" ~ names ~ "), so say which one: "
-      ~ "pass model='…', or name one in var tf_embeddings_default_model."
+      macro ~ ": var tf_embeddings_models has several models (" ~ names ~ "). Pass model='…', or "
+      ~ "name one in var tf_embeddings_default_model."
     ) %}
   {% endif %}
   {% if model is none and settings.default_model not in settings.models %}
@@ -41,8 +41,8 @@
 
 {% macro _pins(macro) %}
   {#
-    All the pins of the project, checked; none where it has none. A node that embeds with another
-    one is an error: what it uses would seem unused.
+    All pins of the project, checked. A node that was parsed with a different pin is an error:
+    otherwise what it uses would look unused.
   #}
   {% set pins = [] %}
   {% for node in graph.nodes.values() %}
@@ -58,9 +58,8 @@
 
 {% macro _checked_pin(name, pin, macro) %}
   {#
-    A pin as a map of: model, version, build, dimensions, kind, packages; and bytes, the size of the
-    file, which a pin of 0.1 does not have. All of it is checked here, because it becomes names and
-    literals of SQL.
+    A pin as a map: model, version, build, dimensions, kind, packages; and bytes, the size of the
+    file, which pins of 0.1 lack. Every part is checked, because it becomes part of SQL.
   #}
   {% set fullmatch = modules.re.fullmatch %}
   {% set next_step = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml." %}

@@ -1,7 +1,7 @@
 {% macro _settings() %}
   {#
-    Every var of the package with its default: the one place that reads them. They are flat, because
-    the default vars that a package brings are not seen by the nodes of a user.
+    Every var of the package, checked, with its default. Only this macro reads them. They are flat
+    because a user's nodes do not see the default vars of a package.
   #}
   {% set models = tf_embeddings._setting('models', {}, 'mapping', 'a map of model names to pins') %}
   {% set only_model = (models | list)[0] if models | length == 1 else none %}
@@ -37,7 +37,7 @@
     'artifact_repository': tf_embeddings._setting(
       'artifact_repository', 'snowflake.snowpark.pypi_shared_repository', 'repository',
       'snowflake.snowpark.pypi_shared_repository, snowflake.snowpark.anaconda_shared_repository '
-      ~ 'or the name of another one, as database.schema.name'
+      ~ 'or the name of a different one, as database.schema.name'
     ),
     'max_batch_size': tf_embeddings._setting(
       'max_batch_size', 512, 'rows', 'a whole number from 1 to 4096'
@@ -51,7 +51,7 @@
     ),
     'managers': [],
   } %}
-  {# dbt renders no Jinja in vars, so what differs by target is a list of targets. #}
+  {# dbt does not render Jinja in vars, so a setting that differs by target is a list of targets. #}
   {% if settings.manage is not boolean %}
     {% do settings.update({
       'manage': target.name in settings.manage, 'managers': settings.manage
@@ -62,8 +62,8 @@
 
 {% macro _setting(name, default, shape, allowed) %}
   {#
-    One setting; at parse time the default for a value of the wrong shape, as embed explains.
-    `shape` is the name of a shape, or the list of the values that there are.
+    One setting. At parse time a value of the wrong shape gives the default; embed says why.
+    `shape` is the name of a shape, or a list of the values that are allowed.
   #}
   {% set value = tf_embeddings._scoped_var('tf_embeddings_' ~ name) %}
   {% if value is none %}
@@ -121,10 +121,10 @@
 
 {% macro _scoped_var(name) %}
   {#
-    A var with the value that it has for the whole project, whichever package's node or macro asks.
-    dbt shows what stands below `vars: my_project:` to the nodes of that package alone, so that a
-    model and the hook would read two values; but every node sees the scope itself, as a var of the
-    package's name. What dbt is called with goes first, and what a unit test overrides.
+    A var with one value for the whole project, whichever package asks. dbt shows what is set below
+    `vars: my_project:` only to the nodes of my_project, so a model and the hook could read two
+    values. But every node sees the scope itself, as a var named my_project, and this macro looks
+    there. --vars and the overrides of a unit test come first.
   #}
   {% set overrides = (model.get('overrides') if model is mapping else none) or {} %}
   {% if name in (invocation_args_dict.vars or {}) or name in (overrides.vars or {}) %}
@@ -149,8 +149,8 @@
     {% set seen_by_all = [project_name, 'tf_embeddings'] %}
     {% for scope in found if scope not in seen_by_all or found[scope] != value %}
       {% do exceptions.raise_compiler_error(
-        "tf_embeddings: var " ~ name ~ " stands below vars: " ~ found | join(': and below vars: ')
-        ~ ": in dbt_project.yml, so that not all packages would see the same value. Set it once, "
+        "tf_embeddings: var " ~ name ~ " is set below vars: " ~ found | join(': and below vars: ')
+        ~ ": in dbt_project.yml, so packages would see different values. Set it once, "
         ~ "below vars: or below vars: " ~ project_name ~ ":."
       ) %}
     {% endfor %}
@@ -160,9 +160,9 @@
 
 {% macro _is_identifier(name) %}
   {#
-    Whether a text can name an object of a warehouse: from 1 to 255 characters inside its quotes, if
-    it has any. Backslashes and $$ are refused because the statements of a hook are split at `;` by
-    a reader that takes a backslash before a quote, and $$ outside quotes, for its own.
+    Whether a text can name an object of a warehouse: 1 to 255 characters, not counting quotes.
+    Backslashes and $$ are refused because dbt-snowflake splits a hook at `;` with a parser that
+    reads a backslash before a quote as an escape, and $$ outside quotes as a delimiter.
   #}
   {% if name is not string or not name | trim or modules.re.search('[\\\\\\r\\n]|[$][$]', name) %}
     {{ return(false) }}

@@ -7,9 +7,9 @@
   sample=200
 ) %}
   {#
-    An operation: dbt run-operation tf_embeddings.compare_versions. It only reads. How many of the
-    nearest neighbors of a text are the same by the vectors of another model, or of another version
-    of one: those of two versions do not compare, but what is near does.
+    An operation: dbt run-operation tf_embeddings.compare_versions. It only reads. Vectors of two
+    models or versions cannot be compared, but their neighborhoods can: how many of a text's nearest
+    neighbors are the same by both.
   #}
   {% set k = tf_embeddings._number_argument(
     'compare_versions', 'k', k, 1, none, 'the number of neighbors of a text', whole=true
@@ -24,7 +24,7 @@
   {% if [one.version, one.store] == [another.version, another.store] %}
     {% do exceptions.raise_compiler_error(
       "compare_versions: model and other are both version " ~ one.version ~ " in '" ~ one.store
-      ~ "'. Name two versions, or another store in other_store."
+      ~ "'. Name two versions, or a different store in other_store."
     ) %}
   {% endif %}
 
@@ -57,9 +57,9 @@
 
 {% macro _stored_version(model, argument, store) %}
   {#
-    One side of compare_versions, as a map of: name, to read; version; store and table, its name
-    and its relation; texts, how many of them have a vector there; and text, the column, or none.
-    An older version of a model has no pin any more, so a version may be named as well.
+    One side of compare_versions, as a map: name, in words; version; store and table, its name and
+    its relation; texts, how many have a vector there; and has_text. `model` may be a version too,
+    because an older version of a model no longer has a pin.
   #}
   {% if model is string and modules.re.fullmatch('v[0-9a-f]{12}', model)
     and model not in tf_embeddings._settings().models %}
@@ -97,9 +97,9 @@
 
 {% macro _agreement(one, another, k, sample) %}
   {#
-    A query of the five texts for which two sides of _stored_version agree least, with the totals
-    of all that were compared in each row. Only the hashes of the common texts are held; the vectors
-    stream by. A text has fewer than k neighbors where the store has few.
+    A query of the five texts on which two sides, as of _stored_version, agree least; each row has
+    the totals of all texts that were compared. Only the hashes of the common texts are held; the
+    vectors stream by. A text has fewer than k neighbors if the store has few.
   #}
   {% set sides = {'one': one, 'another': another} %}
   {% set sql %}

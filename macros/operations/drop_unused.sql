@@ -1,8 +1,8 @@
 {% macro drop_unused(drop=false, days=7) %}
   {#
-    An operation: dbt run-operation tf_embeddings.drop_unused. Functions go before the files that
-    they import; a statement that fails stops it, so that no function that is left loses its file.
-    What is young stays: a model is staged before its pin is merged.
+    An operation: dbt run-operation tf_embeddings.drop_unused. It drops functions before the files
+    that they import, and a statement that fails stops it, so no remaining function loses its file.
+    What is young stays, because a model is staged before its pin is merged.
   #}
   {% do tf_embeddings._boolean_argument(
     'drop_unused', 'drop', drop, 'true, to drop, or false, to list'
@@ -12,10 +12,10 @@
   {% if not settings.manage %}
     {% do exceptions.raise_compiler_error(
       "drop_unused: var tf_embeddings_manage is "
-      ~ (settings.managers | join(', ') ~ ", and not target " ~ target.name if settings.managers
+      ~ (settings.managers | join(', ') ~ ", not target " ~ target.name if settings.managers
         else "false")
-      ~ ", so what is staged and created belongs to others. Run it "
-      ~ ("with --target " ~ settings.managers[0] if settings.managers else "where that is true")
+      ~ ", so others own what is staged and created. Run it "
+      ~ ("with --target " ~ settings.managers[0] if settings.managers else "where it is true")
       ~ "; dbt run-operation tf_embeddings.status only lists."
     ) %}
   {% endif %}
@@ -51,14 +51,14 @@
     {% do print('Nothing is unused in ' ~ inventory.place ~ '.') %}
   {% elif not drop and unused | rejectattr('is_young') | list %}
     {% do print(
-      "Nothing was dropped. The pins and the settings of another project or target may name what "
-      ~ "these do not: look, then drop with --args '{drop: true}'."
+      "Nothing was dropped. Other projects or targets may still use these: check, then drop with "
+      ~ "--args '{drop: true}'."
     ) %}
   {% endif %}
   {% if unused | selectattr('is_young') | list %}
     {% do print(
-      "What was kept may be staged for a pin that is not merged yet; --args '{days: 0}' takes it "
-      ~ "too."
+      "What was kept may be staged for a pin that is not merged yet; --args '{days: 0}' includes "
+      ~ "it."
     ) %}
   {% endif %}
 {% endmacro %}

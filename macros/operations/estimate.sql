@@ -1,8 +1,8 @@
 {% macro estimate(store='embedding_store') %}
   {#
-    An operation: dbt run-operation tf_embeddings.estimate. It only reads: the tokenizer runs, the
-    model does not. No hook runs before an operation, so on Snowflake there may be no function yet
-    that could count tokens.
+    An operation: dbt run-operation tf_embeddings.estimate. It only reads; the tokenizer runs, the
+    model does not. No hook runs before an operation, so on Snowflake the function that counts
+    tokens may not exist yet.
   #}
   {% set store = tf_embeddings._named_store(store, 'estimate') %}
   {% set pin = tf_embeddings._pin(store.model, 'estimate') %}
@@ -31,10 +31,10 @@
     {% do print("Store '" ~ store.name ~ "' is not built yet.") %}
   {% endif %}
   {% if pin.kind == 'text' %}
-    {% do print("Models of kind text, such as " ~ pin.model ~ ", cannot tell tokens.") %}
+    {% do print("Models of kind text, such as " ~ pin.model ~ ", cannot count tokens.") %}
   {% elif not has_function %}
     {% do print(
-      "No tokens were counted: the function of model " ~ pin.model ~ " is not there yet ("
+      "No tokens were counted: the function of model " ~ pin.model ~ " does not exist yet ("
       ~ deployed.state | replace('ok: ', '') ~ ")."
     ) %}
   {% endif %}
@@ -48,11 +48,10 @@
 
 {% macro _estimated(texts, table, shared, pin, counts_tokens) %}
   {#
-    A query of one row: how many texts there are, how many of them the store and the shared store
-    have, how many are to embed, and what the tokenizer counts of those. Only these are grouped by
-    their text and reach it, the others as NULL, so that each source is read once and little is
-    held. `texts` is the query of the sources' texts; the stores are relations, or none, joined as
-    _new_texts does.
+    A query of one row: how many texts there are, how many the store and the shared store have, how
+    many are to embed, and what the tokenizer counts of those. Known texts become NULL before they
+    are grouped, so each source is read once and little is held. `texts` is the query of the
+    sources' texts; the stores are relations or none, joined as in _new_texts.
   #}
   {% set stores = {} %}
   {% do stores.update({'stored': table}) if table %}

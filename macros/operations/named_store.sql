@@ -1,12 +1,12 @@
 {% macro _named_store(store, macro, reads_sources=true) %}
   {#
-    A store of the project, by a name that no other one has ('store', 'store.v1' of a model with
-    versions, 'package.store'), as a map of: name, the shortest such; model, as embedding_store was
-    given it; sources, as _store_sources gives them, but relations where a ref() is meant, or none
-    without reads_sources; relation; and table, the same, or none while it is not built.
+    A store of the project by a unique name ('store', 'store.v1' of a model with versions,
+    'package.store'), as a map: name, the shortest unique one; model, as embedding_store got it;
+    sources, as of _store_sources, with relations instead of refs, or none without reads_sources;
+    relation; and table, the same relation, or none while it is not built.
 
-    Names are dbt's affair at parse time alone: in an operation, ref() would look for them from
-    another package, take the latest version, and refuse what is private.
+    Not by ref(): in an operation, ref() would resolve names from this package, take the latest
+    version, and refuse private models.
   #}
   {% set nodes = {} %}
   {% set named = {} %}
@@ -42,7 +42,7 @@
     {% do exceptions.raise_compiler_error(
       macro ~ ": store " ~ store | pprint
       ~ (" is the name of several stores: " ~ list ~ ". " if found else
-        " is no store of this project (it has: " ~ list ~ "). ")
+        " is not a store of this project (it has: " ~ list ~ "). ")
       ~ next
     ) %}
   {% endif %}
@@ -53,9 +53,9 @@
   {% if reads_sources %}
     {% for entry in declared.sources if 'relation' in entry and not entry.relation %}
       {% do exceptions.raise_compiler_error(
-        macro ~ ": a source of store '" ~ name ~ "' is a relation passed as an object, which is "
-        ~ "known only while the store is built. Write it as {'ref': '…', …} in "
-        ~ node.original_file_path ~ "."
+        macro ~ ": a source of store '" ~ name ~ "' is a relation passed as an object, which only "
+        ~ "the build of the store knows. Write it as {'ref': '…', …} in " ~ node.original_file_path
+        ~ "."
       ) %}
     {% endfor %}
     {% for source in tf_embeddings._store_sources(declared.sources, macro) %}
@@ -66,7 +66,7 @@
       {% if is_ref and not load_relation(source.name) %}
         {% do exceptions.raise_compiler_error(
           macro ~ ": " ~ source.name ~ ", a source of store '" ~ name ~ "', is not built yet. "
-          ~ "Build what the store reads with: dbt build --select +" ~ node.name ~ " --exclude "
+          ~ "Build what the store reads: dbt build --select +" ~ node.name ~ " --exclude "
           ~ node.name
         ) %}
       {% endif %}
@@ -85,8 +85,8 @@
 
 {% macro _referred_source(source, store, name, macro) %}
   {#
-    A source of a store that is a ref(), as one that is the relation of what dbt found for it when
-    it parsed `store`, the node, whose name to read is `name`.
+    A source of a store that is a ref(), as a source that is a relation: the one that dbt resolved
+    when it parsed the node `store`, which `name` names in errors.
   #}
   {% set package, wanted = (none, source.name) if source.name is string else source.name %}
   {% set found = [] %}
@@ -107,8 +107,8 @@
   {% set node = found[0] %}
   {% if node.config.materialized == 'ephemeral' %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": " ~ node.unique_id ~ ", a source of store '" ~ name ~ "', is ephemeral, so that "
-      ~ "an operation cannot read it. Materialize it as a view, in " ~ node.original_file_path ~ "."
+      macro ~ ": " ~ node.unique_id ~ ", a source of store '" ~ name ~ "', is ephemeral, so an "
+      ~ "operation cannot read it. Materialize it as a view, in " ~ node.original_file_path ~ "."
     ) %}
   {% endif %}
   {{ return(dict(

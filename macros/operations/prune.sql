@@ -1,8 +1,8 @@
 {% macro prune(store='embedding_store', what=['texts'], drop=false, allow_empty=false) %}
   {#
     An operation: dbt run-operation tf_embeddings.prune. It lists, and deletes in one statement.
-    dbt-duckdb leaves an operation's transaction open, and at its end rolls it back; dbt-snowflake
-    has none, each statement commits itself, and commit() does nothing.
+    dbt-duckdb rolls an operation's transaction back at the end, hence commit(); on Snowflake each
+    statement commits itself, and commit() does nothing.
   #}
   {% set what = [what] if what is string else what %}
   {% set known = ['texts', 'versions', 'failed'] %}
@@ -10,7 +10,7 @@
     or what | reject('in', known) | list %}
     {% do exceptions.raise_compiler_error(
       "prune: what is " ~ what | pprint ~ "; it must be a list of any of " ~ known | join(', ')
-      ~ ": texts that no source has any more, versions that no pin names, texts that failed."
+      ~ ": texts that no source still has, versions that no pin names, texts that failed."
     ) %}
   {% endif %}
   {% do tf_embeddings._boolean_argument(
@@ -18,7 +18,7 @@
   ) %}
   {% do tf_embeddings._boolean_argument(
     'prune', 'allow_empty', allow_empty,
-    'true, to delete the rows of sources without texts, or false, to delete nothing where there is '
+    'true, to delete the rows of sources without texts, or false, to delete nothing if there is '
     ~ 'such a source'
   ) %}
   {% set pins = tf_embeddings._pins('prune') %}
@@ -63,8 +63,8 @@ order by pruned_model, pruned_version, why
   {% do tf_embeddings._table(['model', 'version', 'rows', 'why'], lines) %}
   {% if not drop %}
     {% do print(
-      "Nothing was deleted. Look whether the sources of this target are complete, and its pins "
-      ~ "those in use; then delete with --args '{drop: true}'."
+      "Nothing was deleted. Check that the sources of this target are complete and that its pins "
+      ~ "are those in use; then delete with --args '{drop: true}'."
     ) %}
     {{ return('') }}
   {% endif %}
@@ -80,7 +80,7 @@ where text_hash = prunable.pruned_hash and model_version = prunable.pruned_versi
     {{- delete -}}
   {% endcall %}
   {% do adapter.commit() %}
-  {# dbt-duckdb tells the number of rows as the result of the statement alone. #}
+  {# dbt-duckdb returns the number of rows only as the result of the statement. #}
   {% set result = load_result('tf_embeddings_prune') %}
   {% set deleted = result.response.rows_affected %}
   {% set deleted = result.table.rows[0][0] if deleted is none else deleted %}
@@ -90,7 +90,8 @@ where text_hash = prunable.pruned_hash and model_version = prunable.pruned_versi
 {% macro _kept_texts(store, allow_empty) %}
   {#
     A query of the hashes that the sources of a store have, for prune. An empty source looks like an
-    upstream failure: it is said where that is allowed, and fails elsewhere, as where all are empty.
+    upstream failure, so it is an error, or a line of output with allow_empty. It is always an error
+    if all sources are empty.
   #}
   {% set filled = [] %}
   {% set empty = [] %}
@@ -115,8 +116,8 @@ where text_hash = prunable.pruned_hash and model_version = prunable.pruned_versi
   {% for relation in empty %}
     {% if not allow_empty %}
       {% do exceptions.raise_compiler_error(
-        "prune: source " ~ relation ~ " of store '" ~ store.name ~ "' has no texts, and all that "
-        ~ "came from it would be deleted. Build it first, or, where it is to be empty, add "
+        "prune: source " ~ relation ~ " of store '" ~ store.name ~ "' has no texts, so all that "
+        ~ "came from it would be deleted. Build it first or, if it should be empty, add "
         ~ "allow_empty: true to --args."
       ) %}
     {% endif %}
@@ -135,8 +136,8 @@ where text is not null
 
 {% macro _prunable(table, what, texts, pins) %}
   {#
-    A query of the rows of a store that prune takes, with the first reason why; `texts` is the query
-    of the hashes that the sources have.
+    A query of the rows of a store that prune deletes, each with the first reason that applies;
+    `texts` is the query of the hashes that the sources have.
   #}
   {% set versions = ["''"] %}
   {% for pin in pins %}

@@ -1,5 +1,5 @@
 {% macro _rows(sql) %}
-  {# The rows of a statement, as maps; their keys are in lower case. #}
+  {# The rows that a statement returns, as maps with lower case keys. #}
   {% set table = run_query(sql) %}
   {% set names = table.column_names | map('lower') | list %}
   {% set rows = [] %}
@@ -10,7 +10,7 @@
 {% endmacro %}
 
 {% macro _table(header, rows) %}
-  {# Prints rows of strings below their header, in columns. #}
+  {# Prints a table: rows of text below a header. #}
   {% set lines = [header] + rows %}
   {% set widths = [] %}
   {% for _ in header %}

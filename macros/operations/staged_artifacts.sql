@@ -1,9 +1,9 @@
 {% macro _unused(pins, inventory, days=0) %}
   {#
-    The functions, and after them the files, of an inventory that no pin names, each with why. A
-    file stays, whatever folder it is in, as long as its build is pinned, or a function that is not
-    the package's has the name of it. is_young: it, or a function that runs it, is younger than so
-    many days; its pin may not be merged yet.
+    The functions and then the files of an inventory that no pin names, each with why. A file is in
+    use, whatever folder it is in, while its build is pinned or a function that the package did not
+    create is named after it. is_young: it, or a function that runs it, is younger than `days`; its
+    pin may not be merged yet.
   #}
   {% set pinned = [] %}
   {% for pin in pins %}
@@ -38,7 +38,7 @@
 {% endmacro %}
 
 {% macro _staged_file(pin, files) %}
-  {# The staged artifact of a pin: where it belongs, or else where another version has its build. #}
+  {# The staged artifact of a pin: in its place, or else its build as a different version. #}
   {% set found = [none] %}
   {% for file in files if [file.model, file.build] == [pin.model, pin.build] %}
     {% if file.version == pin.version %}
@@ -50,7 +50,7 @@
 {% endmacro %}
 
 {% macro _staged_state(pin, file) %}
-  {# What status says of a pin whose artifact is not where it belongs. #}
+  {# The state, in words, of a pin whose artifact is not in its place. #}
   {% if file %}
     {{ return('wrong pin: its build is staged as version ' ~ file.version ~ '; correct the pin') }}
   {% endif %}
@@ -71,8 +71,8 @@
 
 {% macro _package_folder() %}
   {#
-    Where the package is installed, as a map of: folder, as a command names it where dbt was called;
-    and project, the project's folder, or none where dbt was called in it, as far as dbt tells.
+    Where the package is installed, as a map: folder, for a command in the folder where dbt was
+    called; and project, the project's folder, or none if dbt was called in it, as far as is known.
   #}
   {% set known = adapter.config if adapter.config is defined else {} %}
   {% set root = (known.project_root or '/') | string %}

@@ -1,8 +1,8 @@
 {% macro status() %}
   {#
-    An operation: dbt run-operation tf_embeddings.status. It only reads, and has each model that is
-    deployed embed a word. It fails, after all is printed, where something that is pinned cannot
-    run, so that a job can ask.
+    An operation: dbt run-operation tf_embeddings.status. It only reads, and has each deployed model
+    embed a word. It fails, after it has printed everything, if a pinned model cannot run, so that a
+    job can rely on it.
   #}
   {% set pins = tf_embeddings._pins('status') %}
   {% set inventory = tf_embeddings._inventory(pins, 'status') %}

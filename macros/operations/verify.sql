@@ -1,7 +1,7 @@
 {% macro verify(model=none, tolerance=0.00001) %}
   {#
-    An operation: dbt run-operation tf_embeddings.verify. All the models are looked at, and all that
-    differ are named, before it fails.
+    An operation: dbt run-operation tf_embeddings.verify. It checks all models before it fails, and
+    names all that differ.
   #}
   {% set tolerance = tf_embeddings._tolerance(tolerance) %}
   {% set pins = tf_embeddings._pins('verify') if model is none else [] %}
@@ -23,14 +23,14 @@
 
 {% macro _verify_pin(pin, tolerance, inventory, grant=true) %}
   {#
-    Has a staged artifact embed its golden texts where it is deployed. Returns a map of: report,
-    what it said; line, the same to read; problem, a sentence where it is not as when it was built.
-    See _golden_report for the other arguments.
+    Has a staged artifact embed its golden texts where it is deployed. Returns a map: report, the
+    runtime's answer; line, the same in words; problem, a sentence if it differs from when it was
+    built. See _golden_report for the other arguments.
   #}
   {% set report = fromjson(tf_embeddings._golden_report(pin, inventory, grant)) %}
   {% set difference = report.largest_difference %}
   {% set within = tf_embeddings._scientific(tolerance) %}
-  {# An artifact of 0.1 brings a runtime that says `tensorflow`, its version. #}
+  {# The runtime in an artifact of 0.1 reports `tensorflow`, its version, instead of the engine. #}
   {% set engine = 'LiteRT' if report.engine == 'litert' else 'TensorFlow' %}
   {% set runs_on = engine ~ " " ~ (report.engine_version or report.tensorflow) ~ ", Python "
     ~ report.python ~ ", NumPy " ~ report.numpy ~ ", " ~ report.processor %}
@@ -48,13 +48,12 @@
   {% elif report.mismatches %}
     {% set wrong = "gives " ~ report.mismatches | length ~ " of its " ~ report.texts
       ~ " golden texts a vector or a number of tokens that they did not have when it was built, "
-      ~ "on " ~ runs_on ~ ". Pin the versions of its packages that it was built with, or stage it "
-      ~ "again with: " %}
+      ~ "on " ~ runs_on ~ ". Pin the package versions that it was built with, or stage it again "
+      ~ "with: " %}
   {% elif not (difference is number and difference <= tolerance) %}
     {% set wrong = "gives other vectors than when it was built: a component differs by "
       ~ tf_embeddings._scientific(difference) ~ ", more than the tolerance of " ~ within ~ ", on "
-      ~ runs_on ~ ". Pin the versions of its packages that it was built with, or stage it again "
-      ~ "with: " %}
+      ~ runs_on ~ ". Pin the package versions that it was built with, or stage it again with: " %}
   {% endif %}
   {% set problem = none if wrong is none else "verify: model '" ~ pin.model ~ "' (version "
     ~ pin.version ~ ", build " ~ pin.build ~ ") " ~ wrong
@@ -63,18 +62,18 @@
 {% endmacro %}
 
 {% macro _tolerance(tolerance) %}
-  {# The tolerance of verify, as a number: YAML reads 1e-5, without a point, as a string. #}
+  {# The tolerance of verify, as a number: YAML reads 1e-5, without a point, as text. #}
   {% set number = 0 if tolerance is boolean or tolerance is none else tolerance | float(0) %}
   {% if not 0 < number < 1e30 %}
     {% do exceptions.raise_compiler_error(
       "verify: tolerance is " ~ tolerance | pprint ~ "; it must be a number above 0, the largest "
-      ~ "difference of a component that is allowed, such as 0.00001."
+      ~ "difference of a component to accept, such as 0.00001."
     ) %}
   {% endif %}
   {{ return(number) }}
 {% endmacro %}
 
 {% macro _scientific(number) %}
-  {# A small number as it is read best, 1.2e-07; what is no number, as it is. #}
+  {# A small number as 1.2e-07; anything else as it is. #}
   {{ return('%.2g' | format(number) if number is number else number | string) }}
 {% endmacro %}

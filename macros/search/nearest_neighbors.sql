@@ -38,7 +38,7 @@
     {% set query_text = tf_embeddings._sql_argument(
       'nearest_neighbors', 'query_text', query_text
     ) %}
-    {# What embed gives is of the pinned version. #}
+    {# The texts are embedded now, with the pinned version. #}
     {% set query_version = tf_embeddings.embedding_version(model) %}
   {% endif %}
   {% if filter is not none %}
@@ -61,10 +61,10 @@
   {% if execute and (query_version is none) != (corpus_version is none) %}
     {% set argument = 'query_version' if query_version is none else 'corpus_version' %}
     {% do exceptions.raise_compiler_error(
-      "nearest_neighbors: " ~ argument ~ " is none, and the other side has a version; vectors of "
-      ~ "two versions do not compare. Name its column, or, where all its vectors are of the pinned "
-      ~ "version, pass " ~ argument ~ "=tf_embeddings.embedding_version(); where neither side is "
-      ~ "of a pinned model, pass none for both."
+      "nearest_neighbors: " ~ argument ~ " is none, but the other side has a version; vectors of "
+      ~ "two versions cannot be compared. Name its column. If all its vectors are of the pinned "
+      ~ "version, pass " ~ argument ~ "=tf_embeddings.embedding_version(); if neither side is of a "
+      ~ "pinned model, pass none for both."
     ) %}
   {% endif %}
 

@@ -1,8 +1,8 @@
 {% macro _search_rows(rows, keep_columns=false) %}
   {#
-    A query of the rows that take part in a search: tf_embeddings_id, tf_embeddings_vector and,
-    if there is one, tf_embeddings_block; and all columns of the relation where a filter may name
-    them.
+    A query of the rows that take part in a search: tf_embeddings_id, tf_embeddings_vector and, if
+    there is a block, tf_embeddings_block. With keep_columns, all columns of the relation too, for
+    a filter to name.
   #}
   {% set sql %}
   select
@@ -24,9 +24,9 @@
 
 {% macro _search_queries(name, rows, model, keep_columns) %}
   {#
-    The CTE `name` with the rows that ask, as _search_rows gives them. Where they ask by text, each
-    distinct text is embedded once, and found by its hash, which no collation can fold. Nothing
-    filters on the new vectors: a warehouse may compute an expression anew for a filter on it.
+    The CTE `name` with the queries, as _search_rows gives rows. For queries by text, each distinct
+    text is embedded once and joined by its hash, which no collation folds. Nothing filters on the
+    new vectors: a warehouse may compute them again for a filter.
   #}
   {% set sql %}
   {% if rows.text is none %}
@@ -75,9 +75,9 @@ tf_embeddings_embedded as (
 
 {% macro _version_condition(macro, argument, version, model=none) %}
   {#
-    The condition that a row's version is the pinned one, so that vectors of two versions never
-    meet: SQL, or none where nothing is to be compared: there is no version, or it is the pinned one
-    as a literal, from embedding_version.
+    The SQL condition that a row's version is the pinned one, so that vectors of two versions never
+    meet. None if there is nothing to compare: no version, or the pinned one as a literal, from
+    embedding_version.
   #}
   {% if version is none or not execute %}
     {% do tf_embeddings._mark(model, embeds=false) if version is not none %}
@@ -92,7 +92,7 @@ tf_embeddings_embedded as (
   {% if modules.re.fullmatch("'[^']*'", version) %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": " ~ argument ~ " is " ~ version ~ ", but model '" ~ pin.model ~ "' is pinned at "
-      ~ pinned ~ "; vectors of two versions do not compare. Pass the model whose version it is, as "
+      ~ pinned ~ "; vectors of two versions cannot be compared. Pass the model of that version, as "
       ~ "model='…', or the column that holds each row's version."
     ) %}
   {% endif %}
@@ -101,8 +101,8 @@ tf_embeddings_embedded as (
 
 {% macro _check_searched(macro, argument, relation, columns, condition) %}
   {#
-    That a search may find something in a table: a column that it lacks is an error, and no row of
-    the pinned version a warning. `columns`: argument -> the column or expression that it names.
+    Checks that a search can find something in a table: a missing column is an error, no row of the
+    pinned version a warning. `columns`: argument -> the column or expression that it names.
   #}
   {% if not tf_embeddings._is_asked(relation) %}
     {{ return('') }}
@@ -117,7 +117,8 @@ tf_embeddings_embedded as (
         macro ~ ": " ~ name ~ " has no column " ~ column ~ " (it has: " ~ known | join(', ')
         ~ "). Name the column in " ~ of ~ "='…'"
         ~ (", or select {{ tf_embeddings.embedding_version() }} as " ~ column ~ " there, beside "
-        ~ "the vectors: those of two versions do not compare" if of.endswith('version') else "")
+        ~ "the vectors: vectors of two versions cannot be compared" if of.endswith('version')
+        else "")
         ~ "."
       ) %}
     {% endif %}
@@ -126,7 +127,7 @@ tf_embeddings_embedded as (
     {{ return('') }}
   {% endif %}
 
-  {# A row without a version has no vector: nothing of another version is in it. #}
+  {# A row without a version has no vector, so it counts neither as current nor as other. #}
   {% set count = 'select count(*), count(case when ' ~ condition ~ ' then 1 end), '
     ~ 'count(case when not (' ~ condition ~ ') then 1 end) from ' %}
   {% set found = run_query(count ~ relation).rows[0] %}
@@ -134,13 +135,13 @@ tf_embeddings_embedded as (
   {% if rows and not current %}
     {% do exceptions.warn(
       macro ~ ": none of the " ~ rows ~ " rows of " ~ name ~ " has " ~ condition ~ ", the pinned "
-      ~ "version, so " ~ model.name ~ " is empty. Build its vectors with the pinned model, and "
-      ~ "what stands on them, with: dbt build --select +" ~ model.name
+      ~ "version, so " ~ model.name ~ " is empty. Build its vectors and this model with: dbt build "
+      ~ "--select +" ~ model.name
     ) %}
   {% elif others %}
     {% do log(
       macro ~ ": " ~ current ~ " of the " ~ rows ~ " rows of " ~ name ~ " have " ~ condition
-      ~ ", the pinned version; the others take no part", info=true
+      ~ ", the pinned version; the others are ignored", info=true
     ) %}
   {% endif %}
 {% endmacro %}

@@ -1,8 +1,8 @@
 {% macro _cause(message, pin, is_of_hook=false) %}
   {#
-    Why a model cannot run, and the next step, from what Snowflake said of it; none where that is
-    not known for sure. What the runtime says (`tf_embeddings: …`) has its next step in it. README
-    has the same as a table.
+    Why a model cannot run, and the next step, from an error of Snowflake; none if that is not
+    certain. The runtime's own errors (`tf_embeddings: …`) include the next step. README has the
+    same as a table.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set said = message | string | lower %}
@@ -25,7 +25,7 @@
     ) }}
   {% elif pin.model ~ '-' ~ pin.build ~ '.zip' in said and 'not found' in said %}
     {{ return(
-      "its staged file is not there: "
+      "its staged file is missing: "
       ~ tf_embeddings._stage_location(tf_embeddings._artifact_path(pin)) ~ ". Stage it with: "
       ~ stage_it
     ) }}
@@ -37,23 +37,23 @@
   {% elif is_of_hook and is_denied and "database '" in said and 'not exist' in said %}
     {{ return(
       "the role of target '" ~ target.name ~ "' sees no database " ~ settings.database ~ ". Let "
-      ~ "its owner grant usage on it, or name another one in var tf_embeddings_database."
+      ~ "its owner grant usage on it, or name a different one in var tf_embeddings_database."
     ) }}
   {% elif is_of_hook and is_denied %}
     {{ return(
-      "the role of target '" ~ target.name ~ "' may not create what is missing: one role owns "
-      ~ "schema " ~ tf_embeddings._schema_name() ~ " and has create schema on the database; all "
-      ~ "the others set var tf_embeddings_manage to false, or to the owner's target, and are named "
-      ~ "in the owner's var tf_embeddings_grants."
+      "the role of target '" ~ target.name ~ "' may not create what is missing. One role must own "
+      ~ "schema " ~ tf_embeddings._schema_name() ~ " and have create schema on the database; all "
+      ~ "others set var tf_embeddings_manage to false, or to the owner's target, and are named in "
+      ~ "the owner's var tf_embeddings_grants."
     ) }}
   {% elif calls and ('unknown' in said or is_denied) or (is_of_schema and is_denied) %}
     {{ return(
-      "its function is not there, or not for the role of target '" ~ target.name ~ "'. With that "
-      ~ "role in var tf_embeddings_grants, let the owner of schema " ~ tf_embeddings._schema_name()
-      ~ " run: " ~ stage_it ~ " --verify"
+      "its function does not exist, or the role of target '" ~ target.name ~ "' may not use it. "
+      ~ "With that role in var tf_embeddings_grants, let the owner of schema "
+      ~ tf_embeddings._schema_name() ~ " run: " ~ stage_it ~ " --verify"
     ) }}
   {% elif calls and "no module named 'tf_embeddings_udf" in said %}
-    {{ return("its staged file is damaged. Put it again, for all its functions: " ~ stage_it) }}
+    {{ return("its staged file is damaged. Replace it, for all its functions, with: " ~ stage_it) }}
   {% elif calls and 'memory exhausted' in said %}
     {{ return(
       "its process takes more memory than a node has. Use a Snowpark-optimized warehouse."
@@ -78,8 +78,8 @@
 
 {% macro _caught(expression) %}
   {#
-    The value of a SQL expression, as text, or what Snowflake says where it refuses: no macro can
-    catch an error, so a block of Snowflake's own language does.
+    The value of a SQL expression, as text, or Snowflake's error: a macro cannot catch errors, but a
+    block of Snowflake Scripting can.
     https://docs.snowflake.com/en/developer-guide/snowflake-scripting/exceptions
   #}
   {% set sql %}

@@ -1,6 +1,6 @@
 {% macro _create_stage() %}
   {#
-    The statements that create the schema and the stage of the artifacts, if there are none.
+    The statements that create the schema and the stage of the artifacts, if they are missing.
     https://docs.snowflake.com/en/sql-reference/sql/create-stage
   #}
   {{ return([
@@ -13,7 +13,7 @@
 {% endmacro %}
 
 {% macro _create_function(pin, kind='embed') %}
-  {# The statement that creates a pin's function, if there is none; see _function_definition. #}
+  {# The statement that creates a pin's function, if it is missing; see _function_definition. #}
   {{ return(
     'create function if not exists ' ~ tf_embeddings.snowflake___function_name(pin, kind)
     ~ tf_embeddings._function_definition(pin, kind)
@@ -22,9 +22,9 @@
 
 {% macro _function_definition(pin, kind) %}
   {#
-    All of a function's DDL but its name, in the order of clauses that Snowflake asks for. `embed`
-    answers texts, with `tokens_only` without running the model; `verify` recomputes the artifact's
-    golden vectors, with no arguments.
+    A function's DDL after its name, with the clauses in the order that Snowflake requires. Kind
+    `embed` answers texts, and with tokens_only does not run the model; kind `verify` takes no
+    arguments and recomputes the artifact's golden vectors.
     https://docs.snowflake.com/en/sql-reference/sql/create-function
   #}
   {% set settings = tf_embeddings._settings() %}
@@ -75,8 +75,8 @@ $$
 
 {% macro _grants(pins, kinds=['embed']) %}
   {#
-    The statements that let the roles of var tf_embeddings_grants call these kinds of the functions
-    of pins; see _function_definition.
+    The statements that let the roles of var tf_embeddings_grants call these kinds of functions of
+    the pins; see _function_definition.
     https://docs.snowflake.com/en/sql-reference/sql/grant-privilege
   #}
   {% set objects = [
@@ -103,9 +103,9 @@ $$
 
 {% macro _packages(pin) %}
   {#
-    What PACKAGES of a function lists: the pin's packages and pandas, with versions, sorted. No page
-    says whether PyPI's repository adds what a package needs, nor which version of it: so what
-    LiteRT needs, by its own metadata, is named too, and the list resolves either way.
+    The PACKAGES of a function: the pin's packages and pandas, with versions, sorted. No page says
+    whether PyPI's repository adds dependencies, nor in which version, so LiteRT's own dependencies
+    are named too, and the list resolves either way.
   #}
   {% set versions = tf_embeddings._package_versions(
     tf_embeddings._settings().artifact_repository
@@ -135,10 +135,10 @@ $$
 
 {% macro _package_versions(repository) %}
   {#
-    The versions that a function asks for where its pin names none. Snowflake would take the newest
-    at the moment of its creation, so that two functions of one build would run different code.
-    PyPI's are those of requirements-dev.lock, Anaconda's those of requirements-anaconda.lock: what
-    the package's tests run. NumPy 2.4 is the newest for all of Python 3.11 to 3.13.
+    The versions of packages whose pin names no version. Otherwise Snowflake takes the newest when
+    it creates the function, and two functions of one build run different code. PyPI's are those of
+    requirements-dev.lock, Anaconda's those of requirements-anaconda.lock, which the tests run.
+    NumPy 2.4 is the newest for all of Python 3.11 to 3.13.
   #}
   {% if repository | lower == 'snowflake.snowpark.anaconda_shared_repository' %}
     {{ return({
@@ -168,7 +168,7 @@ $$
 
 {% macro _package_name(package) %}
   {#
-    The name of a package of a pin, without its version, as all ways to write it agree.
+    The normalized name of a package of a pin, without its version.
     https://packaging.python.org/en/latest/specifications/name-normalization/
   #}
   {{ return(modules.re.sub('[-_.]+', '-', package.split('==') | first) | lower) }}
@@ -176,8 +176,8 @@ $$
 
 {% macro _require_packages(packages, what) %}
   {#
-    TensorFlow Text is not in Anaconda's channel, and LiteRT is not known to be: a function could
-    not be created, or not run. What a repository of the account's own has is its owner's to know.
+    Refuses packages that Anaconda's channel lacks: TensorFlow Text is not there, and LiteRT is not
+    known to be. What the account's own repository has is not known.
   #}
   {% set repository = tf_embeddings._settings().artifact_repository | lower %}
   {% if repository != 'snowflake.snowpark.anaconda_shared_repository' %}
@@ -203,8 +203,8 @@ $$
 
 {% macro _repository_role() %}
   {#
-    The database role that the use of the settings' repository asks for, in creating a function and
-    in calling it; none for a repository of the account's own.
+    The database role that creating and calling a function with the repository's packages requires;
+    none for the account's own repository.
     https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
   #}
   {{ return({
@@ -215,9 +215,9 @@ $$
 
 {% macro _has_repository_role() %}
   {#
-    A SQL expression: whether this session's role has the database role of the repository, 'TRUE' or
-    'FALSE'; 'TRUE' for a repository of the account's own, of which no role is known. No page says
-    whether what PUBLIC has counts.
+    A SQL expression, 'TRUE' or 'FALSE': whether this session's role has the database role of the
+    repository. 'TRUE' for the account's own repository, which has no known role. No page says
+    whether roles granted to PUBLIC count.
     https://docs.snowflake.com/en/sql-reference/functions/is_database_role_activated
   #}
   {% set role = tf_embeddings._repository_role() %}

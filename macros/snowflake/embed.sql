@@ -14,9 +14,9 @@
 
 {% macro snowflake___function_name(pin, kind='embed') %}
   {#
-    With a digest of all that the function is, so that other settings make another function beside
-    the one that running queries use, and none is ever replaced. Names count as Snowflake stores
-    them: targets that write one database in two ways share one function.
+    The name ends with a digest of the whole definition, so different settings make a new function
+    beside the one that running queries use, and none is ever replaced. Names count as Snowflake
+    stores them: targets that write one database in two ways share one function.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set path = tf_embeddings._artifact_path(pin) %}
@@ -46,7 +46,7 @@
 
 {% macro snowflake___outcome_column(outcome, column, pin) %}
   {#
-    The conversions turn the null inside an object, which is not SQL's, into a NULL.
+    The conversions turn a JSON null inside the object into a NULL of SQL.
     https://docs.snowflake.com/en/sql-reference/functions/as_array
   #}
   {% set value = 'get(' ~ outcome ~ ", '" ~ column ~ "')" %}
@@ -60,7 +60,7 @@
 {% endmacro %}
 
 {% macro snowflake___status(text, pin, macro) %}
-  {# The function is strict: it is not called for a NULL, and gives no outcome for it. #}
+  {# The function is strict: Snowflake does not call it for a NULL, so there is no outcome. #}
   {% set outcome = tf_embeddings._outcome(text, pin, macro) %}
   {{ return(
     'coalesce(' ~ tf_embeddings._outcome_column(outcome, 'status', pin) ~ ", 'null')"

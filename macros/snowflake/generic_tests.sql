@@ -10,9 +10,8 @@
 
 {% macro snowflake___squared_norm(vector) %}
   {#
-    The vector functions are exact to 1e-4 only; and no page says that their sums hold more than
-    32 bits, so that a vector with a component beyond 1e19 may count as infinite, and one with none
-    beyond 1e-23 as zero.
+    The vector functions are exact to 1e-4. No page says that their sums have more than 32 bits: a
+    vector with a component above 1e19 may count as infinite, and one with none above 1e-23 as zero.
     https://docs.snowflake.com/en/sql-reference/functions/vector_inner_product
   #}
   {{ return('vector_inner_product(' ~ vector ~ ', ' ~ vector ~ ')') }}
@@ -30,7 +29,7 @@
 
 {% macro snowflake___vector_hash(vector) %}
   {#
-    Of an ARRAY, since no page says that a VECTOR may be hashed.
+    Of an ARRAY, because no page says that a VECTOR can be hashed.
     https://docs.snowflake.com/en/sql-reference/functions/hash
   #}
   {{ return('hash(cast(' ~ vector ~ ' as array))') }}
@@ -38,7 +37,7 @@
 
 {% macro snowflake___golden_differences(matched) %}
   {#
-    As arrays: a cast of the JSON to VECTOR would stop the test at one of another length.
+    As arrays: casting the JSON to VECTOR would fail at a vector of a different length.
     https://docs.snowflake.com/en/sql-reference/functions/flatten
     https://docs.snowflake.com/en/sql-reference/functions/as_double-real
   #}

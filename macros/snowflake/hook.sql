@@ -1,7 +1,7 @@
 {% macro snowflake___prepare_run(pins) %}
   {#
-    Creates what is missing and replaces nothing. dbt-snowflake sends the statements one by one: it
-    splits them at `;` outside quotes and $$.
+    Creates what is missing and replaces nothing. dbt-snowflake splits this at `;`, outside quotes
+    and $$, and sends the statements one by one.
   #}
   {% if not tf_embeddings._settings().manage %}
     {{ return('') }}
@@ -15,9 +15,9 @@
 
 {% macro snowflake___explain_failures(results) %}
   {#
-    Says what to do where what Snowflake answered shows that a model is why the run failed, and is
-    silent else. Where the flag skip_nodes_if_on_run_start_fails let a failing hook stop the run,
-    dbt gives no results, nor what the hook said: Snowflake's own words stand in the log then.
+    Warns of what to do if Snowflake's answer shows that the run failed because of a model. If a
+    failing hook stopped the run (flag skip_nodes_if_on_run_start_fails), dbt passes neither results
+    nor the hook's error, and only Snowflake's own words are in the log.
   #}
   {% set of_hook = [] %}
   {% set of_nodes = [] %}
@@ -40,7 +40,7 @@
       {% endif %}
     {% endfor %}
   {% endfor %}
-  {# What follows from a hook that failed needs no words of its own. #}
+  {# If the hook failed, the nodes failed because of it: warn only of the hook. #}
   {% for warning in (of_hook or of_nodes) | unique %}
     {% do exceptions.warn(warning) %}
   {% endfor %}
@@ -48,11 +48,11 @@
 
 {% macro _check_mark(pin, macro) %}
   {#
-    The hook creates the functions that the run's nodes are marked with, and a node's mark is made
-    at parse time. A macro of the user's that calls one of ours only where is_incremental() or
-    execute is true leaves none: its function would be missing one day, or is here only because of
-    another node. So the first compilation says it, whatever functions there are. Nodes without
-    properties of their own (dbt show, operations) cannot be marked; a unit test's model is.
+    The hook creates the functions that the run's nodes are marked with at parse time. If a user's
+    macro calls one of ours only if is_incremental() or execute is true, there is no mark, and the
+    function may be missing. This error says so at the first compilation, even if a different node
+    has the function created. Nodes without properties (dbt show, operations) cannot be marked; for
+    a unit test its model is.
   #}
   {% if model is not mapping or not tf_embeddings._settings().manage %}
     {{ return('') }}
@@ -68,7 +68,7 @@
   {% endfor %}
   {% do exceptions.raise_compiler_error(
     macro ~ ": " ~ model.unique_id ~ " uses model '" ~ pin.model ~ "' through a macro that calls "
-    ~ macro ~ " only where is_incremental() or execute is true, so the hook cannot see that it "
+    ~ macro ~ " only if is_incremental() or execute is true, so the hook cannot see that it "
     ~ "needs the function. Add this line to " ~ model.original_file_path
     ~ ": {{ config(meta={'tf_embeddings_" ~ pin.model ~ "': true}) }}"
   ) %}

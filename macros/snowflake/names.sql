@@ -1,15 +1,15 @@
 {% macro _identifier(name) %}
   {#
-    A name as SQL: a plain one as it is written, so that Snowflake folds it to upper case as it does
-    dbt's own names; one that stands in double quotes as it stands; any other one in double quotes.
-    Reserved words are not known here: Snowflake refuses order, and takes "ORDER".
+    A name as SQL. A plain name and one in double quotes stay as they are, so Snowflake folds the
+    plain one to upper case, as it does dbt's own names; any other name gets double quotes. Reserved
+    words are not known here: Snowflake refuses order and accepts "ORDER".
     https://docs.snowflake.com/en/sql-reference/identifiers-syntax
   #}
   {% if not tf_embeddings._is_identifier(name) %}
     {% do exceptions.raise_compiler_error(
-      "tf_embeddings: " ~ name | pprint ~ " is not a name for Snowflake; it must have 1 to 255 "
-      ~ "characters and no backslashes, $$ or line breaks. Names come from the target in "
-      ~ "profiles.yml and from vars in dbt_project.yml."
+      "tf_embeddings: " ~ name | pprint ~ " is not a valid name on Snowflake; it must have 1 to "
+      ~ "255 characters and no backslashes, $$ or line breaks. Correct it in the target in "
+      ~ "profiles.yml, or in vars in dbt_project.yml."
     ) %}
   {% endif %}
   {% if modules.re.fullmatch('[A-Za-z_][A-Za-z0-9_$]*|"([^"]|"")*"', name) %}
@@ -20,7 +20,7 @@
 
 {% macro _stored_name(name) %}
   {#
-    A name as Snowflake stores it and shows it.
+    A name as Snowflake stores and shows it.
     https://docs.snowflake.com/en/sql-reference/identifiers-syntax
   #}
   {% set identifier = tf_embeddings._identifier(name) %}

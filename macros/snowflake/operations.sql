@@ -1,7 +1,7 @@
 {% macro snowflake___inventory(pins, macro) %}
   {#
-    SHOW and LIST ask for USAGE on the schema and READ on the stage; what is not there yet, or not
-    for this role, is a note. Only status asks what the role lacks for what the hook has to do.
+    SHOW and LIST need USAGE on the schema and READ on the stage. What does not exist yet, or not
+    for this role, is a note. Only status asks which privileges of the hook the role lacks.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set schema, stage = tf_embeddings._schema_name(), tf_embeddings._stage_name() %}
@@ -83,10 +83,9 @@
 
 {% macro snowflake___golden_report(pin, inventory, grant) %}
   {#
-    A function that is there is called, so that a role that may use it need not create it. One that
-    is not is created, whatever var tf_embeddings_manage says: this is asked for, not a hook.
-    Whoever creates it or manages the schema grants it too: SHOW hides it from the roles that may
-    not use it.
+    A function that exists is called, so a role that may use it need not create it. A missing one is
+    created, whatever var tf_embeddings_manage says: the user asked for it. The role that creates
+    it, or manages the schema, also grants it, because SHOW hides it from roles that may not use it.
   #}
   {% set function = tf_embeddings.snowflake___function_name(pin, 'verify') %}
   {% set names = inventory.functions | map(attribute='name') | list %}
@@ -129,7 +128,7 @@
   {% endif %}
 
   {% set cause = tf_embeddings._cause(said, pin) %}
-  {# The runtime's own sentence says what to do; a traceback stands before it. #}
+  {# The runtime's own sentence, after the traceback, says what to do. #}
   {% set ours = modules.re.search('tf_embeddings: [^\\n]*', said) %}
   {% set words = modules.re.sub('\\s+', ' ', ours.group(0) if ours else said) | trim %}
   {{ return(cause or words[:400]) }}

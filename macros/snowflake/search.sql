@@ -18,9 +18,9 @@
 ) %}
   {#
     row_number() compares every pair and breaks ties by neighbor_id; min_by(…, k) would leave ties
-    to chance, and give an ARRAY of VARIANTs. A vector without direction is dropped before it meets
-    another, one test a row: no page says what vector_cosine_similarity gives for zeros. Vectors
-    that embed made have a direction or are NULL, and so is their similarity.
+    to chance and return an ARRAY of VARIANTs. Vectors without direction are dropped before the
+    comparison, with one test a row: no page says what vector_cosine_similarity returns for zeros.
+    Vectors from embed have a direction or are NULL, and so is their similarity.
     https://docs.snowflake.com/en/sql-reference/constructs/qualify
   #}
   {% set squared_norm = tf_embeddings._squared_norm('tf_embeddings_vector') %}
@@ -90,8 +90,8 @@ qualify neighbor_rank <= {{ k }}
 
 {% macro snowflake__near_duplicates(rows, threshold) %}
   {#
-    A vector without direction is dropped before it meets another; see nearest_neighbors. Without a
-    block the join has no equality, and so compares every pair.
+    Vectors without direction are dropped first; see nearest_neighbors. Without a block the join has
+    no equality, so it compares every pair.
     https://docs.snowflake.com/en/user-guide/query-insights
   #}
   {% set squared_norm = tf_embeddings._squared_norm('tf_embeddings_vector') %}

@@ -1,9 +1,9 @@
 {% macro _shown(kind, role=none) %}
   {#
-    The schema (kind 'schemas') or the stage (kind 'stages') of the settings as SHOW has it; none
-    where it is not there, as far as this role may see: SHOW asks for any privilege on it. Its
-    pattern has wildcards and no case, so the names are compared here. With the name of the role,
-    scripts/stage_model.py is told what to do where even the place to look into is refused.
+    The schema (kind 'schemas') or the stage (kind 'stages') of the settings, as SHOW returns it;
+    none if it does not exist or this role has no privilege on it. SHOW's pattern has wildcards and
+    ignores case, so the names are compared here. With `role`, scripts/stage_model.py learns what to
+    do if looking there is refused.
     https://docs.snowflake.com/en/sql-reference/sql/show-schemas
     https://docs.snowflake.com/en/sql-reference/sql/show-stages
   #}
@@ -11,7 +11,7 @@
   {% if kind == 'schemas' %}
     {% set name = settings.schema %}
     {% set place = 'database ' ~ tf_embeddings._identifier(settings.database) %}
-    {% set next = 'Name another one in var tf_embeddings_database, or let its owner run: ' %}
+    {% set next = 'Name a different one in var tf_embeddings_database, or let its owner run: ' %}
   {% else %}
     {% set name = settings.stage %}
     {% set place = 'schema ' ~ tf_embeddings._schema_name() %}
@@ -36,10 +36,9 @@
 
 {% macro _created_functions() %}
   {#
-    The functions of the schema that are named and called as the package's are, as maps of: name,
-    model, version, build; is_ours, whether their comment says so too; place, drop and age as
-    _inventory explains. An embedding function takes arguments, a check function none, so a model
-    named verify_… is not taken for a check.
+    The functions of the schema with the package's names and signatures, as maps: name, model,
+    version, build; is_ours, whether the comment says so too; place, drop and age as in _inventory.
+    Only check functions take no arguments, so a model named verify_… is not taken for a check.
     https://docs.snowflake.com/en/sql-reference/sql/show-user-functions
   #}
   {% set schema = tf_embeddings._schema_name() %}
@@ -47,7 +46,7 @@
   {% set functions = [] %}
   {% set show = "show user functions like 'tf_embeddings_%' in schema " ~ schema %}
   {% for row in tf_embeddings._rows(show) %}
-    {# SHOW writes NAME(VARCHAR, BOOLEAN) RETURN OBJECT, with lengths; DROP and GRANT take types. #}
+    {# SHOW has NAME(VARCHAR(9), BOOLEAN) RETURN OBJECT; DROP and GRANT take types only. #}
     {% set signature = row.arguments[row.name | length:].split(' RETURN')[0] %}
     {% set signature = modules.re.sub('[(][0-9, ]+[)]', '', signature) | lower %}
     {% set is_check = signature == '()' %}
@@ -75,9 +74,9 @@
 
 {% macro _listed_files() %}
   {#
-    The artifacts on the stage, as _inventory explains; other files are not the package's. LIST
-    gives names that begin with the stage's own. REMOVE takes all files whose names begin as the one
-    that it is given, so an artifact with such neighbors cannot be dropped.
+    The artifacts on the stage, as in _inventory; other files are ignored. Names that LIST returns
+    begin with the stage's. REMOVE removes all files whose names begin with the given one, so an
+    artifact with such neighbors cannot be dropped.
     https://docs.snowflake.com/en/sql-reference/sql/list
     https://docs.snowflake.com/en/sql-reference/sql/remove
   #}
@@ -119,8 +118,8 @@
 
 {% macro _staged_sizes(bytes, stage) %}
   {#
-    The sizes that LIST may show for a whole file of so many bytes. Client-side encryption, of which
-    the type of a stage says nothing, fills the last block of 16 bytes.
+    The sizes that LIST may show for a complete file of so many bytes. Client-side encryption, which
+    the type of a stage does not mention, pads to 16 bytes.
   #}
   {% if 'NO CSE' in (stage or {}).type | default('') | string | upper %}
     {{ return([bytes]) }}
@@ -130,8 +129,8 @@
 
 {% macro _age_in_days(time) %}
   {#
-    How old something is: SHOW says when it was created as a time, LIST when it was changed as a
-    text, such as Wed, 11 Nov 2026 10:00:00 GMT. 0, just made, for what cannot be read.
+    How old something is. SHOW returns the creation as a time, LIST the last change as text, such as
+    Wed, 11 Nov 2026 10:00:00 GMT. 0, as for something new, if it cannot be read.
     https://docs.snowflake.com/en/sql-reference/sql/list
   #}
   {% set datetime, utc = modules.datetime.datetime, modules.pytz.utc %}
@@ -140,7 +139,7 @@
   {% if modules.re.fullmatch(day, text) %}
     {% set time = datetime.strptime(text, '%a, %d %b %Y %H:%M:%S GMT') %}
   {% elif modules.re.match('[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}', text) %}
-    {# Of a time as text the offset is not read: it is less than a day. #}
+    {# The offset of a time in text is ignored: it is less than a day. #}
     {% set seconds = text[:19].replace('T', ' ') %}
     {% set time = datetime.strptime(seconds, '%Y-%m-%d %H:%M:%S') if time is string else time %}
   {% else %}
@@ -152,9 +151,9 @@
 
 {% macro _lacking() %}
   {#
-    The privileges that the hook needs and this session's role does not have, to read; none are
-    known of a schema that is not there yet. IS_ROLE_IN_SESSION knows what a role has through
-    others; it counts secondary roles, too, which CREATE does not.
+    The privileges that the hook needs and this session's role lacks, in words. Those on a schema
+    that does not exist yet are not known. IS_ROLE_IN_SESSION follows role inheritance; it also
+    counts secondary roles, which CREATE does not.
     https://docs.snowflake.com/en/sql-reference/sql/show-grants
     https://docs.snowflake.com/en/sql-reference/functions/is_role_in_session
   #}
@@ -190,8 +189,8 @@
 
 {% macro _encryption_note(stage) %}
   {#
-    Where var tf_embeddings_stage_encryption is set and a stage is encrypted otherwise, a sentence;
-    else none. Nothing changes the encryption of a stage.
+    A sentence if var tf_embeddings_stage_encryption is set and the stage is encrypted differently;
+    else none. The encryption of a stage cannot be changed.
     https://docs.snowflake.com/en/sql-reference/sql/create-stage
   #}
   {% if not stage or tf_embeddings._scoped_var('tf_embeddings_stage_encryption') is none %}
@@ -203,7 +202,7 @@
   {{ return(none if has == wanted else
     "Stage " ~ tf_embeddings._stage_name() ~ " is encrypted with " ~ has ~ ", and var "
     ~ "tf_embeddings_stage_encryption is " ~ wanted ~ ": a stage keeps the encryption that it was "
-    ~ "created with. Name a new stage in var tf_embeddings_stage and stage the models again, or "
-    ~ "correct the var."
+    ~ "created with. Correct the var, or name a new stage in var tf_embeddings_stage and stage the "
+    ~ "models again."
   ) }}
 {% endmacro %}

@@ -2,7 +2,7 @@
   {% set settings = tf_embeddings._settings() %}
   {% do tf_embeddings._require_packages(packages, 'stage_model: the model') %}
   {% set role = tf_embeddings._staging_role() %}
-  {# Also where another role manages: --verify creates the functions whatever that says. #}
+  {# Also if a different role manages: --verify creates the functions anyway. #}
   {% set warnings = tf_embeddings._staging_check_repository(role, left_out) %}
   {% do tf_embeddings._staging_check_packages(packages, left_out) %}
   {% set shown = tf_embeddings._staging_stage(role) %}
@@ -35,10 +35,10 @@
 
 {% macro snowflake___staging_upload(path, pin, bytes, dry_run) %}
   {#
-    A file on the stage is complete if it has the artifact's size: the name holds the digest of the
-    bytes. One of another size is what a broken upload left, and is replaced. The functions that run
-    it cannot work, and do again at their next call: Snowflake resolves IMPORTS then. The answer
-    lists them.
+    A file on the stage is complete if it has the artifact's size: the name holds a digest of the
+    content. A file of a different size is left from a broken upload, and is replaced. Functions
+    that run it are broken until then, as Snowflake resolves IMPORTS at each call; the answer lists
+    them.
   #}
   {% set role = tf_embeddings._staging_role() %}
   {% set place = '@' ~ tf_embeddings._stage_name() ~ '/' ~ tf_embeddings._artifact_path(pin) %}
@@ -75,8 +75,8 @@
 
 {% macro snowflake___staging_flags() %}
   {#
-    A target of the role that owns the functions, and the grants that came by the command line.
-    Those of the project are known to every command.
+    A target of the role that owns the functions, and the grants from the command line; every
+    command knows those of the project.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set name = target.name if settings.manage else (settings.managers + [target.name])[0] %}
@@ -92,9 +92,9 @@
 
 {% macro snowflake___deploy(pin, inventory) %}
   {#
-    What the hook creates, for a role that stages models for others, who set var
-    tf_embeddings_manage to false: so what is missing is created and granted whatever that says,
-    also what an earlier call left ungranted.
+    Creates what the hook would, for a role that stages models for others. They set var
+    tf_embeddings_manage to false, so what is missing is created and granted whatever it says, also
+    what an earlier call left without a grant.
   #}
   {% set statements = tf_embeddings._grants([pin], ['embed', 'verify']) %}
   {% if inventory.pinned[0].function == 'no' %}
@@ -107,20 +107,20 @@
 
 {% macro _staging_role() %}
   {#
-    The role of the session, as SQL: the profile need not name it. It is the first that is asked, so
-    a login that fails, fails here.
+    The role of the session, as SQL; the profile need not name it. This is the first query, so a
+    login fails here.
   #}
   {% set takes_token = target.authenticator | default('') | string | lower
     == 'programmatic_access_token' %}
   {% set rows = tf_embeddings._staging_query(
     'select current_role() as role_name',
     'Asking for the role of the session',
-    next="dbt-snowflake passes `token` on for the authenticators oauth and jwt alone: give a "
-    ~ "programmatic access token as `password`, and leave the authenticator out" if takes_token
+    next="dbt-snowflake passes `token` on only for the authenticators oauth and jwt: set a "
+    ~ "programmatic access token as `password`, and remove the authenticator" if takes_token
     else none
   ) %}
   {% set role = rows[0].role_name or 'PUBLIC' %}
-  {# It comes as it is stored: in upper case where it was made without quotes. #}
+  {# It comes as it is stored: in upper case if it was created without quotes. #}
   {% if modules.re.fullmatch('[A-Z_][A-Z0-9_$]*', role) %}
     {{ return(role) }}
   {% endif %}
@@ -128,7 +128,7 @@
 {% endmacro %}
 
 {% macro _staging_stage(role) %}
-  {# The stage as SHOW STAGES has it, or none where the role sees no such stage. #}
+  {# The stage as SHOW STAGES returns it, or none if the role does not see it. #}
   {% if not tf_embeddings._shown('schemas', role) %}
     {{ return(none) }}
   {% endif %}
@@ -136,8 +136,8 @@
   {% set stage = tf_embeddings._shown('stages', role) %}
   {% if stage and 'EXTERNAL' in stage.type | default('') | string | upper %}
     {% do exceptions.raise_compiler_error(
-      "stage_model: " ~ tf_embeddings._stage_name() ~ " is an external stage, and files can be put "
-      ~ "on internal ones only. Name another one in var tf_embeddings_stage."
+      "stage_model: " ~ tf_embeddings._stage_name() ~ " is an external stage; files can be put on "
+      ~ "internal ones only. Name a different one in var tf_embeddings_stage."
     ) %}
   {% endif %}
   {{ return(stage) }}
@@ -145,9 +145,9 @@
 
 {% macro _staging_create(role) %}
   {#
-    Creates the stage, and the schema if it is missing, as the hook does: a first upload comes
-    before the first run. CREATE SCHEMA IF NOT EXISTS asks for its privilege even where there is a
-    schema: it is left out then, and the hook, which cannot, needs the privilege.
+    Creates the stage, and the schema if it is missing, as the hook does, because the first upload
+    comes before the first run. CREATE SCHEMA IF NOT EXISTS needs its privilege even if the schema
+    exists: it is skipped then. The hook cannot skip it, and needs the privilege.
   #}
   {% if not tf_embeddings._settings().manage %}
     {{ return('') }}
@@ -165,7 +165,7 @@
   {% do tf_embeddings._staging_query(
     stage,
     'Creating stage ' ~ tf_embeddings._stage_name(),
-    next="Where another role owns the schema and makes the functions, set var "
+    next="If a different role owns the schema and creates the functions, set var "
     ~ "tf_embeddings_manage to false. Else let the database's owner run: grant create schema on "
     ~ "database " ~ database ~ to_role ~ ". Let the schema's owner run: grant usage, create stage, "
     ~ "create function on schema " ~ tf_embeddings._schema_name() ~ to_role
@@ -174,7 +174,7 @@
 
 {% macro _staging_size(pin, role) %}
   {#
-    How many bytes the artifact of a pin has on the stage; none if it is not there.
+    The size in bytes of a pin's artifact on the stage; none if it is not there.
     https://docs.snowflake.com/en/sql-reference/sql/list
   #}
   {% set path = tf_embeddings._artifact_path(pin) %}
@@ -192,7 +192,7 @@
 
 {% macro _staging_send(path, pin, bytes, role, overwrite) %}
   {#
-    The upload itself. PUT succeeds as a statement whatever becomes of the file: the row tells.
+    The upload. PUT succeeds as a statement even if the upload fails; its row has the status.
     https://docs.snowflake.com/en/sql-reference/sql/put
   #}
   {% set folder = [pin.model, pin.version] | join('/') %}
@@ -216,7 +216,7 @@
 
 {% macro _staging_broken(pin) %}
   {#
-    The names of the functions of a pin's build, whatever their settings.
+    The names of the functions of a pin's build, with any settings.
     https://docs.snowflake.com/en/sql-reference/sql/show-user-functions
   #}
   {% set functions = tf_embeddings._staging_query(
@@ -233,8 +233,9 @@
 
 {% macro _staging_check_repository(role, left_out) %}
   {#
-    Whether a role may use the repository of the packages, which creating a function needs: returns
-    warnings, a list. A no is one of them, because no page says whether what PUBLIC has counts.
+    Checks that a role may use the repository of the packages, which creating a function requires.
+    Returns a list of warnings. A missing role is only a warning, because no page says whether roles
+    granted to PUBLIC count.
   #}
   {% set anaconda = 'snowflake.snowpark.anaconda_shared_repository' %}
   {% set pypi = 'snowflake.snowpark.pypi_shared_repository' %}
@@ -253,13 +254,13 @@
         "role " ~ role ~ " may be unable to use " ~ repository ~ ", where the function's Python "
         ~ "packages come from. If the function cannot be created, let ACCOUNTADMIN run: grant "
         ~ "database role " ~ user ~ " to role " ~ role ~ "; or set var "
-        ~ "tf_embeddings_artifact_repository to another one, such as "
+        ~ "tf_embeddings_artifact_repository to a different one, such as "
         ~ (anaconda if repository == pypi else pypi) ~ "."
       ) %}
     {% endif %}
   {% endif %}
 
-  {# Only accounts from before the terms were part of the contract know this, and no page does. #}
+  {# Only accounts older than the contract that includes the terms know this undocumented call. #}
   {% if repository == anaconda and 'terms' not in left_out %}
     {% set rows = tf_embeddings._staging_query(
       'select system$are_anaconda_terms_acknowledged() as is_acknowledged',
@@ -279,8 +280,8 @@
 
 {% macro _staging_check_packages(packages, left_out) %}
   {#
-    Whether the packages of a function are there, in the versions that it would be created with. The
-    view lists Anaconda's; what PyPI has cannot be asked.
+    Checks that the packages of a function exist, in the versions that it would be created with. The
+    view lists Anaconda's packages; PyPI's cannot be queried.
     https://docs.snowflake.com/en/sql-reference/info-schema/packages
   #}
   {% set settings = tf_embeddings._settings() %}
@@ -301,7 +302,7 @@
     'Asking for the packages of Anaconda',
     optional='packages'
   ) %}
-  {% set next_step = " Pin another one under packages in dbt_project.yml, or set var "
+  {% set next_step = " Pin a different version under packages in dbt_project.yml, or set var "
     ~ "tf_embeddings_runtime_version, or tf_embeddings_artifact_repository to "
     ~ "snowflake.snowpark.pypi_shared_repository." %}
   {% for package in asked %}
@@ -325,9 +326,9 @@
 
 {% macro _staging_query(sql, doing, next=none, optional=none) %}
   {#
-    Runs a statement; returns its rows as maps, with keys in lower case. It may be refused, which no
-    macro can catch: the line of the log tells scripts/stage_model.py what was being done and what
-    to do next, or the name of a check that may be left out.
+    Runs a statement and returns its rows as maps with lower case keys. A macro cannot catch an
+    error, so first a line of the log tells scripts/stage_model.py what is being done and what to do
+    if it fails, or the name of a check that may be skipped.
   #}
   {% set step = {'doing': doing, 'next': next, 'optional': optional} %}
   {% do log('tf_embeddings_step ' ~ tojson(step, sort_keys=true), info=true) %}

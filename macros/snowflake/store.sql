@@ -1,9 +1,9 @@
 {% macro snowflake___store_strategy() %}
   {#
-    A merge: two on one table generally wait for one another, where INSERTs run side by side, and
-    one that begins after the other's commit adds no row twice. Whether one that began before, and
-    waited, sees the other's rows, no page says. dbt merges from a temporary view: what a statement
-    embeds, it stores.
+    Two merges into one table generally wait for each other, while INSERTs run side by side; a merge
+    that begins after the other's commit adds no row twice. No page says whether one that began
+    before, and waited, sees the other's rows. dbt merges from a temporary view, so each statement
+    stores what it embeds.
     https://docs.snowflake.com/en/sql-reference/transactions#resource-locking
   #}
   {{ return('merge') }}

@@ -1,10 +1,7 @@
 {% macro _staging_target(packages=[], left_out=[]) %}
   {#
-    Tells scripts/stage_model.py where the target keeps artifacts: one line of the log, as JSON.
-    The list `engines` says what can run a model there, and `most_dimensions` how many numbers a
-    vector can have. What would keep a function with these
-    packages from being made is an error already, and what may is in the list `warnings`; `left_out`
-    names the checks that the account turned out not to know.
+    Tells scripts/stage_model.py where the target keeps artifacts, as a line of the log in JSON; see
+    _staging_place. `left_out` names the checks that the account turned out not to know.
   #}
   {% set place = tf_embeddings._staging_place(packages, left_out) %}
   {% set place = dict(
@@ -15,8 +12,8 @@
 
 {% macro _staging_put(path, model, pin, bytes, dry_run=false) %}
   {#
-    Puts an artifact on the stage for scripts/stage_model.py, unless it is there, and answers by one
-    line of the log: place, and was_there.
+    Puts an artifact on the stage for scripts/stage_model.py, unless it is there, and answers with a
+    line of the log; see _staging_upload.
   #}
   {% set pin = tf_embeddings._checked_pin(model, pin, 'stage_model') %}
   {% set answer = tf_embeddings._staging_upload(path, pin, bytes, dry_run) %}
@@ -25,9 +22,9 @@
 
 {% macro _verify_staged(model, pin, tolerance=0.00001) %}
   {#
-    What scripts/stage_model.py --verify asks, for a pin that dbt_project.yml need not have yet: one
-    line of the log, the report and what _verify_pin makes of it. A difference is no error here, but
-    no function is created then.
+    Verifies a pin for scripts/stage_model.py --verify, which dbt_project.yml need not have yet, and
+    answers with a line of the log: what _verify_pin returns. A difference is not an error here, but
+    then no function is created.
   #}
   {% set pin = tf_embeddings._checked_pin(model, pin, 'verify') %}
   {% set tolerance = tf_embeddings._tolerance(tolerance) %}

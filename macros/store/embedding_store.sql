@@ -23,7 +23,7 @@
     {% do tf_embeddings._log_remaining(new_texts, limit) %}
   {% endif %}
 
-  {# A column with one text alone is a constant to DuckDB, which calls functions of it to plan. #}
+  {# DuckDB takes a column with a single text for a constant, and embeds it while it plans. #}
   {% set text = 'case when text_hash is not null then text end' %}
   {% set sql %}
 with {{ new_texts }},
@@ -73,9 +73,9 @@ inner join {{ shared }} as tf_embeddings_shared
 
 {% macro _configure_store(sources, model, keep_text) %}
   {#
-    What a store sets at parse time: how dbt builds it, what the operations find in its meta, and,
-    through ref() and source(), the edges of the graph. What has another shape is an error of
-    _store_sources, but not at parse time.
+    What a store sets at parse time: how dbt builds it, the meta that operations read, and, through
+    ref() and source(), the edges of the graph. Sources of a wrong shape are skipped here;
+    _store_sources refuses them later.
   #}
   {% set declared = tf_embeddings._declared_sources(sources) %}
   {% for entry in declared %}
@@ -98,7 +98,7 @@ inner join {{ shared }} as tf_embeddings_shared
 {% endmacro %}
 
 {% macro _store_config() %}
-  {# How dbt builds a store: what nobody may change without embedding again, or twice. #}
+  {# How dbt builds a store. With any other value texts would be embedded again, or twice. #}
   {{ return({
     'materialized': 'incremental',
     'incremental_strategy': tf_embeddings._store_strategy(),
@@ -109,9 +109,9 @@ inner join {{ shared }} as tf_embeddings_shared
 
 {% macro _check_store(sources, pin) %}
   {#
-    What would embed every text at every run, or fail half-way, is an error before anything runs.
-    The project's `models: +…` overrules the config of a package's models, this store's own
-    included. A unit test runs the SQL alone, on made-up rows.
+    Refuses, before anything runs, what would embed every text at every run or fail half-way. The
+    project's `models: +…` overrules the config of a package's models, this store's included. A
+    unit test only runs the SQL, on made-up rows.
   #}
   {% if model is not mapping or model.resource_type != 'model' %}
     {{ return('') }}
@@ -119,33 +119,33 @@ inner join {{ shared }} as tf_embeddings_shared
   {% for key, value in tf_embeddings._store_config().items() if model.config.get(key) != value %}
     {% do exceptions.raise_compiler_error(
       "embedding_store: " ~ model.unique_id ~ " has the config " ~ key ~ ": "
-      ~ model.config.get(key) ~ ", and a store must have " ~ value ~ ", or it may embed again what "
-      ~ "it has. Leave " ~ key ~ " to embedding_store: in dbt_project.yml, put +" ~ key ~ " below "
-      ~ "the project's name, because directly below models it is for the models of packages too."
+      ~ model.config.get(key) ~ "; it must be " ~ value ~ ", otherwise existing texts may be "
+      ~ "embedded again. Leave " ~ key ~ " to embedding_store: in dbt_project.yml, move +" ~ key
+      ~ " below the project's name, because directly below models it also applies to packages."
     ) %}
   {% endfor %}
   {% set declared = model.config.meta.get('tf_embeddings_store', {}).get('sources') %}
   {% if declared != tf_embeddings._declared_sources(sources) %}
     {% do exceptions.raise_compiler_error(
-      "embedding_store: the sources of " ~ model.unique_id ~ " are " ~ sources | pprint ~ ", and "
-      ~ "dbt parsed " ~ declared | pprint ~ "; prune and estimate would look at the latter. Name "
-      ~ "models as {'ref': …}, and let no source depend on a query, `execute` or ref() in a string."
+      "embedding_store: the sources of " ~ model.unique_id ~ " are " ~ sources | pprint ~ ", but "
+      ~ "dbt parsed " ~ declared | pprint ~ ", which prune and estimate would read. Name models as "
+      ~ "{'ref': …}; sources must not depend on a query, on `execute` or on ref() in a string."
     ) %}
   {% endif %}
   {% set existing = load_relation(this) if flags.WHICH in ['run', 'build'] else none %}
   {% if existing and existing.is_view and not should_full_refresh() %}
     {% do exceptions.raise_compiler_error(
-      "embedding_store: " ~ this ~ " is a view, as dbt clone leaves it where it copies no tables, "
-      ~ "and a run would replace it and embed all its texts again. Drop the view, and name the "
-      ~ "store that it shows in var tf_embeddings_shared_store: the new store copies what that has."
+      "embedding_store: " ~ this ~ " is a view, which dbt clone makes if it cannot copy tables. A "
+      ~ "run would replace it and embed all its texts again. Drop the view, and name the store "
+      ~ "that it shows in var tf_embeddings_shared_store: the new store copies its rows."
     ) %}
   {% endif %}
   {% set hooks = model.config.get('post-hook') or [] %}
   {% if hooks and '_embed_remaining' not in hooks[0].sql and tf_embeddings._portion() is not none %}
     {% do exceptions.warn(
-      "embedding_store: " ~ model.unique_id ~ " has a post-hook that runs when the first portion "
-      ~ "is embedded, and not when all texts are: " ~ hooks[0].sql ~ ". If it reads the store, "
-      ~ "put it into a model on the store, or set var tf_embeddings_portion to 0."
+      "embedding_store: " ~ model.unique_id ~ " has a post-hook that runs after the first portion "
+      ~ "is embedded, not after all texts are: " ~ hooks[0].sql ~ ". If it reads the store, move "
+      ~ "it to a model that reads the store, or set var tf_embeddings_portion to 0."
     ) %}
   {% endif %}
   {% if not is_incremental() %}
@@ -157,8 +157,8 @@ inner join {{ shared }} as tf_embeddings_shared
   {% if stored and stored != type %}
     {% do exceptions.raise_compiler_error(
       "embedding_store: " ~ this ~ " holds vectors of the type " ~ stored ~ ", and those of model '"
-      ~ pin.model ~ "' are " ~ type ~ "; a store holds vectors of one type. Give this model "
-      ~ "another alias, or write a second model with embedding_store."
+      ~ pin.model ~ "' are " ~ type ~ "; a store holds vectors of one type. Give this model a "
+      ~ "different alias, or write a second model with embedding_store."
     ) %}
   {% endif %}
 {% endmacro %}

@@ -1,14 +1,13 @@
 {% macro _new_texts(sources, pin, shared) %}
   {#
-    CTEs that end in tf_embeddings_unknown: the distinct texts, by their hash, that neither the
-    store nor the shared one has a row of this version for. tf_embeddings_distinct has those that
-    the store lacks.
+    CTEs that end in tf_embeddings_unknown: the distinct texts, by hash, of which neither the store
+    nor the shared store has a row of this version. tf_embeddings_distinct has those that the store
+    lacks.
 
-    Measured on DuckDB with 1,000,000 texts, a tenth of them distinct: as a `left join … is null`
-    the anti-join streams before the grouping, which then holds the new texts alone (`not exists`
-    hashed every text twice); grouped by hash and text, which is the same as by hash, it took a
-    third of the memory of any_value(text). The shared store is named where it is read: as a CTE
-    that is used twice, DuckDB held all its vectors.
+    Measured on DuckDB with 1,000,000 texts, a tenth of them distinct: a `left join … is null`
+    streams before the grouping, which then holds only new texts (`not exists` hashed every text
+    twice). Grouping by hash and text gives the same rows as by hash, in a third of the memory of
+    any_value(text). The shared store is not a CTE: DuckDB held all vectors of one used twice.
   #}
   {% set sql %}
 tf_embeddings_texts as (
@@ -45,8 +44,8 @@ tf_embeddings_unknown as (
 
 {% macro _distinct_texts(pin, has_store) %}
   {#
-    The CTE of the distinct texts that the store has no row of this version for; on a first run,
-    when it has none at all, of all of them.
+    The CTE of the distinct texts of which the store has no row of this version: all of them on a
+    first run, when there is no store.
   #}
   {% set sql %}
 tf_embeddings_distinct as (
@@ -69,7 +68,7 @@ tf_embeddings_distinct as (
 
 {% macro _shared_store(pin, store) %}
   {#
-    The relation of var tf_embeddings_shared_store, or none where `store` has nothing to copy from.
+    The relation of var tf_embeddings_shared_store, or none if `store` cannot copy from it.
   #}
   {% set name = tf_embeddings._settings().shared_store %}
   {% set is_unit_test = model is defined and model.resource_type == 'unit_test' %}
@@ -84,8 +83,8 @@ tf_embeddings_distinct as (
   ) %}
   {% if not shared %}
     {% do exceptions.raise_compiler_error(
-      "embedding_store: var tf_embeddings_shared_store is '" ~ name ~ "', and there is no such "
-      ~ "relation, or this role may not read it. Build that store first, or leave the var out."
+      "embedding_store: var tf_embeddings_shared_store is '" ~ name ~ "', a relation that does not "
+      ~ "exist or that this role may not read. Build that store first, or remove the var."
     ) %}
   {% endif %}
   {% if shared | string | lower | replace('"', '') == store | string | lower | replace('"', '') %}
@@ -107,15 +106,14 @@ tf_embeddings_distinct as (
   {% if flags.WHICH in ['run', 'build'] and run_query(count).rows[0][0] %}
     {% do exceptions.raise_compiler_error(
       "embedding_store: " ~ shared ~ ", the relation of var tf_embeddings_shared_store, has texts "
-      ~ "more than once, and every row of such a text would be there twice. Name one store, which "
-      ~ "has each text once."
+      ~ "more than once, and all their rows would be copied. Name a store: it has each text once."
     ) %}
   {% endif %}
   {{ return(shared) }}
 {% endmacro %}
 
 {% macro _stored_type(relation) %}
-  {# The type of a store's vectors, as _vector_type writes it, without spaces; none without one. #}
+  {# The type of a store's vectors, as _vector_type without spaces; none without such a column. #}
   {% for column in adapter.get_columns_in_relation(relation)
     if column.name | lower == 'embedding' %}
     {{ return(column.data_type | lower | replace(' ', '')) }}

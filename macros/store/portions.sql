@@ -1,7 +1,7 @@
 {% macro _portion() %}
   {#
-    How many texts the first statement of a run embeds, or none for all of them. dbt compile and
-    dbt show render a store too, and a unit test runs its SQL alone: there no hook goes on.
+    How many texts the first statement of a run embeds; none for all of them. In dbt compile, dbt
+    show and unit tests no hook runs afterwards to embed the rest.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set sizes = [] %}
@@ -18,7 +18,7 @@
 {% endmacro %}
 
 {% macro _texts_to_embed(limit) %}
-  {# The CTE of the texts that one statement embeds: all, or so many in the order of their hash. #}
+  {# The CTE of the texts that one statement embeds: all, or the first ones by hash. #}
   {% set sql %}
 tf_embeddings_to_embed as (
   select
@@ -36,11 +36,11 @@ tf_embeddings_to_embed as (
 
 {% macro _embed_remaining() %}
   {#
-    The post-hook of a store. dbt's one statement has embedded a first portion; this embeds the
-    others, each in a transaction of its own, so that a run that is killed keeps those before.
+    The post-hook of a store. dbt's own statement has embedded the first portion; this embeds the
+    others, each in its own transaction, so that a run that is killed keeps what is done.
 
-    It sends the compiled SQL again, which is of what the store does not have yet. Two CTEs of it
-    differ: a first run had no store to look at, and the size of a portion. Unless it is set, it
+    It sends the compiled SQL again, which selects what the store lacks by then. Two CTEs differ:
+    the anti-join, which a first run did without, and the size of the portion. Unless it is set, it
     doubles while a statement takes less than the seconds of _store_pace, or five times what reading
     the sources takes: each statement reads them and, on Snowflake, loads the model.
   #}
@@ -60,15 +60,15 @@ tf_embeddings_to_embed as (
     or end.endswith("and tf_embeddings_shared.status in ('ok', 'blank')") %}
   {% if parts | length != 2 or not is_whole %}
     {% do exceptions.raise_compiler_error(
-      "embedding_store: " ~ model.unique_id ~ " has other SQL around embedding_store, and so "
-      ~ "cannot embed in portions. Let the call be the whole model, or set var "
-      ~ "tf_embeddings_portion to 0: one statement embeds all then."
+      "embedding_store: " ~ model.unique_id ~ " has other SQL around embedding_store, so it cannot "
+      ~ "embed in portions. Make the call the whole model, or set var tf_embeddings_portion to 0 "
+      ~ "to embed all texts in one statement."
     ) %}
   {% endif %}
 
   {#
-    Most runs embed little, and need not read the sources again to know that nothing is left. But a
-    run that merged the same rows at the same time has put its own name on ours.
+    Most runs embed little: less than a portion means that nothing is left, so the sources need not
+    be read again. Not with merge: a concurrent run may have put its invocation_id on our rows.
   #}
   {% set strategy = tf_embeddings._store_strategy() %}
   {% if strategy == 'append' %}
@@ -96,7 +96,7 @@ where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id 
   {% if total // first >= 100000 %}
     {% do exceptions.raise_compiler_error(
       "embedding_store: " ~ total ~ " new texts in portions of " ~ first ~ " are more than 100,000 "
-      ~ "statements. Give var tf_embeddings_portion a larger number, or leave it out."
+      ~ "statements. Raise var tf_embeddings_portion, or remove it."
     ) %}
   {% endif %}
 
@@ -110,7 +110,7 @@ where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id 
   {% set so_far = namespace(texts=first, size=first) %}
   {% for _ in range(total // first + 1) %}
     {% if so_far.texts < total %}
-      {# dbt has begun a transaction, and so does `statement`; the materialization ends the last. #}
+      {# dbt began a transaction, and `statement` begins one; the materialization ends the last. #}
       {% do adapter.commit() %}
       {% do log(said ~ so_far.texts ~ of, info=true) %}
       {% set size = [so_far.size, total - so_far.texts] | min %}
@@ -136,8 +136,8 @@ where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id 
 
 {% macro _log_remaining(new_texts, limit) %}
   {#
-    Says how much of a bounded run is left for the next. It asks the sources, so it needs a run:
-    the CTEs of a unit test, or of an ephemeral source, are not there for a query of its own.
+    Logs how many texts a bounded run leaves for the next. It queries the sources, so only in a run:
+    it cannot query the CTEs of a unit test, or of an ephemeral source.
   #}
   {% set parents = [] %}
   {% for id in model.get('depends_on', {}).get('nodes', []) if id in graph.nodes %}

@@ -1,12 +1,12 @@
 {% macro _store_sources(sources, macro) %}
   {#
     The sources of a store, checked, as a list of maps, one for each relation and condition: kind
-    (ref, source or relation), name, as it was written; where, or none; and columns, those of all
-    entries of the relation with this condition.
+    (ref, source or relation); name, as it was written; where, or none; and columns, from all
+    entries with this relation and condition.
   #}
   {% set allowed = "; it must be a map, or a list of maps, of ref, source or relation, and column "
-    ~ "or columns, such as {'ref': 'tickets', 'column': 'body'}; where, a condition on its rows, "
-    ~ "may be there too." %}
+    ~ "or columns, such as {'ref': 'tickets', 'column': 'body'}, and optionally where, a "
+    ~ "condition on its rows." %}
   {% set entries = [sources] if sources is mapping else sources %}
   {% if entries is string or entries is not sequence or not entries %}
     {% do exceptions.raise_compiler_error(macro ~ ": sources is " ~ sources | pprint ~ allowed) %}
@@ -54,8 +54,8 @@
 
 {% macro _declared_sources(sources) %}
   {#
-    The sources of a store as its meta holds them for the operations. A relation that is passed as
-    an object is none there: at parse time, ref() gives the model itself.
+    The sources of a store as its meta holds them, for the operations. A relation that is passed as
+    an object becomes none: at parse time ref() returns the model that calls it.
   #}
   {% set declared = [] %}
   {% set entries = [sources] if sources is mapping else sources %}
@@ -72,7 +72,8 @@
 {% macro _source_relation(source) %}
   {#
     The relation of a source of a store; ref() and source() make the edge of dbt's graph. A name
-    alone is one of the user's project, for the package's own model too: dbt would warn there.
+    without a package is a model of the user's project, in the package's own store too, where dbt
+    would warn otherwise.
   #}
   {% if source.kind == 'relation' %}
     {{ return(tf_embeddings._relation_argument('embedding_store', 'relation', source.name)) }}
@@ -91,8 +92,8 @@
 
 {% macro _store_texts(sources) %}
   {#
-    A query of the texts of all sources, as text. Each relation is scanned once for each condition,
-    whatever the number of its columns.
+    A query of the texts of all sources. Each relation is scanned once for each condition, however
+    many columns it has.
     https://docs.snowflake.com/en/sql-reference/constructs/unpivot
     https://duckdb.org/docs/stable/sql/statements/unpivot
   #}

@@ -11,7 +11,7 @@
     {% if name is not string or not modules.re.match('([A-Za-z_][A-Za-z0-9_$]*|"[^"]+")$', name) %}
       {% do exceptions.raise_compiler_error(
         "with_embeddings: " ~ argument ~ " is " ~ name | pprint ~ "; it must be the name of a "
-        ~ "column that the relation does not have, such as 'title_embedding'."
+        ~ "column that the relation does not have yet, such as 'title_embedding'."
       ) %}
     {% endif %}
   {% endfor %}
@@ -25,7 +25,7 @@
   {% endif %}
   {% set relation = tf_embeddings._relation_argument('with_embeddings', 'relation', relation) %}
   {% set store = tf_embeddings._relation_argument('with_embeddings', 'store', store) %}
-  {# Unqualified names: a relation that has such a column already is an error, not a second one. #}
+  {# Names without a table: if the relation has such a column already, they are ambiguous. #}
   {% set sql %}
 with tf_embeddings_rows as (
   select
@@ -56,10 +56,10 @@ left join tf_embeddings_store
 
 {% macro _require_stored(store, pin) %}
   {#
-    That with_embeddings has something to join: a store that is not built is an error, and one
-    without a row of the version a warning, because every vector would be NULL and no test of
-    vectors says so. Asked in a run alone; a unit test, or a CTE, has no relation to ask. In a run
-    with --empty all is empty; in one with --sample the store is asked as a whole.
+    Checks that the store has something to join. A store that is not built is an error. One without
+    a row of the version is a warning: every vector would be NULL, and tests of vectors skip NULLs.
+    Only a run is checked; a unit test and a CTE have no relation to query. With --empty all is
+    empty; with --sample the whole store counts.
   #}
   {% set is_run = flags.WHICH in ['run', 'build'] and model.resource_type == 'model' %}
   {% if not is_run or store is string or store.is_cte %}
@@ -68,8 +68,8 @@ left join tf_embeddings_store
   {% set stored = load_relation(store) %}
   {% if not stored %}
     {% do exceptions.raise_compiler_error(
-      "with_embeddings: the store " ~ store ~ " is not built yet. Build it and what stands on it "
-      ~ "with: dbt build --select +" ~ model.name
+      "with_embeddings: the store " ~ store ~ " is not built yet. Build it and this model with: "
+      ~ "dbt build --select +" ~ model.name
     ) %}
   {% endif %}
   {% if flags.EMPTY %}
@@ -79,17 +79,17 @@ left join tf_embeddings_store
   {% if not run_query(one).rows %}
     {% do exceptions.warn(
       "with_embeddings: " ~ store ~ " has no row of model '" ~ pin.model ~ "', version "
-      ~ pin.version ~ ", so " ~ model.name ~ " has no vectors. Build the store with that model, "
-      ~ "and what stands on it, with: dbt build --select +" ~ model.name
+      ~ pin.version ~ ", so " ~ model.name ~ " has no vectors. Build both with: dbt build "
+      ~ "--select +" ~ model.name
     ) %}
   {% endif %}
 {% endmacro %}
 
 {% macro _check_joined(relation, text, store, pin, columns) %}
   {#
-    What with_embeddings joins on a table: that a column is there already is an error, that the
-    store lacks texts of it a warning with their number, because a test of vectors skips NULLs. A
-    store without any row of the version is for _require_stored to say.
+    Checks what is joined onto a table. A column that is there already is an error. Texts that the
+    store lacks are a warning with their number, because tests of vectors skip NULLs;
+    _require_stored warns if the store has no row of the version at all.
   #}
   {% if not tf_embeddings._is_asked(relation) %}
     {{ return('') }}
@@ -98,8 +98,8 @@ left join tf_embeddings_store
   {% set known = adapter.get_columns_in_relation(relation) | map(attribute='name') | list %}
   {% for argument, column in columns.items() if column | lower in known | map('lower') %}
     {% do exceptions.raise_compiler_error(
-      "with_embeddings: " ~ relation.identifier ~ " has a column " ~ column ~ " already. Give the "
-      ~ "one that is joined on another name, such as " ~ argument ~ "='text_" ~ column ~ "'."
+      "with_embeddings: " ~ relation.identifier ~ " already has a column " ~ column ~ ". Give the "
+      ~ "joined one a different name, such as " ~ argument ~ "='text_" ~ column ~ "'."
     ) %}
   {% endfor %}
   {% if store is string or not store.identifier or store.is_cte %}
@@ -125,9 +125,9 @@ left join (select text_hash from {{ of_version }}) as stored
       "with_embeddings: " ~ store.identifier ~ " has no row of model '" ~ pin.model ~ "' for the "
       ~ "texts of " ~ found[1] | int ~ " rows of " ~ relation.identifier ~ ", of " ~ found[0] | int
       ~ " with a text, so they get no vector in " ~ model.name ~ ". Build both with: "
-      ~ "dbt build --select +" ~ model.name ~ ". If that was the command, name " ~ text ~ " of "
-      ~ relation.identifier ~ " in the sources of the store, or, with var "
-      ~ "tf_embeddings_max_new_texts, build it until no text remains."
+      ~ "dbt build --select +" ~ model.name ~ ". If you just did, add " ~ text ~ " of "
+      ~ relation.identifier ~ " to the sources of the store or, with var "
+      ~ "tf_embeddings_max_new_texts, build until no text remains."
     ) %}
   {% endif %}
 {% endmacro %}
