@@ -350,7 +350,7 @@ def test_a_broken_artifact_does_not_stop_dbt(staged: Artifact, strings: Artifact
     with connect(stage) as conn:
         assert functions(conn) == {*OPERATIONS, strings.function}
         assert conn.execute(check(strings)).fetchall() == [(True,)]
-        assert "it is cut short, or no zip at all" in error_of(conn, check(staged))
+        assert "it is cut short, or not a zip" in error_of(conn, check(staged))
 
 
 def test_what_is_no_artifact_is_passed_over(staged: Artifact) -> None:
@@ -482,7 +482,7 @@ def test_a_wrong_pin(staged: Artifact, changes: dict[str, object], says: str) ->
         assert error_of(conn, check(staged, **changes)) == (
             f"tf_embeddings: the pin of model 'tiny' says {says.format(version=staged.version)}, "
             f"and its artifact tiny-{staged.build}.zip is version {staged.version} and has 8. "
-            f"Correct the pin in var tf_embeddings_models; to write it anew: {STAGE_TINY}"
+            f"Correct the pin in var tf_embeddings_models; to write it again: {STAGE_TINY}"
         )
 
 
@@ -509,7 +509,7 @@ def test_an_artifact_of_another_time(
         assert functions(conn) == OPERATIONS
         assert error_of(conn, check(artifact)) == (
             f"tf_embeddings: the artifact '{artifact.path}' has {number} 2, and the "
-            f"installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
+            f"installed tf_embeddings only knows {number} {known}. Install the tf_embeddings that "
             f"made it, or stage the model again with: {STAGE_TINY}"
         )
 
@@ -649,7 +649,7 @@ def test_what_cannot_be_verified_is_named(staged: Artifact) -> None:
         assert error_of(conn, call("verify", staged, **pin)) == (
             f"tf_embeddings: the pin of model 'tiny' says version v111111111111, and its artifact "
             f"tiny-{staged.build}.zip is version {staged.version}. Correct the pin in var "
-            f"tf_embeddings_models; to write it anew: {STAGE_TINY}"
+            f"tf_embeddings_models; to write it again: {STAGE_TINY}"
         )
         listing = f"it has: tiny/{staged.version}/tiny-{staged.build}.zip"
         assert error_of(conn, call("verify", staged, **pin, build="b000000000000")) == missing(
@@ -747,7 +747,7 @@ def test_a_link_out_of_the_stage_is_not_followed(
     link.symlink_to(elsewhere)
     with connect(staged.stage) as conn:
         message = error_of(conn, call("remove", staged))
-    assert "is no artifact's place in the stage folder" in message
+    assert "is not where an artifact belongs in the stage folder" in message
     assert staged.path.exists()
 
 

@@ -106,7 +106,7 @@ def test_an_artifact_cut_in_half(tiny: Artifact, tmp_path: Path) -> None:
 def test_a_file_that_is_no_zip(tmp_path: Path) -> None:
     path = tmp_path / "tiny-b000000000000.zip"
     path.write_text("<html>404</html>")
-    with pytest.raises(TfEmbeddingsError, match="it is cut short, or no zip at all"):
+    with pytest.raises(TfEmbeddingsError, match="it is cut short, or not a zip"):
         unpack(path, tmp_path / "cache", model="tiny", build="b000000000000")
 
 

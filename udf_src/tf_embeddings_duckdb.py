@@ -24,7 +24,8 @@ embed a word as well, and answers that sentence, or nothing.
 answers the report as JSON: see `tf_embeddings_udf.verify`. `tf_embeddings_staged()` answers the
 artifacts of the stage folder as JSON: a list of `{model, version, build, path, bytes}`, the path
 relative to it. `tf_embeddings_remove(model, version, build)` deletes one of them and what was
-unpacked of it; true if it was there. They are all there whatever the stage folder holds.
+unpacked from it, and answers whether it was there. These functions exist whatever the stage folder
+holds.
 
 A relative `stage` or `cache` starts from the folder that dbt is called in, as dbt-duckdb's own
 `path` and `module_paths` do; `--project-dir` does not move it.
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-# Parameters by function; those without an artifact, which are there in any case.
+# The operations and their parameters; they exist whatever the stage folder holds.
 _PIN = {"model": "VARCHAR", "version": "VARCHAR", "build": "VARCHAR"}
 _OPERATIONS: dict[str, tuple[Mapping[str, str], str]] = {
     "tf_embeddings_check": ({**_PIN, "dimensions": "INTEGER"}, "BOOLEAN"),
@@ -87,7 +88,7 @@ _MOST_FILES_LISTED = 5
 # only as long as the connection that registered it: without these it calls freed memory.
 _registered: list[Callable[..., Any]] = []
 
-# By process, for a forked child has none of its parent's threads, and their number.
+# By process and number of threads: a forked child does not have its parent's threads.
 _threads: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
@@ -185,7 +186,7 @@ def _cancel_with_dbt() -> None:
 
     DuckDB interrupts a query between two calls of a function, and a call has 2,048 texts.
     """
-    with contextlib.suppress(ImportError):  # no part of dbt-duckdb's API: another may lack it
+    with contextlib.suppress(ImportError):  # a private module of dbt-duckdb
         from dbt.adapters.duckdb.environments.local import LocalEnvironment
 
         cancel = LocalEnvironment.cancel
@@ -202,8 +203,8 @@ def _cancel_with_dbt() -> None:
 def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
     """Register the operations, and a function for each artifact that can be read.
 
-    One that cannot be read stops nothing: most of a project's nodes embed nothing. The check says
-    what is wrong with it to those that do.
+    An artifact that cannot be read does not stop dbt, because most nodes of a project do not embed.
+    The check tells those that do what is wrong with it.
     """
     functions = (_check, _refusal, _verify, _staged_as_json, _remove)
     for function, (name, signature) in zip(functions, _OPERATIONS.items(), strict=True):
@@ -284,12 +285,12 @@ def _register(
             "select 1 from duckdb_functions() where function_name = ? limit 1", [name]
         ).fetchall():
             raise
-        # It is there, for another stage folder maybe.
+        # It exists already, perhaps for a different stage folder.
         try:
             conn.remove_function(name)
         except duckdb.InvalidInputException:
-            # Another connection registered it, and no other can replace it: dbt was called before
-            # in this process, and the database stayed open.
+            # Another connection registered it, and only that one can replace it: dbt was called
+            # before in this process, and the database stayed open.
             return
         create()
 
@@ -320,9 +321,9 @@ def _embed_function(stage: Stage, path: Path) -> Callable[[Any, Any], Any]:
 def _in_own_thread(stage: Stage, call: Callable[[], Answer]) -> Answer:
     """Call in a thread of Python's own, with no more of them at once than the models may use.
 
-    The bindings of TensorFlow remember, for each thread, the Python state that they met it with.
-    DuckDB's threads get a new one at each call into Python, and a second call runs into the freed
-    one of the first: a crash. Python's own threads keep theirs.
+    TensorFlow's bindings remember the Python state of each thread from its first call. DuckDB's
+    threads get a new state at each call into Python, so a second call uses the freed state of the
+    first, and crashes. Python's own threads keep theirs.
     """
     key = (os.getpid(), stage.threads or available_cores())
     threads = _threads.get(key)
@@ -362,7 +363,7 @@ def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) 
             f"tf_embeddings: the pin of model '{model}' says version {version} and {dimensions} "
             f"dimensions, and its artifact {path.name} is version {manifest.version} and has "
             f"{manifest.dimensions}. Correct the pin in var tf_embeddings_models; to write it "
-            f"anew: {stage_command(model)}"
+            f"again: {stage_command(model)}"
         )
     _require_packages(manifest)
     unpack(path, stage.cache, model=model, build=build)
@@ -394,7 +395,7 @@ def _verify(stage: Stage, model: str, version: str, build: str) -> str:
         raise TfEmbeddingsError(
             f"tf_embeddings: the pin of model '{model}' says version {version}, and its artifact "
             f"{path.name} is version {manifest.version}. Correct the pin in var "
-            f"tf_embeddings_models; to write it anew: {stage_command(model)}"
+            f"tf_embeddings_models; to write it again: {stage_command(model)}"
         )
     _require_packages(manifest)
     folder = unpack(path, stage.cache, model=model, build=build)
@@ -426,13 +427,13 @@ def _remove(stage: Stage, model: str, version: str, build: str) -> bool:
         Whether the stage folder held it.
 
     Raises:
-        TfEmbeddingsError: this is no artifact's name, or a link leads out of the stage folder.
+        TfEmbeddingsError: this is not an artifact's name, or a link leads out of the stage folder.
     """
     place = f"{model}/{version}/{model}-{build}.zip"
     path = stage.folder / place
     if not _PLACE.fullmatch(place) or _leads_elsewhere(stage, path):
         raise TfEmbeddingsError(
-            f"tf_embeddings: '{place}' is no artifact's place in the stage folder "
+            f"tf_embeddings: '{place}' is not where an artifact belongs in the stage folder "
             f"'{stage.folder}', so nothing was removed. select tf_embeddings_staged() lists them."
         )
     if not path.is_file():
