@@ -1,4 +1,4 @@
-"""How much memory there is: a machine's, or what a container may take of it."""
+"""How much memory there is: the machine's, or the limit of a container."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def limit_files(membership: str, cgroups: Path) -> Iterator[Path]:
 
 
 def limit_in(text: str) -> int | None:
-    """Return the limit that such a file holds, in bytes; None for `max` and what is no number."""
+    """Return the limit that such a file holds, in bytes; None for `max` and anything else."""
     text = text.strip()
     return int(text) if text.isdecimal() and int(text) else None

@@ -6,7 +6,7 @@ import re
 
 _MOST = 300
 
-# Lines that say where in the graph, or that something is wrong, and not what.
+# Lines that say where in the graph something is wrong, or only that it is.
 _NO_SENTENCE = re.compile(
     r"Graph execution error"
     r"|Detected at node"

@@ -2,9 +2,8 @@
 
     python -m tf_embeddings_staging.worker TASK request.json answer.json
 
-It is a process of its own, so that a model that crashes, hangs or eats the memory is an error and
-not a dead CLI, and so that TensorFlow's chatter stays out of the user's terminal. It ends when its
-parent does.
+It is a process of its own, so that a model that crashes, hangs or takes all memory does not end the
+CLI, and TensorFlow's messages stay out of the user's terminal. It ends when its parent does.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from tf_embeddings_staging.sentences import in_one_sentence
 
 Task = Callable[[Mapping[str, Any]], dict[str, Any]]
 
-# A task is a function from what was asked to what is answered, both ready for JSON. Its module is
-# imported when it is asked for: each needs other packages.
+# A task is a function from a request to an answer, both ready for JSON. Its module is imported when
+# the task is run, because each needs different packages.
 TASKS: Mapping[str, str] = {
     "check": "tf_embeddings_staging.inspection:check_task",
     "check_golden": "tf_embeddings_staging.building.golden_vectors:check_golden_task",
@@ -47,7 +46,7 @@ def main(task: str, request: Path, answer: Path) -> None:
         task: one of `TASKS`, or any other function as `module:function`.
         request: the file of what is asked.
         answer: the file to write: `{"result": …}`, or `{"error": sentence, "details": long text}`;
-            with `"raised": type` where the sentence is not the task's own but an exception's.
+            with `"raised": type` if an unexpected exception was raised.
     """
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
