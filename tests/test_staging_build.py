@@ -492,7 +492,7 @@ def test_statistics_of_a_batch_are_refused_however_short_the_vectors(tmp_path: P
 
     folder = save_lengths(tmp_path / "model", vectors)
     assert refusal_of(Local(folder), tmp_path / "cache").endswith(
-        "Save it for inference, without dropout and batch statistics."
+        "Save the model for inference, without dropout and batch statistics."
     )
 
 

@@ -159,8 +159,7 @@ def test_a_plain_bert_needs_its_pooling_said(folder: Folder) -> None:
         ),
         (
             Options(max_tokens=33),
-            "--max-tokens 33: this encoder takes from 3 to 32 tokens, for so many positions it "
-            "has.",
+            "--max-tokens 33: this encoder takes from 3 to 32 tokens, as many as it has positions.",
         ),
         (
             Options(max_tokens=2),
