@@ -350,7 +350,7 @@ def test_a_broken_artifact_does_not_stop_dbt(staged: Artifact, strings: Artifact
     with connect(stage) as conn:
         assert functions(conn) == {*OPERATIONS, strings.function}
         assert conn.execute(check(strings)).fetchall() == [(True,)]
-        assert "it is cut short, or no zip at all" in error_of(conn, check(staged))
+        assert "it is cut short, or not a zip" in error_of(conn, check(staged))
 
 
 def test_other_files_are_ignored(staged: Artifact) -> None:
@@ -510,7 +510,7 @@ def test_an_artifact_of_another_time(
         assert functions(conn) == OPERATIONS
         assert error_of(conn, check(artifact)) == (
             f"tf_embeddings: the artifact '{artifact.path}' has {number} 2, and the "
-            f"installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
+            f"installed tf_embeddings only knows {number} {known}. Install the tf_embeddings that "
             f"made it, or stage the model again with: {STAGE_TINY}"
         )
 

@@ -419,8 +419,8 @@ def test_nor_where_tensorflow_may_exchange_the_function(tmp_path: Path) -> None:
 
 def no_asset(function: str) -> str:
     return (
-        "InitializeTableFromTextFileV2 (from a file that is no asset of the model, in the function "
-        f"'{function}')"
+        "InitializeTableFromTextFileV2 (from a file that is not an asset of the model, in the "
+        f"function '{function}')"
     )
 
 
@@ -468,8 +468,9 @@ def test_a_tf1_table_must_not_be_filled_from_a_file_that_the_graph_names(tmp_pat
         graph = model.meta_graphs[0]
         add_constant(graph.graph_def.node, "path", "secret")
         tf1_filler(graph).input[1] = "path"
-    assert "InitializeTableFromTextFileV2 (from a file that is no asset of the model" in refusal(
-        tmp_path / "m"
+    assert (
+        "InitializeTableFromTextFileV2 (from a file that is not an asset of the model"
+        in refusal(tmp_path / "m")
     )
 
 

@@ -693,13 +693,13 @@ def test_a_preprocessor_that_reaches_out_is_refused(tmp_path: Path) -> None:
 def test_a_graph_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     graph = save_text(tmp_path / "m", lengths) / "saved_model.pb"
     graph.write_bytes(graph.read_bytes()[:-7])
-    assert refusal(tmp_path / "m") == "'saved_model.pb' is no SavedModel, or cut short."
+    assert refusal(tmp_path / "m") == "'saved_model.pb' is not a SavedModel, or cut short."
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").touch()
     assert refusal(tmp_path) == (
-        "'saved_model.pb' is no SavedModel, or cut short: it holds no graph."
+        "'saved_model.pb' is not a SavedModel, or cut short: it holds no graph."
     )
 
 
@@ -727,8 +727,8 @@ def test_of_several_graphs_the_one_to_serve_is_taken(tmp_path: Path) -> None:
     with edited(made.path) as model:
         model.meta_graphs[0].meta_info_def.tags.append("gpu")
     assert refusal(made.path) == (
-        "the SavedModel holds 2 graphs (tags: gpu, train), and neither one with the tag 'serve' "
-        "alone nor one without tags. Save it with one graph, tagged 'serve'."
+        "the SavedModel holds 2 graphs (tags: gpu, train), and neither one with only the tag "
+        "'serve' nor one without tags. Save it with one graph, tagged 'serve'."
     )
 
 
@@ -902,8 +902,8 @@ def test_a_model_that_gives_a_text_another_vector_each_time_is_refused(tmp_path:
     folder = save_text(tmp_path / "m", noisy)
     with pytest.raises(
         StagingError,
-        match=r"^the model gives a text another vector alone than among others \(a component "
-        r"differs by \S+ of the vector's length\)\. Save it for inference, without "
+        match=r"^the vector of a text depends on the other texts of its batch \(a component "
+        r"differs by \S+ of the vector's length\)\. Save the model for inference, without "
         r"dropout and batch statistics\.$",
     ):
         build(Local(folder), "noisy", tmp_path / "cache", Report())

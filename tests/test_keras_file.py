@@ -263,7 +263,7 @@ def test_files_that_no_keras_file_has_are_refused(plain: Path, tmp_path: Path, n
         files[name] = pickle.dumps(evil.__name__)
 
     assert refusal(changed(plain, tmp_path, change)) == (
-        f"it holds '{name}', which no .keras file has."
+        f"it holds '{name}', which does not belong in a .keras file."
     )
 
 
@@ -301,7 +301,7 @@ def test_a_config_that_is_no_json_is_refused(plain: Path, tmp_path: Path) -> Non
 def test_a_file_that_is_cut_short_is_refused(plain: Path, tmp_path: Path) -> None:
     path = tmp_path / "short.keras"
     path.write_bytes(plain.read_bytes()[:-100])
-    assert refusal(path) == "it is cut short, or no .keras file at all."
+    assert refusal(path) == "it is cut short, or not a .keras file."
 
 
 def test_a_file_with_other_bytes_is_refused(plain: Path, tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_a_file_with_other_bytes_is_refused(plain: Path, tmp_path: Path) -> None
     content = bytearray(plain.read_bytes())
     content[content.index(b'{"module"') + 20] ^= 1
     path.write_bytes(content)
-    assert refusal(path) == "it is cut short, or no .keras file at all."
+    assert refusal(path) == "it is cut short, or not a .keras file."
 
 
 def test_a_file_of_old_keras_says_what_to_do(tmp_path: Path) -> None:

@@ -1003,7 +1003,7 @@ def test_a_function_whose_packages_lack_what_the_model_imports(
     error = database.fails("select embed('the quick brown fox', false)")
     assert (
         f": the function lacks Python packages: {missing}. Correct 'packages' in the pin in var "
-        "tf_embeddings_models; to write it anew: "
+        "tf_embeddings_models; to write it again: "
     ) in (error.msg or "")
 
 

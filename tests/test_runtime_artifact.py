@@ -97,8 +97,8 @@ def test_an_artifact_cut_in_half(tiny: Artifact, tmp_path: Path) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         unpack(path, tmp_path / "cache", model="tiny", build=tiny.build)
     assert str(error.value) == (
-        f"tf_embeddings: the artifact {path.name} cannot be used: it is cut short, or no zip at "
-        "all (File is not a zip file). Delete it and stage the model again with: "
+        f"tf_embeddings: the artifact {path.name} cannot be used: it is cut short, or not a "
+        "zip (File is not a zip file). Delete it and stage the model again with: "
         "python dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write"
     )
 
@@ -106,7 +106,7 @@ def test_an_artifact_cut_in_half(tiny: Artifact, tmp_path: Path) -> None:
 def test_a_file_that_is_no_zip(tmp_path: Path) -> None:
     path = tmp_path / "tiny-b000000000000.zip"
     path.write_text("<html>404</html>")
-    with pytest.raises(TfEmbeddingsError, match="it is cut short, or no zip at all"):
+    with pytest.raises(TfEmbeddingsError, match="it is cut short, or not a zip"):
         unpack(path, tmp_path / "cache", model="tiny", build="b000000000000")
 
 

@@ -40,7 +40,7 @@ def test_an_unknown_number_is_refused(
         parse_manifest(json.dumps(fields).encode(), "tiny-b000000000000.zip")
     assert str(error.value) == (
         f"tf_embeddings: the artifact tiny-b000000000000.zip has {number} {json.dumps(came)}, and "
-        f"the installed tf_embeddings knows {number} {known} alone. Install the tf_embeddings that "
+        f"the installed tf_embeddings only knows {number} {known}. Install the tf_embeddings that "
         f"made it, or stage the model again with: {STAGE_AGAIN}"
     )
 
@@ -140,7 +140,7 @@ def test_a_folder_that_is_no_artifact(tmp_path: Path) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         read_manifest(tmp_path)
     assert str(error.value) == (
-        f"tf_embeddings: the folder '{tmp_path}' holds no manifest.json, so it is no unpacked "
+        f"tf_embeddings: the folder '{tmp_path}' holds no manifest.json, so it is not an unpacked "
         f"artifact. Make one with: {STAGE_AGAIN.replace('tiny', '<model>')}"
     )
 

@@ -253,7 +253,7 @@ def test_a_pin_of_another_version(tiny: Artifact, on_snowflake: Path) -> None:
     wrong = {**imported(tiny, on_snowflake), "version": "v111111111111"}
     assert error_of(["the fox"], **wrong) == PINNED.format(**wrong) + (
         f"the artifact tiny-{tiny.build}.zip is version {tiny.version}. Correct the pin in var "
-        f"tf_embeddings_models; to write it anew: {STAGE_TINY}"
+        f"tf_embeddings_models; to write it again: {STAGE_TINY}"
     )
 
 
@@ -270,7 +270,7 @@ def test_a_pin_of_other_dimensions_is_an_error_before_any_text_is_embedded(
         embed_texts(frame, **of_tiny)
     assert str(error.value) == PINNED.format(**of_tiny) + (
         f"the artifact tiny-{tiny.build}.zip has 8 dimensions, and the pin says 384. Correct the "
-        f"pin in var tf_embeddings_models; to write it anew: {STAGE_TINY}"
+        f"pin in var tf_embeddings_models; to write it again: {STAGE_TINY}"
     )
 
 
@@ -293,7 +293,7 @@ def test_a_package_that_the_function_lacks(
     of_artifact = imported(artifact, on_snowflake)
     assert error_of(["the fox"], **of_artifact) == PINNED.format(**of_artifact) + (
         "the function lacks Python packages: a-package-that-is-missing. Correct 'packages' in the "
-        f"pin in var tf_embeddings_models; to write it anew: {STAGE_TINY}"
+        f"pin in var tf_embeddings_models; to write it again: {STAGE_TINY}"
     )
 
 

@@ -481,7 +481,7 @@ def test_random_numbers_too_small_for_dropout_are_refused(tmp_path: Path) -> Non
 
     folder = save_lengths(tmp_path / "model", vectors)
     assert re.fullmatch(
-        r"the model gives the same text, alone, other vectors each time \(a component differs by "
+        r"the model gives the same text a different vector each time \(a component differs by "
         r"[12](\.\d)?e-05 of the vector's length\)\. Save it for inference, without dropout and "
         r"random numbers\.",
         refusal_of(Local(folder), tmp_path / "cache"),
@@ -497,7 +497,7 @@ def test_statistics_of_a_batch_are_refused_however_short_the_vectors(tmp_path: P
 
     folder = save_lengths(tmp_path / "model", vectors)
     assert refusal_of(Local(folder), tmp_path / "cache").endswith(
-        "Save it for inference, without dropout and batch statistics."
+        "Save the model for inference, without dropout and batch statistics."
     )
 
 
@@ -520,7 +520,7 @@ def test_a_golden_text_without_tokens_is_left_out(
     folder = save_letters(tmp_path / "model", f"{LETTERS} .")
     artifact = build(Local(folder), "letters", cache, Report(), Options(max_tokens=64))
     assert (
-        "Left out of the golden vectors, for the model gives them none: '明日は海へ行きます。', "
+        "Left out of the golden vectors, as the model gives them none: '明日は海へ行きます。', "
         "'我们明天去海边。'\n"
     ) in capsys.readouterr().err
     golden = golden_of(artifact)

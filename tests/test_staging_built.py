@@ -133,8 +133,8 @@ def test_python_beside_the_runtime_is_refused(
     monkeypatch.setattr(makers, "_runtime_files", lambda: {name: b"import os"})
     artifact = write_artifact(*saved, tmp_path / "stage")
     assert refusal(artifact, tmp_path / "cache") == (
-        f"SOURCE '{artifact.path.name}' cannot be staged: it holds '{name}', which no artifact "
-        "does. Stage the model again from where it comes from."
+        f"SOURCE '{artifact.path.name}' cannot be staged: it holds '{name}', which does not "
+        "belong in an artifact. Stage the model again from where it comes from."
     )
 
 
@@ -285,8 +285,8 @@ AGAIN = r"Download the artifact again, or stage the model again\."
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda _: b"", r"the artifact's model is no file of LiteRT\. " + AGAIN),
-        (lambda _: b"PK\3\4 and more", r"the artifact's model is no file of LiteRT\. " + AGAIN),
+        (lambda _: b"", r"the artifact's model is not a LiteRT file\. " + AGAIN),
+        (lambda _: b"PK\3\4 and more", r"the artifact's model is not a LiteRT file\. " + AGAIN),
         (lambda content: content[:2000], r"the artifact's model is damaged \(.*\)\. " + AGAIN),
         (
             lambda content: b"\xff" * 4 + content[4:],
@@ -402,7 +402,7 @@ def test_another_model_under_the_version_of_one_that_is_known_is_refused(
     strip(theirs.path, "golden.json")  # and golden vectors are made anew, of what gives them
     makers.with_golden(theirs)
     said = stage(theirs, tmp_path / "cache")
-    assert f"Note: that the weights of {theirs.path.name} are those of its version" in said
+    assert f"Note: nothing here proves that the weights of {theirs.path.name} are those of" in said
     assert "Note" not in stage(theirs, tmp_path / "cache", pinned=theirs.build)
     kept = tmp_path / "cache/artifacts/digest"
     for place in (ours.stage, None):

@@ -536,7 +536,7 @@ def test_an_artifact_that_is_not_what_its_name_says_is_one_sentence(
 
     empty = tmp_path / f"strings-b{hashlib.sha256(b'').hexdigest()[:12]}.zip"
     empty.touch()
-    assert "it is cut short, or no zip at all" in refusal(empty)
+    assert "it is cut short, or not a zip" in refusal(empty)
 
 
 def refusal(source: Path) -> str:

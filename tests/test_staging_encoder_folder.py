@@ -159,12 +159,11 @@ def test_a_plain_bert_needs_its_pooling_said(folder: Folder) -> None:
         ),
         (
             Options(max_tokens=33),
-            "--max-tokens 33: this encoder takes from 3 to 32 tokens, for so many positions it "
-            "has.",
+            "--max-tokens 33: this encoder takes from 3 to 32 tokens, as many as it has positions.",
         ),
         (
             Options(max_tokens=2),
-            "--max-tokens 2: this encoder takes from 3 to 32 tokens, for so many positions it has.",
+            "--max-tokens 2: this encoder takes from 3 to 32 tokens, as many as it has positions.",
         ),
     ],
     ids=["kind", "output", "pooling", "above", "below"],
@@ -253,7 +252,7 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
     ),
     (
         lambda folder: (folder.path / "config.json").unlink(),
-        "the folder 'encoder' has no 'config.json', so it is no whole sentence encoder.",
+        "the folder 'encoder' has no 'config.json', so it is not a complete sentence encoder.",
     ),
     (
         lambda folder: (folder.path / "tokenizer.json").unlink(),
@@ -339,7 +338,7 @@ def test_what_cannot_be_converted_is_refused_in_one_sentence(
             "num_hidden_layers",
             3,
             "'model.safetensors' lacks encoder.layer.2.attention.output.LayerNorm.bias and 15 "
-            "more, so it is no BERT encoder of the size in config.json.",
+            "more, so it is not a BERT encoder of the size in config.json.",
         ),
         (
             "num_hidden_layers",
@@ -369,7 +368,9 @@ def test_weights_that_are_cut_short_are_refused(folder: Folder) -> None:
     weights = folder.path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     encoder = read_encoder_folder(folder.path)
-    with pytest.raises(StagingError, match=r"^'model.safetensors' is no whole safetensors file \("):
+    with pytest.raises(
+        StagingError, match=r"^'model.safetensors' is not a complete safetensors file \("
+    ):
         read_weights(encoder.config, encoder.weights)
 
 
@@ -656,7 +657,7 @@ def test_the_artifact_gets_the_tokenizer_that_transformers_makes(
     said: dict[str, object] = {"do_lower_case": False, "truncation_side": "left"}
     folder.edit("tokenizer_config.json", tokenizer_class="BertTokenizer", **said)
     cased = build(Local(folder.path), "cased", tmp_path / "cache", Report())
-    assert "ask for another tokenizer than 'tokenizer.json' alone" in capsys.readouterr().err
+    assert "ask for a tokenizer that differs from 'tokenizer.json'" in capsys.readouterr().err
     assert cased.version != plain.version
 
     def embedded(artifact: Artifact, *texts: str) -> np.ndarray:

@@ -149,7 +149,7 @@ def test_a_file_name_that_is_no_utf_8_is_one_sentence(tmp_path: Path) -> None:
     (folder / "assets").mkdir(exist_ok=True)
     Path(os.fsdecode(os.fsencode(folder / "assets") + b"/caf\xe9.txt")).write_text("words")
     assert refusal(folder, tmp_path / "cache") == (
-        r"the file name 'assets/caf\xe9.txt' is no UTF-8. Rename the file."
+        r"the file name 'assets/caf\xe9.txt' is not UTF-8. Rename the file."
     )
 
 
@@ -158,5 +158,5 @@ def test_so_is_the_name_of_the_folder(tmp_path: Path) -> None:
     named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     folder.rename(named)
     assert refusal(named, tmp_path / "cache") == (
-        r"the file name 'folder:caf\xe9' is no UTF-8. Rename the file."
+        r"the file name 'folder:caf\xe9' is not UTF-8. Rename the file."
     )

@@ -1,4 +1,4 @@
-"""What a user may say of a model, and the limits within which it is staged."""
+"""What a user may say about a model, and the limits within which it is staged."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, fields, replace
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line, or an entry of the catalogue, says of a model; None: it says nothing.
+    """What the command line, or an entry of the catalogue, says about a model; None: nothing.
 
     Attributes:
         kind: the kind of encoder: text, tokens or sentencepiece.
         signature: the SavedModel's signature to call, or `__call__` for the loaded object itself.
         output: the key, or the index, of the output that holds the vectors.
-        pooling: what makes one vector of one vector a token: mean, cls or max.
+        pooling: how the vectors of a text's tokens become one: mean, cls or max.
         normalize: whether vectors are scaled to length 1.
         max_tokens: the tokens after which a text is truncated.
         truncate_dim: how many of a vector's first numbers are kept.
         prefix: what is put before each text.
         preprocessor: the source of the SavedModel that makes a text the model's inputs.
-        allow_ops: TensorFlow ops that are let in although they reach out of the graph.
+        allow_ops: TensorFlow ops that are allowed although they reach out of the graph.
         engine: what the model must run on, litert or tensorflow; None: LiteRT if it gives the same
             vectors, TensorFlow if not.
     """
@@ -42,7 +42,7 @@ class Options:
         return replace(self, **{name: value for name, value in said.items() if _says(value)})
 
     def unlike(self, other: Options) -> Options:
-        """Return what these options say and the other ones do not."""
+        """Return what these options say that differs from the other ones."""
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         return Options(**{name: said[name] for name in said if said[name] != getattr(other, name)})
 

@@ -1,6 +1,6 @@
 """The runtime of tf_embeddings: everything that runs inside a UDF.
 
-It imports nothing of the repository, for a copy of it travels in each artifact:
+It imports nothing else of this repository, because a copy of it travels in each artifact:
 
     from tf_embeddings_udf import load, unpack
 
@@ -8,7 +8,7 @@ It imports nothing of the repository, for a copy of it travels in each artifact:
     outcomes = embedder.embed(["a text", None, ""])
 
 `tf_embeddings_udf.snowflake` holds the handlers of Snowflake's functions, and `verify` recomputes
-the vectors that an artifact brings along. Importing any of it loads and unpacks nothing.
+an artifact's golden vectors. Importing these modules neither unpacks nor loads a model.
 """
 
 from __future__ import annotations

@@ -32,12 +32,11 @@ _STALE_AFTER_SECONDS = 24 * 60 * 60
 def unpack(zip_path: Path, cache: Path, *, model: str, build: str) -> Path:
     """Unpack an artifact into `cache`, unless that was done, and return its folder.
 
-    The folder `<model>-<version>-<build>` comes into being by one rename, after the digest of
-    each file was checked, so it is whole whenever it exists: processes may race for
-    it, and one that is killed leaves a private folder that nobody reads. One of them unpacks while
-    the others wait, and if it dies another does. Where the folder is there already, only the sizes
-    of its files are looked at (a few ms). Files that another artifact in `cache` has as well are
-    hard links to the same content.
+    The folder `<model>-<version>-<build>` appears by one rename, after the digest of each file was
+    checked, so it is whole whenever it exists. When several processes need it, one unpacks while
+    the others wait; if it is killed, it leaves a private folder behind and another process takes
+    over. If the folder exists already, only the sizes of its files are checked (a few ms). Files
+    that another artifact in `cache` has too are hard links to the same content.
 
     Raises:
         TfEmbeddingsError: the artifact is missing, cut short, not what its name says, or holds
@@ -59,16 +58,16 @@ def unpack(zip_path: Path, cache: Path, *, model: str, build: str) -> Path:
 
 
 def remove(zip_path: Path, cache: Path, *, model: str, version: str, build: str) -> None:
-    """Remove an artifact and what was unpacked of it; who has it loaded keeps it.
+    """Remove an artifact and what was unpacked from it; processes that have it loaded keep it.
 
-    Nobody unpacks it meanwhile, and one who waited to finds no artifact.
+    No process can unpack it meanwhile; one that waited to then finds no artifact.
     """
     folder = cache / f"{model}-{version}-{build}"
     if not cache.is_dir():
         zip_path.unlink(missing_ok=True)
         return
     with _lock_of(folder) as is_alone:
-        # Moved first, for a folder must be whole or not be there.
+        # Moved first: a folder with this name must be whole or not exist.
         aside = _private(folder, is_alone=is_alone)
         try:
             with contextlib.suppress(FileNotFoundError):
@@ -101,9 +100,9 @@ def _unpack(
 def _private(folder: Path, *, is_alone: bool) -> Path:
     """Make a private folder beside `folder`.
 
-    Who holds the lock removes what dead holders left, at once: /tmp is memory on Snowflake. What
-    was left without the lock, on Windows or by a runtime that had none, may still be written to,
-    and has another name.
+    The holder of the lock removes what killed holders left: /tmp is memory on Snowflake. A folder
+    that was made without the lock, on Windows or by an older runtime, has a different name, because
+    a process may still be writing to it.
     """
     prefix = f".{folder.name}."
     if is_alone:
@@ -126,7 +125,7 @@ def _is_whole(folder: Path, manifest: Manifest) -> bool:
 def problem_in(archive: zipfile.ZipFile, manifest: Manifest) -> str | None:
     """Return why an open artifact does not hold exactly what its manifest lists; None: it does.
 
-    This is of its directory alone: the digests of its files are not computed.
+    Only the zip's directory is read: the digests of its files are not computed.
     """
     entries = archive.infolist()
     names = [entry.filename for entry in entries]
@@ -147,7 +146,7 @@ def problem_in(archive: zipfile.ZipFile, manifest: Manifest) -> str | None:
 
 
 def _extract(zip_path: Path, folder: Path, manifest: Manifest) -> None:
-    """Write the files that the manifest lists, and only those; its paths are known to be safe."""
+    """Write only the files that the manifest lists; `read_manifest` checked their paths."""
     with zipfile.ZipFile(zip_path) as archive:
         if problem := problem_in(archive, manifest):
             raise _unusable(zip_path, manifest.model, problem)
@@ -185,17 +184,17 @@ def _unpacked_files(cache: Path) -> dict[FileEntry, list[Path]]:
 
 
 def _link(path: Path, target: Path, expected: FileEntry) -> bool:
-    """Share a file of another artifact; False where it is not what it must be, or cannot be shared.
+    """Link to the same file of another artifact; False if it differs or cannot be linked.
 
-    One model under two prefixes is two artifacts: their weights need disk, or Snowflake's memory,
-    once. What is checked is what was linked, whatever happens to the other artifact meanwhile.
+    One model with two prefixes is two artifacts, whose weights then need disk, or memory on
+    Snowflake, only once. The check reads the link, whatever happens to the other artifact.
     """
     try:
         os.link(path, target, follow_symlinks=False)
     except (OSError, NotImplementedError):
         return False
     status = target.lstat()
-    # Another user could change it later.
+    # A file of another user could change later.
     is_own = stat.S_ISREG(status.st_mode) and status.st_uid == target.parent.stat().st_uid
     if is_own and status.st_size == expected.bytes and _sha256(target) == expected.sha256:
         return True
@@ -226,7 +225,7 @@ def _move_into_place(private: Path, folder: Path, manifest: Manifest) -> None:
     except OSError:
         if _is_whole(folder, manifest):  # another process was first
             return
-        # Someone removed files from it. What has them open keeps them.
+        # Files were removed from it. Processes that have them open keep them.
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
         with contextlib.suppress(OSError):
             os.replace(folder, aside / "damaged")
@@ -240,7 +239,7 @@ def _move_into_place(private: Path, folder: Path, manifest: Manifest) -> None:
 
 
 def _sweep(cache: Path) -> None:
-    """Remove what processes that were killed left behind, a day later."""
+    """Remove what killed processes left behind more than a day ago."""
     oldest = time.time() - _STALE_AFTER_SECONDS
     for leftover in cache.glob(".*.part"):
         with contextlib.suppress(OSError):

@@ -66,7 +66,7 @@ class Embedder:
         tokens_only: Sequence[bool] | np.ndarray,
         cancelled: threading.Event | None = None,
     ) -> Outcomes:
-        """Embed texts, and count those alone where `tokens_only` is true.
+        """Embed texts; where `tokens_only` is true, only count their tokens.
 
         Raises:
             TfEmbeddingsError: as `embed` does.
@@ -111,7 +111,7 @@ def load(folder: Path | str, threads: int = 0) -> Embedder:
 
 
 def cached(folder: Path | str, threads: int = 0) -> Embedder:
-    """Load an unpacked artifact once per process; threads that come meanwhile wait for it."""
+    """Load an unpacked artifact once per process; other threads wait meanwhile."""
     key = (os.path.realpath(folder), os.getpid())
     with _lock:
         if key not in _cached:
@@ -120,7 +120,7 @@ def cached(folder: Path | str, threads: int = 0) -> Embedder:
 
 
 def missing_packages(packages: Iterable[str]) -> list[str]:
-    """Return those that cannot be imported, without importing any: TensorFlow takes seconds."""
+    """Return those that are not installed, without importing any: TensorFlow takes seconds."""
     return [name for name in packages if not _is_installed(name)]
 
 

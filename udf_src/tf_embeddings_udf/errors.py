@@ -12,14 +12,14 @@ _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-
 
 
 class Cancellation:
-    """Ends what is running without a result, as at Ctrl-C, and nothing that starts later."""
+    """Ends running calls without a result, as at Ctrl-C; calls that start later are unaffected."""
 
     def __init__(self) -> None:
         """Begin with nothing cancelled."""
         self._cancelled = threading.Event()
 
     def current(self) -> threading.Event:
-        """Return what will be set where a call that starts now is to end."""
+        """Return the event that is set when a call that starts now must end."""
         return self._cancelled
 
     def cancel(self) -> None:
@@ -35,8 +35,8 @@ class TfEmbeddingsError(Exception):
     """Something that the user can put right; the message says where, what and the next step.
 
     Attributes:
-        what: of an artifact that cannot be used, what is wrong with it, without the next step:
-            another one may be right where it is staged than where it runs.
+        what: what is wrong with an artifact that cannot be used, without the next step, which
+            differs between where it is staged and where it runs.
     """
 
     what: str | None = None
@@ -50,8 +50,8 @@ def stage_command(source: str) -> str:
 def pip_command(*packages: str | None) -> str:
     """Return the command that installs packages that are missing where a model runs.
 
-    What a run needs is in requirements.txt, TensorFlow in the other file, and TensorFlow Text in
-    neither: few models need it.
+    requirements.txt has what a run needs, requirements-staging.txt adds TensorFlow, and neither has
+    TensorFlow Text, which few models need.
     """
     names = {(package or "").replace("-", "_") for package in packages}
     if names == {"tensorflow_text"}:
@@ -61,7 +61,7 @@ def pip_command(*packages: str | None) -> str:
 
 
 def _install_text() -> str:
-    """Return how to install TensorFlow Text: without a release, pip may change TensorFlow's."""
+    """Return how to install TensorFlow Text: without a version, pip may change TensorFlow's."""
     for name in _TENSORFLOWS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             release = ".".join(importlib.metadata.version(name).split(".")[:2])

@@ -10,11 +10,11 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path`; yields False where there are no such locks.
+    """Hold the lock file `path`; yields False where that is not possible.
 
-    That is so on Windows, on some network file systems, and where another user's lock file may
-    not be opened. The file is removed at the end; a killed process leaves it, and the next holder
-    takes it over.
+    There are no such locks on Windows and on some network file systems, and the lock file of
+    another user may not be readable. The file is removed at the end; a killed process leaves it,
+    and the next holder takes it over.
     """
     handle = _acquire(path)
     try:
@@ -32,7 +32,7 @@ def _acquire(path: Path) -> int | None:
     while True:
         handle = -1
         try:
-            # Opened anew by each caller: flock excludes open files, so threads as well.
+            # Each caller opens it again: flock works between open files, so between threads too.
             handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:
@@ -45,7 +45,7 @@ def _acquire(path: Path) -> int | None:
             raise
         if _is_still(path, handle):
             return handle
-        os.close(handle)  # the holder before removed this file: it excludes nobody any more
+        os.close(handle)  # the previous holder deleted this file, so the lock no longer protects
 
 
 def _is_still(path: Path, handle: int) -> bool:
@@ -58,7 +58,7 @@ def _is_still(path: Path, handle: int) -> bool:
 def _release(path: Path, handle: int) -> None:
     import fcntl
 
-    # Before it is unlocked: who gets it next must see that it is gone.
+    # Before it is unlocked: the next holder must see that it is gone.
     with contextlib.suppress(OSError):
         path.unlink()
     # Closing is not enough where a forked child has the same open file.

@@ -15,19 +15,19 @@ from typing import Any
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
 
 FORMAT = 3
-"""Layout of the artifact: a runtime reads exactly one."""
+"""Layout of the artifact: a runtime reads exactly one format."""
 
 CONTRACT = 1
-"""What the numbers mean: the same model under another contract is another version."""
+"""What the numbers mean: under a different contract, the same model has a different version."""
 
 MANIFEST = "manifest.json"
 
 GOLDEN = "golden.json"
-"""What the machine that made the artifact measured: golden vectors, memory; and where the model
-came from. It does not decide what runs, so the manifest does not list it."""
+"""What was measured where the artifact was made: golden vectors and memory; and the model's source.
+It does not decide what runs, so the manifest does not list it."""
 
 UNREADABLE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError)
-"""What Python raises of a damaged zip: RuntimeError where a bit says that it is encrypted."""
+"""What Python raises for a damaged zip; RuntimeError where a bit says that it is encrypted."""
 
 MODEL_FOLDER = "model"
 PREPROCESSOR_FOLDER = "preprocessor"
@@ -55,10 +55,10 @@ class Manifest:
 
     `meaning` is what the version is a digest of. `engine` names what runs the model, and `encoder`
     holds the parameters of its kind. `files` maps the path of every other file of the artifact but
-    golden.json, relative and with `/`, to what it must be. `max_tokens` is None where the kind of
-    encoder has no limit that it could tell. `prefix` is put before each text. Of the
-    `model_dimensions` numbers that the model gives, the first `dimensions` are kept. A model is run
-    `row_by_row` where its neighbors in a batch change a text's vector.
+    golden.json, relative and with `/`, to its digest and size. `max_tokens` is None where no limit
+    is known. `prefix` is put before each text. Of the `model_dimensions` numbers that the model
+    gives, the first `dimensions` are kept. A model runs `row_by_row` if the other texts of a batch
+    change a text's vector.
     """
 
     model: str
@@ -100,8 +100,8 @@ def read_manifest(source: Path | bytes, label: str | None = None) -> Manifest:
         label: what messages call it; the file's or folder's name if not given.
 
     Raises:
-        TfEmbeddingsError: it is missing, no zip, cut in half, of another format or contract, or
-            says something that it may not.
+        TfEmbeddingsError: it is missing, not a zip, cut short, of a different format or contract,
+            or holds something that is not allowed.
     """
     if isinstance(source, bytes):
         label = label or "the artifact"
@@ -113,7 +113,7 @@ def read_manifest(source: Path | bytes, label: str | None = None) -> Manifest:
         raw = (source / MANIFEST).read_bytes()
     except FileNotFoundError:
         raise TfEmbeddingsError(
-            f"tf_embeddings: the folder '{source}' holds no {MANIFEST}, so it is no unpacked "
+            f"tf_embeddings: the folder '{source}' holds no {MANIFEST}, so it is not an unpacked "
             f"artifact. Make one with: {stage_command('<model>')}"
         ) from None
     return parse_manifest(raw, label)
@@ -143,22 +143,10 @@ def parse_manifest(raw: bytes, label: str) -> Manifest:
             f"dimensions: {fields['dimensions']}"
         )
         raise _unusable(label, what)
-    return Manifest(
-        model=fields["model"],
-        version=fields["version"],
-        meaning=fields["meaning"],
-        dimensions=fields["dimensions"],
-        model_dimensions=fields["model_dimensions"],
-        kind=fields["kind"],
-        engine=fields["engine"],
-        encoder=fields["encoder"],
-        normalize=fields["normalize"],
-        max_tokens=fields["max_tokens"],
-        prefix=fields["prefix"],
-        packages=tuple(fields["packages"]),
-        files={path: FileEntry(**entry) for path, entry in fields["files"].items()},
-        row_by_row=fields["row_by_row"],
-    )
+    known = {name: fields[name] for name in _RULES}
+    known["packages"] = tuple(known["packages"])
+    known["files"] = {path: FileEntry(**entry) for path, entry in known["files"].items()}
+    return Manifest(**known)
 
 
 def is_safe_path(path: str) -> bool:
@@ -184,7 +172,7 @@ def _entry_of_zip(source: Path | io.BytesIO, label: str) -> bytes:
     except KeyError:
         raise _unusable(label, f"it holds no {MANIFEST}") from None
     except (*UNREADABLE, OSError) as error:
-        raise _unusable(label, f"it is cut short, or no zip at all ({error})") from None
+        raise _unusable(label, f"it is cut short, or not a zip ({error})") from None
 
 
 def _require_known_number(fields: Mapping[str, Any], name: str, known: int, label: str) -> None:
@@ -196,7 +184,7 @@ def _require_known_number(fields: Mapping[str, Any], name: str, known: int, labe
         model = "<model>"
     raise TfEmbeddingsError(
         f"tf_embeddings: the artifact {label} has {name} {json.dumps(came)}, and the installed "
-        f"tf_embeddings knows {name} {known} alone. Install the tf_embeddings that made it, or "
+        f"tf_embeddings only knows {name} {known}. Install the tf_embeddings that made it, or "
         f"stage the model again with: {stage_command(model)}"
     )
 
@@ -272,5 +260,5 @@ _RULES: dict[str, tuple[str, Callable[[Any], object]]] = {
     "row_by_row": ("true or false", lambda v: isinstance(v, bool)),
 }
 
-# A model that needs none of these has a manifest, and so a build, without them.
+# They are left out of the manifest of a model that does not need them, and so of its build.
 _DEFAULTS: dict[str, Any] = {"row_by_row": False}

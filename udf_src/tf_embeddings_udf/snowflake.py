@@ -62,7 +62,7 @@ def embed_texts(frame: pd.DataFrame, *, model: str, version: str, build: str) ->
 
     Raises:
         TfEmbeddingsError: the artifact is missing or not what the pin says, a package is missing,
-            a value is no text or no boolean, or the model fails on any text.
+            a value is not a text or not a boolean, or the model fails on any text.
     """
     import pandas as pd
 
@@ -113,7 +113,7 @@ def _unpacked(model: str, version: str, build: str, dimensions: int | None) -> P
     if what:
         raise TfEmbeddingsError(
             f"tf_embeddings: the artifact {path.name} {what}. Correct the pin in var "
-            f"tf_embeddings_models; to write it anew: {stage_command(model)}"
+            f"tf_embeddings_models; to write it again: {stage_command(model)}"
         )
     _require_packages(manifest)
     return unpack(path, UNPACKED_IN, model=model, build=build)
@@ -144,7 +144,7 @@ def _require_packages(manifest: Manifest) -> None:
     if missing := missing_packages(manifest.packages):
         raise TfEmbeddingsError(
             f"tf_embeddings: the function lacks Python packages: {', '.join(missing)}. Correct "
-            f"'packages' in the pin in var tf_embeddings_models; to write it anew: "
+            f"'packages' in the pin in var tf_embeddings_models; to write it again: "
             f"{stage_command(manifest.model)}"
         )
 

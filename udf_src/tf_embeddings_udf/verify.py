@@ -37,7 +37,7 @@ def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
         only, or one of another length, or another number of tokens: with any, the largest
         difference is None. Then what computed it: the `engine` and its `engine_version`,
         versions of `python` and `numpy`, the `processor`, and `memory_bytes`, the most that the
-        process has had so far, None where the system does not tell. All of it is plain Python,
+        process has had so far, None where the system does not tell. All values are plain Python,
         ready for JSON.
 
     Raises:
@@ -90,7 +90,7 @@ def parse_golden(raw: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(golden, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     texts, vectors, counts = (golden.get(name) for name in ("texts", "vectors", "token_counts"))
     versions, memory = golden.get("measured_with", {}), golden.get("memory_bytes")
     if not (
@@ -104,12 +104,12 @@ def parse_golden(raw: bytes) -> dict[str, Any]:
         and isinstance(versions, dict)
         and (memory is None or type(memory) is int)
     ):
-        raise ValueError("it holds something else than texts, vectors and token counts")
+        raise ValueError("it does not hold texts, vectors and token counts")
     return {**golden, "vectors": [None if one is None else decoded(one) for one in vectors]}
 
 
 def proves(golden: Mapping[str, Any]) -> bool:
-    """Tell whether golden vectors tell one model from another: without any, no model differs."""
+    """Tell whether there is a golden vector: without one, every model would pass."""
     return any(vector is not None for vector in golden["vectors"])
 
 
@@ -162,7 +162,7 @@ def _processor() -> str:
 
 
 def peak_memory() -> int | None:
-    """Return the most memory that this process had at once, in bytes; None where nobody tells."""
+    """Return the most memory that this process had at once, in bytes; None if that is not known."""
     status = Path("/proc/self/status")
     if status.is_file():  # getrusage counts what the parent had before exec, too
         found = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""An artifact: packing it into one zip, and what a file says of itself that may be one."""
+"""An artifact: packing it into one zip, and reading and checking such a zip."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Artifact(Manifest):
         return Path(self.model, self.version, f"{self.model}-{self.build}.zip")
 
     def pin(self) -> dict[str, Any]:
-        """Return what dbt_project.yml says of it; by `bytes` a broken upload is seen."""
+        """Return its pin in dbt_project.yml; `bytes` shows a broken upload."""
         return {
             "version": self.version,
             "build": self.build,
@@ -113,7 +113,7 @@ def is_whole(path: Path, build: str) -> bool:
 
 
 def problem_of(path: Path) -> str | None:
-    """Return why a file that has a manifest is none of our artifacts, by its directory alone."""
+    """Return why a file with a manifest is not an artifact; only the zip's directory is read."""
     try:
         manifest = read_manifest(path)
         with zipfile.ZipFile(path) as archive:
@@ -221,7 +221,7 @@ def write_golden(folder: Path, golden: Mapping[str, Any], measured: Mapping[str,
 
     Args:
         folder: the artifact's.
-        golden: texts, vectors and token counts, whose size the model alone decides.
+        golden: texts, vectors and token counts; their size depends only on the model.
         measured: what differs from machine to machine.
     """
     size = len(as_json(golden)) + _ROOM
@@ -244,7 +244,7 @@ def require_size(folder: Path) -> None:
     total = sum(
         path.stat().st_size + _HEADERS + 2 * len(name.encode()) for name, path in files.items()
     )
-    # manifest.json and golden.json may come yet.
+    # manifest.json and golden.json may be missing yet.
     if total > _MOST_BYTES or len(files) > _MOST_FILES - 2:
         raise StagingError(
             f"the artifact would have {total / 2**30:.1f} GiB and {len(files):,} files; Python "
@@ -253,7 +253,7 @@ def require_size(folder: Path) -> None:
 
 
 def write_zip(folder: Path, target: Path) -> None:
-    """Write a zip of a folder whose bytes depend on nothing but its files' names and bytes."""
+    """Write a zip of a folder; its bytes depend only on the files' names and bytes."""
     files = files_in(folder)
     with _without_zip64(), zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):

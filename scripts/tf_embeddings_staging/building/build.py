@@ -62,7 +62,7 @@ def build(
         name: the model's name.
         folder: the cache.
         report: tells the user what happens.
-        options: what the user says of the model.
+        options: what the user says about the model.
         limits: of downloads and processes.
         sha256: what a downloaded file must have.
         stage: the stage folder, and
@@ -187,7 +187,7 @@ def look(
     """Return what the inspection of a source finds; nothing is built.
 
     Raises:
-        StagingError: the source cannot be fetched, or is no model that embeds.
+        StagingError: the source cannot be fetched, or is not a model that embeds.
     """
     require_packages()
     given = gather(source, folder, report, options, limits, sha256)
@@ -238,8 +238,8 @@ def _preprocessor(text: str | None, folder: Path, report: Report, limits: Limits
     if fetched.path.is_dir() and is_saved_model(fetched.path):
         return fetched
     raise StagingError(
-        f"--preprocessor '{text}' is no SavedModel. It must be one that makes the model's inputs "
-        f"of texts."
+        f"--preprocessor '{text}' is not a SavedModel. Give one that makes the model's inputs of "
+        f"texts."
     )
 
 
@@ -254,7 +254,7 @@ def likely_packages(source: Source, options: Options) -> tuple[str, ...]:
 
 
 def _keep(artifact: Path, folder: Path, name: str) -> Path:
-    """Move an artifact to where `_cached` finds it; return that of another run that was faster."""
+    """Move an artifact to where `_cached` finds it; return that of a faster run, if any."""
     whole = artifact.with_name("whole")
     whole.mkdir()
     file = f"{name}-{build_of(artifact)}.zip"

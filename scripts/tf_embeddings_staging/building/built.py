@@ -1,4 +1,4 @@
-"""An artifact that was made before: what it holds is looked at before it is staged as it is."""
+"""An artifact that was made before: its content is checked before it is staged unchanged."""
 
 from __future__ import annotations
 
@@ -49,15 +49,14 @@ def check_built(
 ) -> Artifact:
     """Return an artifact whose content is one of ours.
 
-    Its version says where weights come from. Those of a SavedModel that runs on TensorFlow are in
-    the artifact, to the byte. Converted ones are not, so that they are what the version says is
-    known of the build that a project pins or that this machine made; of another one, where its
-    vectors are those of an artifact of the same version.
+    The version is a digest of the original weights. A SavedModel that runs on TensorFlow has them
+    in the artifact, byte by byte. Converted weights can only be trusted if the project pins this
+    build, if this machine made it, or if an artifact of the same version gives the same vectors.
 
     Args:
         source: the artifact.
         folder: the cache.
-        report: is warned of Python code that is not this release's, and of weights that nothing
+        report: tells of Python code that is not this release's, and of weights that nothing
             proves.
         options: `allow_ops` is what the user lets its graphs do.
         limits: the memory and the time of the check.
@@ -65,8 +64,7 @@ def check_built(
         pinned: the build of the model that the project pins, if it does.
 
     Raises:
-        StagingError: it holds what no artifact does or what its version excludes, a graph that
-            reaches out, or gives other vectors than it says.
+        StagingError: its files, graph or vectors are not those of an artifact of its version.
     """
     manifest = require_fitting(source)
     build = build_in_name(source.path)
@@ -103,11 +101,10 @@ def check_built(
             )
     if not (_has_its_weights(manifest) or others or pinned == build):
         report.say(
-            f"Note: that the weights of {source.path.name} are those of its version "
-            f"{manifest.version} is what it says, and nothing here proves it: they were converted, "
-            f"the project does not pin this build, and neither the cache nor a stage folder has an "
-            f"artifact of this version to compare it with. Stage it only if you trust whoever made "
-            f"it."
+            f"Note: nothing here proves that the weights of {source.path.name} are those of its "
+            f"version {manifest.version}: they were converted, the project does not pin this "
+            f"build, and neither the cache nor a stage folder has an artifact of this version to "
+            f"compare it with. Stage it only if you trust whoever made it."
         )
     if _runtime_of(manifest) != _installed_runtime():
         report.say(
@@ -127,7 +124,7 @@ def require_fitting(source: Built) -> Manifest:
     for path in manifest.files:
         top, _, rest = path.partition("/")
         if not (rest and top in (RUNTIME, MODEL_FOLDER, PREPROCESSOR_FOLDER)):
-            raise _refused(source, f"it holds '{path}', which no artifact does")
+            raise _refused(source, f"it holds '{path}', which does not belong in an artifact")
     libraries = manifest.encoder.get("libraries", [])
     if manifest.kind not in KINDS or not isinstance(libraries, list):
         raise _refused(source, f"its kind '{manifest.kind}' or its libraries are unknown")
@@ -158,7 +155,7 @@ def require_fitting(source: Built) -> Manifest:
 
 
 def _contradiction(manifest: Manifest) -> str | None:
-    """Return what of a manifest is not what its version is a digest of; None: all of it is."""
+    """Return where a manifest differs from the meaning that its version is a digest of, or None."""
     meaning, encoder = manifest.meaning, manifest.meaning.get("encoder")
     if not isinstance(encoder, dict) or not isinstance(meaning.get("weights"), dict):
         return "its meaning holds no encoder and no weights"
@@ -197,7 +194,7 @@ def _contradiction(manifest: Manifest) -> str | None:
 
 
 def _other_content(manifest: Manifest) -> str | None:
-    """Return which file's digest is not what its version is a digest of; None: those are right."""
+    """Return which file is not the one that the version is a digest of; None: all are."""
     weights = manifest.meaning["weights"]
     there = {
         path: entry.sha256
@@ -240,7 +237,7 @@ def _of_this_version(
 ) -> Mapping[str, Path]:
     """Return whole artifacts of a version, by build: those made on this machine, those staged.
 
-    The same build is one of them, if it is there, and of others the pinned one and some more.
+    They include the same build, the pinned one and a few others, as far as they exist.
     """
     paths = [*(stage.glob("*/*/*.zip") if stage else ()), *kept.glob("*/*.zip")]
     builds = {path: build_in_name(path) for path in paths}
@@ -261,7 +258,10 @@ def _of_this_version(
 def _version_of(manifest: Manifest) -> str | None:
     try:
         return version_of(manifest.meaning)
-    except (ValueError, RecursionError):  # what no source has: half a surrogate, a thousand lists
+    except (
+        ValueError,
+        RecursionError,
+    ):  # what staging never writes: half a surrogate, a thousand nested lists
         return None
 
 

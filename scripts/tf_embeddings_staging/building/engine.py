@@ -1,4 +1,4 @@
-"""Which engine an artifact is for: LiteRT where a model gives the same vectors with it."""
+"""Which engine runs an artifact: LiteRT if it gives the same vectors as TensorFlow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def choose_engine(
         model: the record of it.
         folder: its artifact for TensorFlow, laid out.
         work: gets the one for LiteRT.
-        report: is told which engine it is, and why.
+        report: tells which engine it is, and why.
         options: may ask for one of them.
         limits: the memory and the time of the conversion.
 
@@ -86,7 +86,7 @@ def _converted(
     except CrashedError:
         return {"refused": "converting or running it crashes"}
     except StoppedError as error:
-        # Another machine would choose LiteRT, and build another artifact.
+        # A larger machine would choose LiteRT, and so build a different artifact.
         raise StagingError(
             f"{error} Or leave the conversion out with --engine tensorflow.", error.details
         ) from None

@@ -1,4 +1,4 @@
-"""Recording the golden vectors of an artifact, and refusing a model whose vectors are no good."""
+"""Recording the golden vectors of an artifact, and refusing a model with unusable vectors."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 _UNIT_NORM_TOLERANCE = 1e-5
 SAME = 1e-6
-"""Of a vector's length: how far a component may be from what another batch gives."""
+"""How far a component may differ between two batches, in parts of the vector's length."""
 
-# Beyond this it is not sums in another order: dropout and batch statistics change a hundredth.
+# A larger difference is not due to the order of sums: dropout and batch statistics change 1e-2.
 _MOST_APART = 1e-4
-# Another machine and another engine may differ by this; another model, by a hundredth and more.
+# Machines and engines differ by less than this, models by 1e-2 and more.
 _MOST_ELSEWHERE = 2e-5
 _FEWEST_GOLDEN = 8
 
@@ -43,7 +43,7 @@ class Recorded:
     Attributes:
         golden: the texts, vectors and token counts of golden.json.
         vectors: of all texts that have one.
-        apart: how far a component was from what another batch gave, in parts of a vector's length.
+        apart: how far a component differed between two batches, in parts of a vector's length.
         memory_bytes: the most that the process took; None if the system does not tell.
         measured_with: the versions of the packages that made the vectors.
     """
@@ -79,14 +79,14 @@ def record(
     _require_enough(model, without, counts, problems, others)
     if without:
         listed = ", ".join(map(quoted, without))
-        report.say(f"Left out of the golden vectors, for the model gives them none: {listed}")
+        report.say(f"Left out of the golden vectors, as the model gives them none: {listed}")
     vectors = {text: vector for text, vector in vectors.items() if text not in without}
     check_vectors(vectors, model.dimensions, model.normalize)
     if not outcome["apart"] <= _MOST_APART:
         raise StagingError(
-            f"the model gives a text another vector alone than among others (a component differs "
-            f"by {outcome['apart']:.2g} of the vector's length). Save it for inference, without "
-            f"dropout and batch statistics."
+            f"the vector of a text depends on the other texts of its batch (a component differs by "
+            f"{outcome['apart']:.2g} of the vector's length). Save the model for inference, "
+            f"without dropout and batch statistics."
         )
     good = [text for text in TEXTS if text in vectors]
     golden = {
@@ -102,9 +102,9 @@ def record(
 def check_golden_task(request: Mapping[str, Any]) -> dict[str, Any]:
     """Do the worker's task: {folder, others} -> {problems}: are golden vectors what a model gives?
 
-    `folder` is an artifact, unpacked; `others` are artifacts of the same version. For the golden
-    vectors of each, its own first: None, or a text's vector that comes out as another one, or that
-    there are none. It is the installed runtime that runs the model.
+    `folder` is an unpacked artifact; `others` are artifacts of the same version. The answer has one
+    item for the golden vectors of each, its own first: None if the model gives these vectors, or
+    the first difference. The installed runtime runs the model.
     """
     from tf_embeddings_udf import TfEmbeddingsError, load
 
@@ -151,9 +151,9 @@ def require_same(recorded: Recorded) -> None:
     """
     if recorded.apart > SAME:
         raise StagingError(
-            f"the model gives the same text, alone, other vectors each time (a component differs "
-            f"by {recorded.apart:.2g} of the vector's length). Save it for inference, without "
-            f"dropout and random numbers."
+            f"the model gives the same text a different vector each time (a component differs by "
+            f"{recorded.apart:.2g} of the vector's length). Save it for inference, without dropout "
+            f"and random numbers."
         )
 
 

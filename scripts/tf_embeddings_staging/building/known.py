@@ -1,4 +1,4 @@
-"""Checking a model against what is published of it."""
+"""Checking a model against published numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Vectors = Mapping[str, Sequence[float]]
 
 _WRONG = "The weights, the conversion or the options are not those of the published model."
 
-# With these a model may have vectors of another length than its catalogue's entry says.
+# With these a model's vectors may differ in length from its catalogue entry.
 _OF_LENGTH = {"--truncate-dim", "--output", "--signature"}
 
 
@@ -45,7 +45,7 @@ def check_dimensions(entry: Entry | None, options: Options, dimensions: int) -> 
     """Require the length of a model's vectors that the catalogue says.
 
     Raises:
-        StagingError: it is another one, and no option says so.
+        StagingError: it differs, and no option says so.
     """
     if entry is None or dimensions == entry.dimensions:
         return
@@ -58,7 +58,7 @@ def check_dimensions(entry: Entry | None, options: Options, dimensions: int) -> 
 
 
 def _changes(entry: Entry, options: Options) -> list[str]:
-    """Return the flags that change the vectors: not which kind it is, what it may do or runs on."""
+    """Return the flags that change the vectors; kind, allowed ops and engine do not."""
     return replace(options.unlike(entry.options), kind=None, allow_ops=(), engine=None).flags()
 
 

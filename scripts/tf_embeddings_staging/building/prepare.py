@@ -259,8 +259,9 @@ def own_copy(given: Input, target: Path, report: Report | None = None) -> Input:
     copied = replace(given, fetched=fetched, preprocessor=preprocessor)
     if _rewrite_tokenizer(copied) and report:
         report.say(
-            "Note: 'tokenizer_config.json' and the files beside it ask for another tokenizer than "
-            "'tokenizer.json' alone. The artifact gets the one that transformers makes of them."
+            "Note: 'tokenizer_config.json' and the files beside it ask for a tokenizer that "
+            "differs from 'tokenizer.json'. The artifact gets the one that transformers makes of "
+            "them."
         )
     return copied
 

@@ -1,7 +1,7 @@
-"""The probe: an artifact, run as the warehouse will run it, before it is one.
+"""The probe: an artifact is run as the warehouse will run it, before it is packed.
 
 `TEXTS` are the golden texts, whose vectors travel with each artifact: a new machine must reproduce
-them. This module imports no runtime but the one of the artifact that it probes.
+them. This module only imports the runtime of the artifact that it probes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TEXTS: tuple[str, ...] = (
     "elephant",
     "How old are you?",
     "The quick brown fox jumps over the lazy dog.",
-    # Longer than any limit of the models that there are: 2,000 tokens and more.
+    # Longer than the limit of any known model: more than 2,000 tokens.
     " ".join(_SENTENCES * 24),
     "Der Fährmann grüßte höflich, doch niemand antwortete; ça m'étonne.",
     "Завтра мы поедем к морю.",
@@ -52,7 +52,7 @@ TEXTS: tuple[str, ...] = (
     "3.14159 and 2,718 on 2024-02-29",
 )
 
-# What a text may be: a word, a sentence, more than any model sees.
+# Words of a text: from one to more than any model sees.
 _WORDS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 400)
 
 _SEEDS, _MIXED = (1, 2, 3), 40
@@ -62,16 +62,16 @@ _ALONE = 30
 def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
     """Embed texts with an unpacked artifact, by the artifact's own runtime.
 
-    One thread: what comes out does not depend on how busy the machine is. Then columns as they
-    come in a warehouse, see `_apart`, with a whole batch of long texts, see `full_batch`. The
-    memory is of a machine, like the vectors: neither is a part of the build.
+    It runs on one thread, so that the vectors do not depend on how busy the machine is. Then it
+    embeds columns as a warehouse does, see `_apart`, and a full batch of long texts, see
+    `full_batch`. Vectors and memory depend on the machine, so neither is a part of the build.
     """
     folder = Path(request["folder"])
     sys.path.insert(0, str(folder))
     import tf_embeddings_udf as runtime
 
     if Path(runtime.__file__ or "").parent.parent != folder:
-        raise StagingError(f"the probe ran another runtime than the artifact's: {runtime.__file__}")
+        raise StagingError(f"the probe did not run the artifact's runtime: {runtime.__file__}")
     from tf_embeddings_udf.encoders import load_encoder
     from tf_embeddings_udf.engines import LITERT
     from tf_embeddings_udf.planner import Planner
@@ -183,15 +183,15 @@ def _staging_error(error: Exception) -> StagingError:
 def full_batch(encoder: Encoder, max_tokens: int | None) -> list[str]:
     """Return texts that fill one batch of the planner, each as long as the model sees.
 
-    Where the model has a limit, nothing that a column may hold takes more memory. Where nobody
-    knows of one, the texts are as long as the longest golden text, and longer ones take more: with
-    the square of their length in a Transformer.
+    If the model has a limit, no column takes more memory than this. If no limit is known, the texts
+    are as long as the longest golden text, and longer ones take more: in a Transformer, with the
+    square of their length.
     """
     text = max(TEXTS, key=len)
     (prepared,) = encoder.prepare([text])
     if max_tokens and prepared.token_count:
         text = " ".join([text] * (max_tokens // prepared.token_count + 1))
-    # Numbered, for equal texts are embedded once; a number takes as much room as another.
+    # Numbered, because equal texts are embedded once; all numbers have the same length.
     (prepared,) = encoder.prepare([f"0000 {text}"])
     count = max(1, encoder.budget // max(1, prepared.cost))
     return [f"{number:04} {text}" for number in range(count)]

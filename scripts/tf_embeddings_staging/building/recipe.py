@@ -52,7 +52,8 @@ def recipe(name: str, given: Input, entry: Entry | None) -> dict[str, Any]:
     """Return all that the artifact of a model depends on, ready for JSON.
 
     Raises:
-        StagingError: a package is not installed, an encoder's folder is no good, or a name no text.
+        StagingError: a package is not installed, an encoder's folder is not valid, or a name is
+            not UTF-8.
     """
     require_text(given.fetched.uri)
     return {

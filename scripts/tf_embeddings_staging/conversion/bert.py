@@ -33,7 +33,7 @@ _UNUSED = ("pooler.", "cls.", "embeddings.position_ids")
 
 @dataclass(frozen=True)
 class BertConfig:
-    """The architecture: what of config.json has a say in the numbers."""
+    """The architecture: the fields of config.json that decide about the numbers."""
 
     hidden_size: int
     num_hidden_layers: int
@@ -54,7 +54,7 @@ def read_config(fields: Mapping[str, Any], label: str) -> BertConfig:
     """Validate the config.json of a BERT; `label` names it in messages.
 
     Raises:
-        StagingError: it is of another family, or has a part that the converter does not know.
+        StagingError: it is of a different family, or has a part that the converter does not know.
     """
     if (model_type := fields.get("model_type")) != "bert":
         raise StagingError(
@@ -103,8 +103,8 @@ def read_weights(config: BertConfig, path: Path) -> dict[str, np.ndarray]:
     """Read the encoder's tensors, as float32 and without prefix, and check their shapes.
 
     Raises:
-        StagingError: the file is no safetensors file, or a tensor is missing, of another shape or
-            type, or not known.
+        StagingError: the file is not a safetensors file, or a tensor is missing, unknown, or of
+            the wrong shape or type.
     """
     import ml_dtypes  # noqa: F401 - teaches NumPy bfloat16; TensorFlow brings it
     import numpy as np
@@ -117,7 +117,7 @@ def read_weights(config: BertConfig, path: Path) -> dict[str, np.ndarray]:
             _check_names(names, expected, path.name)
             tensors = {name: file.get_tensor(names[name]) for name in sorted(expected)}
     except SafetensorError as error:
-        raise StagingError(f"'{path.name}' is no whole safetensors file ({error}).") from None
+        raise StagingError(f"'{path.name}' is not a complete safetensors file ({error}).") from None
     for name, tensor in tensors.items():
         if tensor.shape != expected[name]:
             raise StagingError(
@@ -143,7 +143,7 @@ def _plain_name(name: str) -> str:
 def _check_names(names: Mapping[str, str], expected: Mapping[str, Any], label: str) -> None:
     if missing := sorted(expected.keys() - names.keys()):
         raise StagingError(
-            f"'{label}' lacks {missing[0]}{_and_more(missing)}, so it is no BERT encoder of the "
+            f"'{label}' lacks {missing[0]}{_and_more(missing)}, so it is not a BERT encoder of the "
             f"size in config.json."
         )
     unknown = sorted(name for name in names.keys() - expected.keys() if not is_unused(name))

@@ -1,12 +1,12 @@
 """The BERT family of sentence encoders as a TensorFlow SavedModel.
 
 The graph is BERT as published (https://arxiv.org/abs/1810.04805), in plain TensorFlow ops, so
-that it runs wherever TensorFlow does. This module imports TensorFlow: the worker process alone
+that it runs wherever TensorFlow does. This module imports TensorFlow, so only the worker process
 imports it.
 
 Measured on a CPU (MiniLM, batches of 4,096 tokens, one thread): two-dimensional matmuls run 15 %
-faster than tensordot, for TensorFlow fuses them with bias and gelu; one matmul for query, key and
-value together, or other ways to write the layer norm and gelu, differ by 3 % at most.
+faster than tensordot, because TensorFlow fuses them with bias and gelu; one matmul for query, key
+and value together, or other ways to write the layer norm and gelu, differ by 3 % at most.
 """
 
 from __future__ import annotations

@@ -195,14 +195,14 @@ def _chosen_limit(transformer: Path, config: BertConfig, chosen: int | None) -> 
         return chosen
     raise StagingError(
         f"--max-tokens {chosen}: this encoder takes from {FEWEST_TOKENS} to "
-        f"{config.max_position_embeddings} tokens, for so many positions it has."
+        f"{config.max_position_embeddings} tokens, as many as it has positions."
     )
 
 
 def _require_no_more_weights(folder: Path) -> None:
-    """Refuse weights beside the encoder's own; `model.fp16.safetensors` is another form of these.
+    """Refuse weights beside the encoder's own; `model.fp16.safetensors` is a second form of these.
 
-    Other formats are not read, by transformers neither where there are safetensors.
+    Other formats are ignored, as transformers does where there are safetensors.
     """
     for path in sorted(folder.glob("*.safetensors")):
         if not path.name.startswith("model"):

@@ -2,7 +2,7 @@
 
 A .keras file is a zip of config.json, metadata.json, model.weights.h5 and assets/. Keras makes the
 objects that config.json names, so what it may name is a list here: layers and what belongs to them.
-Keras's own safe mode is on as well, but it has been got round, by functions of keras.utils that
+Keras's own safe mode is on too, but it was bypassed before, by functions of keras.utils that
 download and by vocabularies that are paths: CVE-2025-1550, CVE-2025-8747, CVE-2025-12058.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 from tf_embeddings_staging.errors import StagingError
 
 CONVERTER = 1
-"""What the export makes of the same file: raise it when the vectors become others."""
+"""The number of the export: raise it when the same file gives different vectors."""
 
 _CONFIG = "config.json"
 _METADATA = "metadata.json"
@@ -58,12 +58,12 @@ _PATHS = ("idf_weights", "vocabulary")
 
 
 def content_digests(path: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file in a .keras file that has a say in the vectors, by name.
+    """Return the SHA-256 of each file in a .keras file that the vectors depend on, by name.
 
     metadata.json holds the date, so it does not count.
 
     Raises:
-        StagingError: it is no .keras file, or holds what none does.
+        StagingError: it is not a .keras file, or holds files that do not belong in one.
     """
     with _opened(path) as archive:
         return {
@@ -77,7 +77,7 @@ def check(path: Path) -> None:
     """Look through a .keras file; nothing in it is run or unpacked.
 
     Raises:
-        StagingError: it is no .keras file, is damaged, or holds what is not allowed.
+        StagingError: it is not a .keras file, is damaged, or holds what is not allowed.
     """
     with _opened(path) as archive:
         try:
@@ -148,7 +148,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             _require_sizes(path, archive)
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
-        raise _refused(path, "it is cut short, or no .keras file at all") from None
+        raise _refused(path, "it is cut short, or not a .keras file") from None
 
 
 def _require_names(path: Path, archive: zipfile.ZipFile) -> None:
@@ -163,7 +163,7 @@ def _require_names(path: Path, archive: zipfile.ZipFile) -> None:
             name.startswith(_ASSETS) and not {"", ".", ".."} & set(parts) and "\\" not in name
         )
         if not is_asset and name not in (_CONFIG, _METADATA, _WEIGHTS, _ASSETS):
-            raise _refused(path, f"it holds '{name}', which no .keras file has")
+            raise _refused(path, f"it holds '{name}', which does not belong in a .keras file")
     for name in (_CONFIG, _WEIGHTS):
         if name not in names:
             raise _refused(path, f"it lacks '{name}'")
@@ -252,7 +252,7 @@ def _require_plain_weights(path: Path) -> None:
             with h5py.File(file, "r") as weights:
                 why = _objection_to_weights(weights, archive.getinfo(_WEIGHTS).file_size)
         except OSError as error:
-            raise _refused(path, f"its '{_WEIGHTS}' is no HDF5 file ({error})") from None
+            raise _refused(path, f"its '{_WEIGHTS}' is not an HDF5 file ({error})") from None
     if why is not None:
         raise _refused(path, f"its '{_WEIGHTS}' {why}")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tf_embeddings_udf.engines.tensorflow import TensorFlow
 
 TOLERANCE = 1e-5
-"""Of a vector's length: how far a component may be from TensorFlow's."""
+"""How far a component may differ from TensorFlow's, in parts of the vector's length."""
 
 _MIXED, _SEED = 300, 7
 _ALONE = 40
@@ -31,7 +31,7 @@ _ALONE = 40
 # Variables of TensorFlow 1, which the converter does not take.
 _REFERENCES = ("Variable", "VariableV2")
 
-# What the converter says of an op that it does not take, and where in whose source it was made.
+# How the converter names an op that it does not take, and the place in its source.
 _MISSING_OPS = re.compile(r"(?:TF Select|Custom) ops: ([\w, ]+)")
 _REFUSED_OP = re.compile(r"error: 'tf\.(\w+)' op ")
 _PLACE = re.compile(r"(?<=ConverterError: )\S+:\d+:\d+: error: ")
@@ -44,8 +44,8 @@ def convert_litert_task(request: Mapping[str, Any]) -> dict[str, Any]:
     """Do the worker's task: {folder, target} -> {}, or {refused: why}.
 
     `folder` is the artifact for TensorFlow, unpacked. `target` is where the one for LiteRT is laid
-    out, all but its model, which is written there. The converter computes what a graph computes
-    of constants alone, so this has a process of its own: see `process`.
+    out, all but its model, which is written there. The converter evaluates what
+    depends only on constants, so this has a process of its own: see `process`.
     """
     import tf_embeddings_udf as runtime
     from tf_embeddings_udf.engines.litert import MODEL_FILE
@@ -157,7 +157,7 @@ def _pooled(tf: Any, states: Tensor, mask: Tensor | None, pooling: str | None) -
         return states[:, 0]
     shape = tf.shape(states)
     is_token = tf.reshape(tf.cast(mask, tf.bool), [shape[0], shape[1], 1])
-    # Not times 0: of padding a model may make what is not finite.
+    # Not times 0: what a model gives for padding may not be finite.
     if pooling == "max":
         return tf.reduce_max(tf.where(is_token, states, states.dtype.min), 1)
     total = tf.reduce_sum(tf.where(is_token, states, 0.0), 1)
@@ -165,7 +165,7 @@ def _pooled(tf: Any, states: Tensor, mask: Tensor | None, pooling: str | None) -
 
 
 def _compare(tensorflow: Embedder, load_converted: Callable[[], Embedder]) -> dict[str, Any]:
-    """Embed the same texts with both, in batches, and some alone with LiteRT."""
+    """Embed the same texts with both in batches, and some one by one with LiteRT."""
     from tf_embeddings_udf import TfEmbeddingsError
 
     texts = [*TEXTS, *mixed_texts(_MIXED, _SEED)]

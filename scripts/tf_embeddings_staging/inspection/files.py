@@ -26,7 +26,7 @@ def files_of(folder: Path) -> dict[str, Path]:
     """Return the files of a SavedModel that count, by their path in it.
 
     Raises:
-        StagingError: one is a link that leaves the folder, or has a name that is no text.
+        StagingError: one is a link that leaves the folder, or has a name that is not UTF-8.
     """
     paths = [folder / GRAPH]
     for name in _FOLDERS:
@@ -58,7 +58,7 @@ def require_no_pointer(path: Path) -> None:
 
 
 def require_text(name: str) -> None:
-    """Refuse the name of a file that is no UTF-8: no manifest could hold it.
+    """Refuse the name of a file that is not UTF-8: a manifest cannot hold it.
 
     Raises:
         StagingError: it is not.
@@ -67,7 +67,7 @@ def require_text(name: str) -> None:
         name.encode()
     except UnicodeEncodeError:
         said = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        raise StagingError(f"the file name '{said}' is no UTF-8. Rename the file.") from None
+        raise StagingError(f"the file name '{said}' is not UTF-8. Rename the file.") from None
 
 
 def require_inside(path: Path, folder: Path) -> None:

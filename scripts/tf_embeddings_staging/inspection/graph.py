@@ -27,7 +27,7 @@ class Tensor:
     """An input or an output: its type, and its shape with None for what is open.
 
     Attributes:
-        name: what it is called by; None for the one output that is no part of a structure.
+        name: its name; None for a single output that is not part of a structure.
         shape: None where even the rank is open.
     """
 
@@ -167,9 +167,9 @@ def _parse(path: Path) -> Message:
     try:
         message.ParseFromString(path.read_bytes())
     except DecodeError:
-        raise StagingError(f"'{path.name}' is no SavedModel, or cut short.") from None
+        raise StagingError(f"'{path.name}' is not a SavedModel, or cut short.") from None
     if not message.meta_graphs:
-        raise StagingError(f"'{path.name}' is no SavedModel, or cut short: it holds no graph.")
+        raise StagingError(f"'{path.name}' is not a SavedModel, or cut short: it holds no graph.")
     return message
 
 
@@ -209,8 +209,8 @@ def _choose(tags: Sequence[tuple[str, ...]]) -> int:
         if tags.count(wanted) == 1:
             return tags.index(wanted)
     raise StagingError(
-        f"the SavedModel holds {_counted(tags)}, and neither one with the tag "
-        f"'serve' alone nor one without tags. Save it with one graph, tagged 'serve'."
+        f"the SavedModel holds {_counted(tags)}, and neither one with only the "
+        f"tag 'serve' nor one without tags. Save it with one graph, tagged 'serve'."
     )
 
 
@@ -273,7 +273,7 @@ def _functions(objects: Message) -> Sequence[str]:
 
 
 def _called(function: Message) -> Signature:
-    """Return what a function takes and gives; arguments that are no tensors do not count."""
+    """Return what a function takes and gives; arguments that are not tensors do not count."""
     parts = function.canonicalized_input_signature.tuple_value.values
     arguments = [_values(part) for part in parts[:1]]
     positional = [one for some in arguments for one in some]

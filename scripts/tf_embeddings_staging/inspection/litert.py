@@ -1,7 +1,7 @@
-"""Looking at a model of LiteRT that was made elsewhere: it is loaded, and not run.
+"""Checking a model of LiteRT that was made elsewhere: it is loaded, but not run.
 
-LiteRT's own ops compute: none of them reads a file, runs Python or reaches the network. What could
-are ops of somebody else's (custom ones) and weights in other files, so both are refused.
+LiteRT's own ops only compute: none of them reads a file, runs Python or reaches the network. Custom
+ops and weights in other files could, so both are refused.
 https://github.com/google-ai-edge/LiteRT/blob/main/tflite/converter/schema/schema.fbs
 """
 
@@ -42,7 +42,7 @@ def check_litert_task(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_content(content: bytes) -> None:
-    """Refuse a file with custom ops or weights elsewhere, or that is none of LiteRT.
+    """Refuse a file with custom ops or weights elsewhere, or of a format other than LiteRT's.
 
     Raises:
         StagingError: it is refused.
@@ -51,7 +51,7 @@ def _check_content(content: bytes) -> None:
 
     place, magic = _MAGIC
     if content[place] != magic:
-        raise StagingError(f"the artifact's model is no file of LiteRT. {_AGAIN}")
+        raise StagingError(f"the artifact's model is not a LiteRT file. {_AGAIN}")
     try:
         model: Any = schema.ModelT.InitFromPackedBuf(content, 0)  # typed wrongly
     except (struct.error, IndexError, TypeError, ValueError) as error:

@@ -85,7 +85,7 @@ def find_neighbors(
         options: what the user says of the model.
 
     Raises:
-        StagingError: a file cannot be read, or asks for what nobody knows.
+        StagingError: a file cannot be read, or asks for something unknown.
     """
     for place in places(folder, root):
         if (place / TOKENIZER).is_file():

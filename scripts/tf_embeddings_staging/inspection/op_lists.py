@@ -1,6 +1,6 @@
 """TensorFlow's ops, as far as they matter to whether a graph may be trusted.
 
-TensorFlow marks each op that has a say outside of its outputs as stateful: files, the network and
+TensorFlow marks each op with an effect beyond its outputs as stateful: files, the network and
 Python are reached by stateful ops, but so are variables. So a stateful op is refused unless it is
 in `HARMLESS`; the few ops that reach out although TensorFlow calls them stateless are in
 `STATELESS_AND_REFUSED`. Both lists were made by going through the registry of TensorFlow 2.21
@@ -46,7 +46,7 @@ _TABLES = """
     MutableHashTable MutableHashTableOfTensors MutableHashTableOfTensorsV2 MutableHashTableV2
 """
 
-# Each calls functions of the graph, which are looked at as well; data sets hold tensors alone.
+# Each calls functions of the graph, which are checked too; data sets only hold tensors.
 _CONTROL_FLOW = """
     Assert Case CheckNumerics CheckNumericsV2 DatasetToSingleElement DeviceIndex GraphDefVersion If
     IsTensorFloat32Enabled RangeDataset ReduceDataset StatefulPartitionedCall TensorArray
@@ -71,7 +71,7 @@ _CUDNN = """
     CudnnRNN CudnnRNNBackprop CudnnRNNBackpropV2 CudnnRNNBackpropV3 CudnnRNNV2 CudnnRNNV3
 """
 
-# Print writes to the log alone; PrintV2 has a rule of its own.
+# Print only writes to the log; PrintV2 has a rule of its own.
 _LOG = "Print"
 
 # The stateful ones of TensorFlow Text: their models are in the graph, not in a file.
@@ -108,10 +108,10 @@ RegisterDataset) or end the process."""
 SAVERS = frozenset(
     ("MergeV2Checkpoints", "Save", "SaveSlices", "SaveV2", "ShardedFilename", "ShardedFilespec")
 )
-"""What the saver alone may use to write a checkpoint."""
+"""What only the saver may use, to write a checkpoint."""
 
 RESTORERS = frozenset(("Restore", "RestoreSlice", "RestoreV2"))
-"""What the saver alone may use to read one."""
+"""What only the saver may use, to read one."""
 
 TABLES_FROM_FILES = frozenset(("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"))
 """What may fill a table from a file if that file is an asset of the model."""

@@ -13,7 +13,7 @@ from tf_embeddings_staging.inspection.safety import Danger, Ops
 
 
 def report_of(model: Graph, ops: Ops) -> dict[str, Any]:
-    """Return what the graph and its files hold, whatever may come of them.
+    """Return what the graph and its files hold, before anything is chosen.
 
     Returns:
         `format` (which loader takes it), `tensorflow` (that saved it), `tags` (of each graph),

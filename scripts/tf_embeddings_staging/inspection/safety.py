@@ -262,7 +262,7 @@ class _Scan:
         assets = {_output(asset.tensor_info.name) for asset in _assets(self._meta)}
         source = node.input[1] if len(node.input) > 1 else ""
         if not self._comes_from(function, source, assets):
-            return "from a file that is no asset of the model, "
+            return "from a file that is not an asset of the model, "
         # The loader puts the assets' paths into a TF1 graph while it initializes it, and not else.
         is_elsewhere = (function, node.name) in self._running | self._restoring
         if self._model.is_object or not is_elsewhere:
@@ -281,7 +281,7 @@ class _Scan:
 
     @cached_property
     def _running(self) -> set[tuple[str, str]]:
-        """Return what calling the model may run; of a TF1 graph not what initializes it alone."""
+        """Return what calling the model may run; without what only initializes a TF1 graph."""
         definitions = self._meta.signature_def
         roots = [
             _node(info.name)

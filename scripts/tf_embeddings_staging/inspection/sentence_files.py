@@ -41,7 +41,7 @@ FILES = (
     *(TOKENIZER_SETTINGS, SPECIAL_TOKENS, ADDED_TOKENS),
     *(_MODULES, *_SETTINGS, _PROMPTS, *_ADAPTERS),
 )
-"""All that has a say in the vectors, beside weights and the folders' names.
+"""All files that the vectors depend on, beside weights and the folders' names.
 
 Sentence Transformers reads `_MODULES`, `_PROMPTS`, one of `_SETTINGS` and the modules' config.json;
 transformers reads config.json, the weights and the tokenizer's four files; PEFT reads `_ADAPTERS`.
@@ -77,7 +77,7 @@ def modules(folder: Path) -> list[tuple[str, str]] | None:
         if more := [name for name in module_folders(folder) if name != NORMALIZE]:
             raise StagingError(
                 f"'{more[0]}' is the folder of a module of Sentence Transformers, and there is no "
-                f"'{_MODULES}' that says how it is used. Save the encoder anew, or take it out."
+                f"'{_MODULES}' that says how it is used. Save the encoder again, or take it out."
             )
         return None
     listed = _read_json(folder / _MODULES)
@@ -94,7 +94,7 @@ def modules(folder: Path) -> list[tuple[str, str]] | None:
 
 
 def module_folders(folder: Path) -> list[str]:
-    """Return the folders whose names alone say that a module changes a vector."""
+    """Return the folders that by their name hold a module that changes a vector."""
     names = [path.name for path in folder.glob("[0-9]_*") if path.is_dir()]
     return sorted(name for name in names if name == NORMALIZE or _MORE.match(name))
 
@@ -137,7 +137,7 @@ def limit_of(folder: Path) -> int | None:
     """Return the tokens after which texts are truncated, as Sentence Transformers finds them.
 
     Raises:
-        StagingError: it is no number of tokens; or a setting beside it is not known.
+        StagingError: it is not a number of tokens; or a setting beside it is not known.
     """
     _, settings = settings_of(folder)
     said = read_optional(folder / TOKENIZER_SETTINGS)
@@ -229,8 +229,8 @@ def _map_of(label: str, key: str, value: object) -> Mapping[str, Any]:
     if isinstance(value, dict):
         return value
     raise StagingError(
-        f"'{label}' says {key} {value!r}; it must be a map of settings. Save the encoder anew with "
-        f"Sentence Transformers."
+        f"'{label}' says {key} {value!r}; it must be a map of settings. Save the encoder again "
+        f"with Sentence Transformers."
     )
 
 
@@ -296,7 +296,7 @@ def prompts_of(folder: Path) -> tuple[str, dict[str, str]]:
     https://sbert.net/docs/sentence_transformer/usage/usage.html#prompt-templates
 
     Raises:
-        StagingError: they are no texts, or the default is none of them.
+        StagingError: they are not texts, or the default is not among them.
     """
     settings = read_optional(folder / _PROMPTS)
     if settings.get("model_type") not in (None, "SentenceTransformer"):
@@ -345,7 +345,7 @@ def read_object(path: Path) -> Mapping[str, Any]:
     """Read a JSON object.
 
     Raises:
-        StagingError: there is no such file, or it is none.
+        StagingError: there is no such file, or it is not a JSON object.
     """
     fields = _read_json(path)
     if isinstance(fields, dict):
@@ -359,8 +359,8 @@ def _read_json(path: Path) -> object:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise StagingError(
-            f"the folder '{path.parent.name}' has no '{path.name}', so it is no whole sentence "
-            f"encoder."
+            f"the folder '{path.parent.name}' has no '{path.name}', so it is not a complete "
+            f"sentence encoder."
         ) from None
     except (ValueError, RecursionError) as error:
         raise StagingError(f"'{path.name}' is not JSON ({error}). {_AGAIN}") from None

@@ -163,7 +163,7 @@ def rewritten(tokenizer: Path, settings: Path) -> bytes | None:
         return _rewritten(given, tokenizer, settings)
     except StagingError:
         raise
-    except Exception as error:  # a value of another type than transformers writes
+    except Exception as error:  # a value of a type that transformers does not write
         raise StagingError(
             f"'{TOKENIZER}' and the files beside it hold what transformers does not write "
             f"({type(error).__name__}: {error}). {_SAVE_ANEW}"
@@ -278,7 +278,7 @@ def _tokenizer(content: Mapping[str, Any]) -> Any:  # noqa: ANN401 - tokenizers.
 
 
 def _require_known(said: Mapping[str, Any]) -> None:
-    """Refuse the keys that lead to another tokenizer than tokenizer.json's."""
+    """Refuse the keys that lead to a tokenizer other than tokenizer.json's."""
     if said.get("auto_map"):
         raise _says("auto_map", "the tokenizer is code of the model's own, which never runs here")
     if any(name != TOKENIZER for name in said.get("fast_tokenizer_files") or ()):
@@ -288,7 +288,7 @@ def _require_known(said: Mapping[str, Any]) -> None:
 
 
 def _require_space(said: Mapping[str, Any], given: Json) -> None:
-    """Refuse a class that takes the file as it is, and a key that transformers 4 alone follows."""
+    """Refuse a class that takes the file as it is, and a key that only transformers 4 follows."""
     before = given.get("pre_tokenizer") or {}
     has = before.get("add_prefix_space") if before.get("type") == "ByteLevel" else None
     if has is not None and said.get("add_prefix_space", has) != has:
@@ -487,11 +487,11 @@ def _added_tokens(
     """Return the tokens that are found in a text before it is split, as transformers adds them.
 
     Args:
-        name: the class, if it makes its tokenizer itself: then it takes the listed tokens alone.
+        name: the class, if it makes its tokenizer itself: then it only takes the listed tokens.
         said: tokenizer_config.json, and special_tokens_map.json where it counts.
         of_old: added_tokens.json.
         given: tokenizer.json.
-        rows: of the model's table, 0 if nobody knows: it could not embed a token beyond them.
+        rows: of the model's table, 0 if not known: it cannot embed a token beyond them.
     """
     like = _CLASSES[name] if name else None
     own = list(given["added_tokens"])

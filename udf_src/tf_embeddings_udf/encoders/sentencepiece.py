@@ -22,8 +22,8 @@ class SentencePieceEncoder:
     https://tfhub.dev/google/universal-sentence-encoder-lite/2
     """
 
-    # Ids, padded: the matrix is sparse, but a Transformer, which USE lite is, makes it dense. On
-    # two cores a model that averages its ids is as fast with it on texts of a sentence or two.
+    # Padded ids: the matrix is sparse, but USE lite is a Transformer and makes it dense. A model
+    # that averages its ids is as fast with this budget, on two cores and texts of a sentence.
     # https://github.com/tensorflow/tfjs-models/tree/master/universal-sentence-encoder
     budget = 4096
 

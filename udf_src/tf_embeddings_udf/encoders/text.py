@@ -1,4 +1,4 @@
-"""Encoders that take strings: the tokenizer is a part of the SavedModel, or one of its own."""
+"""Encoders that take strings: the tokenizer is in the SavedModel, or in a preprocessor's."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class TextEncoder:
         self._least_cost = 0
         if manifest.encoder.get("preprocessor") is not None:
             self._preprocessor = TensorFlow(manifest, folder, 0, PREPROCESSOR_FOLDER)
-            # It pads short texts as well, most often to 128 tokens: with 16 rows a batch is as
-            # large as one of the kind `tokens`.
+            # It pads short texts too, mostly to 128 tokens: 16 rows make a batch as large as one of
+            # the kind `tokens`.
             self._least_cost = self.budget // 16
         self._of_strings = _OfStrings(self._preprocessor or self._model)
 

@@ -51,8 +51,8 @@ class TokensEncoder:
 
         name = str(manifest.encoder.get("tokenizer", "tokenizer.json"))
         self._tokenizer = Tokenizer.from_file(str(folder / MODEL_FOLDER / name))
-        # What the file says of padding and of the limit is how somebody once called it; the side
-        # that is cut, and the padding's id, belong to the model.
+        # The file's padding and limit are from an earlier call of the tokenizer and do not count;
+        # the side that is cut, and the padding's id, belong to the model.
         self._direction = (self._tokenizer.truncation or {}).get("direction", "right")
         self._pad_id = (self._tokenizer.padding or {}).get("pad_id", 0)
         self._tokenizer.no_padding()
@@ -75,7 +75,7 @@ class TokensEncoder:
         """Run the model on padded rows, and pool what it gives."""
         if self._mask is not None:
             return self._run(payloads)
-        # It cannot tell padding from text, so only rows of one length go together.
+        # Without a mask it cannot tell padding from text, so only rows of one length go together.
         lengths = np.array([payload.shape[1] for payload in payloads])
         together = [np.flatnonzero(lengths == length).tolist() for length in np.unique(lengths)]
         vectors = [self._run([payloads[row] for row in rows]) for rows in together]
@@ -99,7 +99,7 @@ class TokensEncoder:
         return self._pooled(self.engine(inputs), is_token)
 
     def _pooled(self, states: np.ndarray, is_token: np.ndarray) -> np.ndarray:
-        """Make one vector of a text's tokens, [texts, numbers]; padding has no part in it."""
+        """Make one vector of those of a text's tokens, [texts, numbers]; padding does not count."""
         if self._pooling is None:
             return states
         if states.ndim != 3:

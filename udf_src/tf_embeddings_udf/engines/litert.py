@@ -1,7 +1,7 @@
 """LiteRT, TensorFlow's inference runtime, for models that were converted when they were staged.
 
 An interpreter runs one call at a time, so a column's batches run on as many interpreters as there
-are workers, each with one thread. A batch that comes by itself, a search question, runs on one
+are workers, each with one thread. A single batch, such as a search question, runs on one
 interpreter with all the threads.
 https://ai.google.dev/edge/litert
 """
@@ -32,7 +32,7 @@ MODEL_FILE = "model.tflite"
 SIGNATURE = "serving_default"
 OUTPUT = "embedding"
 
-# Of one interpreter: a short text has little to share out. Measured with two only.
+# Of one interpreter: the work on a short text cannot be split further. Measured with two.
 _MOST_THREADS = 4
 
 # What LiteRT writes to stderr when a process first runs a model; no setting turns it off.
@@ -50,11 +50,11 @@ class LiteRT(Engine):
     name = LITERT
 
     def __init__(self, manifest: Manifest, folder: Path, threads: int) -> None:
-        """Load the model for so many calls at once; 0: as many as there are cores."""
+        """Load the model for this many calls at once; 0: one for each core."""
         super().__init__(manifest.model, manifest.encoder, threads or available_cores())
         path = folder / MODEL_FOLDER / MODEL_FILE
         entry = manifest.files.get(f"{MODEL_FOLDER}/{MODEL_FILE}")
-        # Staging compares models that no manifest lists yet: they are nobody else's.
+        # A model that staging compares is not in a manifest yet, and is not shared.
         key = (os.getpid(), entry.sha256 if entry else object(), self.workers)
         try:
             with _loading:
@@ -115,7 +115,7 @@ class _Pool:
                 interpreter = self._idle.pop() if self._idle else None
             if interpreter is None:
                 if in_parallel and self._is_wide_free.acquire(blocking=False):
-                    self._wide = None  # The column has more use for its memory.
+                    self._wide = None  # Its memory serves the column better.
                     self._is_wide_free.release()
                 interpreter = _Interpreter(self._source, 1)
             yield interpreter

@@ -9,15 +9,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# stderr is the process's: while one thread has it held back, another waits.
+# The process has one stderr: only one thread at a time can hold it back.
 _lock = threading.Lock()
 
 
 @contextmanager
 def without_lines(pattern: re.Pattern[bytes]) -> Iterator[None]:
-    """Hold back what is written to stderr, and then write all lines of it but those that match.
+    """Hold back what is written to stderr, then write the lines that do not match.
 
-    C++ writes to the file descriptor, so it is the descriptor that is held.
+    C++ writes to the file descriptor, so the descriptor is redirected.
     """
     with _lock:
         try:

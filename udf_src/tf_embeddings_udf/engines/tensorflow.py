@@ -1,4 +1,4 @@
-"""TensorFlow itself, for models that LiteRT cannot run: those that take strings, above all."""
+"""TensorFlow itself, for models that LiteRT cannot run, mostly those that take strings."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 CALL = "__call__"
 """Instead of a signature's name: the loaded object itself is called."""
 
-# By process, content and tags: models that differ in their prefix alone share what is loaded.
+# By process, content and tags: models that differ only in their prefix share what is loaded.
 _loaded: weakref.WeakValueDictionary[tuple[Any, ...], Any] = weakref.WeakValueDictionary()
 _loading = threading.Lock()
 
-# The process whose threads TensorFlow has; in a fork of it, it would wait for them forever.
+# The process that TensorFlow's threads belong to; in a fork of it, TensorFlow waits for them
+# forever.
 _processes: set[int] = set()
 
 # Lines that TensorFlow logs while it is imported, whatever TF_CPP_MIN_LOG_LEVEL says: in absl's
@@ -137,7 +138,7 @@ class TensorFlow(Engine):
         """Run it on tensors: the output that the manifest names, a float32 tensor.
 
         Raises:
-            TfEmbeddingsError: there is no such output, or it is no tensor of floats.
+            TfEmbeddingsError: there is no such output, or it is not a tensor of floats.
         """
         outputs = _named(self._call(*inputs, **named))
         name = self.parameter("output")
@@ -226,7 +227,7 @@ class TensorFlow(Engine):
 
 
 def _named(result: Any) -> Mapping[Any, Any]:  # noqa: ANN401
-    """Name what a function gave: by key, by place, or None for a tensor that comes alone."""
+    """Name what a function gave: by key, by place, or None for a single tensor."""
     if isinstance(result, Mapping):
         return result
     if isinstance(result, list | tuple):
