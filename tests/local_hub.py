@@ -129,7 +129,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "GET":
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self.wfile.write(body if most is None else body[:most])
-        self.close_connection = True
+        self.close_connection = most is not None
 
 
 def _listed(name: str, content: bytes) -> dict[str, Any]:

@@ -524,8 +524,8 @@ def test_an_artifact_that_is_not_what_its_name_says_is_one_sentence(
     renamed = tmp_path / f"other-{strings.build}.zip"
     renamed.write_bytes(content)
     assert refusal(renamed) == (
-        f"SOURCE '{renamed}' holds the model 'strings', and its name says 'other'. Give it back "
-        f"the name '{strings.path.name}'."
+        f"SOURCE '{renamed}' holds the model 'strings', and its name says 'other'. Name it "
+        f"'{strings.path.name}' again."
     )
 
     newer = makers.write_artifact(*saved_tokens_model, tmp_path / "stage", format=4).path

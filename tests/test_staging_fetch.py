@@ -258,7 +258,7 @@ def test_a_hostile_module_never_reaches_the_cache(
     handle = at_tf_hub(server, gives(hostile))
     assert refused(handle, tmp_path / "cache") == (
         f"the archive '{handle}' holds '../../evil', which leads out of it. Pack the model's "
-        f"folder anew, with plain names."
+        f"folder again, only with plain files."
     )
     assert not (tmp_path / "hub").exists()
     assert leftovers(tmp_path / "cache") == []
@@ -589,7 +589,7 @@ def test_an_archive_that_is_a_page_is_one_sentence_and_the_next_answer_is_taken(
 ) -> None:
     url = server.at("/tickets.tar.gz", says(200, PAGE), gives(archive))
     assert refused(url, tmp_path) == (
-        f"the archive '{url}' is no .tar.gz, .tar or .zip: it begins with "
+        f"the archive '{url}' is not a .tar.gz, .tar or .zip: it begins with "
         f"b'<!doctype html><title>Sign in'. Is that a page of a web site, or a file that was cut?"
     )
     assert pins_in(tmp_path) == []
@@ -636,8 +636,7 @@ def test_the_size_limit_is_of_the_download_and_of_what_it_unpacks_to(
 def test_an_address_that_nobody_serves_is_one_sentence(tmp_path: Path) -> None:
     assert re.fullmatch(
         r"Could not fetch 'http://127\.0\.0\.1:9/tickets\.tar\.gz': .*Connection refused\. "
-        r" Check the network and the proxy \(HTTPS_PROXY, NO_PROXY\), and run this "
-        r"again\.",
+        r"Check the network and the proxy \(HTTPS_PROXY, NO_PROXY\), and run this again\.",
         refused("http://127.0.0.1:9/tickets.tar.gz", tmp_path),
     )
 
