@@ -39,7 +39,7 @@ demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real m
 snowflake-shell: $(DEV_ENV)  ## Serve a local Snowflake until Ctrl-C, and print the dbt profile for it
 	$(BIN)/python tests/local_snowflake serve --profile $(if $(KEEP),--keep "$(KEEP)")
 
-test: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run the tests but for the exhaustive ones; 12 minutes on 2 cores
+test: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run the tests, without the exhaustive ones
 	$(PYTEST) -m "not exhaustive"
 
 test-all: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test
