@@ -78,7 +78,7 @@ CASES: dict[str, dict[str, Any]] = {
         "said": None,
         "file": {"normalizer.lowercase": False},
     },
-    "bert, cased file, class alone": {
+    "bert, cased file, class only": {
         "said": {"tokenizer_class": "BertTokenizer"},
         "file": {"normalizer.lowercase": False},
     },

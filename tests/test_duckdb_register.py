@@ -78,7 +78,7 @@ def test_a_canceled_run_ends_the_running_calls_but_no_later_ones(
     started = cancellation.current()
     cancellation.cancel()
     for tokens_only in ([False, False], [False, True]):
-        with pytest.raises(TfEmbeddingsError, match="the query was cancelled"):
+        with pytest.raises(TfEmbeddingsError, match="the query was canceled"):
             tiny_embedder.outcomes(["fox", "dog"], tokens_only, started)
     with duckdb.connect() as connection:
         register(connection, tiny.stage)

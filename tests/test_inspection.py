@@ -338,7 +338,7 @@ def test_a_model_of_transformers_is_found_with_what_lies_beside_it(tmp_path: Pat
 
 
 def test_vectors_of_tokens_beside_those_of_texts_are_asked_for(tmp_path: Path) -> None:
-    """BERT's pooler_output is seldom what its users mean; nobody would notice the difference."""
+    """BERT's pooler_output is seldom what its users mean; no one would notice the difference."""
     folder = save_of_tokens(tmp_path / "m")
     assert refusal(folder, Options(max_tokens=16)) == (
         "the signature 'serving_default' gives pooled (float32 [?, 3]), states (float32 [?, ?, "

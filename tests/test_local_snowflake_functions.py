@@ -42,7 +42,7 @@ as $$
 $$
 """
 
-VECTORISED = """
+VECTORIZED = """
 handler._sf_vectorized_input = pandas.DataFrame
 handler._sf_max_batch_size = {most}
 """
@@ -83,7 +83,7 @@ class Database:
 
     def create_vectorized(self, body: str, *, most: int = 100, **keys: str) -> None:
         """Create a function whose handler takes frames."""
-        code = f"import pandas\n{body}\n{VECTORISED.format(most=most)}"
+        code = f"import pandas\n{body}\n{VECTORIZED.format(most=most)}"
         self.create(code, properties="packages = ('pandas')", **keys)
 
     def fails(self, sql: str, role: str | None = None) -> DatabaseError:

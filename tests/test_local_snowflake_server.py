@@ -307,7 +307,7 @@ def test_no_credential_is_printed(folder: Path) -> None:
         server = server_of(process)
         with server.connect(password=SECRET, database="demo") as connection:
             with pytest.raises(ProgrammingError):
-                connection.cursor().execute("this is no statement")
+                connection.cursor().execute("this is not a statement")
             with pytest.raises(DatabaseError):
                 server.connect(password=SECRET, role="nobody")
             log_in(server, LOGIN_NAME="me", TOKEN=SECRET)

@@ -1,4 +1,4 @@
-"""The local Snowflake's transactions and locks, and statements that take long or are cancelled."""
+"""The local Snowflake's transactions and locks, and statements that take long or are canceled."""
 
 from __future__ import annotations
 
@@ -205,21 +205,21 @@ def test_a_login_waits_for_no_statement(
             slow.result(timeout=60)
 
 
-# Cancelling
+# Canceling
 
 
-def test_cancelling_ends_what_a_session_runs(
+def test_canceling_ends_what_a_session_runs(
     session: SnowflakeConnection, other: SnowflakeConnection
 ) -> None:
     run(session, SLOW.format(seconds=60))
     with beside(session, "select slow(id) from t") as slow:
         cancel = f"select system$cancel_all_queries({session.session_id})"
-        until(lambda: run(other, cancel) == [("1 cancelled.",)])
-        with pytest.raises(ProgrammingError, match="SQL execution canceled") as cancelled:
+        until(lambda: run(other, cancel) == [("1 canceled.",)])
+        with pytest.raises(ProgrammingError, match="SQL execution canceled") as canceled:
             slow.result(timeout=60)
-    assert (cancelled.value.errno, cancelled.value.sqlstate) == (604, "57014")
+    assert (canceled.value.errno, canceled.value.sqlstate) == (604, "57014")
     assert run(session, "select 1") == [(1,)]
-    assert run(other, cancel) == [("0 cancelled.",)]
+    assert run(other, cancel) == [("0 canceled.",)]
 
 
 def test_a_client_cancels_when_its_time_is_up(session: SnowflakeConnection) -> None:
@@ -229,7 +229,7 @@ def test_a_client_cancels_when_its_time_is_up(session: SnowflakeConnection) -> N
     assert run(session, "select 1") == [(1,)]
 
 
-def test_a_statement_is_cancelled_by_its_id(
+def test_a_statement_is_canceled_by_its_id(
     session: SnowflakeConnection, other: SnowflakeConnection
 ) -> None:
     missing = uuid.uuid4()

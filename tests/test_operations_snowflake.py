@@ -772,8 +772,8 @@ def test_drop_unused_leaves_alone_what_the_package_did_not_make(
     assert files(project) == sorted([place(staged), *(f"models/{path}" for path in mine)])
     drops = [line for line in run.said if line.startswith("dropped: function")]
     assert len(drops) == len(gone)
-    [alone] = [line for line in run.said if line.startswith("left alone")]
-    assert alone.endswith(
+    [kept] = [line for line in run.said if line.startswith("not dropped")]
+    assert kept.endswith(
         "e-b0123456789ab.zip' (no pin names it; other files have names that begin with its name)"
     )
 

@@ -298,14 +298,14 @@ def test_a_text_by_itself_runs_on_all_threads_and_a_column_on_one_each(
 
     monkeypatch.setattr(litert._Interpreter, "__init__", noting_make)
     embedder = load(unpacked(tiny), threads=3)
-    alone = embedder.embed(["a fox"]).embeddings
+    singly = embedder.embed(["a fox"]).embeddings
     assert made == [3]
     texts = [f"a fox {number} " * 40 for number in range(200)]
     column = embedder.embed([*texts, "a fox"]).embeddings
     assert set(made[1:]) == {1}
     assert 1 <= len(made[1:]) <= 3
-    np.testing.assert_allclose(column[-1:], alone, atol=1e-6)
-    assert np.array_equal(embedder.embed(["a fox"]).embeddings, alone)
+    np.testing.assert_allclose(column[-1:], singly, atol=1e-6)
+    assert np.array_equal(embedder.embed(["a fox"]).embeddings, singly)
     assert made.count(3) == 2, "the column had the memory of the first"
 
 

@@ -60,8 +60,8 @@ def test_a_text_is_the_same_alone_in_2048_and_in_any_order(
     shuffled = embedder.embed([texts[row] for row in order])
     np.testing.assert_allclose(shuffled.embeddings, batch.embeddings[order], rtol=0, atol=SAME)
     for row in range(0, 60):
-        alone = embedder.embed([texts[row]]).embeddings[0]
-        np.testing.assert_allclose(alone, batch.embeddings[row], rtol=0, atol=SAME)
+        singly = embedder.embed([texts[row]]).embeddings[0]
+        np.testing.assert_allclose(singly, batch.embeddings[row], rtol=0, atol=SAME)
 
 
 def test_four_threads_at_once_get_what_one_gets(embedder: Embedder, oracle: dict[str, Any]) -> None:

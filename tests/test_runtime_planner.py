@@ -70,8 +70,8 @@ def test_a_text_is_the_same_alone_in_a_batch_in_any_order(tiny_on_each: Embedder
     shuffled = tiny_on_each.embed([texts[row] for row in order])
     np.testing.assert_allclose(shuffled.embeddings, batch.embeddings[order], rtol=0, atol=SAME)
     for row in range(0, 2048, 97):
-        alone = vector(tiny_on_each, texts[row])
-        np.testing.assert_allclose(alone, batch.embeddings[row], rtol=0, atol=SAME)
+        singly = vector(tiny_on_each, texts[row])
+        np.testing.assert_allclose(singly, batch.embeddings[row], rtol=0, atol=SAME)
 
 
 def test_four_threads_at_once_get_what_one_gets(tiny_on_each: Embedder) -> None:
@@ -273,7 +273,7 @@ def test_without_normalizing_the_first_numbers_are_the_models(
     assert vector(embedder, "number: 2.5").tolist() == [11, 1]
 
 
-# Counting alone.
+# Only counting.
 
 
 def without_its_model(embedder: Embedder) -> Embedder:

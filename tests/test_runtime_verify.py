@@ -63,7 +63,7 @@ def test_each_engine_agrees_with_what_litert_recorded(
     came = report(load_artifact(artifact), folder_of(artifact))
     assert json.loads(json.dumps(came, allow_nan=False)) == came
     assert 0 <= came.pop("largest_difference") <= SAME
-    assert came.pop("memory_bytes") > 20 << 20, "Python alone takes more"
+    assert came.pop("memory_bytes") > 20 << 20, "Python itself takes more"
     assert came.pop("processor").split(", ")[0] == platform.machine()
     assert came == {
         "model": "tiny",

@@ -158,7 +158,7 @@ Saved = tuple[Path, dict[str, Any]]
 def test_an_artifact_for_litert_is_staged_where_there_is_no_tensorflow(
     litert_tokens_model: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Promotion on a machine with requirements.txt alone."""
+    """Promotion on a machine with requirements.txt only."""
     project = make_project(tmp_path / "project")
     ours = write_artifact(*litert_tokens_model, tmp_path / "stage")
     makers.with_golden(ours)
@@ -399,7 +399,7 @@ def test_another_model_under_the_version_of_one_that_is_known_is_refused(
         f"vectors are of: the vector of '{makers.CORPUS[0]}' differs by "
     )
 
-    strip(theirs.path, "golden.json")  # and golden vectors are made anew, of what gives them
+    strip(theirs.path, "golden.json")  # and golden vectors are made again, by what gives them
     makers.with_golden(theirs)
     said = stage(theirs, tmp_path / "cache")
     assert f"Note: nothing here proves that the weights of {theirs.path.name} are those of" in said
@@ -545,7 +545,7 @@ def strip(path: Path, name: str) -> None:
 
 
 def repack(path: Path, changes: Mapping[str, bytes], **options: Any) -> None:  # noqa: ANN401
-    """Write an artifact's zip anew with other entries; its name stays."""
+    """Write an artifact's zip again with other entries; its name stays."""
     with zipfile.ZipFile(path) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w", **options) as archive:
@@ -580,7 +580,7 @@ def test_an_artifact_without_the_runtime_is_refused(
 
 
 def test_any_damage_to_an_artifact_is_found_or_does_not_matter(tmp_path: Path) -> None:
-    """A flipped bit may say that a file is encrypted, or compressed in a way nobody knows."""
+    """A flipped bit may say that a file is encrypted, or compressed in an unknown way."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model/tokenizer.json").write_bytes(b"{}" * 20)
     parameters = {

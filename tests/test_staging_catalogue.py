@@ -79,7 +79,7 @@ def test_an_entry_says_all_that_a_reader_wants_to_know(name: str) -> None:
 
 @pytest.mark.parametrize("name", catalogue())
 def test_a_handle_is_a_version_that_never_changes(name: str) -> None:
-    """What has no digests is pinned by its first download, so it must be one thing for ever."""
+    """What has no digests is pinned by its first download, so it must never change."""
     entry = catalogue()[name]
     for source in entry.sources:
         match source:

@@ -531,7 +531,7 @@ def test_an_artifact_that_is_not_what_its_name_says_is_one_sentence(
     newer = makers.write_artifact(*saved_tokens_model, tmp_path / "stage", format=4).path
     assert refusal(newer).startswith(
         f"SOURCE '{newer}': the artifact {newer.name} has format 4, and the installed "
-        f"tf_embeddings knows format 3 alone. "
+        f"tf_embeddings only knows format 3. "
     )
 
     empty = tmp_path / f"strings-b{hashlib.sha256(b'').hexdigest()[:12]}.zip"

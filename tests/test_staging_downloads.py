@@ -340,7 +340,7 @@ def test_a_redirected_file_is_resumed(server: Server, tmp_path: Path) -> None:
             "the server gives no archive, but the folder 'gs://bucket/module' of Google's storage.",
         ),
     ],
-    ids=["for ever", "ftp", "a file", "nonsense", "Google's storage", "TF-Hub uncompressed"],
+    ids=["forever", "ftp", "a file", "nonsense", "Google's storage", "TF-Hub uncompressed"],
 )
 def test_a_redirect_that_leads_nowhere_is_one_sentence(
     server: Server, tmp_path: Path, answer: loopback.Answer, said: str

@@ -609,7 +609,7 @@ OF_TYPE = {
 def test_the_models_type_says_the_class_where_no_file_does(
     folder: Folder, model_type: str, name: str
 ) -> None:
-    """TOKENIZER_MAPPING_NAMES of transformers; the file is none of RoBERTa's and T5's."""
+    """TOKENIZER_MAPPING_NAMES of transformers; the file is neither RoBERTa's nor T5's."""
     folder.edit("config.json", model_type=model_type)
     bert_folder.write_json(folder.path / "tokenizer_config.json", {"do_lower_case": False})
     place = folder.path / "tokenizer.json"

@@ -96,7 +96,7 @@ def archive(model: Path) -> bytes:
 
 @pytest.fixture(scope="session")
 def other_archive(model: Path) -> bytes:
-    """The same model, packed anew: other bytes."""
+    """The same model, packed again: other bytes."""
     path = model.with_name("model.zip")
     with zipfile.ZipFile(path, "w") as packed:
         for file in sorted(model.rglob("*")):
@@ -148,7 +148,7 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def run_tensorflow_hub(handle: str) -> Path:
-    """Resolve a handle with tensorflow_hub alone."""
+    """Resolve a handle with tensorflow_hub only."""
     code = "import sys, tensorflow_hub; print(tensorflow_hub.resolve(sys.argv[1]))"
     command = [sys.executable, "-W", "ignore", "-c", code, handle]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -45,7 +45,7 @@ def error_of(
 
 
 def ended(pid: int) -> bool:
-    """Wait until a process ended; a zombie whom nobody buries has."""
+    """Wait until a process ended; a zombie has, too."""
     try:
         psutil.Process(pid).wait(_GIVE_UP_SECONDS)
     except psutil.NoSuchProcess:
@@ -362,7 +362,7 @@ def test_the_next_run_clears_what_a_killed_one_left_and_nothing_of_one_that_runs
 
 
 def test_the_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    """After kill -9 of the CLI nobody is left to stop the model."""
+    """After kill -9 of the CLI no one is left to stop the model."""
     request = {"pid": str(tmp_path / "pid")}
     code = (
         "from pathlib import Path\nfrom tf_embeddings_staging.process import run\n"

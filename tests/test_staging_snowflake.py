@@ -314,7 +314,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return Source(folder, cache, build(Local(folder), "strings", cache, Report()))
 
 
-# The upload comes before what leads to it: a child that is left alone may end it.
+# The upload comes before what leads to it: a child that goes on may end it.
 EVERY_MOMENT = ("Asking dbt", "Uploading", "strings: built", "Looking at the stage")
 
 
@@ -323,7 +323,7 @@ EVERY_MOMENT = ("Asking dbt", "Uploading", "strings: built", "Looking at the sta
     [
         pytest.param("killed too", ("Uploading",), id="uploading"),
         pytest.param("killed too", EVERY_MOMENT, marks=pytest.mark.exhaustive),
-        pytest.param("left alone", EVERY_MOMENT, marks=pytest.mark.exhaustive),
+        pytest.param("goes on", EVERY_MOMENT, marks=pytest.mark.exhaustive),
     ],
 )
 def test_killed_at_any_moment_the_next_run_ends_well(

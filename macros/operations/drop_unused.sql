@@ -36,7 +36,7 @@
     {% if one.is_young %}
       {% set done, but = 'kept', '; it or its function is younger than ' ~ days ~ ' days' %}
     {% elif not one.drop %}
-      {% set done = 'left alone' if drop else 'unused' %}
+      {% set done = 'not dropped' if drop else 'unused' %}
       {% set but = '; other files have names that begin with its name' %}
     {% else %}
       {% set done, but = 'dropped' if drop else 'unused', '' %}

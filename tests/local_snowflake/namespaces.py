@@ -247,7 +247,7 @@ def _drop(session: Session, read: Reader) -> Rows:
 def _drop_database(session: Session, name: str) -> None:
     if session.database == name:
         use(session, None, None)
-    # DuckDB refuses to detach a database that is another session's current one.
+    # DuckDB refuses to detach a database that a different session uses.
     session.leave(name)
     session.run(f"detach {duck(name)}")
     if session.account.keep:

@@ -64,7 +64,7 @@ class Embedder:
         self,
         texts: Sequence[str | None],
         tokens_only: Sequence[bool] | np.ndarray,
-        cancelled: threading.Event | None = None,
+        canceled: threading.Event | None = None,
     ) -> Outcomes:
         """Embed texts; where `tokens_only` is true, only count their tokens.
 
@@ -72,7 +72,7 @@ class Embedder:
             TfEmbeddingsError: as `embed` does.
         """
         self._require_same_process()
-        return self._planner.outcomes(texts, tokens_only, cancelled)
+        return self._planner.outcomes(texts, tokens_only, canceled)
 
     def _require_same_process(self) -> None:
         if os.getpid() != self._process:

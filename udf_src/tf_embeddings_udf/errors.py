@@ -15,17 +15,17 @@ class Cancellation:
     """Ends running calls without a result, as at Ctrl-C; calls that start later are unaffected."""
 
     def __init__(self) -> None:
-        """Begin with nothing cancelled."""
-        self._cancelled = threading.Event()
+        """Begin with nothing canceled."""
+        self._canceled = threading.Event()
 
     def current(self) -> threading.Event:
         """Return the event that is set when a call that starts now must end."""
-        return self._cancelled
+        return self._canceled
 
     def cancel(self) -> None:
         """End the calls that have started."""
-        cancelled, self._cancelled = self._cancelled, threading.Event()
-        cancelled.set()
+        canceled, self._canceled = self._canceled, threading.Event()
+        canceled.set()
 
 
 cancellation = Cancellation()

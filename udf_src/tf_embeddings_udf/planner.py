@@ -93,22 +93,22 @@ class Planner:
         self._sound: set[Callable[..., Any]] = set()
 
     def embed(
-        self, texts: Sequence[str | None], cancelled: threading.Event | None = None
+        self, texts: Sequence[str | None], canceled: threading.Event | None = None
     ) -> Outcomes:
         """Embed texts.
 
         Args:
             texts: what to embed.
-            cancelled: the event that ends the call; None: that of calls that start now.
+            canceled: the event that ends the call; None: that of calls that start now.
 
         Raises:
             TfEmbeddingsError: the model fails on any text, or gives what its manifest excludes; or
-                the call was cancelled.
+                the call was canceled.
         """
-        cancelled = cancelled or cancellation.current()
+        canceled = canceled or cancellation.current()
         plan = self._plan(texts)
         outcomes = plan.outcomes
-        vectors = self._run(list(plan.todo.values()), cancelled)
+        vectors = self._run(list(plan.todo.values()), canceled)
         is_good = ~np.isnan(vectors[:, 0])
         with_tokens = np.array(list(plan.todo), np.intp)
         good = with_tokens[is_good]
@@ -132,7 +132,7 @@ class Planner:
         self,
         texts: Sequence[str | None],
         tokens_only: Sequence[bool] | np.ndarray,
-        cancelled: threading.Event | None = None,
+        canceled: threading.Event | None = None,
     ) -> Outcomes:
         """Embed texts; where `tokens_only` is true, only count their tokens.
 
@@ -141,10 +141,10 @@ class Planner:
         """
         is_counted = np.array(tokens_only, bool)
         if not is_counted.any():
-            return self.embed(texts, cancelled)
+            return self.embed(texts, canceled)
         embedded: list[int] = np.flatnonzero(~is_counted).tolist()
         counted: list[int] = np.flatnonzero(is_counted).tolist()
-        outcomes = self.embed([texts[row] for row in embedded], cancelled).followed_by(
+        outcomes = self.embed([texts[row] for row in embedded], canceled).followed_by(
             self.count([texts[row] for row in counted])
         )
         return outcomes.take(np.argsort(embedded + counted))
@@ -175,7 +175,7 @@ class Planner:
         return _Plan(outcomes, rows, todo)
 
     def _prepare(self, texts: list[str]) -> list[Prepared | None]:
-        """Tokenise, behind the prefix; None for a text that cannot be."""
+        """Tokenize, behind the prefix; None for a text that cannot be."""
         prepared = self._tokenize(texts)
         if not self._manifest.prefix:
             return prepared
@@ -197,13 +197,13 @@ class Planner:
         parts = [texts[start : start + share] for start in range(0, len(texts), share)]
         return list(chain.from_iterable(self.encoder.engine.map(prepare, parts)))
 
-    def _run(self, prepared: list[Prepared], cancelled: threading.Event) -> np.ndarray:
+    def _run(self, prepared: list[Prepared], canceled: threading.Event) -> np.ndarray:
         """Run the model: a row for each text, NaN where it gave no vector."""
         vectors = np.full((len(prepared), self._manifest.dimensions), np.nan, np.float32)
 
         def run(batch: list[int]) -> None:
-            if cancelled.is_set():
-                raise TfEmbeddingsError("tf_embeddings: the query was cancelled.")
+            if canceled.is_set():
+                raise TfEmbeddingsError("tf_embeddings: the query was canceled.")
             payloads = [prepared[row].payload for row in batch]
             results = self._isolating(self._vectors, payloads, self._easy_payload)
             for row, vector in zip(batch, results, strict=True):

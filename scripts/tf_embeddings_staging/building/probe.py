@@ -91,14 +91,14 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
         columns = [texts, *mixed, full_batch(encoder, manifest.max_tokens)]
         every = list(chain.from_iterable(columns))
         together = embedder.embed(every)
-        alone = [[row] for row in range(0, len(every), max(1, len(every) // _ALONE))]
+        singly = [[row] for row in range(0, len(every), max(1, len(every) // _ALONE))]
         ends = list(accumulate(map(len, columns), initial=0))
-        apart = _apart(embedder, every, together, [*alone, *map(range, ends, ends[1:])])
+        apart = _apart(embedder, every, together, [*singly, *map(range, ends, ends[1:])])
         memory_bytes = peak_memory()
         if encoder.engine.name == LITERT:  # A batch by itself runs on all cores, elsewhere.
             encoder = load_encoder(manifest, folder, threads=0)
             wide = runtime.Embedder(manifest, Planner(encoder, manifest))
-            apart = max(apart, _apart(wide, every, together, alone))
+            apart = max(apart, _apart(wide, every, together, singly))
     except runtime.TfEmbeddingsError as error:
         raise _staging_error(error) from None
     return {

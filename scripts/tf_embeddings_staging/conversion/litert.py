@@ -183,11 +183,11 @@ def _compare(tensorflow: Embedder, load_converted: Callable[[], Embedder]) -> di
         return {"refused": f"it converts and does not run ({_cause(error)})"}
     if lost := int((wanted.valid != came.valid).sum()):
         return {"refused": f"it converts, and gives {lost} of {len(texts)} texts no vector"}
-    alone = rows[:: max(1, len(rows) // _ALONE)]
-    vectors = [litert.embed([texts[row]]).embeddings[0] for row in alone]
+    singly = rows[:: max(1, len(rows) // _ALONE)]
+    vectors = [litert.embed([texts[row]]).embeddings[0] for row in singly]
     difference = max(
         _difference(came.embeddings[rows], wanted.embeddings[rows]),
-        _difference(np.array(vectors), wanted.embeddings[alone]),
+        _difference(np.array(vectors), wanted.embeddings[singly]),
     )
     if not difference <= TOLERANCE:
         return {

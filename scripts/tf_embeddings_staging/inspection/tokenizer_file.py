@@ -2,7 +2,7 @@
 
 transformers makes a tokenizer of its class and of the keys of tokenizer_config.json, and takes of
 tokenizer.json what these do not say. Here tokenizer.json is rewritten to what comes out of that, so
-that the runtime reads one file. What transformers 4 and 5 do not agree on is refused: nobody could
+that the runtime reads one file. What transformers 4 and 5 do not agree on is refused: no one could
 say which of them the model was trained with.
 https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/tokenization_utils_tokenizers.py
 """

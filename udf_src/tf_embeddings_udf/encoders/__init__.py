@@ -97,7 +97,7 @@ class Encoder(Protocol):
     """The most that a batch of more than one row may cost."""
 
     def prepare(self, texts: Sequence[str]) -> list[Prepared]:
-        """Tokenise texts, each on its own: neighbors have no influence."""
+        """Tokenize texts, each on its own: neighbors have no influence."""
         ...
 
     def run(self, payloads: Sequence[Any]) -> np.ndarray:

@@ -46,7 +46,7 @@ class SentencePieceEncoder:
             raise engine.error(f"has no SentencePiece model in '{path}' ({error})") from None
 
     def prepare(self, texts: Sequence[str]) -> list[Prepared]:
-        """Tokenise, count, and keep the first ids where there is a limit."""
+        """Tokenize, count, and keep the first ids where there is a limit."""
         return [self._prepared(self._pieces.EncodeAsIds(text)) for text in texts]
 
     def run(self, payloads: Sequence[Any]) -> np.ndarray:

@@ -64,7 +64,7 @@ class TokensEncoder:
         )  # without offsets; new in tokenizers 0.20
 
     def prepare(self, texts: Sequence[str]) -> list[Prepared]:
-        """Tokenise, count, and truncate as the model's own tokenizer does."""
+        """Tokenize, count, and truncate as the model's own tokenizer does."""
         return [
             self._prepared(encoding)
             for some in _portions(texts)
