@@ -27,13 +27,12 @@
 {% endmacro %}
 
 {% macro _most_dimensions() %}
-  {# The most components that a vector can have: a whole number. #}
+  {# The most components that a vector can have: a whole number, none without a limit. #}
   {{ return(adapter.dispatch('_most_dimensions', 'tf_embeddings')()) }}
 {% endmacro %}
 
 {% macro default___most_dimensions() %}
-  {% do tf_embeddings._unsupported('embed') %}
-  {{ return(1) }}
+  {{ return(none) }}
 {% endmacro %}
 
 {% macro _text_hash(text) %}

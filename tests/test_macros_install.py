@@ -123,6 +123,9 @@ def test_a_public_macro_is_the_first_of_a_file_of_its_name() -> None:
         public = [name for name in macros_in(path) if "__" not in name and name[0] != "_"]
         assert public in ([], [path.stem]), path
         assert not public or macros_in(path)[0] == path.stem, path
+    names = {name.removeprefix("test_") for name in PUBLIC}
+    for folder in ("embed", "generic_tests", "operations", "search", "store"):
+        assert {path.stem for path in (MACROS / folder).glob("[!_]*.sql")} <= names, folder
 
 
 def test_each_feature_has_a_folder_and_a_file_of_its_name_for_each_warehouse() -> None:

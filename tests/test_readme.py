@@ -23,6 +23,7 @@ import yaml
 from dbt.cli.main import dbtRunner
 from dbt_projects import close_database
 from snowflake_projects import LocalSnowflake, serve
+from test_macros_install import PUBLIC
 from tf_embeddings_staging.building.engine import choose_engine
 from tf_embeddings_staging.catalogue import catalogue
 from tf_embeddings_staging.model import Model
@@ -291,7 +292,7 @@ def test_the_workflow_calls_what_is_there() -> None:
     for path in re.findall(r"dbt_packages/tf_embeddings/(\S+)", commands):
         assert (ROOT / path).is_file()
     for macro in re.findall(r"tf_embeddings\.(\w+)", commands):
-        assert (ROOT / "macros" / f"{macro}.sql").is_file()
+        assert list((ROOT / "macros").rglob(f"{macro}.sql"))
 
 
 def test_no_workflow_runs_with_the_branch_of_a_fork() -> None:
@@ -391,18 +392,18 @@ def test_the_quick_starts_inline_query_runs(project: Path) -> None:
 
 
 def test_the_settings_are_those_of_the_settings_macro() -> None:
-    macro = (ROOT / "macros" / "_settings.sql").read_text(encoding="utf-8")
+    macro = (ROOT / "macros" / "inputs" / "settings.sql").read_text(encoding="utf-8")
     read = re.findall(r"_setting\(\s*'(\w+)'", macro)
     assert names(first_cells(section("## Settings"))) == [f"tf_embeddings_{name}" for name in read]
 
 
 def test_every_public_macro_is_listed() -> None:
-    public = {path.stem for path in (ROOT / "macros").glob("[!_]*.sql")}
+    public = {name for name in PUBLIC if not name.startswith("test_")}
     assert set(names(first_cells(section("## Macros")))) == public
 
 
 def test_every_generic_test_is_listed() -> None:
-    generic = {path.stem for path in (ROOT / "tests" / "generic").glob("*.sql")}
+    generic = {name[5:] for name in PUBLIC if name.startswith("test_")}
     assert set(names(first_cells(section("## Data tests")))) == generic
 
 

@@ -492,12 +492,14 @@ def test_a_hostile_archive_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("make", [tar, zipped], ids=["tar", "zip"])
-def test_of_a_name_that_is_there_twice_one_file_stays_in_the_folder(
-    tmp_path: Path, make: Callable[..., Path]
-) -> None:
+def test_a_name_that_is_there_twice_is_refused(tmp_path: Path, make: Callable[..., Path]) -> None:
     archive = make(tmp_path / "a", ("saved_model.pb", b"one"), ("./saved_model.pb", b"other"))
-    unpack(archive, tmp_path / "out", "model", BOUNDS)
-    assert files_of(tmp_path / "out") == {"saved_model.pb": b"other"}
+    with pytest.raises(StagingError) as error:
+        unpack(archive, tmp_path / "out", "model", BOUNDS)
+    assert str(error.value) == (
+        "the archive 'model' holds './saved_model.pb' twice. Pack the model's folder again."
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_old_python_that_cannot_unpack_safely_says_so(

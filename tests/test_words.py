@@ -27,7 +27,8 @@ NOT_OURS = (
 )
 
 BRITISH = r"""(?x) (?<![a-z]) (
-      analys(ed?|ing)\b | artefact | behaviour | cancell(ed(?!\(|Error|\.")|ing) | centre | colour
+      analys(ed?|ing)\b | (?<!verify_)artefact | behaviour | cancell(ed(?!\(|Error|\.")|ing)
+      | centre | colour
       | defence | favour | fulfil(s|ment)?\b | grey\b | honour | judgement | labell | learnt\b
       | licence | modell(ed|ing) | neighbour | practis | programmes?\b | signall | travell | whilst
       | (capital | categor | general | initial | material | maxim | memor | minim | normal | optim

@@ -79,7 +79,7 @@
 
   {% set version, build, kind, packages = pin.version, pin.build, pin.kind, pin.packages %}
   {% set dimensions, most = pin.dimensions, tf_embeddings._most_dimensions() %}
-  {% if dimensions is integer and dimensions > most %}
+  {% if most is not none and dimensions is integer and dimensions > most %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": the pin of model '" ~ name ~ "' in var tf_embeddings_models has dimensions "
       ~ dimensions ~ "; a vector has at most " ~ most ~ " on " ~ target.type ~ ". Stage the model "

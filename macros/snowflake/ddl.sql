@@ -63,10 +63,10 @@ def embed(frame):
 embed._sf_vectorized_input = pandas.DataFrame
 embed._sf_max_batch_size = {{ settings.max_batch_size }}
 {%- else %}
-from tf_embeddings_udf.snowflake import verify_artifact
+from tf_embeddings_udf.snowflake import verify_artefact
 
 def verify():
-    return verify_artifact({{ artifact }})
+    return verify_artefact({{ artifact }})
 {%- endif %}
 $$
   {%- endset -%}

@@ -371,7 +371,7 @@ def _stage(
     target = find_target(dbt, asked)
     _warn(target.warnings, report)
     options = _for_target(options, source, target, report)
-    limits = replace(limits, dimensions=target.most_dimensions)
+    limits = replace(limits, dimensions=target.most_dimensions or limits.dimensions)
     artifact = build(
         source,
         name,
@@ -447,11 +447,11 @@ def _put(
     artifact: Artifact, target: Target, dbt: DbtOptions, dry_run: bool, report: Report
 ) -> None:
     """Put an artifact on the target's stage unless it is there, and report where."""
-    if target.type == "snowflake":
+    if target.type == "duckdb":
+        outcome = stage.stage(artifact, target.folder, report, dry_run=dry_run)
+    else:
         report.say("Looking at the stage ...")
         outcome = snowflake_stage.put(artifact, dbt, dry_run=dry_run)
-    else:
-        outcome = stage.stage(artifact, target.folder, report, dry_run=dry_run)
     if outcome.broken:
         report.say(
             f"The file there {'has' if dry_run else 'had'} {outcome.size} bytes instead of "

@@ -93,7 +93,7 @@ def report(found: Mapping[str, Any], width: int | None = None) -> str:
     """Return what an inspection found, for people.
 
     Args:
-        found: what the task `inspect` answers, see `inspection.findings.Found`; or only
+        found: what the task `inspect` answers, see `inspection.inspect_task`; or only
             `{"report": …}` where nothing of the model was run.
         width: the terminal's width, 0 in a pipe; None: find out.
     """

@@ -95,6 +95,10 @@ def _naming(model: str, version: str, build: str) -> Iterator[None]:
         raise TfEmbeddingsError(f"tf_embeddings: {pin}: {what}") from error
 
 
+# The functions of artifacts that are staged already import it by this name.
+verify_artefact = verify_artifact
+
+
 def _loaded(
     model: str, version: str, build: str, dimensions: int | None = None
 ) -> tuple[Embedder, Path]:

@@ -133,7 +133,7 @@ def _untar(file: IO[bytes], target: Path, budget: _Budget) -> None:
     with tarfile.open(fileobj=cast("Any", counted), mode="r|", tarinfo=_Header) as tar:
         while member := tar.next():
             cast("Any", tar).members.clear()  # tarfile keeps each, with all its headers
-            budget.take_file()
+            budget.take_file(member.name)
             is_plain = member.isdir() or (member.isreg() and not member.issparse())
             _require_plain(member.name, is_plain)
             tar.extract(member, target, filter="data")
@@ -146,7 +146,7 @@ def _unzip(file: IO[bytes], target: Path, budget: _Budget) -> None:
         infos = archive.infolist()
         for info in infos:  # before anything is written: zipfile reads no more than this
             budget.take(info.file_size)
-            budget.take_file()
+            budget.take_file(info.filename)
         for info in infos:
             if info.flag_bits & 0x1:
                 raise _RefusedError(
@@ -177,17 +177,19 @@ def _require_plain(name: str, is_plain: bool) -> None:
 
 
 class _Budget:
-    """Counts the bytes and the files that an archive unpacks to."""
+    """Counts the bytes and knows the files that an archive unpacks to."""
 
     def __init__(self, bounds: Bounds, packed: int) -> None:
         self._bounds = bounds
         self._packed = packed
         self._bytes = 0
-        self._files = 0
+        self._names: set[PurePosixPath] = set()
 
-    def take_file(self) -> None:
-        self._files += 1
-        if self._files > self._bounds.most_files:
+    def take_file(self, name: str) -> None:
+        if (path := PurePosixPath(name)) in self._names:
+            raise _RefusedError(f"holds {name[:80]!a} twice. Pack the model's folder again.")
+        self._names.add(path)
+        if len(self._names) > self._bounds.most_files:
             raise _RefusedError(
                 f"holds more than {self._bounds.most_files:,} files, which no model does. Pack "
                 f"only the model's folder."

@@ -26,14 +26,14 @@ class Target:
         type: duckdb or snowflake.
         stage: a folder on DuckDB, @database.schema.stage else.
         engines: those that a function can have there.
-        most_dimensions: the numbers that a vector can have there.
+        most_dimensions: the numbers that a vector can have there; None: no limit is known.
         warnings: what may keep a function from being made there, in sentences.
     """
 
     type: str
     stage: str
     engines: tuple[str, ...]
-    most_dimensions: int
+    most_dimensions: int | None
     warnings: tuple[str, ...] = ()
 
     @property
