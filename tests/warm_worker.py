@@ -15,6 +15,7 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -133,6 +134,7 @@ def _work(request: Mapping[str, Any], files: list[int]) -> int:
         os.dup2(file, stream)
     os.environ.clear()
     os.environ.update(request["environment"])
+    tempfile.tempdir = None  # it remembers where TMPDIR was
     os.chdir(request["folder"])
     try:
         worker.main(request["task"], Path(request["asked"]), Path(request["answered"]))
