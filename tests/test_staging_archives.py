@@ -270,6 +270,14 @@ def has_a_header_of_80_kilobytes(path: Path) -> Path:
     return has_pax_headers(path, tarfile.XHDTYPE, {f"k{number}": "v" * 900 for number in range(90)})
 
 
+def has_fields_without_end(path: Path) -> Path:
+    """Global ones, which tarfile copies for each file."""
+    fields = [
+        {f"k{number}": "v" * 900 for number in range(start, start + 50)} for start in (0, 50, 100)
+    ]
+    return has_pax_headers(path, tarfile.XGLTYPE, *fields)
+
+
 def has_headers_without_end(path: Path) -> Path:
     """Each in the one before: tarfile would call itself for each."""
     return has_pax_headers(path, tarfile.XHDTYPE, *[{"k": "v"}] * 3000)
@@ -448,6 +456,7 @@ CORPUS: Sequence[tuple[Callable[[Path], Path], str]] = [
     (has_a_header_of_a_gigabyte, "has a header of an impossible size"),
     (has_a_header_of_80_kilobytes, "has a header of an impossible size"),
     (has_headers_without_end, DAMAGED),
+    (has_fields_without_end, "has headers of too many fields. Pack the model's folder again."),
     (has_long_names_without_end, DAMAGED),
     (has_a_size_below_zero, "has a header of an impossible size"),
     (zip_climbs, f"holds '../outside/evil', {CLIMBS}"),

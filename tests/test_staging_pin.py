@@ -129,7 +129,7 @@ def writer(file: Path, name: str, end: str = "") -> subprocess.Popen[str]:
     command = [sys.executable, "-P", "-c", WRITER, str(file), name, end]
     process = subprocess.Popen(
         command,
-        env=python_environment(),
+        env={**python_environment(), "TF_EMBEDDINGS_CACHE": str(file.parent / f"cache_{name}")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

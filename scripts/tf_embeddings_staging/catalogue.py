@@ -227,10 +227,10 @@ class Entry(Source):
                 require_digests(found.folder, self.digests)
                 return self._named(found)
             except SourceError as error:
-                reasons.append(f"{source.label}: {error}")
-                if following:  # The next step is to try it, so ours is left out.
-                    reason = reasons[-1].partition(". ")[0]
-                    errand.report.say(f"{reason}. Trying {following.label}.")
+                # Its first sentence: the others say what to do where there is no other source.
+                reasons.append(f"{source.label}: {str(error).partition('. ')[0]}")
+                if following:
+                    errand.report.say(f"{reasons[-1]}. Trying {following.label}.")
         raise StagingError(
             f"no source of '{self.name}' gave the model. {'. '.join(reasons)}. Check the network, "
             f"pip's configuration (pip config list) and HF_ENDPOINT, or what the catalogue says "

@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="after that, embed the golden texts in the warehouse and compare the vectors",
+        help="after staging, embed the golden texts in the warehouse and compare the vectors",
     )
     parser.add_argument(
         "--inspect",
@@ -399,7 +399,7 @@ def _stage(
     if given.dry_run:
         report.say("Dry run: nothing was put or written.")
     elif not given.write:
-        report.say(f"This is the pin of {name}: add it to {home.file}, or run with --write.")
+        report.say(_of_pin(home, name, artifact))
     elif pin.write(project_file, name, artifact.pin()):
         report.say(f"Wrote the pin of {name} to {home.file}")
         before = home.pins.get(name)
@@ -441,6 +441,20 @@ def _for_target(options: Options, source: Source, target: Target, report: Report
         )
         return replace(options, engine=TENSORFLOW)
     return options
+
+
+def _of_pin(home: pin.Home, name: str, artifact: Artifact) -> str:
+    """Return what to do with the pin that was printed."""
+    pinned = home.pins.get(name)
+    build = pinned.get("build") if isinstance(pinned, dict) else None
+    if build is None:
+        return f"This is the pin of {name}: add it to {home.file}, or run with --write."
+    if build == artifact.build:
+        return f"{home.file} pins this build of {name} already."
+    return (
+        f"{home.file} pins build {build} of {name}, which differs from this one. Run with --write "
+        f"to pin this one, or stage the file of that build."
+    )
 
 
 def _put(

@@ -27,6 +27,7 @@ from tf_embeddings_staging.inspection.files import is_saved_model
 _ENDINGS = (".tar.gz", ".tgz", ".tar", ".zip")
 _KERAS = ".keras"
 _MOST_DEPTH = 32
+_MOST_FIELDS = 100  # of one entry, its extended (pax) header included
 _MOST_HEADER = 2**16  # bytes of a header that tarfile reads at once, for a long name for example
 _OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
 _DAMAGE = (
@@ -133,6 +134,10 @@ def _untar(file: IO[bytes], target: Path, budget: _Budget) -> None:
     with tarfile.open(fileobj=cast("Any", counted), mode="r|", tarinfo=_Header) as tar:
         while member := tar.next():
             cast("Any", tar).members.clear()  # tarfile keeps each, with all its headers
+            if max(len(tar.pax_headers), len(member.pax_headers)) > _MOST_FIELDS:
+                raise _RefusedError(
+                    "has headers of too many fields. Pack the model's folder again."
+                )
             budget.take_file(member.name)
             is_plain = member.isdir() or (member.isreg() and not member.issparse())
             _require_plain(member.name, is_plain)

@@ -227,7 +227,9 @@ def _try_often(
                     f"{broken}, and to come back in {asked:.0f} seconds", status
                 ) from None
             wait = max(retries.get_backoff_time(), asked)
-            report.say(f"{wanted.label}: {broken}. Trying again in {wait:g} s.")
+            report.say(
+                f"{wanted.label}: {broken}. Trying again{f' in {wait:g} s' if wait else ''}."
+            )
             patience.pause(wait)
     raise DownloadError(f"the connection broke off {_MOST_TRIES} times")
 

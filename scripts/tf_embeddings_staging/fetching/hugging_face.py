@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -41,7 +41,8 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 # The files of an encoder's folder, and of the folders of its modules: data, and never code.
 _NEEDED = re.compile(r"([0-9]+_[A-Za-z]+/)?([^/]+\.json|model\.safetensors)")
 _WEIGHTS = "model.safetensors"
-_SECONDS = 3  # for the first answer: without a network, the next source is tried soon
+# Without a network, the next source is tried soon; a slow answer is waited for.
+_SECONDS, _SECONDS_TO_CONNECT = 15, 3
 
 
 @dataclass(frozen=True)
@@ -97,17 +98,14 @@ class HuggingFace(Source):
 
     def cached(self, errand: Errand) -> Fetched | None:
         """Return what was downloaded before; asks the hub nothing."""
+        self._require_no_digest(errand)
         commit = self._commit(errand)
         place = self._place(commit, errand) if commit else None
         return self._fetched(place, commit) if place and is_as_listed(place) else None
 
     def fetch(self, errand: Errand) -> Fetched:
         """Return the folder of the encoder, at one commit."""
-        if errand.sha256:
-            raise StagingError(
-                f"--sha256 is the digest of a file, and '{self.label}' is a folder of files. "
-                f"Leave --sha256 out, and give a commit: {_SHORT}{self.repository}@<commit>."
-            )
+        self._require_no_digest(errand)
         with errand.report.step(f"Asking the Hugging Face hub for {self.repository}"):
             commit, listed = self._listed(self._commit(errand) or self.revision)
         files = self._needed(listed)
@@ -141,6 +139,13 @@ class HuggingFace(Source):
         del error
         return ""
 
+    def _require_no_digest(self, errand: Errand) -> None:
+        if errand.sha256:
+            raise StagingError(
+                f"--sha256 is the digest of a file, and '{self.label}' is a folder of files. "
+                f"Leave --sha256 out, and give a commit: {_SHORT}{self.repository}@<commit>."
+            )
+
     def _commit(self, errand: Errand) -> str | None:
         """Return the commit that the revision is, or was when it was first used."""
         if _COMMIT.fullmatch(self.revision):
@@ -156,12 +161,16 @@ class HuggingFace(Source):
 
     def _listed(self, revision: str) -> tuple[str, Mapping[str, RepoSibling]]:
         """Return the commit of a revision, and its files with their sizes and digests."""
+        import httpx2
         from huggingface_hub import HfApi
 
         with _errors_in_short(self):
             api = HfApi(endpoint=_endpoint(), token=_token())
             found = api.model_info(
-                self.repository, revision=revision, files_metadata=True, timeout=_SECONDS
+                self.repository,
+                revision=revision,
+                files_metadata=True,
+                timeout=cast("Any", httpx2.Timeout(_SECONDS, connect=_SECONDS_TO_CONNECT)),
             )
         files = {file.rfilename: file for file in found.siblings or ()}
         if not found.sha or not _COMMIT.fullmatch(found.sha):
@@ -182,7 +191,7 @@ class HuggingFace(Source):
 
     def _download(self, name: str, file: RepoSibling, commit: str, target: Path, bar: Bar) -> None:
         """Copy a file out of huggingface_hub's cache, where it is downloaded unless it is there."""
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import constants, hf_hub_download
         from huggingface_hub.utils import logging
 
         logging.set_verbosity_error()  # its warnings show addresses
@@ -195,10 +204,18 @@ class HuggingFace(Source):
                 token=_token(),
                 tqdm_class=_drawn_by(bar),
             )
+        if (size := Path(cached).stat().st_size) > (file.size or 0):
+            raise SourceError(
+                f"'{name}' has {size:,} bytes, and the hub lists {file.size or 0:,}. Run this again"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(cached, target)
         if not _is_as_listed_by_hub(target, file):
-            Path(cached).resolve().unlink(missing_ok=True)  # or it is there the next time too
+            # Or it is taken the next time too. The cache has links to its files.
+            content = Path(cached).resolve()
+            if content.is_relative_to(Path(constants.HF_HUB_CACHE).resolve()):
+                content.unlink()
+            Path(cached).unlink(missing_ok=True)
             raise SourceError(
                 f"'{name}' does not have the digest that the hub lists for it. Run this again"
             )
@@ -261,9 +278,22 @@ def _errors_in_short(source: HuggingFace) -> Iterator[None]:
         ) from None
     except errors.OfflineModeIsEnabled:
         raise SourceError("HF_HUB_OFFLINE is set. Unset it, and run this again") from None
-    except (errors.HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:
+    except (TypeError, KeyError):
+        raise SourceError(
+            "the answer is not the hub's. Check HF_ENDPOINT and the proxy, and run this again"
+        ) from None
+    except (
+        errors.HfHubHTTPError,
+        httpx2.HTTPError,
+        httpx2.InvalidURL,
+        OSError,
+        ValueError,
+    ) as error:
         if isinstance(error, OSError) and error.filename:  # of this machine: no room, for example
-            raise
+            raise SourceError(
+                f"huggingface_hub's cache cannot be written: {error.strerror}. Set HF_HOME to a "
+                f"folder of your own, and run this again"
+            ) from None
         raise SourceError(
             f"{_in_short(error)}. Check the network, the proxy and HF_ENDPOINT, and run this again"
         ) from None

@@ -10,7 +10,6 @@ comments, order and quotes.
 from __future__ import annotations
 
 import copy
-import hashlib
 import io
 import os
 import re
@@ -21,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from filelock import FileLock
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from tf_embeddings_udf.lock import locked
 
-from tf_embeddings_staging.cache import cache_folder, sweep
+from tf_embeddings_staging.cache import sweep
 from tf_embeddings_staging.errors import StagingError
 
 _PROJECT_FILE = "dbt_project.yml"
@@ -94,16 +93,14 @@ def render(name: str, pin: Mapping[str, Any], keys: Sequence[str] = (_VARS, _MOD
 def write(path: Path, name: str, pin: Mapping[str, Any]) -> bool:
     """Write a pin to its home in the project of this dbt_project.yml; tell whether that changed it.
 
-    Safe to run twice at once: reading, editing and replacing the file happen under one lock. The
-    kernel releases the lock of a killed process.
+    Safe to run twice at once: reading, editing and replacing the file happen under one lock, which
+    the kernel releases when its process ends. On Windows, and on file systems without locks, the
+    last of two runs at the same moment wins.
 
     Raises:
         StagingError: the file is not YAML, or has something else in the pin's place.
     """
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
-    locks = cache_folder() / "locks"  # not in the project: a lock file stays behind
-    locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"{digest}.lock"):
+    with locked(path.resolve().with_name(".dbt_project.yml.lock")):
         place = home(path)
         text = place.file.read_bytes().decode()
         edited = with_pin(text, name, pin, place.keys, place.file.name)
