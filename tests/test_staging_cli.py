@@ -507,7 +507,7 @@ def test_an_artifact_that_is_not_what_its_name_says_is_one_sentence(
     short = tmp_path / strings.path.name
     short.write_bytes(content[:-1])
     assert refusal(short).startswith(
-        f"SOURCE '{short}' cannot be staged: it is cut short, or no zip "
+        f"SOURCE '{short}' cannot be staged: it is cut short, or not a zip "
     )
     assert refusal(short).endswith(
         "Copy it again from where it was made, or give the SOURCE that the model was made of, with "
@@ -530,8 +530,8 @@ def test_an_artifact_that_is_not_what_its_name_says_is_one_sentence(
 
     newer = makers.write_artifact(*saved_tokens_model, tmp_path / "stage", format=4).path
     assert refusal(newer).startswith(
-        f"SOURCE '{newer}': the artifact {newer.name} has format 4, and the installed "
-        f"tf_embeddings only knows format 3. "
+        f"SOURCE '{newer}' cannot be staged: the artifact {newer.name} has format 4, and the "
+        f"installed tf_embeddings only knows format 3. "
     )
 
     empty = tmp_path / f"strings-b{hashlib.sha256(b'').hexdigest()[:12]}.zip"
