@@ -570,7 +570,7 @@ def test_a_project_without_the_package_says_dbt_deps(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "Asking dbt for the stage ...\n"
-        "stage_model: the dbt package tf_embeddings is not installed in this project, or is too "
+        "stage_model: the dbt package tf_embeddings is not installed in this project, or it is too "
         "old. Add it to packages.yml and run: dbt deps\n"
     )
 
