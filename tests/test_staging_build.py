@@ -573,9 +573,10 @@ def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         build(source, "small", cache, Report(), Options(preprocessor=str(tmp_path)))
     assert str(error.value) == (
         f"--preprocessor '{tmp_path}' is a folder with neither saved_model.pb nor config.json. "
-        "It must be a SavedModel that makes the model's inputs of texts: its folder, an archive "
-        "of it (.tar.gz, .tgz, .tar, .zip) or the address of one, a TF-Hub handle, or a Kaggle "
-        "model."
+        "It must be a SavedModel that turns texts into the model's inputs: a Kaggle model "
+        "(kaggle:<owner>/<model>/<framework>/<variation>/<version>), a TF-Hub handle "
+        "(https://tfhub.dev/<publisher>/<model>/<version>), the address of a .tar.gz, .tgz, .tar "
+        "or .zip, such an archive on this machine, or the folder of a SavedModel."
     )
 
 
