@@ -30,8 +30,9 @@
   {% set report = fromjson(tf_embeddings._golden_report(pin, inventory, grant)) %}
   {% set difference = report.largest_difference %}
   {% set within = tf_embeddings._scientific(tolerance) %}
+  {# The runtime in an artifact of 0.1 reports `tensorflow`, its version, instead of the engine. #}
   {% set engine = 'LiteRT' if report.engine == 'litert' else 'TensorFlow' %}
-  {% set runs_on = engine ~ " " ~ report.engine_version ~ ", Python "
+  {% set runs_on = engine ~ " " ~ (report.engine_version or report.tensorflow) ~ ", Python "
     ~ report.python ~ ", NumPy " ~ report.numpy ~ ", " ~ report.processor %}
   {% set line = [
     pin.model ~ " " ~ pin.version ~ " " ~ pin.build ~ ": " ~ report.texts ~ " texts",
