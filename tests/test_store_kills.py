@@ -116,6 +116,7 @@ def test_a_run_that_is_killed_loses_its_portion_and_nothing_else(
     assert not reached.take()
 
 
+@pytest.mark.exhaustive
 def test_ctrl_c_ends_the_call_of_the_model_and_keeps_the_portions(
     project: Project, reached: Reached
 ) -> None:
