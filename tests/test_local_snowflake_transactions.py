@@ -214,12 +214,12 @@ def test_canceling_ends_what_a_session_runs(
     run(session, SLOW.format(seconds=60))
     with beside(session, "select slow(id) from t") as slow:
         cancel = f"select system$cancel_all_queries({session.session_id})"
-        until(lambda: run(other, cancel) == [("1 canceled.",)])
+        until(lambda: run(other, cancel) == [("1 cancelled.",)])
         with pytest.raises(ProgrammingError, match="SQL execution canceled") as canceled:
             slow.result(timeout=60)
     assert (canceled.value.errno, canceled.value.sqlstate) == (604, "57014")
     assert run(session, "select 1") == [(1,)]
-    assert run(other, cancel) == [("0 canceled.",)]
+    assert run(other, cancel) == [("0 cancelled.",)]
 
 
 def test_a_client_cancels_when_its_time_is_up(session: SnowflakeConnection) -> None:
