@@ -461,6 +461,14 @@ def test_an_artifact_that_was_made_before_is_staged_as_it_is(
 
     from_the_stage = stage_model(project, place, **empty)
     assert f"strings is staged already: {place}\n" in from_the_stage.stderr
+    file = project.folder / "dbt_project.yml"
+    assert from_the_stage.stderr.endswith(f"{file} pins this build of strings already.\n")
+
+    file.write_text(file.read_text().replace(strings.build, "b000000000000"))
+    assert stage_model(project, place, **empty).stderr.endswith(
+        f"{file} pins build b000000000000 of strings, which differs from this one. Run with "
+        f"--write to pin this one, or stage the file of that build.\n"
+    )
 
 
 def test_a_pinned_model_is_staged_by_its_name_from_the_cache(

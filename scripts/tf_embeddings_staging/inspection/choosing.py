@@ -5,7 +5,7 @@ Both are found by name and by shape, or asked for. Nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.graph import CALL, Graph, Signature, Tensor
@@ -25,11 +25,8 @@ def choose_signature(
         return _choose_call(graph, fits)
     fitting = [one for one in signatures if fits(one)] if is_kind_given else []
     among = {one.name: one for one in fitting or signatures}
-    for name in _PREFERRED:
-        if name in among:
-            return among[name]
-    if len(among) == 1:
-        return next(iter(among.values()))
+    if chosen := _preferred_or_only(among):
+        return chosen
     raise StagingError(
         f"the SavedModel has several signatures, and none is called "
         f"{' or '.join(map(repr, _PREFERRED))}: {listed_signatures(among.values())}. Say which "
@@ -58,15 +55,19 @@ def only_or_preferred(fitting: Sequence[Signature], otherwise: str) -> Signature
     """
     named = [one for one in fitting if one.name != CALL]
     among = {one.name: one for one in reversed(named or fitting)}
-    for name in _PREFERRED:
-        if name in among:
-            return among[name]
-    if len(among) == 1:
-        return next(iter(among.values()))
+    if chosen := _preferred_or_only(among):
+        return chosen
     raise StagingError(
         f"several signatures fit, and none is called {' or '.join(map(repr, _PREFERRED))}: "
         f"{listed_signatures(reversed(among.values()))}. {otherwise}"
     )
+
+
+def _preferred_or_only(among: Mapping[str, Signature]) -> Signature | None:
+    for name in _PREFERRED:
+        if name in among:
+            return among[name]
+    return next(iter(among.values())) if len(among) == 1 else None
 
 
 def ordered(graph: Graph) -> list[Signature]:
