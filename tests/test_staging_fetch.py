@@ -202,6 +202,7 @@ def test_what_tensorflow_hub_downloaded_is_used_as_it_is(
     )
 
 
+@pytest.mark.exhaustive
 def test_a_module_that_changed_under_its_handle_is_refused(
     server: Server, archive: bytes, tmp_path: Path
 ) -> None:
