@@ -250,13 +250,18 @@ class Stages:
         else:
             sent.replace(content)
         staged = StagedFile(content, size, md5, datetime.now(UTC))
+        self.replace(upload.stage, upload.path, staged)
         with self._lock:
-            before = upload.stage.files.get(upload.path)
-            upload.stage.files[upload.path] = staged
             self.puts.append({"name": listed_name(upload.stage, upload.path), "bytes": size})
+        return staged
+
+    def replace(self, stage: Stage, path: str, staged: StagedFile) -> None:
+        """Put a file of a folder of its own on a stage, and remove what had its name."""
+        with self._lock:
+            before = stage.files.get(path)
+            stage.files[path] = staged
         if before:
             shutil.rmtree(before.content.parent, ignore_errors=True)
-        return staged
 
 
 def listed_name(stage: Stage, path: str) -> str:
