@@ -1,9 +1,10 @@
-"""The operation stage_copy: SQL alone gets an artifact onto the stage, and its pin is printed."""
+"""The operation stage_copy: SQL gets an artifact onto the stage, and its pin is printed."""
 
 from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import shutil
 import urllib.request
 from pathlib import Path
@@ -14,6 +15,7 @@ from conftest import Saved
 from dbt_projects import NAME, Run, make_project
 from makers import Artifact, shortened, write_artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
+from test_readme import blocks, section
 from tf_embeddings_staging.warehouse import pin as pins
 
 EMBEDDED = {
@@ -141,6 +143,18 @@ def test_it_copies_and_prints_the_pin_that_makes_a_model_embed(
     assert build.success, build.errors
     [(embedding,)] = project.rows("select embedding from dev.embedded")
     assert len(embedding) == artifact.dimensions
+
+
+def test_the_readmes_command_copies(
+    project: SnowflakeProject, elsewhere: Elsewhere, artifact: Artifact
+) -> None:
+    [block] = blocks(section("### Where nothing can be uploaded"))
+    elsewhere.put(artifact.path)
+    command = block.text.replace("@analytics.public.artifacts", elsewhere.stage)
+    run = project.dbt(*shlex.split(command.replace("minilm", "tiny"))[1:])
+
+    assert run.success, run.errors
+    assert staged(project) == {place(artifact): artifact.path.stat().st_size}
 
 
 def test_a_pin_of_the_project_needs_sql_only(
@@ -319,7 +333,7 @@ REFUSED = [
     (
         "tiny",
         "@a/tiny.zip",
-        "from names the file tiny.zip, which is no artifact of model 'tiny'; its name must be "
+        "from names the file tiny.zip, which is not an artifact of model 'tiny'; its name must be "
         "tiny-b and 12 hex digits and .zip, as staging gave it.",
     ),
 ]
