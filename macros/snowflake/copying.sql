@@ -19,8 +19,8 @@
   {% set is_named = source.file is not none %}
   {% if is_named and not modules.re.match(wanted, source.file) %}
     {% do exceptions.raise_compiler_error(
-      "stage_copy: from names the file " ~ source.file ~ ", which is not an artifact of model '" ~ model
-      ~ "'; its name must be " ~ model ~ "-b and 12 hex digits and .zip, as staging gave it."
+      "stage_copy: from names the file " ~ source.file ~ ", which is not an artifact of model '"
+      ~ model ~ "'; its name must be " ~ model ~ "-b and 12 hex digits and .zip, as staging gave it."
     ) %}
   {% endif %}
   {% set found = [] %}
