@@ -156,6 +156,37 @@ def test_it_needs_read_on_the_source_and_write_on_the_target(
     assert len(copy()) == 3
 
 
+def test_an_external_stage_is_a_folder_that_needs_usage(
+    local_snowflake: LocalSnowflake, connection: SnowflakeConnection, sql: Sql, tmp_path: Path
+) -> None:
+    (tmp_path / "outside/in").mkdir(parents=True)
+    make(tmp_path / "outside/in", "d.zip", b"outside")
+    url = f"file://{tmp_path}/outside"
+    sql(f"create stage slashed url = '{url}/'")
+    sql(f"create stage bare url = '{url}'")
+    role = f"role_{secrets.token_hex(4)}"
+    sql(f"create role {role}")
+    sql(f"grant role {role} to user tester")
+    sql(f"grant usage on database {connection.database} to role {role}")
+    sql(f"grant usage on schema public to role {role}")
+    keys = {"database": connection.database, "schema": "public", "role": role}
+    with pytest.raises(ProgrammingError, match="SLASHED' does not exist or not authorized"):
+        local_snowflake.execute("list @slashed", **keys)
+    sql(f"grant usage on stage slashed to role {role}")
+
+    assert local_snowflake.execute("list @slashed", **keys)[0][:2] == (f"{url}/in/d.zip", 7)
+    fails(sql, f"grant read on stage slashed to role {role}", 3008, "READ")
+    fails(sql, f"grant usage on stage target to role {role}", 3008, "USAGE")
+    fails(sql, "remove @slashed", 1003, "only reads external stages")
+    assert [row[10] for row in sql("show stages like 'slashed'")] == ["EXTERNAL"]
+    for stage, copied in (("slashed", [("in/d.zip",)]), ("bare", [])):
+        copy = f"copy files into @target from @{stage} files = ('in/d.zip')"
+        assert sql(copy) == copied, "nothing puts a slash between a URL and a name"
+    assert sql("copy files into @target from @bare/in/ files = ('d.zip')") == [("d.zip",)]
+    sql("drop stage slashed")
+    assert (tmp_path / "outside/in/d.zip").is_file()
+
+
 def test_a_block_runs_a_statement_or_returns_its_error(sql: Sql) -> None:
     block = (
         "execute immediate $$begin execute immediate '{}'; return 'done'; "

@@ -239,6 +239,34 @@ def test_a_copy_that_breaks_is_a_sentence_and_the_next_run_ends_well(
     assert staged(project) == {place(artifact): artifact.path.stat().st_size}
 
 
+def test_an_external_stage_is_a_source_and_cannot_be_the_target(
+    project: SnowflakeProject, artifact: Artifact, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bucket" / "models"
+    folder.mkdir(parents=True)
+    shutil.copyfile(artifact.path, folder / artifact.path.name)
+    project.execute("create schema dev")
+    project.execute(f"create stage dev.bare url = 'file://{folder.parent}/models'")
+    project.execute(f"create stage dev.bucket url = 'file://{folder.parent}/'")
+    project.execute("create schema owned")
+    project.execute(f"create stage owned.models url = 'file://{folder.parent}/'")
+    bare = refused(copy(project, "@dev.bare"))
+    run = copy(project, "@dev.bucket")
+    project.configure(vars={"tf_embeddings_schema": "owned"})
+    target = refused(copy(project, "@dev.bucket"))
+
+    assert bare.endswith(
+        " is not there; the URL of an external stage must end with /. Run it again."
+    )
+    assert run.success, run.errors
+    assert staged(project) == {place(artifact): artifact.path.stat().st_size}
+    assert target == (
+        f"{project.name}.owned.models is an external stage, and artifacts must be on an internal "
+        "one. Name a different one in var tf_embeddings_stage."
+    )
+
+
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("source", ["SNOWFLAKE_SSE", "SNOWFLAKE_FULL"])
 @pytest.mark.parametrize("target", ["SNOWFLAKE_SSE", "SNOWFLAKE_FULL"])
 def test_sizes_are_compared_across_encryptions(

@@ -129,6 +129,9 @@ def _chosen(session: Session, source: Location, statement: CopyFiles) -> dict[st
         below = [path for path in stages.matching(stage, begin) if path != begin]
         found = {path: path.removeprefix(begin) for path in below}
     names = found.values() if statement.files is None else statement.files
+    if stage.url and not (source.path or stage.url.endswith("/")):
+        # FILES' names are appended to the URL, and nothing puts a slash between.
+        found = {path: f"/{name}" if statement.files else name for path, name in found.items()}
     pattern = re.compile(statement.pattern or ".*", re.DOTALL)
     return {
         path: name
