@@ -20,7 +20,8 @@
   {% if is_named and not modules.re.match(wanted, source.file) %}
     {% do exceptions.raise_compiler_error(
       "stage_copy: from names the file " ~ source.file ~ ", which is not an artifact of model '"
-      ~ model ~ "'; its name must be " ~ model ~ "-b and 12 hex digits and .zip, as staging gave it."
+      ~ model ~ "'; its name must be " ~ model ~ "-b and 12 hex digits and .zip, as staging gave "
+      ~ "it."
     ) %}
   {% endif %}
   {% set found = [] %}
