@@ -23,6 +23,7 @@ PUBLIC = {
     "near_duplicates",
     "nearest_neighbors",
     "prune",
+    "stage_copy",
     "status",
     "test_embedding_coverage",
     "test_embedding_dimension",

@@ -284,6 +284,25 @@ def test_one_role_stages_and_another_runs_dbt(tmp_path: Path) -> None:
         assert len(reader.rows(functions)) == 2
 
 
+def test_where_dbt_runs_names_the_tests_that_there_are() -> None:
+    table = re.findall(r"^\| (.*) \|$", section("### Where dbt runs"), re.M)[1:]
+    rows = [row.split(" | ") for row in table]
+    assert [row[0] for row in rows] == [
+        "a laptop",
+        "GitHub Actions",
+        "dbt platform",
+        "dbt Projects on Snowflake",
+        "Airflow",
+    ]
+    for where, *cells in rows:
+        assert len(cells) == 5, where
+        files = re.findall(r"`(tests/[^`]*)`", cells[-1])
+        assert files or cells[-1] == "from the documents, not run", where
+        assert all((ROOT / file).is_file() for file in files), where
+    for name in re.findall(r"`(\w+)` (?:by|as)", " ".join(table)):
+        assert name in PUBLIC
+
+
 def test_the_workflow_calls_what_is_there() -> None:
     workflow, profile = blocks(section("### dbt platform (dbt Cloud)"))
     assert yaml.safe_load(profile.text)["my_project"]["outputs"]["admin"]["private_key"]

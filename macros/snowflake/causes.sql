@@ -97,3 +97,30 @@ $$
   {% endset %}
   {{ return(run_query(sql | trim).rows[0][0] | string) }}
 {% endmacro %}
+
+{% macro _failure(statement) %}
+  {#
+    Runs a statement; returns none, or Snowflake's error as one sentence. No page says that a block
+    takes every statement: one that it does not take runs on its own, and fails by itself.
+    https://docs.snowflake.com/en/sql-reference/sql/execute-immediate
+  #}
+  {% set sql %}
+execute immediate $$
+begin
+  execute immediate {{ tf_embeddings._text_literal(statement) }};
+  return 'done';
+exception
+  when other then
+    return sqlerrm;
+end;
+$$
+  {% endset %}
+  {% set said = run_query(sql | trim).rows[0][0] | string %}
+  {% if said == 'done' %}
+    {{ return(none) }}
+  {% elif 'unsupported statement' in said | lower %}
+    {% do run_query(statement) %}
+    {{ return(none) }}
+  {% endif %}
+  {{ return(modules.re.sub('\\s+', ' ', said).strip().rstrip('.') ~ '.') }}
+{% endmacro %}

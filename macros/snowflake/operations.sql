@@ -133,3 +133,89 @@
   {% set words = modules.re.sub('\\s+', ' ', ours.group(0) if ours else said) | trim %}
   {{ return(cause or words[:400]) }}
 {% endmacro %}
+
+{% macro snowflake___copy_artifact(model, source) %}
+  {#
+    Nothing is created before the source is known to be right. A complete file is not copied again;
+    one of a wrong size, which a broken copy or upload left, is, as COPY FILES overwrites. Functions
+    that run it are broken until then; see snowflake___staging_upload.
+    https://docs.snowflake.com/en/sql-reference/sql/copy-files
+  #}
+  {% set models = tf_embeddings._settings().models %}
+  {% set pin = tf_embeddings._checked_pin(model, models[model], 'stage_copy') if model in models
+    else none %}
+  {% set artifact = tf_embeddings._copy_source(model, source, pin) %}
+  {% set is_pinned = pin is not none and pin.build == artifact.build %}
+  {% set is_known = is_pinned and 'bytes' in pin %}
+  {% if is_known and artifact['bytes'] not in tf_embeddings._staged_sizes(pin['bytes'], none) %}
+    {% do exceptions.raise_compiler_error(
+      "stage_copy: " ~ artifact.place ~ " has " ~ artifact['bytes'] ~ " bytes instead of "
+      ~ pin['bytes'] ~ ", so it is not complete. Put it there again, uncompressed."
+    ) %}
+  {% endif %}
+  {% set stage = tf_embeddings._copy_stage() %}
+  {% set found = pin if is_known else tf_embeddings._copy_pin(model, artifact) %}
+  {% if is_pinned and found.version != pin.version %}
+    {% do exceptions.raise_compiler_error(
+      "stage_copy: " ~ artifact.place ~ " is version " ~ found.version ~ ", and the project pins "
+      ~ "version " ~ pin.version ~ " of model '" ~ model ~ "'. Correct the pin."
+    ) %}
+  {% endif %}
+
+  {% set path = tf_embeddings._artifact_path(found) %}
+  {% set place = '@' ~ tf_embeddings._stage_name() ~ '/' ~ path %}
+  {% set sizes = tf_embeddings._staged_sizes(found['bytes'], stage) %}
+  {% set before = tf_embeddings._staged_file(found, tf_embeddings._listed_files()) %}
+  {% if before and before.version != found.version %}
+    {% do exceptions.raise_compiler_error(
+      "stage_copy: the pin of model '" ~ model ~ "' is a "
+      ~ tf_embeddings._staged_state(found, before) ~ "."
+    ) %}
+  {% endif %}
+  {% if before and before['bytes'] in sizes %}
+    {% do print(model ~ ' is staged already: ' ~ place) %}
+  {% else %}
+    {% set folder = path.split('/')[:-1] | join('/') ~ '/' %}
+    {% set refusal = tf_embeddings._failure(
+      'copy files into ' ~ tf_embeddings._stage_location(folder) ~ ' from '
+      ~ tf_embeddings._text_literal(artifact.folder) ~ " files = ('" ~ artifact.name ~ "')"
+    ) %}
+    {% if refusal %}
+      {% do exceptions.raise_compiler_error(
+        "stage_copy: copying " ~ artifact.place ~ " to " ~ place ~ " failed: " ~ refusal
+        ~ " The role of target '" ~ target.name ~ "' needs READ on the source (USAGE on an "
+        ~ "external stage), and READ and WRITE on " ~ tf_embeddings._stage_name() ~ ". Then run "
+        ~ "it again."
+      ) %}
+    {% endif %}
+    {% set after = tf_embeddings._staged_file(found, tf_embeddings._listed_files()) %}
+    {% if not after or after['bytes'] not in sizes %}
+      {% do exceptions.raise_compiler_error(
+        "stage_copy: after the copy, " ~ place
+        ~ (" has " ~ after['bytes'] ~ " bytes instead of " ~ found['bytes'] if after
+          else " is not there; the URL of an external stage must end with /")
+        ~ ". Run it again."
+      ) %}
+    {% endif %}
+    {% do print(model ~ ' is staged: ' ~ place) %}
+  {% endif %}
+  {% set broken = [] %}
+  {% for one in tf_embeddings._created_functions() if before and before['bytes'] not in sizes %}
+    {% do broken.append(one.name) if [one.model, one.build] == [model, found.build] %}
+  {% endfor %}
+  {% if broken %}
+    {% do print(
+      'The file there had ' ~ before['bytes'] ~ ' bytes instead of ' ~ found['bytes'] ~ '. These '
+      ~ 'functions run it and work again now: ' ~ broken | sort | join(', ')
+    ) %}
+  {% endif %}
+
+  {% if is_known %}
+    {% do print('The project pins this build of ' ~ model ~ ' already.') %}
+  {% else %}
+    {% do tf_embeddings._print_pin(
+      dict(found, packages=pin.packages) if is_pinned else found
+    ) %}
+    {% do print('This is the pin of ' ~ model ~ ': put it into dbt_project.yml.') %}
+  {% endif %}
+{% endmacro %}

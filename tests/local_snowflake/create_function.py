@@ -20,7 +20,8 @@ RUNTIMES = ("3.10", "3.11", "3.12", "3.13", "3.14")
 GONE_RUNTIMES = ("3.8", "3.9")
 PYPI_ONLY_RUNTIMES = ("3.14",)
 
-_BEFORE_FUNCTION = ("temp", "temporary", "secure", "aggregate")
+_TEMPORARY = ("temp", "temporary")
+_BEFORE_FUNCTION = ("secure", "aggregate")
 _NOT_HERE = ("external_access_integrations", "secrets", "resource_constraint")
 _KINDS = {
     "varchar": "string text char character nvarchar nchar",
@@ -82,6 +83,7 @@ class CreateFunction:
 
     name: tuple[str, ...]
     replace: bool
+    is_temporary: bool
     if_not_exists: bool
     copy_grants: bool
     parameters: tuple[tuple[str, SqlType], ...]
@@ -104,7 +106,7 @@ def is_create_function(sql: str) -> bool:
     if words[:1] != ["create"] or "function" not in words:
         return False
     before = words[1 : words.index("function")]
-    return set(before) <= {"or", "replace", *_BEFORE_FUNCTION}
+    return set(before) <= {"or", "replace", *_TEMPORARY, *_BEFORE_FUNCTION}
 
 
 def parse(sql: str) -> CreateFunction:
@@ -112,6 +114,7 @@ def parse(sql: str) -> CreateFunction:
     read = Reader(sql)
     read.expect("create")
     replace = read.take("or", "replace")
+    is_temporary = bool(read.take_any(*_TEMPORARY))
     while not read.take("function"):
         if word := read.take_any(*_BEFORE_FUNCTION):
             _unsupported(f"CREATE {word.upper()} FUNCTION")
@@ -137,6 +140,7 @@ def parse(sql: str) -> CreateFunction:
     return CreateFunction(
         name=name,
         replace=replace,
+        is_temporary=is_temporary,
         if_not_exists=if_not_exists,
         copy_grants=copy_grants,
         parameters=parameters,

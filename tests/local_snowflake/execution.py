@@ -32,7 +32,7 @@ from snowflake.connector.errors import ProgrammingError
 
 from local_snowflake.errors import compilation_error
 from local_snowflake.rows import Rows
-from local_snowflake.statements import Reader, first_words
+from local_snowflake.statements import Reader, first_words, unescaped
 
 if TYPE_CHECKING:
     from local_snowflake.functions import Function
@@ -378,6 +378,12 @@ _BLOCK = re.compile(
     r"\s*exception\s+when\s+other\s+then\s+return sqlerrm;\s*end;?\s*",
     re.IGNORECASE | re.DOTALL,
 )
+# And one that runs a statement and returns a text, or the error's text.
+_ATTEMPT = re.compile(
+    r"\s*begin\s+(execute\s+immediate)\s+('(?:[^'\\]|\\.|'')*');\s*return\s+'(\w*)';"
+    r"\s*exception\s+when\s+other\s+then\s+return sqlerrm;\s*end;?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def handle(session: Session, sql: str) -> Rows | None:
@@ -391,16 +397,19 @@ def handle(session: Session, sql: str) -> Rows | None:
     read.expect("execute", "immediate")
     body = read.string()
     read.end()
-    block = _BLOCK.fullmatch(body)
-    if block is None:
+    if block := _BLOCK.fullmatch(body):
+        statement, answer = f"select {block[2]}", None
+    elif block := _ATTEMPT.fullmatch(body):
+        statement, answer = unescaped(block[2]), (block[3],)
+    else:
         raise compilation_error("the local Snowflake does not support this block.")
     from local_snowflake import functions  # which imports this module
 
     cursor = session.cursor()
     try:
         with functions.errors(session):
-            cursor._answer(f"select {block[2]}")
-        row = cursor.fetchone()
+            cursor._answer(statement)
+        row = answer or cursor.fetchone()
     except ProgrammingError as error:
         query = session.account.functions.query
         failed = query.error if query and query.error else error

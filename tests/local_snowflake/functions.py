@@ -58,6 +58,7 @@ class Function:
     Attributes:
         name: database, schema and name, folded.
         duck_name: DuckDB's function that calls it.
+        session: the number of the session that a temporary function belongs to.
     """
 
     name: Name
@@ -75,6 +76,7 @@ class Function:
     comment: str
     body: str | None
     created_on: datetime
+    session: int | None = None
 
     @property
     def parameter_types(self) -> list[SqlType]:
@@ -106,24 +108,37 @@ class Functions:
     @property
     def kept(self) -> tuple[dict[Name, Function], dict[str, str]]:
         """The functions and DuckDB's names for them, for the next server."""
-        return self.by_name, self._names
+        lasting = {key: one for key, one in self.by_name.items() if one.session is None}
+        return lasting, self._names
 
     @kept.setter
     def kept(self, kept: tuple[dict[Name, Function], dict[str, str]]) -> None:
         self.by_name, self._names = kept
 
-    def called(self, name: Name, count: int) -> Function | None:
+    def of(self, session: Session) -> dict[Name, Function]:
+        """Return the functions that a session may know: all but others' temporary ones."""
+        return {
+            key: one for key, one in self.by_name.items() if one.session in (None, session.number)
+        }
+
+    def end(self, session: Session) -> None:
+        """Drop the temporary functions of a session that ends."""
+        self.by_name = {
+            key: one for key, one in self.by_name.items() if one.session != session.number
+        }
+
+    def called(self, session: Session, name: Name, count: int) -> Function | None:
         """Return the function with this name and number of arguments."""
         found = [
             one
-            for one in self.by_name.values()
+            for one in self.of(session).values()
             if one.name == name and len(one.parameters) == count
         ]
         return found[0] if found else None
 
-    def named(self, name: Name) -> bool:
+    def named(self, session: Session, name: Name) -> bool:
         """Whether there is a function with this name, with any arguments."""
-        return any(one.name == name for one in self.by_name.values())
+        return any(one.name == name for one in self.of(session).values())
 
     def drop_in(self, namespace: Name) -> None:
         """Forget the functions of a schema or a database that was dropped."""
@@ -286,6 +301,7 @@ def create(session: Session, statement: CreateFunction) -> Rows:
         comment=statement.comment,
         body=statement.body,
         created_on=datetime.now(UTC),
+        session=session.number if statement.is_temporary else None,
     )
     functions.register(session, function)
     if existing is None or not statement.copy_grants:
@@ -336,7 +352,7 @@ def _name_with_types(session: Session, read: Reader) -> tuple[Name, Name]:
 
 def _seen(session: Session, key: Name) -> Function:
     """Return a function that the session's role sees."""
-    function = session.account.functions.by_name.get(key)
+    function = session.account.functions.of(session).get(key)
     if function is None or not session.account.grants.sees(session, "FUNCTION", key):
         raise not_authorized("Function", key)
     return function
@@ -394,7 +410,7 @@ def show(session: Session, read: Reader) -> Rows:
     scope = in_scope(session, read)
     shown = [
         one
-        for key, one in sorted(session.account.functions.by_name.items())
+        for key, one in sorted(session.account.functions.of(session).items())
         if key[: len(scope)] == scope
         and session.account.grants.sees(session, "FUNCTION", key)
         and (like is None or like_matches(like, one.name[2]))
@@ -548,10 +564,10 @@ def _function_called(session: Session, node: exp.Anonymous, parts: Name) -> Func
     if len(parts) > 3 or (not is_qualified and not (session.database and session.schema)):
         return None
     name = current(session, parts, "SELECT")
-    function = functions.called(name, len(node.expressions))
+    function = functions.called(session, name, len(node.expressions))
     if function is not None:
         return function
-    if functions.named(name):
+    if functions.named(session, name):
         raise invalid_arguments(name, ", ".join(_literal_type(one) for one in node.expressions))
     is_quoted = isinstance(node.this, exp.Identifier) and node.this.quoted
     if is_quoted or (is_qualified and not _is_of_fakesnow(name)):

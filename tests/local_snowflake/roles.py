@@ -10,6 +10,7 @@ from sqlglot import Expr, exp
 
 from local_snowflake.errors import compilation_error
 from local_snowflake.grants import (
+    OF_EXTERNAL_STAGE,
     PRIVILEGES,
     REPOSITORY_ROLES,
     SYSTEM_ROLES,
@@ -235,10 +236,12 @@ def _privileges(session: Session, read: Reader, *, give: bool) -> Rows:
     else:
         read.take_any("restrict", "cascade")
     read.end()
+    stage = session.account.stages.stages.get(name) if kind == "STAGE" else None
+    by_kind = {**PRIVILEGES, "STAGE": OF_EXTERNAL_STAGE} if stage and stage.url else PRIVILEGES
     if "ALL" in privileges:
-        every = PRIVILEGES.get(kind, ("ALL",))
+        every = by_kind.get(kind, ("ALL",))
         privileges = [privilege for privilege in every if privilege != "OWNERSHIP"]
-    known = PRIVILEGES.get(kind, privileges)
+    known = by_kind.get(kind, privileges)
     for privilege in privileges:
         if privilege not in known or privilege == "OWNERSHIP":
             raise compilation_error(

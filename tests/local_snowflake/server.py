@@ -204,6 +204,7 @@ async def _session(request: Request) -> JSONResponse:
     answer = await fakesnow.server.session(request)
     if session is not None and request.query_params.get("delete"):
         await run_in_threadpool(_account().transactions.close, session)
+        _account().functions.end(session)
     return answer
 
 

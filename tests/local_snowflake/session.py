@@ -23,6 +23,7 @@ from snowflake.connector.errors import OperationalError, ProgrammingError
 from sqlglot import Expr, exp
 
 from local_snowflake import (
+    copy_files,
     duck,
     execution,
     functions,
@@ -249,6 +250,7 @@ HANDLERS: list[Handler] = [
     roles.handle,
     execution.handle,
     stages.handle,
+    copy_files.handle,
     functions.handle,
     queries.comment_on_columns,
 ]

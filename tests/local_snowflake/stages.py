@@ -1,4 +1,7 @@
-"""Internal stages: CREATE, PUT, LIST, REMOVE, and what functions read from them."""
+"""Named stages: CREATE, PUT, LIST, REMOVE, and what functions read from them.
+
+An external stage has the URL of a local folder, file://…, and can only be read.
+"""
 
 from __future__ import annotations
 
@@ -79,9 +82,10 @@ class StagedFile:
 
 @dataclass
 class Stage:
-    """An internal stage."""
+    """A stage; `url` is an external one's, and empty for an internal one."""
 
     name: Name
+    url: str = ""
     encryption: str = FULL
     comment: str = ""
     directory: bool = False
@@ -155,6 +159,8 @@ class Stages:
         stage = self.stages.get(name)
         if stage is None or not session.account.grants.sees(session, "STAGE", name):
             raise not_authorized("Stage", name)
+        if stage.url:
+            stage.files = _files_below(stage.url)
         return stage
 
     def find(self, location: Location) -> Path | None:
@@ -166,12 +172,15 @@ class Stages:
     def require_read(self, session: Session, location: Location) -> Stage:
         """Raise Snowflake's error unless the session's role may read a stage; return the stage."""
         stage = self.get(session, location.stage)
-        session.account.grants.require(session, "READ", "STAGE", stage.name)
+        privilege = "USAGE" if stage.url else "READ"
+        session.account.grants.require(session, privilege, "STAGE", stage.name)
         return stage
 
     def require_write(self, session: Session, location: Location) -> Stage:
         """Raise Snowflake's error unless the session's role may change a stage; return it."""
         stage = self.get(session, location.stage)
+        if stage.url:
+            raise compilation_error("the local Snowflake only reads external stages.")
         session.account.grants.require(session, "WRITE", "STAGE", stage.name)
         return stage
 
@@ -183,8 +192,8 @@ class Stages:
         return [path for path in shown if re.fullmatch(pattern, listed_name(stage, path))]
 
     def drop(self, stage: Stage) -> None:
-        """Remove a stage and its files."""
-        for path in list(stage.files):
+        """Remove a stage and, if it is internal, its files."""
+        for path in [] if stage.url else list(stage.files):
             self.remove(stage, path)
         self.stages.pop(stage.name, None)
 
@@ -250,18 +259,40 @@ class Stages:
         else:
             sent.replace(content)
         staged = StagedFile(content, size, md5, datetime.now(UTC))
+        self.replace(upload.stage, upload.path, staged)
         with self._lock:
-            before = upload.stage.files.get(upload.path)
-            upload.stage.files[upload.path] = staged
             self.puts.append({"name": listed_name(upload.stage, upload.path), "bytes": size})
+        return staged
+
+    def replace(self, stage: Stage, path: str, staged: StagedFile) -> None:
+        """Put a file of a folder of its own on a stage, and remove what had its name."""
+        with self._lock:
+            before = stage.files.get(path)
+            stage.files[path] = staged
         if before:
             shutil.rmtree(before.content.parent, ignore_errors=True)
-        return staged
 
 
 def listed_name(stage: Stage, path: str) -> str:
     """Return a file's name as LIST shows it."""
+    if stage.url:
+        return f"{stage.url.rstrip('/')}/{path}"
     return f"{stage.name[-1].lower()}/{path}"
+
+
+def _files_below(url: str) -> dict[str, StagedFile]:
+    """Return the files of a local folder, by their paths below it."""
+    folder = Path(url.removeprefix("file://"))
+    found = {}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as stream:
+                md5 = hashlib.file_digest(stream, "md5").hexdigest()
+            state = file.stat()
+            modified = datetime.fromtimestamp(state.st_mtime, UTC)
+            path = file.relative_to(folder).as_posix()
+            found[path] = StagedFile(file, state.st_size, md5, modified)
+    return found
 
 
 def handle(session: Session, sql: str) -> Rows | None:
@@ -288,8 +319,9 @@ def create(session: Session, read: Reader) -> Rows | None:
         raise compilation_error("options IF NOT EXISTS and OR REPLACE are incompatible.")
     name = read.name()
     properties = _properties(read)
-    if "url" in properties:
-        return None  # an external stage: fakesnow's
+    url = properties.get("url", "")
+    if url and not url.startswith("file:///"):
+        return None  # fakesnow's
     name = current(session, name, "CREATE STAGE")
     grants, stages = session.account.grants, session.account.stages
     if not database_exists(session, name[0]):
@@ -308,12 +340,15 @@ def create(session: Session, read: Reader) -> Rows | None:
         stages.drop(before)
     stages.stages[name] = Stage(
         name,
+        url=url,
         encryption=properties.get("encryption", FULL),
         comment=properties.get("comment", ""),
         directory=properties.get("directory", False),
         temporary=temporary,
     )
     grants.created(session, "STAGE", name)
+    if url:
+        return None  # and fakesnow's too, for COPY INTO
     return status(f"Stage area {label} successfully created.")
 
 
@@ -494,7 +529,7 @@ def show(session: Session, read: Reader) -> Rows:
             stage.name[2],
             stage.name[0],
             stage.name[1],
-            "",
+            stage.url,
             "N",
             "N",
             grants.owner("STAGE", stage.name),
@@ -514,6 +549,8 @@ def show(session: Session, read: Reader) -> Rows:
 
 
 def _type(stage: Stage) -> str:
+    if stage.url:
+        return "EXTERNAL"
     kind = "INTERNAL" if stage.encryption == FULL else "INTERNAL NO CSE"
     return f"{kind} TEMPORARY" if stage.temporary else kind
 

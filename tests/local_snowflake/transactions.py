@@ -365,6 +365,8 @@ def _changed_tables(session: Session, sql: str, word: str) -> list[Name]:
     read = Reader(sql, most=40)
     read.next()
     name = None
+    if word == "copy" and read.take("files"):
+        return []
     if word in DML:
         read.take_any("overwrite", "from", "table")
         read.take_any("into", "table")
