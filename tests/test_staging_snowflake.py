@@ -514,11 +514,11 @@ def test_an_account_that_does_not_resolve_packages_is_no_error(
 def test_a_repository_of_the_account_that_the_role_may_not_use(
     project: SnowflakeProject, source: Source
 ) -> None:
-    set_vars(project, artifact_repository='tools.python."Our packages"')
+    set_vars(project, artifact_repository="tools.python.our_packages")
     assert sentence(stage(project, source)) == (
-        'role ACCOUNTADMIN may not use tools.python."Our packages", where the function\'s Python '
+        "role ACCOUNTADMIN may not use tools.python.our_packages, where the function's Python "
         "packages come from. Let its owner grant usage on its database and schema, and run: grant "
-        'usage on artifact repository tools.python."Our packages" to role ACCOUNTADMIN; or set var '
+        "usage on artifact repository tools.python.our_packages to role ACCOUNTADMIN; or set var "
         "tf_embeddings_artifact_repository to a different one."
     )
 

@@ -78,9 +78,9 @@
 {% macro _is_of_repository(message) %}
   {# Whether an error of Snowflake is that the role may not use the repository of the packages. #}
   {% set said = message | string | lower | replace('"', '') %}
-  {% set repository = tf_embeddings._settings().artifact_repository | lower | replace('"', '') %}
   {{ return(
-    repository in said and ('not authorized' in said or 'insufficient privileges' in said)
+    tf_embeddings._settings().artifact_repository | lower in said
+    and ('not authorized' in said or 'insufficient privileges' in said)
   ) }}
 {% endmacro %}
 

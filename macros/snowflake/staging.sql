@@ -29,7 +29,7 @@
   {{ return({
     'stage': '@' ~ tf_embeddings._stage_name(),
     'engines': ['tensorflow'] if is_anaconda else ['litert', 'tensorflow'],
-    'warnings': warnings,
+    'warnings': warnings | unique | list,
   }) }}
 {% endmacro %}
 
@@ -110,25 +110,16 @@
 {% endmacro %}
 
 {% macro _staging_role() %}
-  {#
-    The role of the session, as SQL; the profile need not name it. This is the first query, so a
-    login fails here.
-  #}
+  {# The role of the session, as _current_role returns it. The first query: a login fails here. #}
   {% set takes_token = target.authenticator | default('') | string | lower
     == 'programmatic_access_token' %}
-  {% set rows = tf_embeddings._staging_query(
-    'select current_role() as role_name',
+  {% do tf_embeddings._staging_step(
     'Asking for the role of the session',
     next="dbt-snowflake passes `token` on only for the authenticators oauth and jwt: set a "
     ~ "programmatic access token as `password`, and remove the authenticator" if takes_token
     else none
   ) %}
-  {% set role = rows[0].role_name or 'PUBLIC' %}
-  {# It comes as it is stored: in upper case if it was created without quotes. #}
-  {% if modules.re.fullmatch('[A-Z_][A-Z0-9_$]*', role) %}
-    {{ return(role) }}
-  {% endif %}
-  {{ return('"' ~ role.replace('"', '""') ~ '"') }}
+  {{ return(tf_embeddings._current_role()) }}
 {% endmacro %}
 
 {% macro _staging_stage(role) %}
