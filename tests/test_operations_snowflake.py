@@ -452,7 +452,7 @@ def test_what_only_a_secondary_role_may_use_is_not_said_to_be_missing(
     user_role = new_role(project, f"usage on schema {schema}")
     for function in functions(project):
         project.execute(f"grant usage on function {schema}.{function} to role {user_role}")
-    current = new_role(project).upper()
+    current = new_role(project, f"usage on schema {schema}").upper()
     project.write(
         "macros/with_all_roles.sql",
         "{% macro with_all_roles(name) %}{% do run_query('use secondary roles all') %}"
@@ -472,7 +472,7 @@ def test_what_only_a_secondary_role_may_use_is_not_said_to_be_missing(
     run = project.dbt("run-operation", "with_all_roles", "--args", json.dumps({"name": name}))
 
     assert run.success is may_use, run.output
-    not_visible = f"Schema {schema} {NOT_VISIBLE}".replace("ACCOUNTADMIN", current)
+    not_visible = f"Stage {schema}.models {NOT_VISIBLE}".replace("ACCOUNTADMIN", current)
     if verified:
         assert (not_visible in run.output) is not may_use
         return
@@ -490,12 +490,12 @@ def test_what_only_a_secondary_role_may_use_is_not_said_to_be_missing(
 def test_drop_unused_does_not_call_what_it_does_not_see_unused(
     project: SnowflakeProject, staged: Artifact
 ) -> None:
-    role = new_role(project).upper()
+    schema = f"{project.name}.tf_embeddings"
+    role = new_role(project, f"usage on schema {schema}").upper()
     run = operation(project, "drop_unused")
 
     assert run.success, run.errors
-    schema = f"{project.name}.tf_embeddings"
-    assert run.said == [f"Schema {schema} {NOT_VISIBLE}".replace("ACCOUNTADMIN", role)]
+    assert run.said == [f"Stage {schema}.models {NOT_VISIBLE}".replace("ACCOUNTADMIN", role)]
 
 
 def truncate(project: SnowflakeProject, artifact: Artifact) -> None:
