@@ -101,7 +101,7 @@
 {% endmacro %}
 
 {% macro _unresolved(packages) %}
-  {# What is wrong where a repository does not resolve the packages of a function, and what to do. #}
+  {# What to do where a repository does not resolve the packages of a function. #}
   {% set settings = tf_embeddings._settings() %}
   {{ return(
     settings.artifact_repository ~ " does not resolve the packages " ~ packages | join(', ')

@@ -238,7 +238,8 @@
   {% endif %}
   {% do tf_embeddings._staging_step('Asking for the database role ' ~ user) %}
   {% set is_activated = tf_embeddings._caught(tf_embeddings._has_repository_role()) %}
-  {{ return([tf_embeddings._staging_may_not_use(role)] if is_activated | lower == 'false' else []) }}
+  {% set may_not = is_activated | lower == 'false' %}
+  {{ return([tf_embeddings._staging_may_not_use(role)] if may_not else []) }}
 {% endmacro %}
 
 {% macro _staging_may_not_use(role) %}
