@@ -88,7 +88,7 @@
   {#
     Who lets a role use the repository of the packages, and how, to follow "let". Creating a
     function and calling it require it.
-    https://docs.snowflake.com/en/developer-guide/udf/python/customer-hosted-python-artifact-repositories
+    docs.snowflake.com/en/developer-guide/udf/python/customer-hosted-python-artifact-repositories
   #}
   {% set user = tf_embeddings._repository_role() %}
   {% if user %}

@@ -25,8 +25,8 @@
   {% if not has_stage %}
     {% do notes.append(
       ('Stage ' ~ stage if has_schema else 'Schema ' ~ schema) ~ ' is not visible to role ' ~ role
-      ~ ': it does not exist, or no privilege on it is granted to this role; secondary roles do not '
-      ~ 'count.'
+      ~ ': it does not exist, or no privilege on it is granted to this role; secondary roles do '
+      ~ 'not count.'
     ) %}
   {% endif %}
   {% set encryption = tf_embeddings._encryption_note(shown) if macro == 'status' else none %}

@@ -37,8 +37,8 @@
 
 {% macro _current_role() %}
   {#
-    The role of the session, as SQL; the profile need not name it. It comes as it is stored: in upper
-    case if it was created without quotes.
+    The role of the session, as SQL; the profile need not name it. It comes as it is stored: in
+    upper case if it was created without quotes.
   #}
   {% set role = run_query('select current_role()').rows[0][0] or 'PUBLIC' %}
   {% set is_plain = modules.re.match('[A-Z_][A-Z0-9_$]*$', role) %}
