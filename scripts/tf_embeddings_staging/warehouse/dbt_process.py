@@ -58,6 +58,19 @@ class DbtOptions:
         return [part for flag, value in given.items() if value for part in (flag, value)]
 
 
+class MacroError(StagingError):
+    """A macro failed.
+
+    Attributes:
+        optional: the name of the check that failed, if that check may be skipped.
+    """
+
+    def __init__(self, sentence: str, optional: str | None = None) -> None:
+        """Say what failed."""
+        super().__init__(sentence)
+        self.optional = optional
+
+
 def run_macro(
     options: DbtOptions, macro: str, arguments: Mapping[str, Any], *, log_file: bool = True
 ) -> dict[str, Any]:
@@ -71,8 +84,8 @@ def run_macro(
             which must not get there.
 
     Raises:
-        StagingError: dbt is not installed, the project lacks this package, or dbt fails: one
-            sentence, to which only our own macros may add lines to copy.
+        MacroError: dbt fails. One sentence; only our own macros may add lines to copy.
+        StagingError: dbt is not installed, or the project lacks this package.
     """
     name = f"tf_embeddings.{macro}"
     given = json.dumps(arguments, ensure_ascii=False)
@@ -118,17 +131,17 @@ def _run_dbt(command: list[str]) -> dict[str, Any]:
     )
 
 
-def _error(message: str, step: Mapping[str, Any]) -> StagingError:
+def _error(message: str, step: Mapping[str, Any]) -> MacroError:
     """Return the error of a macro that failed in this step."""
     text = _PREFIX.sub("", message, count=1)
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if not _HEADLINE.fullmatch(line)]
     if said and said[0].startswith(_OURS):
-        return StagingError("\n".join(said).removeprefix(_OURS))
+        return MacroError("\n".join(said).removeprefix(_OURS))
     sentence = " ".join(said) or message.strip()
     if not step:
-        return StagingError(f"dbt says: {sentence}")
+        return MacroError(f"dbt says: {sentence}")
     sentence = f"{step['doing']} failed: {_CODE.sub('', sentence, count=1)}"
     if step.get("next") and _DENIED.search(sentence):
         sentence = f"{sentence.rstrip('.')}. {step['next']}"
-    return StagingError(sentence)
+    return MacroError(sentence, step.get("optional"))
