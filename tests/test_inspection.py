@@ -554,6 +554,7 @@ def test_a_text_has_the_ids_that_transformers_gives(tmp_path: Path, case: dict[s
     assert [tokenizer.encode(text).ids for text in RECORDED["texts"]] == case["ids"]
 
 
+@pytest.mark.exhaustive
 def test_beside_a_savedmodel_it_is_the_same(tmp_path: Path) -> None:
     folder = save_of_tokens(tmp_path / "m")
     write(folder / "tokenizer_config.json", truncation_side="left", model_max_length=8)

@@ -29,6 +29,7 @@ def server() -> Iterator[LocalSnowflake]:
         yield server
 
 
+@pytest.mark.exhaustive
 def test_every_statement_runs_but_the_one_that_asks_for_an_error(server: LocalSnowflake) -> None:
     refused = []
     answers = []

@@ -399,7 +399,7 @@ UNPINNED = {
 
 
 @pytest.mark.parametrize("compares_unrendered", [False, True])  # dbt 1.12's default is True
-@pytest.mark.parametrize("scope", [None, NAME])
+@pytest.mark.parametrize("scope", [None, pytest.param(NAME, marks=pytest.mark.exhaustive)])
 def test_dbt_sees_a_changed_pin_as_a_change_of_the_nodes_that_use_it(
     compares_unrendered: bool, scope: str | None, tiny: Artifact, strings: Artifact, tmp_path: Path
 ) -> None:

@@ -36,7 +36,7 @@ REPOSITORY = (
 ROLES = "a list of roles, such as [analyst, reporter]"
 
 SCRIPT = "dbt_packages/tf_embeddings/scripts/stage_model.py"
-NEXT_STEP = f"Copy the pin that {SCRIPT} prints into dbt_project.yml."
+NEXT_STEP = f"Copy the pin that {SCRIPT} prints into dbt_project.yml (or vars.yml)."
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_a_good_pin_compiles(project: Project) -> None:
 def test_a_model_that_is_not_pinned(project: Project) -> None:
     assert (
         "embed: model 'use' is not in var tf_embeddings_models (it has: minilm). "
-        f"Stage it with {SCRIPT} and add its pin to dbt_project.yml."
+        f"Stage it with {SCRIPT} and add its pin to dbt_project.yml (or vars.yml)."
     ) in error_of(project, "embedded_by_name", pins())
 
 
@@ -82,7 +82,7 @@ def test_the_hook_names_the_file_of_a_model_that_is_not_pinned(project: Project)
 def test_a_model_that_is_not_pinned_has_no_version(project: Project) -> None:
     assert (
         "embedding_version: model 'use' is not in var tf_embeddings_models (it has: minilm). "
-        f"Stage it with {SCRIPT} and add its pin to dbt_project.yml."
+        f"Stage it with {SCRIPT} and add its pin to dbt_project.yml (or vars.yml)."
     ) in error_of(project, "versioned", pins())
 
 
@@ -90,7 +90,7 @@ def test_a_model_that_is_not_pinned_has_no_version(project: Project) -> None:
 def test_no_model_is_pinned(project: Project, models: object) -> None:
     assert (
         f"embed: var tf_embeddings_models has no models. Stage one with {SCRIPT} and add its pin "
-        "to dbt_project.yml. It is read from the project's vars, not from those of a package."
+        "to dbt_project.yml (or vars.yml). It is read from the project's vars, not from those of a package."
     ) in error_of(project, "embedded", {"tf_embeddings_models": models})
 
 
@@ -107,7 +107,7 @@ def test_a_default_that_is_not_pinned(project: Project) -> None:
     assert (
         "embed: var tf_embeddings_default_model is 'use', which is not in var "
         f"tf_embeddings_models (it has: minilm). Stage it with {SCRIPT} and add its pin to "
-        "dbt_project.yml."
+        "dbt_project.yml (or vars.yml)."
     ) in error_of(project, "embedded", {**pins(), "tf_embeddings_default_model": "use"})
 
 
@@ -296,7 +296,7 @@ def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -
         (
             "token_count('body', model='use')",
             "token_count: model 'use' is not in var tf_embeddings_models (it has: minilm). Stage "
-            f"it with {SCRIPT} and add its pin to dbt_project.yml.",
+            f"it with {SCRIPT} and add its pin to dbt_project.yml (or vars.yml).",
         ),
         (
             "default___outcome('body', {}, 'token_count', true)",

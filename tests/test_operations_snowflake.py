@@ -218,6 +218,7 @@ def test_verify_of_what_is_not_staged_creates_nothing(
         assert changes(run) == []
 
 
+@pytest.mark.exhaustive
 def test_verify_by_a_role_that_may_only_use_the_check_function(
     project: SnowflakeProject, staged: Artifact
 ) -> None:
@@ -310,6 +311,7 @@ def test_a_role_that_is_granted_can_run_status_and_verify(
     assert changes(status) == changes(verify) == []
 
 
+@pytest.mark.exhaustive
 def test_what_the_staging_cli_asks_looks_once_and_grants_once(
     project: SnowflakeProject, staged: Artifact
 ) -> None:
@@ -424,6 +426,7 @@ def test_status_by_a_role_that_may_only_read(project: SnowflakeProject, staged: 
     ]
 
 
+@pytest.mark.exhaustive
 def test_status_by_a_role_that_may_only_use_the_function(
     project: SnowflakeProject, staged: Artifact
 ) -> None:
@@ -601,6 +604,7 @@ def test_status_of_a_role_that_lacks_what_the_hook_needs(
     assert run.success, run.errors
 
 
+@pytest.mark.exhaustive
 def test_status_says_that_a_stage_keeps_its_encryption(
     project: SnowflakeProject, staged: Artifact
 ) -> None:
@@ -639,6 +643,7 @@ def test_the_owners_target_manages_and_is_named_to_the_others(
     assert "so others own what is staged and created. Run it with --target admin" in refused.output
 
 
+@pytest.mark.exhaustive
 def test_an_advised_command_carries_the_grants_of_the_command_line(
     tmp_path: Path, local_snowflake: LocalSnowflake, staged: Artifact
 ) -> None:
@@ -653,6 +658,7 @@ def test_an_advised_command_carries_the_grants_of_the_command_line(
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("stops", [True, False])
 def test_a_second_role_that_manages_is_told_who_does(
     project: SnowflakeProject, staged: Artifact, stops: bool
@@ -703,6 +709,7 @@ def test_drop_unused_lists_and_changes_nothing(
     assert changes(run) == []
 
 
+@pytest.mark.exhaustive
 def test_drop_unused_keeps_what_is_young(
     project: SnowflakeProject, staged: Artifact, tampered: Artifact
 ) -> None:
@@ -771,6 +778,7 @@ def test_drop_unused_keeps_the_functions_and_files_of_pins(
     assert (functions(project), files(project)) == before
 
 
+@pytest.mark.exhaustive
 def test_drop_unused_drops_a_pinned_builds_function_of_other_settings_alone(
     project: SnowflakeProject, staged: Artifact
 ) -> None:
@@ -851,6 +859,7 @@ def put(project: SnowflakeProject, path: str) -> None:
     )
 
 
+@pytest.mark.exhaustive
 def test_drop_unused_keeps_the_file_of_a_function_that_it_may_not_drop(
     project: SnowflakeProject, staged: Artifact, tampered: Artifact
 ) -> None:
@@ -895,6 +904,7 @@ def test_drop_unused_refuses_where_another_role_manages(
     assert files(project) == [place(staged)]
 
 
+@pytest.mark.exhaustive
 def test_the_operations_take_any_names(
     tmp_path: Path, local_snowflake: LocalSnowflake, staged: Artifact, tampered: Artifact
 ) -> None:

@@ -280,6 +280,7 @@ def test_a_colleagues_artifact_with_other_golden_vectors_is_staged_already(
     assert place.read_bytes() == mine.path.read_bytes()
 
 
+@pytest.mark.exhaustive
 def test_a_preprocessor_is_a_part_of_the_version(cache: Path, tmp_path: Path) -> None:
     made = encoder_makers.save_preprocessor_pair(tmp_path / "model")
     preprocessor = tmp_path / "model/preprocessor"
@@ -323,6 +324,7 @@ def test_what_is_built_is_kept_until_its_files_or_options_change(
     assert recipe_of(folder) != before
 
 
+@pytest.mark.exhaustive
 def test_what_lies_beside_a_model_of_tokens_is_a_part_of_what_is_kept(tmp_path: Path) -> None:
     """The inspection learns from a folder's name whether vectors are normalized."""
     path = encoder_makers.save_transformers_saved_model(tmp_path / "model").path
@@ -418,6 +420,7 @@ def test_a_model_that_gives_another_vector_than_is_published_is_refused(
     )
 
 
+@pytest.mark.exhaustive
 def test_a_model_that_makes_other_tokens_than_are_published_is_refused(
     entry: Callable[..., Entry], use_lite: Made, tmp_path: Path
 ) -> None:
@@ -429,6 +432,7 @@ def test_a_model_that_makes_other_tokens_than_are_published_is_refused(
     )
 
 
+@pytest.mark.exhaustive
 def test_a_model_of_another_length_than_the_catalogue_says_is_refused(
     entry: Callable[..., Entry], use_lite: Made, tmp_path: Path
 ) -> None:
@@ -473,6 +477,7 @@ def test_a_model_that_sees_the_neighbors_of_a_text_runs_row_by_row(
     assert np.abs(singly - among[:1]).max() <= (0 if is_alone else 50e-6)
 
 
+@pytest.mark.exhaustive
 def test_random_numbers_too_small_for_dropout_are_refused(tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -488,6 +493,7 @@ def test_random_numbers_too_small_for_dropout_are_refused(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.exhaustive
 def test_statistics_of_a_batch_are_refused_however_short_the_vectors(tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -514,6 +520,7 @@ def save_letters(folder: Path, letters: str) -> Path:
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
+@pytest.mark.exhaustive
 def test_a_golden_text_without_tokens_is_left_out(
     cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -528,6 +535,7 @@ def test_a_golden_text_without_tokens_is_left_out(
     assert min(golden["token_counts"]) > 0
 
 
+@pytest.mark.exhaustive
 def test_a_tokenizer_that_knows_too_little_is_refused(tmp_path: Path) -> None:
     folder = save_letters(tmp_path / "model", LETTERS)
     assert refusal_of(Local(folder), tmp_path / "cache", Options(max_tokens=64)) == (
@@ -629,6 +637,7 @@ def test_a_vector_that_is_too_long_is_refused_before_it_is_converted(
     assert "Engine of small" not in capsys.readouterr().err
 
 
+@pytest.mark.exhaustive
 def test_what_tensorflow_said_is_shown_with_debug_alone(
     project: Project, cache: Path, tmp_path: Path
 ) -> None:

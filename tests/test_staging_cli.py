@@ -158,6 +158,7 @@ def test_a_damaged_copy_on_the_stage_is_replaced(
     assert place.read_bytes() == content
 
 
+@pytest.mark.exhaustive
 def test_the_flags_of_dbt_name_the_project_from_anywhere(
     project: Project, text_model: Path, strings: makers.Artifact, tmp_path: Path
 ) -> None:
@@ -220,6 +221,7 @@ def test_killed_at_any_moment_the_next_run_ends_well(
     )
 
 
+@pytest.mark.exhaustive
 def test_killed_while_it_copies_the_next_run_copies_again(
     project: Project, minilm: makers.Artifact
 ) -> None:
@@ -235,6 +237,7 @@ def test_killed_while_it_copies_the_next_run_copies_again(
     assert tf_embeddings_udf.build_of(artifact) == minilm.build
 
 
+@pytest.mark.exhaustive
 def test_killed_while_it_fetches_the_next_run_fetches_again(
     project: Project, text_model: Path, tmp_path: Path
 ) -> None:
@@ -256,6 +259,7 @@ def test_killed_while_it_fetches_the_next_run_fetches_again(
     assert "kind: text\n" in run.stdout
 
 
+@pytest.mark.exhaustive
 def test_two_at_once_end_well_with_the_same_pin(
     project: Project, text_model: Path, tmp_path: Path
 ) -> None:
@@ -430,6 +434,7 @@ def test_a_folder_needs_a_name(
     )
 
 
+@pytest.mark.exhaustive
 def test_an_artifact_that_was_made_before_is_staged_as_it_is(
     project: Project, strings: makers.Artifact, tmp_path: Path
 ) -> None:

@@ -103,9 +103,9 @@ def pooled(kind: str) -> Callable[[np.ndarray], np.ndarray]:
             {"dtype": "int64"},
             Options(pooling="mean", prefix="query: ", normalize=True),
         ),
-        ({}, Options(pooling="max", truncate_dim=5)),
-        ({"length": LIMIT}, Options(pooling="cls")),
-        ({"masked": False}, Options(pooling="max")),
+        pytest.param({}, Options(pooling="max", truncate_dim=5), marks=pytest.mark.exhaustive),
+        pytest.param({"length": LIMIT}, Options(pooling="cls"), marks=pytest.mark.exhaustive),
+        pytest.param({"masked": False}, Options(pooling="max"), marks=pytest.mark.exhaustive),
         ({"masked": False, "length": LIMIT}, Options(pooling="mean", truncate_dim=3)),
     ],
     ids=["int64", "cut", "fixed length", "no mask", "fixed length, no mask"],
@@ -179,6 +179,7 @@ def without_tensorflow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
+@pytest.mark.exhaustive
 def test_universal_sentence_encoder_lites_interface_runs_on_litert(
     cache: Path, tmp_path: Path
 ) -> None:
@@ -196,6 +197,7 @@ def model_files(artifact: Artifact) -> set[str]:
     return {name.removeprefix("model/") for name in files if name.startswith("model/")}
 
 
+@pytest.mark.exhaustive
 def test_padding_that_is_not_a_number_is_no_part_of_a_vector(cache: Path, tmp_path: Path) -> None:
     """0 times NaN is NaN: each row of a batch would have to run again by itself."""
     import tensorflow as tf
@@ -245,6 +247,7 @@ def new_axis(ids: Tensor, mask: Tensor) -> Tensor:
 NEW_AXIS = "it does not convert: LiteRT has no StridedSlice of this form"
 
 
+@pytest.mark.exhaustive
 def test_a_new_axis_of_an_open_shape_is_named_as_what_litert_lacks(
     cache: Path, tmp_path: Path
 ) -> None:
@@ -356,6 +359,7 @@ def test_why_a_graph_does_not_convert_is_said_without_the_converters_noise(
     assert answer == {"refused": f"it does not convert: LiteRT has no {ops} of this form"}
 
 
+@pytest.mark.exhaustive
 def test_a_model_without_vectors_is_told_what_is_wrong_with_it_and_not_its_engine(
     cache: Path, tmp_path: Path
 ) -> None:
@@ -367,6 +371,7 @@ def test_a_model_without_vectors_is_told_what_is_wrong_with_it_and_not_its_engin
     )
 
 
+@pytest.mark.exhaustive
 def test_what_a_small_machine_cannot_convert_is_no_reason_for_tensorflow(
     tmp_path: Path, cache: Path
 ) -> None:
@@ -401,13 +406,18 @@ RECORDED = Path(__file__).parent / "fixtures/staged_by_0_1"
 @pytest.mark.parametrize(
     ("model", "options", "version"),
     [
-        ("bert", Options(), "v735aa5c7d483"),
+        pytest.param("bert", Options(), "v735aa5c7d483", marks=pytest.mark.exhaustive),
         (
             "bert",
             Options(prefix="query: ", truncate_dim=5, max_tokens=12),
             "v7f93c3087f24",
         ),
-        ("saved_model", Options(pooling="mean", max_tokens=16), "v70026e4daec8"),
+        pytest.param(
+            "saved_model",
+            Options(pooling="mean", max_tokens=16),
+            "v70026e4daec8",
+            marks=pytest.mark.exhaustive,
+        ),
         (
             "saved_model",
             Options(pooling="max", max_tokens=16, normalize=True, truncate_dim=6),
@@ -438,6 +448,7 @@ def test_the_version_is_that_of_0_1_on_both_engines(
     assert one.is_truncated.tolist() == other.is_truncated.tolist()
 
 
+@pytest.mark.exhaustive
 def test_a_prefix_of_other_words_is_another_version(cache: Path) -> None:
     """The versions above tell models apart."""
     one, _ = built(RECORDED / "bert", cache)

@@ -202,6 +202,7 @@ def test_what_tensorflow_hub_downloaded_is_used_as_it_is(
     )
 
 
+@pytest.mark.exhaustive
 def test_a_module_that_changed_under_its_handle_is_refused(
     server: Server, archive: bytes, tmp_path: Path
 ) -> None:
@@ -734,6 +735,22 @@ def test_a_branch_stays_the_commit_that_it_was_at_first(hub: Hub, tmp_path: Path
     assert newer.path != fetched.path
 
 
+def test_a_commit_of_first_use_that_the_hub_no_longer_has_is_named(
+    hub: Hub, tmp_path: Path
+) -> None:
+    shutil.rmtree(fetch(TICKETS, tmp_path).path)
+    hub.repositories["team/tickets"].revisions["main"] = "d" * 40
+    said = refused(TICKETS, tmp_path)
+    pin = re.search(r"delete '(.+)' and run this again\.$", said)
+    assert pin
+    assert said == (
+        f"Could not fetch '{TICKETS}@main': it no longer has the commit {'c' * 40}, which 'main' "
+        f"was when it was first used. To take today's, delete '{pin[1]}' and run this again."
+    )
+    Path(pin[1]).unlink()
+    assert fetch(TICKETS, tmp_path).uri == f"{TICKETS}@{'d' * 40}"
+
+
 def test_only_the_files_of_an_encoder_are_downloaded(hub: Hub, tmp_path: Path) -> None:
     wanted = {**FILES, "tokenizer.json": b"[]", "1_Pooling/config.json": b"[1]"}
     others = ("pytorch_model.bin", "modeling.py", "onnx/model.onnx", "onnx/config.json", "a.pkl")
@@ -742,8 +759,9 @@ def test_only_the_files_of_an_encoder_are_downloaded(hub: Hub, tmp_path: Path) -
     assert sorted(hub.downloads()) == sorted(wanted)
 
 
-def test_weights_in_another_format_are_refused(hub: Hub, tmp_path: Path) -> None:
-    hub.repositories["team/tickets"].files = {"config.json": b"{}", "pytorch_model.bin": b"pickle"}
+@pytest.mark.parametrize("weights", ["pytorch_model.bin", "2_Dense/model.safetensors"])
+def test_weights_in_another_format_are_refused(weights: str, hub: Hub, tmp_path: Path) -> None:
+    hub.repositories["team/tickets"].files = {"config.json": b"{}", weights: b"weights"}
     assert refused(TICKETS, tmp_path) == (
         f"Could not fetch '{TICKETS}@main': it has no model.safetensors; weights in other formats "
         f"are not downloaded. Choose a revision that has one, or convert the model and give its "

@@ -205,6 +205,7 @@ def test_the_hook_finds_schema_and_stage_as_it_would_make_them(
     assert "tf_embeddings: artifacts of embedding models" in row
 
 
+@pytest.mark.exhaustive
 def test_client_side_encryption_makes_the_file_longer(
     project: SnowflakeProject, source: Source
 ) -> None:
@@ -271,6 +272,7 @@ def test_a_truncated_file_is_put_anew_and_all_the_functions_that_it_broke_are_na
     assert run.success, run.output
 
 
+@pytest.mark.exhaustive
 def test_a_stage_keeps_its_encryption_and_the_user_is_told(
     project: SnowflakeProject, source: Source
 ) -> None:
@@ -366,6 +368,7 @@ def wait_for_bytes(process: subprocess.Popen[str], received: Path) -> None:
         assert process.poll() is None, "the upload ended before any of it was seen"
 
 
+@pytest.mark.exhaustive
 def test_two_at_once_end_well(project: SnowflakeProject, source: Source) -> None:
     runs = [start(project, source) for _ in range(2)]
     outputs = [run.communicate() for run in runs]
@@ -420,6 +423,7 @@ def test_each_missing_grant_is_named_and_the_last_one_is_enough(
     assert files(project) == {source.path: source.size}
 
 
+@pytest.mark.exhaustive
 def test_a_stage_that_others_manage_is_not_created(
     project: SnowflakeProject, source: Source
 ) -> None:
@@ -523,6 +527,7 @@ def test_a_repository_of_the_account_that_the_role_may_not_use(
     )
 
 
+@pytest.mark.exhaustive
 def test_a_programmatic_access_token_is_a_password(
     project: SnowflakeProject, source: Source
 ) -> None:
@@ -536,6 +541,7 @@ def test_a_programmatic_access_token_is_a_password(
     assert stage(project, source, "--dry-run").returncode == 0
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("manage", [True, False])
 def test_terms_that_are_not_accepted(
     tmp_path: Path, own_snowflake: LocalSnowflake, source: Source, manage: bool
@@ -550,7 +556,7 @@ def test_terms_that_are_not_accepted(
     )
 
 
-@pytest.mark.parametrize("repository", [PYPI, ANACONDA])
+@pytest.mark.parametrize("repository", [PYPI, pytest.param(ANACONDA, marks=pytest.mark.exhaustive)])
 def test_a_version_that_a_repository_lacks_can_be_pinned_to_another(
     project: SnowflakeProject, source: Source, repository: str
 ) -> None:
@@ -590,6 +596,7 @@ def test_a_package_that_is_not_there_at_all(
     assert "tf_embeddings" not in [name.lower() for name in schemas(project)]
 
 
+@pytest.mark.exhaustive
 def test_names_with_spaces_quotes_and_mixed_case(project: SnowflakeProject, source: Source) -> None:
     set_vars(project, schema="My 'own' schema", stage='The "models", staged')
     first = stage(project, source)
@@ -603,6 +610,7 @@ def test_names_with_spaces_quotes_and_mixed_case(project: SnowflakeProject, sour
     assert uploads(project.server) == sent
 
 
+@pytest.mark.exhaustive
 def test_a_cache_whose_path_means_something_to_put(
     project: SnowflakeProject, source: Source, tmp_path: Path
 ) -> None:
@@ -623,6 +631,7 @@ def test_verify_embeds_in_the_warehouse(project: SnowflakeProject, source: Sourc
     assert "strings is verified.\n" in done.stderr
 
 
+@pytest.mark.exhaustive
 def test_an_artifact_that_was_made_before_is_put_and_verified(
     project: SnowflakeProject, source: Source, tmp_path: Path
 ) -> None:
@@ -648,6 +657,7 @@ def test_verify_and_dry_run_exclude_each_other(project: SnowflakeProject, source
     )
 
 
+@pytest.mark.exhaustive
 def test_a_model_too_large_for_a_standard_warehouse_comes_with_a_warning(
     project: SnowflakeProject, source: Source, tmp_path: Path
 ) -> None:
@@ -687,6 +697,7 @@ def test_a_model_on_litert_is_put_and_verified(project: SnowflakeProject, light:
     assert "strings is verified.\n" in done.stderr
 
 
+@pytest.mark.exhaustive
 def test_for_anacondas_repository_a_model_stays_on_tensorflow(
     project: SnowflakeProject, light: Source
 ) -> None:
@@ -718,6 +729,7 @@ def test_litert_is_refused_for_anacondas_repository(
     assert "tf_embeddings" not in [name.lower() for name in schemas(project)]
 
 
+@pytest.mark.exhaustive
 def test_packages_that_only_the_graph_tells_are_asked_for_before_anything_is_put(
     project: SnowflakeProject, tmp_path: Path
 ) -> None:

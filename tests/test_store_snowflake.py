@@ -314,6 +314,7 @@ def test_a_shared_store_is_read_before_the_model_is_called(
     assert {text: is_same for text, is_same in copied} == dict.fromkeys(texts - new, True)
 
 
+@pytest.mark.exhaustive
 def test_a_store_that_is_its_own_shared_store_is_made_anew_when_it_is_told_to(
     built: SnowflakeProject,
 ) -> None:
@@ -324,6 +325,7 @@ def test_a_store_that_is_its_own_shared_store_is_made_anew_when_it_is_told_to(
     assert built.embedded() == before + len(TEXTS)
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_waits_for_another_one_adds_nothing(
     built: SnowflakeProject, artifacts: list[Artifact]
 ) -> None:

@@ -12,7 +12,7 @@
   {% if not settings.models %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": var tf_embeddings_models has no models. Stage one with "
-      ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml."
+      ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml (or vars.yml)."
       ~ " It is read from the project's vars, not from those of a package."
     ) %}
   {% endif %}
@@ -26,13 +26,13 @@
     {% do exceptions.raise_compiler_error(
       macro ~ ": var tf_embeddings_default_model is '" ~ settings.default_model ~ "', which is not "
       ~ "in var tf_embeddings_models (it has: " ~ names ~ "). Stage it with "
-      ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml."
+      ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml (or vars.yml)."
     ) %}
   {% endif %}
   {% if model is not none and model not in settings.models %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": model '" ~ model ~ "' is not in var tf_embeddings_models (it has: " ~ names
-      ~ "). Stage it with " ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml."
+      ~ "). Stage it with " ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml (or vars.yml)."
     ) %}
   {% endif %}
 
@@ -47,7 +47,9 @@
 
 {% macro _copy_the_pin() %}
   {# What to do about a pin that is wrong. #}
-  {{ return("Copy the pin that " ~ tf_embeddings._script() ~ " prints into dbt_project.yml.") }}
+  {{ return(
+    "Copy the pin that " ~ tf_embeddings._script() ~ " prints into dbt_project.yml (or vars.yml)."
+  ) }}
 {% endmacro %}
 
 {% macro _pins(macro) %}

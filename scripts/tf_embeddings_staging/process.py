@@ -22,7 +22,7 @@ from tf_embeddings_staging.options import Limits
 _SCRIPTS = Path(__file__).resolve().parent.parent
 _RUNTIME = _SCRIPTS.parent / "udf_src"
 _SHARE_OF_MEMORY = 0.9
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.2  # reads all processes of the machine, some 10 ms of CPU
 _MOST_LOG = 64 * 2**20  # bytes that a process may write
 _MOST_SAID = 200_000  # bytes of them that are shown
 

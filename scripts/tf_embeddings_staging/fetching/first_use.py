@@ -28,7 +28,7 @@ def pinned(cache: Path, source: str) -> str | None:
     Raises:
         StagingError: the file that says so is damaged.
     """
-    return _read(_file(cache, source)).get("sha256")
+    return _read(file_of(cache, source)).get("sha256")
 
 
 def require_same(cache: Path, source: str, sha256: str) -> None:
@@ -42,7 +42,7 @@ def require_same(cache: Path, source: str, sha256: str) -> None:
         raise StagingError(
             f"'{address(source)}' has the SHA-256 {sha256}, and had {before} when it was "
             f"downloaded first. Ask its maker whether it was changed; if so, delete "
-            f"'{_file(cache, source)}' and run this again."
+            f"'{file_of(cache, source)}' and run this again."
         )
 
 
@@ -67,7 +67,7 @@ def pin_files(cache: Path, handle: str, folder: Path, files: str) -> None:
         raise StagingError(
             f"the files of '{address(handle)}' in TF-Hub's cache, '{folder}', are not those of "
             f"its first use (digest {files}, then {before}). Delete that folder to download it "
-            f"again; or, if you changed them yourself, delete '{_file(cache, handle)}'."
+            f"again; or, if you changed them yourself, delete '{file_of(cache, handle)}'."
         )
 
 
@@ -77,7 +77,7 @@ def pinned_commit(cache: Path, source: str) -> str | None:
     Raises:
         StagingError: the file that says so is damaged.
     """
-    return _read(_file(cache, source)).get("commit")
+    return _read(file_of(cache, source)).get("commit")
 
 
 def pin_commit(cache: Path, source: str, commit: str) -> None:
@@ -87,7 +87,7 @@ def pin_commit(cache: Path, source: str, commit: str) -> None:
 
 def _keep(cache: Path, source: str, field: str, digest: str) -> str:
     """Write a digest unless there is one, and return the one that is kept: the first process's."""
-    file = _file(cache, source)
+    file = file_of(cache, source)
     file.parent.mkdir(parents=True, exist_ok=True)
     with locked(file.with_suffix(".lock")):
         fields = _read(file)
@@ -111,7 +111,8 @@ def _read(file: Path) -> dict[str, str]:
     raise StagingError(f"'{file}' is damaged. Delete it, and run this again.")
 
 
-def _file(cache: Path, source: str) -> Path:
+def file_of(cache: Path, source: str) -> Path:
+    """Return the file that keeps what a handle, an address or an id gave first."""
     source = _in_one_spelling(source)
     slug = re.sub(r"[^a-z0-9]+", "-", address(source).rpartition("://")[2].lower()).strip("-")
     return cache / "pins" / f"{slug[:80]}-{hashlib.sha256(source.encode()).hexdigest()[:12]}.json"

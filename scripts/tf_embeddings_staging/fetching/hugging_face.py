@@ -41,6 +41,7 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 # The files of an encoder's folder, and of the folders of its modules: data, and never code.
 _NEEDED = re.compile(r"([0-9]+_[A-Za-z]+/)?([^/]+\.json|model\.safetensors)")
 _WEIGHTS = "model.safetensors"
+_WEIGHTS_OF_ENCODER = re.compile(r"(0_[A-Za-z]+/)?model\.safetensors")
 # Without a network, the next source is tried soon; a slow answer is waited for.
 _SECONDS, _SECONDS_TO_CONNECT = 15, 3
 
@@ -107,7 +108,17 @@ class HuggingFace(Source):
         """Return the folder of the encoder, at one commit."""
         self._require_no_digest(errand)
         with errand.report.step(f"Asking the Hugging Face hub for {self.repository}"):
-            commit, listed = self._listed(self._commit(errand) or self.revision)
+            kept = first_use.pinned_commit(errand.folder, self.label)
+            try:
+                commit, listed = self._listed(kept or self.revision)
+            except _NoRevisionError:
+                if kept:
+                    raise SourceError(
+                        f"it no longer has the commit {kept}, which '{self.revision}' was when it "
+                        f"was first used. To take today's, delete "
+                        f"'{first_use.file_of(errand.folder, self.label)}' and run this again"
+                    ) from None
+                raise
         files = self._needed(listed)
         size = sum(file.size or 0 for file in files.values())
         most = errand.limits.download_bytes
@@ -164,7 +175,7 @@ class HuggingFace(Source):
         import httpx2
         from huggingface_hub import HfApi
 
-        with _errors_in_short(self):
+        with _errors_in_short(revision):
             api = HfApi(endpoint=_endpoint(), token=_token())
             found = api.model_info(
                 self.repository,
@@ -182,7 +193,7 @@ class HuggingFace(Source):
             if name not in listed:
                 raise SourceError(f"it has no '{name}'")
         names = self.files or [name for name in listed if _NEEDED.fullmatch(name)]
-        if not self.files and not any(Path(name).name == _WEIGHTS for name in names):
+        if not self.files and not any(map(_WEIGHTS_OF_ENCODER.fullmatch, names)):
             raise SourceError(
                 f"it has no {_WEIGHTS}; weights in other formats are not downloaded. Choose a "
                 f"revision that has one, or convert the model and give its folder as SOURCE"
@@ -195,7 +206,7 @@ class HuggingFace(Source):
         from huggingface_hub.utils import logging
 
         logging.set_verbosity_error()  # its warnings show addresses
-        with _errors_in_short(self):
+        with _errors_in_short(commit):
             cached = hf_hub_download(
                 self.repository,
                 name,
@@ -254,8 +265,12 @@ def _token() -> bool | None:
     return False if is_plain(endpoint) and not is_loopback(endpoint) else None
 
 
+class _NoRevisionError(SourceError):
+    """The hub does not have a revision."""
+
+
 @contextmanager
-def _errors_in_short(source: HuggingFace) -> Iterator[None]:
+def _errors_in_short(revision: str) -> Iterator[None]:
     """Turn the errors of huggingface_hub into one sentence and the next step."""
     import httpx2
     from huggingface_hub import errors
@@ -268,8 +283,8 @@ def _errors_in_short(source: HuggingFace) -> Iterator[None]:
             f"its owner asks for a sign-in. Accept the terms on its page, then {sign_in}"
         ) from None
     except errors.RevisionNotFoundError:
-        raise SourceError(
-            f"it has no revision '{source.revision}'. Its page lists its branches and commits"
+        raise _NoRevisionError(
+            f"it has no revision '{revision}'. Its page lists its branches and commits"
         ) from None
     except errors.RepositoryNotFoundError:
         raise SourceError(
