@@ -90,7 +90,8 @@ def test_a_model_that_is_not_pinned_has_no_version(project: Project) -> None:
 def test_no_model_is_pinned(project: Project, models: object) -> None:
     assert (
         f"embed: var tf_embeddings_models has no models. Stage one with {SCRIPT} and add its pin "
-        "to dbt_project.yml (or vars.yml). It is read from the project's vars, not from those of a package."
+        "to dbt_project.yml (or vars.yml). It is read from the project's vars, not from those of a "
+        "package."
     ) in error_of(project, "embedded", {"tf_embeddings_models": models})
 
 

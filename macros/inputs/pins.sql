@@ -41,7 +41,7 @@
 {% endmacro %}
 
 {% macro _script() %}
-  {# The path of stage_model.py, for a sentence in which it is no command. #}
+  {# The path of stage_model.py, to be named in a sentence. #}
   {{ return(tf_embeddings._package_folder().folder ~ '/scripts/stage_model.py') }}
 {% endmacro %}
 
