@@ -285,29 +285,32 @@
 
 {# staging.sql #}
 
-{% macro _staging_place(packages, left_out) %}
+{% macro _staging_place(packages) %}
   {#
     Where the target keeps artifacts, as a map: stage, the place; engines, those that can run a
     model there; and warnings, a list, or left out. What would keep a function with these packages
-    from being created is an error. `left_out` names the checks to skip.
+    from being created is an error.
   #}
-  {{ return(adapter.dispatch('_staging_place', 'tf_embeddings')(packages, left_out)) }}
+  {{ return(adapter.dispatch('_staging_place', 'tf_embeddings')(packages)) }}
 {% endmacro %}
 
-{% macro default___staging_place(packages, left_out) %}
+{% macro default___staging_place(packages) %}
   {{ return(tf_embeddings._unsupported('stage_model')) }}
 {% endmacro %}
 
-{% macro _staging_upload(path, pin, bytes, dry_run) %}
+{% macro _staging_upload(path, pin, bytes, dry_run, resolved) %}
   {#
     Puts an artifact on the stage, unless it is there. A map: place; was_there; size, of the file
-    that was there, or none; and broken, the functions that a file of the wrong size broke. A
-    warehouse that keeps artifacts in a folder needs no answer: the script copies them.
+    that was there, or none; and broken, the functions that a file of the wrong size broke.
+    `resolved` are the packages that _staging_place has checked. A warehouse that keeps artifacts in
+    a folder needs no answer: the script copies them.
   #}
-  {{ return(adapter.dispatch('_staging_upload', 'tf_embeddings')(path, pin, bytes, dry_run)) }}
+  {{ return(
+    adapter.dispatch('_staging_upload', 'tf_embeddings')(path, pin, bytes, dry_run, resolved)
+  ) }}
 {% endmacro %}
 
-{% macro default___staging_upload(path, pin, bytes, dry_run) %}
+{% macro default___staging_upload(path, pin, bytes, dry_run, resolved) %}
   {% do exceptions.raise_compiler_error(
     "stage_model: a " ~ target.type ~ " target has no stage to put files on."
   ) %}

@@ -40,7 +40,7 @@ def test_every_statement_runs_but_the_one_that_asks_for_an_error(server: LocalSn
             except ProgrammingError as error:
                 refused.append(str(error))
 
-    assert len(STATEMENTS) == 20
+    assert len(STATEMENTS) == 21
     [refusal] = refused
     assert "Remote file '@models/no/such/file.zip' was not found" in refusal
     assert [("NAType, dtype string",), ("str, dtype string",)] in answers

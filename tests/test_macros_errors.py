@@ -35,7 +35,8 @@ REPOSITORY = (
 )
 ROLES = "a list of roles, such as [analyst, reporter]"
 
-NEXT_STEP = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml."
+SCRIPT = "dbt_packages/tf_embeddings/scripts/stage_model.py"
+NEXT_STEP = f"Copy the pin that {SCRIPT} prints into dbt_project.yml (or vars.yml)."
 
 
 @pytest.fixture(scope="module")
@@ -64,22 +65,32 @@ def test_a_good_pin_compiles(project: Project) -> None:
 def test_a_model_that_is_not_pinned(project: Project) -> None:
     assert (
         "embed: model 'use' is not in var tf_embeddings_models (it has: minilm). "
-        "Stage it with scripts/stage_model.py and add its pin to dbt_project.yml."
+        f"Stage it with {SCRIPT} and add its pin to dbt_project.yml (or vars.yml)."
     ) in error_of(project, "embedded_by_name", pins())
+
+
+def test_the_hook_names_the_file_of_a_model_that_is_not_pinned(project: Project) -> None:
+    run = project.dbt("run", "--select", "embedded_by_name", "--vars", json.dumps(pins()))
+
+    assert not run.success
+    assert (
+        "embed in models/embedded_by_name.sql: model 'use' is not in var tf_embeddings_models (it "
+        "has: minilm). Stage it with "
+    ) in run.output
 
 
 def test_a_model_that_is_not_pinned_has_no_version(project: Project) -> None:
     assert (
         "embedding_version: model 'use' is not in var tf_embeddings_models (it has: minilm). "
-        "Stage it with scripts/stage_model.py and add its pin to dbt_project.yml."
+        f"Stage it with {SCRIPT} and add its pin to dbt_project.yml (or vars.yml)."
     ) in error_of(project, "versioned", pins())
 
 
 @pytest.mark.parametrize("models", [{}, None])
 def test_no_model_is_pinned(project: Project, models: object) -> None:
     assert (
-        "embed: var tf_embeddings_models has no models. Stage one with scripts/stage_model.py and "
-        "add its pin to dbt_project.yml. It is read from the project's vars, not from those of a "
+        f"embed: var tf_embeddings_models has no models. Stage one with {SCRIPT} and add its pin "
+        "to dbt_project.yml (or vars.yml). It is read from the project's vars, not from those of a "
         "package."
     ) in error_of(project, "embedded", {"tf_embeddings_models": models})
 
@@ -96,8 +107,8 @@ def test_several_models_and_no_default(project: Project) -> None:
 def test_a_default_that_is_not_pinned(project: Project) -> None:
     assert (
         "embed: var tf_embeddings_default_model is 'use', which is not in var "
-        "tf_embeddings_models (it has: minilm). Stage it with scripts/stage_model.py and add its "
-        "pin to dbt_project.yml."
+        f"tf_embeddings_models (it has: minilm). Stage it with {SCRIPT} and add its pin to "
+        "dbt_project.yml (or vars.yml)."
     ) in error_of(project, "embedded", {**pins(), "tf_embeddings_default_model": "use"})
 
 
@@ -286,7 +297,7 @@ def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -
         (
             "token_count('body', model='use')",
             "token_count: model 'use' is not in var tf_embeddings_models (it has: minilm). Stage "
-            "it with scripts/stage_model.py and add its pin to dbt_project.yml.",
+            f"it with {SCRIPT} and add its pin to dbt_project.yml (or vars.yml).",
         ),
         (
             "default___outcome('body', {}, 'token_count', true)",
@@ -396,7 +407,7 @@ NOT_ANACONDAS = {
         ),
         # Before it asks anything of the account, which this one would not answer.
         (
-            "snowflake___staging_place(tf_embeddings._pin().packages, [])",
+            "snowflake___staging_place(tf_embeddings._pin().packages)",
             "stage_model: the model",
         ),
     ],

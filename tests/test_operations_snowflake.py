@@ -14,6 +14,7 @@ import pytest
 from conftest import Saved
 from dbt_projects import NAME, Run
 from makers import Artifact, golden_of
+from snowflake.connector.errors import ProgrammingError
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
 from tf_embeddings_udf import Embedder
 
@@ -66,6 +67,12 @@ def project(tmp_path: Path, local_snowflake: LocalSnowflake, staged: Artifact) -
     return make_snowflake_project(
         tmp_path / "project", local_snowflake, artifacts=[staged], files=EMBEDDED
     )
+
+
+NOT_VISIBLE = (
+    "is not visible to role ACCOUNTADMIN: it does not exist, or no privilege on it is granted to "
+    "this role; secondary roles do not count."
+)
 
 
 def operation(project: SnowflakeProject, name: str, **arguments: object) -> Run:
@@ -201,8 +208,8 @@ def test_verify_of_what_is_not_staged_creates_nothing(
     says = f"verify: model 'tiny' (version {staged.version}, build {staged.build}) is not on "
     stage = f"stage {project.name}.tf_embeddings.models."
     assert (
-        f"{says}{stage} Schema {project.name}.tf_embeddings does not exist, or the role of this "
-        f"target may not see it. Stage it with: {STAGE_IT.format('tiny')}"
+        f"{says}{stage} Schema {project.name}.tf_embeddings {NOT_VISIBLE} Stage it with: "
+        f"{STAGE_IT.format('tiny')}"
     ) in without_schema.output
     assert f"{says}{stage} Stage it with: {STAGE_IT.format('tiny')}" in without_file.output
     assert f"as version {staged.version}. Correct the pin." in wrong_version.output
@@ -337,19 +344,18 @@ def test_status_of_a_database_without_anything(
     project.execute("create schema tf_embeddings")
     without_stage = operation(project, "status")
 
-    may_not_see = "does not exist, or the role of this target may not see it."
     assert nothing_pinned.success, nothing_pinned.errors
     assert nothing_pinned.said == [
         f"Target dev (snowflake): stage {project.name}.tf_embeddings.models.",
-        f"Schema {project.name}.tf_embeddings {may_not_see}",
+        f"Schema {project.name}.tf_embeddings {NOT_VISIBLE}",
         "No model is pinned in var tf_embeddings_models.",
     ]
     assert not pinned.success
     assert not without_stage.success
-    assert f"Stage {project.name}.tf_embeddings.models {may_not_see}" in without_stage.said
+    assert f"Stage {project.name}.tf_embeddings.models {NOT_VISIBLE}" in without_stage.said
     row = ["tiny", staged.version, staged.build, "yes", "?", "no"]
-    not_staged = f"not staged: {STAGE_IT.format('tiny')}"
-    assert table(pinned) == table(without_stage) == [[*row, not_staged]]
+    state = f"not visible to role ACCOUNTADMIN; if it is not staged: {STAGE_IT.format('tiny')}"
+    assert table(pinned) == table(without_stage) == [[*row, state]]
     assert "status: 1 of 1 pinned models cannot run: tiny." in pinned.output
     for run in (nothing_pinned, pinned, without_stage):
         assert changes(run) == []
@@ -436,6 +442,63 @@ def test_status_by_a_role_that_may_only_use_the_function(
 
     assert run.success, run.errors
     assert table(run)[0][3:] == ["yes", "?", "yes", "ok"]
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_what_only_a_secondary_role_may_use_is_not_said_to_be_missing(
+    project: SnowflakeProject, staged: Artifact, verified: bool
+) -> None:
+    """SHOW lists what the current role may see; a query may use what a secondary role may."""
+    assert project.dbt("run", "--empty").success
+    assert operation(project, "verify").success
+    schema = f"{project.name}.tf_embeddings"
+    user_role = new_role(project, f"usage on schema {schema}")
+    for function in functions(project):
+        project.execute(f"grant usage on function {schema}.{function} to role {user_role}")
+    current = new_role(project, f"usage on schema {schema}").upper()
+    project.write(
+        "macros/with_all_roles.sql",
+        "{% macro with_all_roles(name) %}{% do run_query('use secondary roles all') %}"
+        "{% do tf_embeddings[name]() %}{% endmacro %}",
+    )
+    set_vars(project, staged, manage=False)
+    [check] = [name for name in functions(project) if name.endswith("()")]
+    with project.server.connect(role=current) as connection:
+        cursor = connection.cursor()
+        cursor.execute("use secondary roles all")
+        try:
+            cursor.execute(f"select {schema}.{check}")
+            may_use = True
+        except ProgrammingError:  # a local Snowflake where secondary roles do not count
+            may_use = False
+    name = "verify" if verified else "status"
+    run = project.dbt("run-operation", "with_all_roles", "--args", json.dumps({"name": name}))
+
+    assert run.success is may_use, run.output
+    not_visible = f"Stage {schema}.models {NOT_VISIBLE}".replace("ACCOUNTADMIN", current)
+    if verified:
+        assert (not_visible in run.output) is not may_use
+        return
+    assert not_visible in run.said
+    assert table(run)[0][3:] == (
+        ["yes", "?", "yes", "ok: a secondary role may use the function"]
+        if may_use
+        else [
+            *("yes", "?", "no"),
+            f"not visible to role {current}; if it is not staged: {STAGE_IT.format('tiny')}",
+        ]
+    )
+
+
+def test_drop_unused_does_not_call_what_it_does_not_see_unused(
+    project: SnowflakeProject, staged: Artifact
+) -> None:
+    schema = f"{project.name}.tf_embeddings"
+    role = new_role(project, f"usage on schema {schema}").upper()
+    run = operation(project, "drop_unused")
+
+    assert run.success, run.errors
+    assert run.said == [f"Stage {schema}.models {NOT_VISIBLE}".replace("ACCOUNTADMIN", role)]
 
 
 def truncate(project: SnowflakeProject, artifact: Artifact) -> None:

@@ -298,7 +298,7 @@ def test_a_quoted_stage_is_read_back_as_it_was_named() -> None:
 def test_packages_have_the_pins_versions_or_those_that_are_tested() -> None:
     assert literals("pinned_packages", "packages") == [
         "numpy==2.1.3",
-        "pandas==3.1.1",
+        "pandas==2.3.3",
         "tensorflow==2.19.1",
         "tokenizers==0.23.3",
     ]

@@ -496,6 +496,8 @@ def test_what_another_error_says_is_not_put_down_to_the_model(
         assert "tf_embeddings: " not in run.output, name
 
 
+LACKING = "Package 'tokenizers' is not supported."
+
 # What Snowflake says, whether it said it to the hook, and how the cause begins that is told.
 CAUSES: list[tuple[str, bool, str | None]] = [
     (
@@ -516,9 +518,13 @@ CAUSES: list[tuple[str, bool, str | None]] = [
     ("Function available memory exhausted. in function FUNCTION", False, "its process takes m"),
     ("Function available memory exhausted. in function OTHER", False, None),
     ("timed out after 180s vs. max of 180s in function FUNCTION", False, "a batch takes longe"),
-    ("Package 'tokenizers' is not supported.", True, "snowflake.snowpark.pypi_shared_repository"),
-    ("Package 'tokenizers' is not supported.", False, None),
+    (LACKING, True, "snowflake.snowpark.pypi_shared_repository"),
+    (LACKING, False, None),
     ("No active warehouse selected in the current session.", True, None),
+    # No page has the error of a packages policy.
+    ("'numpy' is blocked by packages policy P in FUNCTION", False, "the account's packages policy"),
+    ("Packages policy P does not allow 'tokenizers'.", True, "the account's packages policy f"),
+    ("Packages policy P does not allow 'tokenizers'.", False, None),
 ]
 
 
@@ -539,6 +545,37 @@ def test_the_cause_is_what_snowflake_said(project: SnowflakeProject, tiny: Artif
     told = [line.removeprefix("cause: ") for line in run.printed if line.startswith("cause: ")]
     for (said, _, cause), one in zip(CAUSES, told, strict=True):
         assert one.startswith(cause) if cause else one == "None", said
+    shows = f"select * from {project.name}.information_schema.current_packages_policy"
+    assert "it must allow them, all that they need, and python." in told[12]
+    assert shows in told[12]
+    assert told[-3].endswith(f", all that they need, and python; this shows it: {shows}")
+
+
+def test_the_cause_with_a_repository_of_the_account(project: SnowflakeProject) -> None:
+    """A role needs USAGE to create a function and to call it; no packages policy applies."""
+    project.write(
+        "macros/cause.sql",
+        "{% macro cause(said) %}{{ log('cause: ' ~ tf_embeddings._cause(said, "
+        "tf_embeddings._pin('tiny'), true), info=true) }}{% endmacro %}",
+    )
+    own = "tools.python.our_packages"
+    told = []
+    for said in (f"Artifact repository '{own.upper()}' does not exist or not authorized.", LACKING):
+        options = ("--vars", json.dumps({"tf_embeddings_artifact_repository": own}))
+        run = project.dbt("run-operation", "cause", "--args", json.dumps({"said": said}), *options)
+        assert run.success, run.errors
+        told += [line.removeprefix("cause: ") for line in run.printed if line.startswith("cause: ")]
+    (project.folder / "macros/cause.sql").unlink()
+
+    assert told[0] == (
+        f"the role of target 'dev' may not use {own}, where the function's Python packages come "
+        "from. Let its owner grant usage on its database and schema, and run: grant usage on "
+        f"artifact repository {own} to role accountadmin"
+    )
+    assert told[1].startswith(f"{own} does not resolve the packages ")
+    assert told[1].endswith(
+        "or set var tf_embeddings_runtime_version or tf_embeddings_artifact_repository."
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from tf_embeddings_staging.warehouse.upload_progress import ChunkListener, Uploa
 
 ANACONDA = "snowflake.snowpark.anaconda_shared_repository"
 PYPI = "snowflake.snowpark.pypi_shared_repository"
+UNKNOWN = "resolve_python_packages_unknown"
 
 
 @dataclass(frozen=True)
@@ -450,11 +451,11 @@ def test_a_stage_that_others_manage_is_not_created(
 
 
 @pytest.mark.parametrize(("repository", "other"), [(PYPI, ANACONDA), (ANACONDA, PYPI)])
-def test_a_role_that_may_be_unable_to_use_the_repository_is_warned(
+def test_a_role_that_may_not_use_the_repository(
     tmp_path: Path, own_snowflake: LocalSnowflake, source: Source, repository: str, other: str
 ) -> None:
+    """Certain only where the account resolves packages, and if the role creates the function."""
     project = make_snowflake_project(tmp_path / "project", own_snowflake)
-    set_vars(project, artifact_repository=repository)
     user = f"SNOWFLAKE.{'PYPI' if repository == PYPI else 'ANACONDA'}_REPOSITORY_USER"
     project.execute(f"revoke database role {user} from role public")
     role = new_role(
@@ -462,19 +463,68 @@ def test_a_role_that_may_be_unable_to_use_the_repository_is_warned(
         f"usage on database {project.name}",
         f"create schema on database {project.name}",
     )
-    done = stage(project, source, "--dry-run")
-    assert done.returncode == 0, done.stderr
-    assert (
+    grant = f"grant database role {user} to role {role.upper()}"
+    warning = (
         f"Warning: role {role.upper()} may be unable to use {repository}, where the function's "
         f"Python packages come from. If the function cannot be created, let ACCOUNTADMIN run: "
-        f"grant database role {user} to role {role.upper()}; or set var "
-        f"tf_embeddings_artifact_repository to a different one, such as {other}.\n"
-    ) in done.stderr
+        f"{grant}; or set var tf_embeddings_artifact_repository to a different one, such as "
+        f"{other}.\n"
+    )
+    set_vars(project, artifact_repository=repository)
+    assert sentence(stage(project, source)) == (
+        f"role {role.upper()} may not use {repository}, where the function's Python packages come "
+        f"from. Let ACCOUNTADMIN run: {grant}; or set var tf_embeddings_artifact_repository to a "
+        "different one."
+    )
+    assert schemas(project) == schemas(make_snowflake_project(tmp_path / "none", own_snowflake))
 
-    project.execute(f"grant database role {user} to role {role}")
+    call(own_snowflake, "POST", "faults", {"name": UNKNOWN, "times": None})
+    done = stage(project, source, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(warning) == 1
+    call(own_snowflake, "DELETE", "faults")
+
+    project.execute(f"create schema {project.name}.tf_embeddings")
+    project.execute(f"create stage {project.name}.tf_embeddings.models")
+    project.execute(f"grant usage on schema {project.name}.tf_embeddings to role {role}")
+    project.execute(f"grant read on stage {project.name}.tf_embeddings.models to role {role}")
+    set_vars(project, artifact_repository=repository, manage=False)
+    done = stage(project, source, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(warning) == 1
+
+    project.execute(grant)
+    set_vars(project, artifact_repository=repository)
     done = stage(project, source, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "Warning: role" not in done.stderr
+
+
+def test_an_account_that_does_not_resolve_packages_is_no_error(
+    tmp_path: Path, own_snowflake: LocalSnowflake, source: Source
+) -> None:
+    project = make_snowflake_project(tmp_path / "project", own_snowflake)
+    call(own_snowflake, "POST", "faults", {"name": UNKNOWN, "times": None})
+    done = stage(project, source)
+    assert done.returncode == 0, done.stderr
+    assert f"Warning: whether {PYPI} has numpy==" in done.stderr
+    assert (
+        " for Python 3.11 is not known, because Snowflake says: SQL compilation error: Unknown "
+        "function SYSTEM$RESOLVE_PYTHON_PACKAGES\n"
+    ) in done.stderr
+    assert files(project) == {source.path: source.size}
+
+
+def test_a_repository_of_the_account_that_the_role_may_not_use(
+    project: SnowflakeProject, source: Source
+) -> None:
+    set_vars(project, artifact_repository="tools.python.our_packages")
+    assert sentence(stage(project, source)) == (
+        "role ACCOUNTADMIN may not use tools.python.our_packages, where the function's Python "
+        "packages come from. Let its owner grant usage on its database and schema, and run: grant "
+        "usage on artifact repository tools.python.our_packages to role ACCOUNTADMIN; or set var "
+        "tf_embeddings_artifact_repository to a different one."
+    )
 
 
 @pytest.mark.exhaustive
@@ -506,23 +556,27 @@ def test_terms_that_are_not_accepted(
     )
 
 
-@pytest.mark.exhaustive
-def test_a_package_that_anaconda_lacks_can_be_pinned_to_another_version(
-    project: SnowflakeProject, source: Source
+@pytest.mark.parametrize("repository", [PYPI, pytest.param(ANACONDA, marks=pytest.mark.exhaustive)])
+def test_a_version_that_a_repository_lacks_can_be_pinned_to_another(
+    project: SnowflakeProject, source: Source, repository: str
 ) -> None:
     pinned = {**source.artifact.pin(), "packages": ["numpy", "tensorflow==9.9.9"]}
-    set_vars(project, artifact_repository=ANACONDA, models={"strings": pinned})
+    set_vars(project, artifact_repository=repository, models={"strings": pinned})
     said = sentence(stage(project, source))
-    assert said.startswith(f"{ANACONDA} has no tensorflow==9.9.9 for Python 3.11 (it has: ")
-    assert "2.17.0" in said
-    assert said.endswith(
-        "). Pin a different version under packages in dbt_project.yml, or set var "
-        "tf_embeddings_runtime_version, or tf_embeddings_artifact_repository to "
-        "snowflake.snowpark.pypi_shared_repository."
-    )
+    assert said.startswith(f"{repository} does not resolve the packages numpy==")
+    assert (
+        ", tensorflow==9.9.9 for Python 3.11. Pin other versions under packages in "
+        "dbt_project.yml, or set var tf_embeddings_runtime_version or "
+        "tf_embeddings_artifact_repository. If the account has a packages policy (select * from "
+        f"{project.name}.information_schema.current_packages_policy), it must allow them, all that "
+        "they need, and python. Snowflake says: SQL compilation error: Cannot create a Python "
+        "function with the specified packages."
+    ) in said
+    assert "tf_embeddings" not in [name.lower() for name in schemas(project)]
 
-    pinned["packages"] = ["numpy==1.26.4", "tensorflow==2.17.0"]
-    set_vars(project, artifact_repository=ANACONDA, models={"strings": pinned})
+    versions = {PYPI: ("numpy", "tensorflow"), ANACONDA: ("numpy==1.26.4", "tensorflow==2.17.0")}
+    pinned["packages"] = [*versions[repository]]
+    set_vars(project, artifact_repository=repository, models={"strings": pinned})
     done = stage(project, source, "--write")
     assert done.returncode == 0, done.stderr
     written = yaml.safe_load((project.folder / "dbt_project.yml").read_text())["vars"]
@@ -530,14 +584,16 @@ def test_a_package_that_anaconda_lacks_can_be_pinned_to_another_version(
 
 
 def test_a_package_that_is_not_there_at_all(
-    tmp_path: Path, own_snowflake: LocalSnowflake, source: Source
+    tmp_path: Path, own_snowflake: LocalSnowflake, light: Source
 ) -> None:
+    """Which engine runs a model is known when it is built: its packages are resolved then."""
     project = make_snowflake_project(tmp_path / "project", own_snowflake)
-    set_vars(project, artifact_repository=ANACONDA)
-    call(own_snowflake, "POST", "faults", {"name": "package_missing:tensorflow", "times": None})
-    assert sentence(stage(project, source)).startswith(
-        f"{ANACONDA} has no tensorflow==2.17.0 for Python 3.11 (no version of it)."
-    )
+    call(own_snowflake, "POST", "faults", {"name": "package_missing:tqdm", "times": None})
+    done = stage(project, light)
+    assert sentence(done).startswith(f"{PYPI} does not resolve the packages ai-edge-litert==")
+    assert sentence(done).endswith("Package 'tqdm' is not supported.")
+    assert "built before" in done.stderr
+    assert "tf_embeddings" not in [name.lower() for name in schemas(project)]
 
 
 @pytest.mark.exhaustive
@@ -639,8 +695,6 @@ def test_a_model_on_litert_is_put_and_verified(project: SnowflakeProject, light:
     assert done.returncode == 0, done.stderr
     assert "packages: [ai-edge-litert, numpy, tokenizers]\n" in done.stdout
     assert "strings is verified.\n" in done.stderr
-    # An engine that a target can have is there: dbt is asked once.
-    assert "packages that the model needs" not in done.stderr
 
 
 @pytest.mark.exhaustive
@@ -693,7 +747,6 @@ def test_packages_that_only_the_graph_tells_are_asked_for_before_anything_is_put
     set_vars(project, artifact_repository=PYPI)
     done = stage_model(project, *arguments, **cache)
     assert done.returncode == 0, done.stderr
-    assert "Asking dbt for the packages that the model needs ...\n" in done.stderr
     assert "packages: [numpy, tensorflow, tensorflow-text]\n" in done.stdout
 
 

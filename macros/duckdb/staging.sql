@@ -1,4 +1,4 @@
-{% macro duckdb___staging_place(packages, left_out) %}
+{% macro duckdb___staging_place(packages) %}
   {% set config = tf_embeddings._duckdb_plugin('stage_model') %}
   {{ return({
     'stage': config.get('stage', 'tf_embeddings_stage'),

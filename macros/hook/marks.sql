@@ -46,7 +46,10 @@
   #}
   {% set is_known = name == 'DEFAULT' or name in tf_embeddings._settings().models %}
   {% if is_known or not mark %}
-    {% set pin = tf_embeddings._pin(none if name == 'DEFAULT' else name) %}
+    {% set pin = tf_embeddings._pin(
+      none if name == 'DEFAULT' else name,
+      'embed' if is_known else 'embed in ' ~ node.original_file_path
+    ) %}
     {% if not mark or mark == [pin.version, pin.build] %}
       {{ return(pin) }}
     {% endif %}

@@ -2,7 +2,6 @@
   {# The pin of `model`, or of the default model if it is none, as _checked_pin returns it. #}
   {% set settings = tf_embeddings._settings() %}
   {% set names = settings.models | list | join(', ') %}
-  {% set stage_it = "scripts/stage_model.py and add its pin to dbt_project.yml." %}
 
   {% if model is not none and (model is not string or not model) %}
     {% do exceptions.raise_compiler_error(
@@ -12,7 +11,8 @@
   {% endif %}
   {% if not settings.models %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": var tf_embeddings_models has no models. Stage one with " ~ stage_it
+      macro ~ ": var tf_embeddings_models has no models. Stage one with "
+      ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml (or vars.yml)."
       ~ " It is read from the project's vars, not from those of a package."
     ) %}
   {% endif %}
@@ -25,18 +25,31 @@
   {% if model is none and settings.default_model not in settings.models %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": var tf_embeddings_default_model is '" ~ settings.default_model ~ "', which is not "
-      ~ "in var tf_embeddings_models (it has: " ~ names ~ "). Stage it with " ~ stage_it
+      ~ "in var tf_embeddings_models (it has: " ~ names ~ "). Stage it with "
+      ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml (or vars.yml)."
     ) %}
   {% endif %}
   {% if model is not none and model not in settings.models %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": model '" ~ model ~ "' is not in var tf_embeddings_models (it has: " ~ names
-      ~ "). Stage it with " ~ stage_it
+      ~ "). Stage it with " ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml (or vars.yml)."
     ) %}
   {% endif %}
 
   {% set name = settings.default_model if model is none else model %}
   {{ return(tf_embeddings._checked_pin(name, settings.models[name], macro)) }}
+{% endmacro %}
+
+{% macro _script() %}
+  {# The path of stage_model.py, to be named in a sentence. #}
+  {{ return(tf_embeddings._package_folder().folder ~ '/scripts/stage_model.py') }}
+{% endmacro %}
+
+{% macro _copy_the_pin() %}
+  {# What to do about a pin that is wrong. #}
+  {{ return(
+    "Copy the pin that " ~ tf_embeddings._script() ~ " prints into dbt_project.yml (or vars.yml)."
+  ) }}
 {% endmacro %}
 
 {% macro _pins(macro) %}
@@ -62,18 +75,19 @@
     file, which pins of 0.1 lack. Every part is checked, because it becomes part of SQL.
   #}
   {% set fullmatch = modules.re.fullmatch %}
-  {% set next_step = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml." %}
 
   {% if name is not string or not fullmatch('[a-z][a-z0-9_]{0,39}', name) %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": '" ~ name ~ "' in var tf_embeddings_models is not a model's name; it must be a "
-      ~ "lower case letter and at most 39 lower case letters, digits and underscores. " ~ next_step
+      ~ "lower case letter and at most 39 lower case letters, digits and underscores. "
+      ~ tf_embeddings._copy_the_pin()
     ) %}
   {% endif %}
   {% if pin is not mapping %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": model '" ~ name ~ "' in var tf_embeddings_models is " ~ pin | pprint
-      ~ "; it must be a map of version, build, dimensions, kind and packages. " ~ next_step
+      ~ "; it must be a map of version, build, dimensions, kind and packages. "
+      ~ tf_embeddings._copy_the_pin()
     ) %}
   {% endif %}
 
@@ -109,7 +123,7 @@
     {% do exceptions.raise_compiler_error(
       macro ~ ": the pin of model '" ~ name ~ "' in var tf_embeddings_models has "
       ~ (part ~ " " ~ pin[part] | pprint if part in pin else "no " ~ part)
-      ~ "; it must be " ~ allowed[part] ~ ". " ~ next_step
+      ~ "; it must be " ~ allowed[part] ~ ". " ~ tf_embeddings._copy_the_pin()
     ) %}
   {% endfor %}
 

@@ -60,7 +60,7 @@
 {% macro _stage_command(model) %}
   {# The command that stages a model and writes its pin, for the folder where dbt was called. #}
   {% set place = tf_embeddings._package_folder() %}
-  {% set script = place.folder ~ '/scripts/stage_model.py' %}
+  {% set script = tf_embeddings._script() %}
   {% set script = '"' ~ script ~ '"' if ' ' in script else script %}
   {% set project = ' --project-dir "' ~ place.project ~ '"' if place.project else '' %}
   {% set flags = tf_embeddings._staging_flags() %}

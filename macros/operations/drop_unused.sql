@@ -47,7 +47,7 @@
     {% do print(done ~ ': ' ~ one.what ~ ' ' ~ one.place ~ ' (' ~ one.why ~ but ~ ')') %}
   {% endfor %}
 
-  {% if not unused %}
+  {% if not unused and not inventory.notes %}
     {% do print('Nothing is unused in ' ~ inventory.place ~ '.') %}
   {% elif not drop and unused | rejectattr('is_young') | list %}
     {% do print(

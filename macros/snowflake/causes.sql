@@ -14,14 +14,17 @@
     ~ tf_embeddings._stored_name(settings.schema) %}
   {% set is_of_schema = schema | lower in said | replace('"', '') %}
 
-  {% if settings.artifact_repository | lower in said and is_denied %}
-    {% set role = tf_embeddings._repository_role() %}
+  {% if tf_embeddings._is_of_repository(message) %}
     {{ return(
       "the role of target '" ~ target.name ~ "' may not use " ~ settings.artifact_repository
-      ~ ", where the function's Python packages come from. Let ACCOUNTADMIN run: "
-      ~ ("grant database role " ~ role if role else
-        "grant usage on artifact repository " ~ settings.artifact_repository)
-      ~ " to role " ~ (target.role or "…")
+      ~ ", where the function's Python packages come from. Let "
+      ~ tf_embeddings._repository_grant(target.role or "…")
+    ) }}
+  {% elif (calls or is_of_hook) and modules.re.search('packages? policy', said) %}
+    {{ return(
+      "the account's packages policy forbids one of its Python packages. Let the policy's owner "
+      ~ "allow " ~ tf_embeddings._packages(pin) | join(', ') ~ ", all that they need, and python; "
+      ~ "this shows it: " ~ tf_embeddings._select_policy()
     ) }}
   {% elif pin.model ~ '-' ~ pin.build ~ '.zip' in said and 'not found' in said %}
     {{ return(
@@ -67,13 +70,59 @@
     'with the specified packages' in said
     or modules.re.search("package '.*' is not supported", said)
   ) %}
-    {{ return(
-      settings.artifact_repository ~ " does not have the packages " ~ tf_embeddings._packages(pin)
-      | join(', ') ~ " for Python " ~ settings.runtime_version ~ ". Pin other versions under "
-      ~ "packages in its pin, or set var tf_embeddings_artifact_repository."
-    ) }}
+    {{ return(tf_embeddings._unresolved(tf_embeddings._packages(pin))) }}
   {% endif %}
   {{ return(none) }}
+{% endmacro %}
+
+{% macro _is_of_repository(message) %}
+  {# Whether an error of Snowflake is that the role may not use the repository of the packages. #}
+  {% set said = message | string | lower | replace('"', '') %}
+  {{ return(
+    tf_embeddings._settings().artifact_repository | lower in said
+    and ('not authorized' in said or 'insufficient privileges' in said)
+  ) }}
+{% endmacro %}
+
+{% macro _repository_grant(role) %}
+  {#
+    Who lets a role use the repository of the packages, and how, to follow "let". Creating a
+    function and calling it require it.
+    docs.snowflake.com/en/developer-guide/udf/python/customer-hosted-python-artifact-repositories
+  #}
+  {% set user = tf_embeddings._repository_role() %}
+  {% if user %}
+    {{ return("ACCOUNTADMIN run: grant database role " ~ user ~ " to role " ~ role) }}
+  {% endif %}
+  {{ return(
+    "its owner grant usage on its database and schema, and run: grant usage on artifact repository "
+    ~ tf_embeddings._settings().artifact_repository ~ " to role " ~ role
+  ) }}
+{% endmacro %}
+
+{% macro _unresolved(packages) %}
+  {# What to do where a repository does not resolve the packages of a function. #}
+  {% set settings = tf_embeddings._settings() %}
+  {{ return(
+    settings.artifact_repository ~ " does not resolve the packages " ~ packages | join(', ')
+    ~ " for Python " ~ settings.runtime_version ~ ". Pin other versions under packages in "
+    ~ "dbt_project.yml, or set var tf_embeddings_runtime_version or "
+    ~ "tf_embeddings_artifact_repository."
+    ~ (" If the account has a packages policy (" ~ tf_embeddings._select_policy() ~ "), it must "
+      ~ "allow them, all that they need, and python." if tf_embeddings._repository_role() else "")
+  ) }}
+{% endmacro %}
+
+{% macro _select_policy() %}
+  {#
+    The query that shows the account's packages policy to every role. No page has the errors that
+    come from one, and the account's own repository has none.
+    https://docs.snowflake.com/en/developer-guide/udf/python/packages-policy
+  #}
+  {{ return(
+    'select * from ' ~ tf_embeddings._identifier(tf_embeddings._settings().database)
+    ~ '.information_schema.current_packages_policy'
+  ) }}
 {% endmacro %}
 
 {% macro _caught(expression) %}

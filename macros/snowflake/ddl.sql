@@ -138,7 +138,8 @@ $$
     The versions of packages whose pin names no version. Otherwise Snowflake takes the newest when
     it creates the function, and two functions of one build run different code. PyPI's are those of
     requirements-dev.lock, Anaconda's those of requirements-anaconda.lock, which the tests run.
-    NumPy 2.4 is the newest for all of Python 3.11 to 3.13.
+    NumPy 2.4 is the newest for all of Python 3.11 to 3.13, and Snowflake advises a pandas below 3.
+    https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
   #}
   {% if repository | lower == 'snowflake.snowpark.anaconda_shared_repository' %}
     {{ return({
@@ -155,7 +156,7 @@ $$
     'flatbuffers': '25.12.19',
     'ml-dtypes': '0.6.0',
     'numpy': '2.4.6',
-    'pandas': '3.1.1',
+    'pandas': '2.3.3',
     'protobuf': '6.33.6',
     'sentencepiece': '0.2.3',
     'tensorflow': '2.21.0',

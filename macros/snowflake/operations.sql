@@ -1,7 +1,9 @@
 {% macro snowflake___inventory(pins, macro) %}
   {#
-    SHOW and LIST need USAGE on the schema and READ on the stage. What does not exist yet, or not
-    for this role, is a note. Only status asks which privileges of the hook the role lacks.
+    SHOW and LIST need USAGE on the schema and READ on the stage. What SHOW does not list is a note:
+    the role may not see it, and use it through a secondary role. So status, and verify where it
+    sees no stage, call such functions. Only status asks which privileges of the hook the role
+    lacks.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set schema, stage = tf_embeddings._schema_name(), tf_embeddings._stage_name() %}
@@ -11,6 +13,7 @@
   {% set created = tf_embeddings._created_functions() if has_schema else [] %}
   {% set files = tf_embeddings._listed_files() if has_stage else [] %}
   {% set names = created | map(attribute='name') | list %}
+  {% set role = none if has_stage else tf_embeddings._current_role() %}
   {% set lacking = [] %}
   {% set may_use = 'true' %}
   {% if macro == 'status' and settings.manage and pins %}
@@ -20,8 +23,11 @@
 
   {% set notes = [] %}
   {% if not has_stage %}
-    {% set missing = 'Stage ' ~ stage if has_schema else 'Schema ' ~ schema %}
-    {% do notes.append(missing ~ ' does not exist, or the role of this target may not see it.') %}
+    {% do notes.append(
+      ('Stage ' ~ stage if has_schema else 'Schema ' ~ schema) ~ ' is not visible to role ' ~ role
+      ~ ': it does not exist, or no privilege on it is granted to this role; secondary roles do '
+      ~ 'not count.'
+    ) %}
   {% endif %}
   {% set encryption = tf_embeddings._encryption_note(shown) if macro == 'status' else none %}
   {% if encryption %}
@@ -35,9 +41,12 @@
     {% set check = tf_embeddings.snowflake___function_name(pin, 'verify').split('.') | last %}
     {% do named.extend([function, check]) %}
     {% set file = tf_embeddings._staged_file(pin, files) %}
-    {% set is_unseen = not has_stage and function in names %}
+    {% set is_there = function in names
+      or (macro == 'status' and not tf_embeddings._refusal(pin)) %}
     {% set stage_it = tf_embeddings._stage_command(pin.model) %}
-    {% if file.version != pin.version and not is_unseen %}
+    {% if not has_stage and not is_there %}
+      {% set state = 'not visible to role ' ~ role ~ '; if it is not staged: ' ~ stage_it %}
+    {% elif file.version != pin.version and has_stage %}
       {% set state = tf_embeddings._staged_state(pin, file) %}
     {% elif file and 'bytes' in pin
       and file.bytes not in tf_embeddings._staged_sizes(pin['bytes'], shown) %}
@@ -48,8 +57,8 @@
     {% elif lacking %}
       {% set state = 'the role lacks ' ~ lacking | join(', ') ~ ', which each run needs here: let '
         ~ "the owner grant it, or set var tf_embeddings_manage to false or to the owner's target" %}
-    {% elif function in names %}
-      {% set state = 'ok' %}
+    {% elif is_there %}
+      {% set state = 'ok' if function in names else 'ok: a secondary role may use the function' %}
     {% elif may_use == 'false' %}
       {% set state = 'cannot run: '
         ~ tf_embeddings._cause(settings.artifact_repository ~ ' not authorized', pin) %}
@@ -62,7 +71,7 @@
     {% do pinned.append({
       'model': pin.model,
       'staged': file.bytes | filesizeformat if file else 'no' if has_stage else '?',
-      'function': 'yes' if function in names else 'no',
+      'function': 'yes' if is_there else 'no',
       'state': state,
       'is_ready': state.startswith('ok'),
     }) %}
@@ -92,6 +101,12 @@
   {% set is_created = function.split('.') | last in names %}
   {% set file = tf_embeddings._staged_file(pin, inventory.files) %}
   {% set is_staged = file and file.version == pin.version %}
+  {# A secondary role may use what the current role does not see. #}
+  {% set report = '' if is_created or not inventory.notes
+    else tf_embeddings._caught(function ~ '()::varchar') %}
+  {% if report.startswith('{') %}
+    {{ return(report) }}
+  {% endif %}
 
   {% if not is_staged and (not is_created or not inventory.notes) %}
     {% set where = "on " ~ inventory.place ~ " as version " ~ file.version ~ ". Correct the pin. "

@@ -1,8 +1,9 @@
 {% macro _shown(kind, role=none) %}
   {#
     The schema (kind 'schemas') or the stage (kind 'stages') of the settings, as SHOW returns it;
-    none if it does not exist or this role has no privilege on it. SHOW's pattern has wildcards and
-    ignores case, so the names are compared here. With `role`, scripts/stage_model.py learns what to
+    none if it does not exist or the current role has no privilege on it: secondary roles, with
+    which queries may run, do not count. SHOW's pattern has wildcards and ignores case, so the names
+    are compared here. With `role`, scripts/stage_model.py learns what to
     do if looking there is refused.
     https://docs.snowflake.com/en/sql-reference/sql/show-schemas
     https://docs.snowflake.com/en/sql-reference/sql/show-stages
@@ -32,6 +33,16 @@
     ) %}
   {% endif %}
   {{ return(rows | selectattr('name', 'equalto', stored) | first | default(none)) }}
+{% endmacro %}
+
+{% macro _current_role() %}
+  {#
+    The role of the session, as SQL; the profile need not name it. It comes as it is stored: in
+    upper case if it was created without quotes.
+  #}
+  {% set role = run_query('select current_role()').rows[0][0] or 'PUBLIC' %}
+  {% set is_plain = modules.re.match('[A-Z_][A-Z0-9_$]*$', role) %}
+  {{ return(role if is_plain else '"' ~ role.replace('"', '""') ~ '"') }}
 {% endmacro %}
 
 {% macro _created_functions() %}

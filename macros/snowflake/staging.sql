@@ -1,10 +1,10 @@
-{% macro snowflake___staging_place(packages, left_out) %}
+{% macro snowflake___staging_place(packages) %}
   {% set settings = tf_embeddings._settings() %}
   {% do tf_embeddings._require_packages(packages, 'stage_model: the model') %}
   {% set role = tf_embeddings._staging_role() %}
   {# Also if a different role manages: --verify creates the functions anyway. #}
-  {% set warnings = tf_embeddings._staging_check_repository(role, left_out) %}
-  {% do tf_embeddings._staging_check_packages(packages, left_out) %}
+  {% set warnings = tf_embeddings._staging_check_repository(role) %}
+  {% do warnings.extend(tf_embeddings._staging_check_packages(packages, role)) %}
   {% set shown = tf_embeddings._staging_stage(role) %}
   {% set encryption = tf_embeddings._encryption_note(shown) %}
   {% if encryption %}
@@ -29,11 +29,11 @@
   {{ return({
     'stage': '@' ~ tf_embeddings._stage_name(),
     'engines': ['tensorflow'] if is_anaconda else ['litert', 'tensorflow'],
-    'warnings': warnings,
+    'warnings': warnings | unique | list,
   }) }}
 {% endmacro %}
 
-{% macro snowflake___staging_upload(path, pin, bytes, dry_run) %}
+{% macro snowflake___staging_upload(path, pin, bytes, dry_run, resolved) %}
   {#
     A file on the stage is complete if it has the artifact's size: the name holds a digest of the
     content. A file of a different size is left from a broken upload, and is replaced. Functions
@@ -41,6 +41,10 @@
     them.
   #}
   {% set role = tf_embeddings._staging_role() %}
+  {% if pin.packages | sort != resolved | sort %}
+    {% do tf_embeddings._require_packages(pin.packages, 'stage_model: the model') %}
+    {% do tf_embeddings._staging_check_packages(pin.packages, role) %}
+  {% endif %}
   {% set place = '@' ~ tf_embeddings._stage_name() ~ '/' ~ tf_embeddings._artifact_path(pin) %}
   {% set stage = tf_embeddings._staging_stage(role) %}
   {% if not stage and dry_run %}
@@ -106,25 +110,16 @@
 {% endmacro %}
 
 {% macro _staging_role() %}
-  {#
-    The role of the session, as SQL; the profile need not name it. This is the first query, so a
-    login fails here.
-  #}
+  {# The role of the session, as _current_role returns it. The first query: a login fails here. #}
   {% set takes_token = target.authenticator | default('') | string | lower
     == 'programmatic_access_token' %}
-  {% set rows = tf_embeddings._staging_query(
-    'select current_role() as role_name',
+  {% do tf_embeddings._staging_step(
     'Asking for the role of the session',
     next="dbt-snowflake passes `token` on only for the authenticators oauth and jwt: set a "
     ~ "programmatic access token as `password`, and remove the authenticator" if takes_token
     else none
   ) %}
-  {% set role = rows[0].role_name or 'PUBLIC' %}
-  {# It comes as it is stored: in upper case if it was created without quotes. #}
-  {% if modules.re.fullmatch('[A-Z_][A-Z0-9_$]*', role) %}
-    {{ return(role) }}
-  {% endif %}
-  {{ return('"' ~ role.replace('"', '""') ~ '"') }}
+  {{ return(tf_embeddings._current_role()) }}
 {% endmacro %}
 
 {% macro _staging_stage(role) %}
@@ -231,106 +226,100 @@
   {{ return(names | sort) }}
 {% endmacro %}
 
-{% macro _staging_check_repository(role, left_out) %}
+{% macro _staging_check_repository(role) %}
   {#
-    Checks that a role may use the repository of the packages, which creating a function requires.
+    Asks whether a role may use the repository of the packages, which creating a function requires.
     Returns a list of warnings. A missing role is only a warning, because no page says whether roles
     granted to PUBLIC count.
   #}
-  {% set anaconda = 'snowflake.snowpark.anaconda_shared_repository' %}
-  {% set pypi = 'snowflake.snowpark.pypi_shared_repository' %}
-  {% set repository = tf_embeddings._settings().artifact_repository | lower %}
   {% set user = tf_embeddings._repository_role() %}
-
-  {% set warnings = [] %}
-  {% if user and 'role' not in left_out %}
-    {% set rows = tf_embeddings._staging_query(
-      'select ' ~ tf_embeddings._has_repository_role() ~ ' as is_activated',
-      'Asking for the database role ' ~ user,
-      optional='role'
-    ) %}
-    {% if rows[0].is_activated | string | lower == 'false' %}
-      {% do warnings.append(
-        "role " ~ role ~ " may be unable to use " ~ repository ~ ", where the function's Python "
-        ~ "packages come from. If the function cannot be created, let ACCOUNTADMIN run: grant "
-        ~ "database role " ~ user ~ " to role " ~ role ~ "; or set var "
-        ~ "tf_embeddings_artifact_repository to a different one, such as "
-        ~ (anaconda if repository == pypi else pypi) ~ "."
-      ) %}
-    {% endif %}
+  {% if not user %}
+    {{ return([]) }}
   {% endif %}
-
-  {# Only accounts older than the contract that includes the terms know this undocumented call. #}
-  {% if repository == anaconda and 'terms' not in left_out %}
-    {% set rows = tf_embeddings._staging_query(
-      'select system$are_anaconda_terms_acknowledged() as is_acknowledged',
-      'Asking for the terms of Anaconda',
-      optional='terms'
-    ) %}
-    {% if rows[0].is_acknowledged | string | lower == 'false' %}
-      {% do exceptions.raise_compiler_error(
-        "stage_model: this account has not accepted the terms of Anaconda, whose packages the "
-        ~ "function would use. Let ORGADMIN accept them in Snowsight (Admin, Terms), or set var "
-        ~ "tf_embeddings_artifact_repository to " ~ pypi ~ "."
-      ) %}
-    {% endif %}
-  {% endif %}
-  {{ return(warnings) }}
+  {% do tf_embeddings._staging_step('Asking for the database role ' ~ user) %}
+  {% set is_activated = tf_embeddings._caught(tf_embeddings._has_repository_role()) %}
+  {% set may_not = is_activated | lower == 'false' %}
+  {{ return([tf_embeddings._staging_may_not_use(role)] if may_not else []) }}
 {% endmacro %}
 
-{% macro _staging_check_packages(packages, left_out) %}
+{% macro _staging_may_not_use(role) %}
+  {# The warning that a role may be unable to use the repository of the packages. #}
+  {% set repository = tf_embeddings._settings().artifact_repository | lower %}
+  {{ return(
+    "role " ~ role ~ " may be unable to use " ~ repository ~ ", where the function's Python "
+    ~ "packages come from. If the function cannot be created, let "
+    ~ tf_embeddings._repository_grant(role) ~ "; or set var tf_embeddings_artifact_repository to a "
+    ~ "different one, such as snowflake.snowpark."
+    ~ ("anaconda" if "pypi_shared" in repository else "pypi") ~ "_shared_repository."
+  ) }}
+{% endmacro %}
+
+{% macro _staging_check_packages(packages, role) %}
   {#
-    Checks that the packages of a function exist, in the versions that it would be created with. The
-    view lists Anaconda's packages; PyPI's cannot be queried.
-    https://docs.snowflake.com/en/sql-reference/info-schema/packages
+    Has Snowflake resolve the packages of a function, in the versions that it would be created with,
+    from any repository. What does not resolve is an error; where the answer is about something
+    else, such as an account that does not know the call, it is a warning. Returns a list of them.
+    https://docs.snowflake.com/en/sql-reference/functions/system_resolve_python_packages
   #}
+  {% if not packages %}
+    {{ return([]) }}
+  {% endif %}
   {% set settings = tf_embeddings._settings() %}
-  {% set is_anaconda = 'anaconda_shared_repository' in settings.artifact_repository | lower %}
-  {% if not is_anaconda or not packages or 'packages' in left_out %}
-    {{ return('') }}
+  {% set repository = settings.artifact_repository %}
+  {% set asked = tf_embeddings._packages({'packages': packages}) %}
+  {% set list = "('" ~ asked | join("', '") ~ "')" %}
+  {% set arguments = [] %}
+  {% for argument in [settings.runtime_version, list, repository] %}
+    {% do arguments.append("'" ~ argument.replace("'", "''") ~ "'") %}
+  {% endfor %}
+  {% set call = 'system$resolve_python_packages(' ~ arguments | join(', ') ~ ')::varchar' %}
+  {% do tf_embeddings._staging_step('Asking ' ~ repository ~ ' for the packages') %}
+  {% set answer = tf_embeddings._caught(call) | trim %}
+  {% if answer.startswith('[') %}
+    {{ return([]) }}
   {% endif %}
 
-  {% set asked = tf_embeddings._packages({'packages': packages}) %}
-  {% set names = [] %}
-  {% for package in asked %}
-    {% do names.append(package.split('==') | first | lower) %}
+  {% set said = answer | lower %}
+  {% set is_named = [] %}
+  {% for package in asked if package.split('==') | first | lower in said %}
+    {% do is_named.append(package) %}
   {% endfor %}
-  {% set rows = tf_embeddings._staging_query(
-    "select package_name, version, runtime_version from "
-    ~ tf_embeddings._identifier(settings.database) ~ ".information_schema.packages"
-    ~ " where language = 'python' and package_name in ('" ~ names | join("', '") ~ "')",
-    'Asking for the packages of Anaconda',
-    optional='packages'
-  ) %}
-  {% set next_step = " Pin a different version under packages in dbt_project.yml, or set var "
-    ~ "tf_embeddings_runtime_version, or tf_embeddings_artifact_repository to "
-    ~ "snowflake.snowpark.pypi_shared_repository." %}
-  {% for package in asked %}
-    {% set name, version = (package ~ '==').split('==')[:2] %}
-    {% set versions = [] %}
-    {% for row in rows if row.package_name == name | lower %}
-      {% if row.runtime_version in [none, '', settings.runtime_version] %}
-        {% do versions.append(row.version) %}
-      {% endif %}
-    {% endfor %}
-    {% if not versions or version and version not in versions %}
-      {% do exceptions.raise_compiler_error(
-        "stage_model: " ~ settings.artifact_repository ~ " has no " ~ package ~ " for Python "
-        ~ settings.runtime_version ~ " ("
-        ~ ("it has: " ~ versions | unique | join(', ') if versions else "no version of it") ~ ")."
-        ~ next_step
-      ) %}
-    {% endif %}
-  {% endfor %}
+  {% set words = modules.re.sub('\\s+', ' ', answer)[:400] %}
+  {% if 'anaconda terms' in said %}
+    {% do exceptions.raise_compiler_error(
+      "stage_model: this account has not accepted the terms of Anaconda, whose packages the "
+      ~ "function would use. Let ORGADMIN accept them in Snowsight (Admin, Terms), or set var "
+      ~ "tf_embeddings_artifact_repository to snowflake.snowpark.pypi_shared_repository."
+    ) %}
+  {% elif tf_embeddings._is_of_repository(answer) and not settings.manage %}
+    {{ return([tf_embeddings._staging_may_not_use(role)]) }}
+  {% elif tf_embeddings._is_of_repository(answer) %}
+    {% do exceptions.raise_compiler_error(
+      "stage_model: role " ~ role ~ " may not use " ~ repository ~ ", where the function's Python "
+      ~ "packages come from. Let " ~ tf_embeddings._repository_grant(role) ~ "; or set var "
+      ~ "tf_embeddings_artifact_repository to a different one."
+    ) %}
+  {% elif is_named or 'package' in said | replace('resolve_python_packages', '') %}
+    {% do exceptions.raise_compiler_error(
+      "stage_model: " ~ tf_embeddings._unresolved(asked) ~ " Snowflake says: " ~ words
+    ) %}
+  {% endif %}
+  {{ return([
+    "whether " ~ repository ~ " has " ~ asked | join(', ') ~ " for Python "
+    ~ settings.runtime_version ~ " is not known, because Snowflake says: " ~ words
+  ]) }}
 {% endmacro %}
 
-{% macro _staging_query(sql, doing, next=none, optional=none) %}
+{% macro _staging_step(doing, next=none) %}
   {#
-    Runs a statement and returns its rows as maps with lower case keys. A macro cannot catch an
-    error, so first a line of the log tells scripts/stage_model.py what is being done and what to do
-    if it fails, or the name of a check that may be skipped.
+    A line of the log that tells scripts/stage_model.py what is being done, and what to do if it
+    fails: a macro cannot catch an error.
   #}
-  {% set step = {'doing': doing, 'next': next, 'optional': optional} %}
-  {% do log('tf_embeddings_step ' ~ tojson(step, sort_keys=true), info=true) %}
+  {% do log('tf_embeddings_step ' ~ tojson({'doing': doing, 'next': next}), info=true) %}
+{% endmacro %}
+
+{% macro _staging_query(sql, doing, next=none) %}
+  {# Runs a statement and returns its rows as maps with lower case keys; see _staging_step. #}
+  {% do tf_embeddings._staging_step(doing, next) %}
   {{ return(tf_embeddings._rows(sql)) }}
 {% endmacro %}

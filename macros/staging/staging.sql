@@ -1,22 +1,22 @@
-{% macro _staging_target(packages=[], left_out=[]) %}
+{% macro _staging_target(packages=[]) %}
   {#
     Tells scripts/stage_model.py where the target keeps artifacts, as a line of the log in JSON; see
-    _staging_place. `left_out` names the checks that the account turned out not to know.
+    _staging_place.
   #}
-  {% set place = tf_embeddings._staging_place(packages, left_out) %}
+  {% set place = tf_embeddings._staging_place(packages) %}
   {% set place = dict(
     place, type=target.type, target=target.name, most_dimensions=tf_embeddings._most_dimensions()
   ) %}
   {% do log('tf_embeddings_target ' ~ tojson(place, sort_keys=true), info=true) %}
 {% endmacro %}
 
-{% macro _staging_put(path, model, pin, bytes, dry_run=false) %}
+{% macro _staging_put(path, model, pin, bytes, dry_run=false, resolved=[]) %}
   {#
     Puts an artifact on the stage for scripts/stage_model.py, unless it is there, and answers with a
     line of the log; see _staging_upload.
   #}
   {% set pin = tf_embeddings._checked_pin(model, pin, 'stage_model') %}
-  {% set answer = tf_embeddings._staging_upload(path, pin, bytes, dry_run) %}
+  {% set answer = tf_embeddings._staging_upload(path, pin, bytes, dry_run, resolved) %}
   {% do log('tf_embeddings_answer ' ~ tojson(answer, sort_keys=true), info=true) %}
 {% endmacro %}
 

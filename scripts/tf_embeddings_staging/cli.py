@@ -384,13 +384,9 @@ def _stage(
         pinned=pin.pinned_build(project_file, name),
     )
     packages = pin.kept_packages(project_file, name, artifact.packages)
-    # Nothing to ask for LiteRT: target.engines has it.
-    if target.type == "snowflake" and {*packages} - {*asked, "ai-edge-litert"}:
-        report.say("Asking dbt for the packages that the model needs ...")
-        target = find_target(dbt, packages)
     artifact = replace(artifact, packages=packages)
     _warn_of_memory(artifact, target, report)
-    _put(artifact, target, dbt, given.dry_run, report)
+    _put(artifact, target, dbt, asked, given.dry_run, report)
     home = pin.home(project_file)
     print(pin.render(name, artifact.pin(), home.keys), end="", flush=True)
     if given.verify:
@@ -458,14 +454,19 @@ def _of_pin(home: pin.Home, name: str, artifact: Artifact) -> str:
 
 
 def _put(
-    artifact: Artifact, target: Target, dbt: DbtOptions, dry_run: bool, report: Report
+    artifact: Artifact,
+    target: Target,
+    dbt: DbtOptions,
+    resolved: Sequence[str],
+    dry_run: bool,
+    report: Report,
 ) -> None:
     """Put an artifact on the target's stage unless it is there, and report where."""
     if target.type == "duckdb":
         outcome = stage.stage(artifact, target.folder, report, dry_run=dry_run)
     else:
         report.say("Looking at the stage ...")
-        outcome = snowflake_stage.put(artifact, dbt, dry_run=dry_run)
+        outcome = snowflake_stage.put(artifact, dbt, dry_run=dry_run, resolved=resolved)
     if outcome.broken:
         report.say(
             f"The file there {'has' if dry_run else 'had'} {outcome.size} bytes instead of "

@@ -10,6 +10,7 @@ NAMES = (
     "copy_files_breaks_halfway",
     "worker_killed_during_extraction",
     "anaconda_terms_missing",
+    "resolve_python_packages_unknown",
 )
 PREFIXES = ("package_missing:",)
 

@@ -174,6 +174,14 @@ select tf_embeddings_open_point_litert();
 -- 13. What does `show grants on schema` show to a role with only USAGE? `status` asks, and reads the
 -- SQLERRM of a block that catches an unknown function: is that all that Snowflake says of it?
 
+-- 14. Do LiteRT's packages resolve? And what does it say of 'numpy==0.0.1', in each repository, of a
+-- package that a packages policy forbids, and to a role that may not use the repository?
+select system$resolve_python_packages(
+  '3.11',
+  $$('ai-edge-litert', 'numpy', 'pandas', 'tokenizers')$$,
+  'snowflake.snowpark.pypi_shared_repository'
+);
+
 drop function if exists tf_embeddings_open_point_missing_file();
 drop function if exists tf_embeddings_open_point_null(varchar);
 drop function if exists tf_embeddings_open_point_node(number);

@@ -42,6 +42,7 @@ from local_snowflake.errors import internal_error
 from local_snowflake.keep import Keep
 from local_snowflake.packages import list_packages
 from local_snowflake.parameters import Parameters
+from local_snowflake.resolving import resolve_packages
 from local_snowflake.rows import Rows
 from local_snowflake.statements import first_words, literal
 from local_snowflake.transactions import Statement
@@ -257,6 +258,7 @@ HANDLERS: list[Handler] = [
 TRANSFORMS: list[Transform] = [
     functions.rewrite_calls,
     list_packages,
+    resolve_packages,
     roles.session_functions,
     queries.column_comments,
     queries.temporary_relations,

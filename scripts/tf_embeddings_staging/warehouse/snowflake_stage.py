@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +18,12 @@ from tf_embeddings_staging.warehouse.stage import Outcome
 _PLAIN = re.compile(r"[\w .:/+,=@-]+")
 
 
-def put(artifact: Artifact, dbt: DbtOptions, *, dry_run: bool) -> Outcome:
+def put(
+    artifact: Artifact, dbt: DbtOptions, *, dry_run: bool, resolved: Sequence[str] = ()
+) -> Outcome:
     """Put an artifact on the stage unless it is there; safe to repeat and to run concurrently.
+
+    Nothing is put unless its packages resolve; `resolved` are those that do.
 
     Raises:
         StagingError: the warehouse refuses, or the file on the stage has a different size.
@@ -34,6 +38,7 @@ def put(artifact: Artifact, dbt: DbtOptions, *, dry_run: bool) -> Outcome:
                 "pin": artifact.pin(),
                 "bytes": artifact.path.stat().st_size,
                 "dry_run": dry_run,
+                "resolved": list(resolved),
             },
             log_file=False,
         )

@@ -7,12 +7,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, MacroError, run_macro
+from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_macro
 
 _PROJECT_FILE = "dbt_project.yml"
 _TYPES = ("duckdb", "snowflake")
@@ -65,12 +64,10 @@ def project_folder(given: str | None) -> Path:
 def find_target(options: DbtOptions, packages: Sequence[str]) -> Target:
     """Ask the macro, which also checks that a function with these packages can be created there.
 
-    A check is skipped if the account does not know its query.
-
     Raises:
         StagingError: dbt or a check fails, or the target's warehouse is not supported.
     """
-    answer = _ask(options, packages)
+    answer = run_macro(options, "_staging_target", {"packages": list(packages)})
     if answer.get("type") not in _TYPES:
         raise StagingError(
             f"the dbt target has type '{answer.get('type')}', but models can only be staged for "
@@ -85,15 +82,3 @@ def find_target(options: DbtOptions, packages: Sequence[str]) -> Target:
         answer["most_dimensions"],
         tuple(answer.get("warnings", ())),
     )
-
-
-def _ask(options: DbtOptions, packages: Sequence[str]) -> dict[str, Any]:
-    left_out: list[str] = []
-    while True:
-        arguments = {"packages": list(packages), "left_out": left_out}
-        try:
-            return run_macro(options, "_staging_target", arguments)
-        except MacroError as error:
-            if error.optional is None or error.optional in left_out:
-                raise
-            left_out.append(error.optional)
