@@ -36,6 +36,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
 	--no-loadscope-reorder --durations=25
 
+ON_1_12 := --ignore-glob='*/test_dbt_*.py'
+
 .PHONY: demo snowflake-shell test test-all test-dbt-1.11 test-dbt-v2 lint format bench bench-peers lock clean help
 
 demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real model, build and test the demo project, show search results
@@ -44,18 +46,18 @@ demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real m
 snowflake-shell: $(DEV_ENV)  ## Serve a local Snowflake until Ctrl-C, and print the dbt profile for it
 	$(BIN)/python tests/local_snowflake serve --profile $(if $(KEEP),--keep "$(KEEP)")
 
-test: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run the tests, without the exhaustive ones
-	$(PYTEST) -m "not exhaustive"
+test: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run the tests on dbt 1.12, without the exhaustive ones
+	$(PYTEST) $(ON_1_12) -m "not exhaustive"
 
-test-all: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test
-	$(PYTEST)
+test-all: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test on dbt 1.12
+	$(PYTEST) $(ON_1_12)
 
 test-dbt-1.11: $(DEV_ENV) $(DBT_1_11_ENV)  ## Run a project and the demo with dbt 1.11
-	TF_EMBEDDINGS_DBT_1_11="$(abspath $(VENV))/dbt-1.11" $(PYTEST) tests/test_dbt_1_11.py
+	TF_EMBEDDINGS_DBT_1_11="$(abspath $(VENV))/dbt-1.11" $(PYTEST) --dist=loadgroup tests/test_dbt_1_11.py
 
 test-dbt-v2: $(DEV_ENV) $(DBT_V2_ENV)  ## Run a project and the demo with dbt v2, on Linux x86-64
 	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then set -x; \
-		TF_EMBEDDINGS_DBT_V2="$(abspath $(VENV))/dbt-v2" $(PYTEST) tests/test_dbt_v2.py; \
+		TF_EMBEDDINGS_DBT_V2="$(abspath $(VENV))/dbt-v2" $(PYTEST) tests/test_dbt_v2*.py; \
 	else echo "The tests of dbt v2 run only on Linux x86-64: skipped."; fi
 
 lint: $(DEV_ENV)  ## Check style and types of Python and SQL

@@ -1,6 +1,7 @@
 """A small project that uses all of the package, for dbt of another version, called as a process.
 
-    smoke = Smoke(make_smoke_project(...), Path(".venv/dbt-1.11/bin"))
+    project = make_smoke_project(folder, None, artifacts=artifacts, embedder=tiny_embedder)
+    smoke = Smoke(project, Path(".venv/dbt-1.11/bin"))
     smoke.dbt("build")
 
 Its SQL is for both engines. Its models are `tiny`, the default, and `prefixed`, which gives other
@@ -11,18 +12,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import makers
 from conftest import Saved
-from dbt_projects import NAME, Project
+from dbt_projects import Project, make_project
 from makers import Artifact
-from snowflake_projects import SnowflakeProject
+from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder
 
+VARS = {
+    "tf_embeddings_sources": [{"ref": "notes", "column": "body"}],
+    "tf_embeddings_default_model": "tiny",
+}
 SCRIPT = "dbt_packages/tf_embeddings/scripts/stage_model.py"
 GOLDEN = ["the quick brown fox", "a person on a sunny day", "where is my invoice"]
 
@@ -106,8 +113,7 @@ unit_tests:
     given:
       - input: ref('notes')
         rows: [{id: 1, body: a fox}, {id: 2, body: an owl}]
-      - input: this
-        rows: [{id: 1, body: a fox}]
+      - {input: this, format: sql, rows: "select 1 as id, 'a fox' as body"}
     expect:
       rows: [{id: 2, body: an owl}]
 """
@@ -124,18 +130,28 @@ FILES = {
     "models/properties.yml": PROPERTIES,
 }
 
-# What each operation is called with, and what it says of this project after a build.
-OPERATIONS: dict[str, tuple[dict[str, object], str]] = {
-    "verify": ({}, "tiny {version} {build}: 3 texts, largest difference 0"),
-    "status": ({}, "{build}"),
-    "estimate": ({}, "embedding_store"),
-    "prune": ({}, "prune"),
-    "compare_versions": (
+# Each operation, its arguments, and what it says of this project after a build.
+OPERATIONS: list[tuple[str, dict[str, object], str]] = [
+    ("verify", {}, "tiny {version} {build}: 3 texts, largest difference 0"),
+    ("status", {}, "{build}"),
+    ("estimate", {}, "tiny   {version}  4      4         -                0 "),
+    ("prune", {}, "Nothing to prune in 'embedding_store'."),
+    (
+        "compare_versions",
         {"model": "tiny", "other": "prefixed", "other_store": "prefixed_store", "k": 1},
-        "In both: 4 texts",
+        "In both: 3 texts, 3 of them compared.",
     ),
-    "drop_unused": ({}, "drop_unused"),
-}
+    ("drop_unused", {}, "Nothing is unused in "),
+]
+
+# Calls dbt several times in one process, whose imports take long.
+CALLS = """\
+import json, sys
+from dbt.cli.main import dbtRunner
+for arguments in json.loads(sys.argv[1]):
+    if not dbtRunner().invoke(arguments).success:
+        sys.exit(f"{arguments} failed")
+"""
 
 # Of each table, the columns that say what was embedded; the vectors come last.
 COLUMNS = {
@@ -151,16 +167,33 @@ COLUMNS = {
 
 def make_artifacts(saved: Saved, folder: Path) -> list[Artifact]:
     """Make `tiny` and `prefixed` as the CLI does: with their runtime and golden vectors."""
-    prefixes = {"tiny": "", "prefixed": "query: "}
-    return [
-        makers.with_golden(
-            makers.write_artifact(
-                *saved, folder / model, model=model, prefix=prefix, with_runtime=True
-            ),
-            GOLDEN,
-        )
-        for model, prefix in prefixes.items()
+    meaning = saved[1]["meaning"]
+    changes: dict[str, dict[str, Any]] = {
+        "tiny": {},
+        "prefixed": {"prefix": "a ", "meaning": {**meaning, "prefix": "a "}},
+    }
+    artifacts = [
+        makers.write_artifact(*saved, folder / model, model=model, with_runtime=True, **change)
+        for model, change in changes.items()
     ]
+    return [makers.with_golden(artifact, GOLDEN) for artifact in artifacts]
+
+
+def make_smoke_project(
+    folder: Path,
+    server: LocalSnowflake | None,
+    *,
+    artifacts: Iterable[Artifact],
+    embedder: Embedder,
+) -> Project:
+    """Make the project on DuckDB or, with a server, on Snowflake; `embedder` is that of `tiny`."""
+    files = {**FILES, "seeds/golden.csv": golden_seed(embedder)}
+    if server is None:
+        project = make_project(folder, artifacts=artifacts, files=files)
+    else:
+        project = make_snowflake_project(folder, server, artifacts=artifacts, files=files)
+    project.configure(vars={**VARS, **project.vars()})
+    return project
 
 
 def golden_seed(embedder: Embedder) -> str:
@@ -203,15 +236,21 @@ class Smoke:
         """Call dbt; return what it prints."""
         return self.call("dbt", *arguments)
 
-    def operation(self, name: str, **arguments: object) -> str:
-        """Call an operation of the package; return what it prints."""
-        call = ["run-operation", f"tf_embeddings.{name}", "--args", json.dumps(arguments)]
-        return self.dbt(*call)
+    def operations(self) -> str:
+        """Call every operation of the package; return what they print."""
+        calls = [
+            ["run-operation", f"tf_embeddings.{name}", "--args", json.dumps(arguments)]
+            for name, arguments, _ in OPERATIONS
+        ]
+        return self.call("python", "-c", CALLS, json.dumps(calls))
 
     def compiled(self) -> dict[str, str]:
-        """Return the SQL of each model, data test and unit test, as dbt compiled it."""
+        """Return the SQL of each model and test as dbt compiled it, without the run's id."""
         folder = self.project.folder / "target" / "compiled"
-        return {path.name: path.read_text("utf-8") for path in folder.rglob("*.sql")}
+        return {
+            path.name: re.sub(r"'[0-9a-f-]{36}'", "'the run'", path.read_text("utf-8"))
+            for path in folder.rglob("*.sql")
+        }
 
     def rows(self, table: str, columns: str = "") -> list[tuple[Any, ...]]:
         """Return the rows of a table of the project, in order."""
@@ -224,14 +263,3 @@ class Smoke:
         """Return when and in which run each row of a store was embedded."""
         columns = "text_hash, model_version, embedded_at, invocation_id"
         return [row for store in COLUMNS if "store" in store for row in self.rows(store, columns)]
-
-
-def configure(project: Project) -> None:
-    """Set the vars of the project, which the CLI then adds the pins to."""
-    project.configure(
-        vars={
-            "tf_embeddings_sources": [{"ref": "notes", "column": "body"}],
-            "tf_embeddings_default_model": "tiny",
-        },
-        models={NAME: {"+materialized": "table"}},
-    )
