@@ -22,7 +22,12 @@ DEV_ENV := $(VENV)/.requirements-dev-$(call digest,requirements-dev.lock)
 ANACONDA_ENV := $(VENV)/.anaconda-$(call digest,requirements-anaconda.lock)
 # What a run on DuckDB needs, without TensorFlow, in a second one.
 LIGHT_ENV := $(VENV)/.light-$(call digest,requirements-light.lock)
-# The libraries that we compare with, in a third one: only for `make bench-peers`.
+# The other versions of dbt that the tests run, each in an environment of its own.
+DBT_1_11_ENV := $(VENV)/.dbt-1.11-$(call digest,requirements-dbt-1.11.lock)
+DBT_V2_ENV := $(VENV)/.dbt-v2-$(call digest,requirements-dbt-v2.lock)
+# Where dbt v2 looks for its Snowflake driver, below $XDG_CACHE_HOME. Without it, v2 downloads one.
+V2_DRIVER := com.getdbt/adbc/x86_64-manylinux_2_17-linux-gnu/libadbc_driver_snowflake-0.21.0.dev+dbt0.21.13.so
+# The libraries that we compare with: only for `make bench-peers`.
 PEERS_ENV := $(VENV)/.peers-$(call digest,bench/peers.txt)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
@@ -31,7 +36,9 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
 	--no-loadscope-reorder --durations=25
 
-.PHONY: demo snowflake-shell test test-all lint format bench bench-peers lock clean help
+ON_1_12 := --ignore-glob='*/test_dbt_*.py'
+
+.PHONY: demo snowflake-shell test test-all test-dbt-1.11 test-dbt-v2 lint format bench bench-peers lock clean help
 
 demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real model, build and test the demo project, show search results
 	PATH="$(BIN):$$PATH" $(if $(filter local_snowflake,$(TARGET)),python tests/local_snowflake run --) demo/run.sh $(TARGET)
@@ -39,11 +46,19 @@ demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real m
 snowflake-shell: $(DEV_ENV)  ## Serve a local Snowflake until Ctrl-C, and print the dbt profile for it
 	$(BIN)/python tests/local_snowflake serve --profile $(if $(KEEP),--keep "$(KEEP)")
 
-test: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run the tests, without the exhaustive ones
-	$(PYTEST) -m "not exhaustive"
+test: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run the tests on dbt 1.12, without the exhaustive ones
+	$(PYTEST) $(ON_1_12) -m "not exhaustive"
 
-test-all: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test
-	$(PYTEST)
+test-all: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test on dbt 1.12
+	$(PYTEST) $(ON_1_12)
+
+test-dbt-1.11: $(DEV_ENV) $(DBT_1_11_ENV)  ## Run a project and the demo with dbt 1.11
+	TF_EMBEDDINGS_DBT_1_11="$(abspath $(VENV))/dbt-1.11" $(PYTEST) --dist=loadgroup tests/test_dbt_1_11.py
+
+test-dbt-v2: $(DEV_ENV) $(DBT_V2_ENV)  ## Run a project and the demo with dbt v2, on Linux x86-64
+	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then set -x; \
+		TF_EMBEDDINGS_DBT_V2="$(abspath $(VENV))/dbt-v2" $(PYTEST) tests/test_dbt_v2*.py; \
+	else echo "The tests of dbt v2 run only on Linux x86-64: skipped."; fi
 
 lint: $(DEV_ENV)  ## Check style and types of Python and SQL
 	$(BIN)/ruff check .
@@ -69,6 +84,8 @@ lock: $(DEV_ENV)  ## Rewrite the lock files from requirements*.txt and pyproject
 		-o requirements-dev.lock
 	$(COMPILE) requirements-staging.txt --group dbt -c requirements-dev.lock -o requirements.lock
 	$(COMPILE) requirements.txt --group dbt -c requirements-dev.lock -o requirements-light.lock
+	$(COMPILE) --upgrade requirements.txt --group dbt-1.11 -o requirements-dbt-1.11.lock
+	$(COMPILE) --upgrade --group dbt-v2 -o requirements-dbt-v2.lock
 	$(COMPILE) --upgrade --group anaconda -o requirements-anaconda.lock
 
 clean:  ## Remove everything that the other targets made
@@ -77,7 +94,7 @@ clean:  ## Remove everything that the other targets made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## List the targets
-	@awk 'BEGIN { FS = ":.*  ## " } /^[a-z-]+:.*  ## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*  ## " } /^[a-z0-9.-]+:.*  ## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "tf_embeddings needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/python" >&2; exit 1; }
@@ -105,6 +122,20 @@ $(LIGHT_ENV): | $(DEV_ENV)
 	rm -rf $(VENV)/light $(VENV)/.light-*
 	$(BIN)/python -m venv $(VENV)/light
 	$(VENV)/light/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-light.lock
+	touch $@
+
+$(DBT_1_11_ENV): | $(DEV_ENV)
+	rm -rf $(VENV)/dbt-1.11 $(VENV)/.dbt-1.11-*
+	$(BIN)/python -m venv $(VENV)/dbt-1.11
+	$(VENV)/dbt-1.11/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-dbt-1.11.lock
+	touch $@
+
+$(DBT_V2_ENV): | $(DEV_ENV)
+	rm -rf $(VENV)/dbt-v2 $(VENV)/.dbt-v2-*
+	if [ "$$(uname -sm)" = "Linux x86_64" ]; then $(BIN)/python -m venv $(VENV)/dbt-v2 && \
+		$(VENV)/dbt-v2/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-dbt-v2.lock && \
+		mkdir -p $(dir $(VENV)/dbt-v2/cache/$(V2_DRIVER)) && \
+		cp $(VENV)/dbt-v2/lib/python3*/site-packages/adbc_driver_snowflake/*.so $(VENV)/dbt-v2/cache/$(V2_DRIVER); fi
 	touch $@
 
 $(PEERS_ENV): | $(VENV)/bin/python

@@ -450,3 +450,41 @@ def test_the_version_is_the_same_everywhere() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.findall(r"^## (\S+)", changelog, re.M)[0] == package
     assert re.findall(r'^version = "(.*)"', project, re.M) == [package]
+
+
+def test_the_versions_of_dbt_are_those_that_ci_tests() -> None:
+    """Each row's version is locked, and its command is a part of `.ci/run` that runs its tests."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    [checks] = re.findall(r"^make (.*)$", (ROOT / ".ci" / "run").read_text("utf-8"), re.M)
+    targets = checks.replace('"${1:-test}"', "test").split()
+    rows = re.findall(
+        r"^\| (\S+)[^|]* \| (\S+), `make (\S+)` \| (.*) \| (.*) \|$",
+        section("## Versions of dbt"),
+        re.M,
+    )
+    tested = {
+        "test": ("requirements-dev.lock", "dbt-core", "all tests", "all tests"),
+        "test-dbt-1.11": ("requirements-dbt-1.11.lock", "dbt-core", "smoke suite", "smoke suite"),
+        "test-dbt-v2": ("requirements-dbt-v2.lock", "dbt", "does not run", "smoke suite"),
+    }
+
+    assert targets == ["lint", *tested]
+    assert [target for _, _, target, _, _ in rows] == [*tested]
+    for named, version, target, *engines in rows:
+        lock, package, *expected = tested[target]
+        [variable] = re.findall(rf"^(\w+) := .*digest,{re.escape(lock)}\)", makefile, re.M)
+        [needs, recipe] = re.findall(
+            rf"^{re.escape(target)}: (.*)  ## .*\n((?:\t.*\n)+)", makefile, re.M
+        )[0]
+        assert engines == expected
+        assert f"{package}=={version} \\\n" in (ROOT / lock).read_text("utf-8")
+        assert version.startswith(named.replace("v", ""))
+        assert f"$({variable})" in needs
+        assert ("tests/test_dbt_" in recipe) is (target != "test")
+
+
+def test_the_smoke_suite_of_dbt_1_11_runs_both_engines_and_the_demo_on_both() -> None:
+    suite = (ROOT / "tests" / "test_dbt_1_11.py").read_text("utf-8")
+
+    assert 'for engine in ("duckdb", "snowflake")' in suite
+    assert 'parametrize("target", ["duckdb", "local_snowflake"])' in suite
