@@ -12,7 +12,8 @@ from typing import Any
 from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, MacroError, run_macro
+from tf_embeddings_staging.warehouse.dbt_errors import MacroError
+from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_macro
 
 _PROJECT_FILE = "dbt_project.yml"
 _TYPES = ("duckdb", "snowflake")
