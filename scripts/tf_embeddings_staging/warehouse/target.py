@@ -27,6 +27,7 @@ class Target:
         type: duckdb or snowflake.
         stage: a folder on DuckDB, @database.schema.stage else.
         engines: those that a function can have there.
+        dbt: the version of the dbt that was asked.
         most_dimensions: the numbers that a vector can have there; None: no limit is known.
         warnings: what may keep a function from being made there, in sentences.
     """
@@ -34,6 +35,7 @@ class Target:
     type: str
     stage: str
     engines: tuple[str, ...]
+    dbt: str
     most_dimensions: int | None
     warnings: tuple[str, ...] = ()
 
@@ -63,6 +65,21 @@ def project_folder(given: str | None) -> Path:
     )
 
 
+def require_place(target: Target, project: Path) -> None:
+    """Refuse to stage where no other call of dbt would look.
+
+    Raises:
+        StagingError: the stage is relative, and the current folder is below the project's.
+    """
+    here = Path.cwd()
+    is_relative = target.type == "duckdb" and not Path(target.stage).expanduser().is_absolute()
+    if is_relative and project.resolve() in here.resolve().parents:
+        raise StagingError(
+            f"the stage '{target.stage}' is relative, and dbt-duckdb starts from the folder where "
+            f"it is called, which is '{here}'. Run this in the project's folder: cd {project}"
+        )
+
+
 def find_target(options: DbtOptions, packages: Sequence[str]) -> Target:
     """Ask the macro, which also checks that a function with these packages can be created there.
 
@@ -83,6 +100,7 @@ def find_target(options: DbtOptions, packages: Sequence[str]) -> Target:
         answer["type"],
         answer["stage"],
         tuple(answer.get("engines", (LITERT, TENSORFLOW))),
+        answer["dbt"],
         answer["most_dimensions"],
         tuple(answer.get("warnings", ())),
     )
