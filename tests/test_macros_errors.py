@@ -35,7 +35,7 @@ REPOSITORY = (
 )
 ROLES = "a list of roles, such as [analyst, reporter]"
 
-NEXT_STEP = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml."
+NEXT_STEP = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml (or vars.yml)."
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +64,14 @@ def test_a_good_pin_compiles(project: Project) -> None:
 def test_a_model_that_is_not_pinned(project: Project) -> None:
     assert (
         "embed: model 'use' is not in var tf_embeddings_models (it has: minilm). "
-        "Stage it with scripts/stage_model.py and add its pin to dbt_project.yml."
+        "Stage it with scripts/stage_model.py and add its pin to dbt_project.yml (or vars.yml)."
     ) in error_of(project, "embedded_by_name", pins())
 
 
 def test_a_model_that_is_not_pinned_has_no_version(project: Project) -> None:
     assert (
         "embedding_version: model 'use' is not in var tf_embeddings_models (it has: minilm). "
-        "Stage it with scripts/stage_model.py and add its pin to dbt_project.yml."
+        "Stage it with scripts/stage_model.py and add its pin to dbt_project.yml (or vars.yml)."
     ) in error_of(project, "versioned", pins())
 
 
@@ -79,8 +79,8 @@ def test_a_model_that_is_not_pinned_has_no_version(project: Project) -> None:
 def test_no_model_is_pinned(project: Project, models: object) -> None:
     assert (
         "embed: var tf_embeddings_models has no models. Stage one with scripts/stage_model.py and "
-        "add its pin to dbt_project.yml. It is read from the project's vars, not from those of a "
-        "package."
+        "add its pin to dbt_project.yml (or vars.yml). It is read from the project's vars, not "
+        "from those of a package."
     ) in error_of(project, "embedded", {"tf_embeddings_models": models})
 
 
@@ -97,7 +97,7 @@ def test_a_default_that_is_not_pinned(project: Project) -> None:
     assert (
         "embed: var tf_embeddings_default_model is 'use', which is not in var "
         "tf_embeddings_models (it has: minilm). Stage it with scripts/stage_model.py and add its "
-        "pin to dbt_project.yml."
+        "pin to dbt_project.yml (or vars.yml)."
     ) in error_of(project, "embedded", {**pins(), "tf_embeddings_default_model": "use"})
 
 
@@ -286,7 +286,7 @@ def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -
         (
             "token_count('body', model='use')",
             "token_count: model 'use' is not in var tf_embeddings_models (it has: minilm). Stage "
-            "it with scripts/stage_model.py and add its pin to dbt_project.yml.",
+            "it with scripts/stage_model.py and add its pin to dbt_project.yml (or vars.yml).",
         ),
         (
             "default___outcome('body', {}, 'token_count', true)",

@@ -2,7 +2,7 @@
   {# The pin of `model`, or of the default model if it is none, as _checked_pin returns it. #}
   {% set settings = tf_embeddings._settings() %}
   {% set names = settings.models | list | join(', ') %}
-  {% set stage_it = "scripts/stage_model.py and add its pin to dbt_project.yml." %}
+  {% set stage_it = "scripts/stage_model.py and add its pin to dbt_project.yml (or vars.yml)." %}
 
   {% if model is not none and (model is not string or not model) %}
     {% do exceptions.raise_compiler_error(
@@ -62,7 +62,8 @@
     file, which pins of 0.1 lack. Every part is checked, because it becomes part of SQL.
   #}
   {% set fullmatch = modules.re.fullmatch %}
-  {% set next_step = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml." %}
+  {% set next_step = "Copy the pin that scripts/stage_model.py prints into dbt_project.yml "
+    ~ "(or vars.yml)." %}
 
   {% if name is not string or not fullmatch('[a-z][a-z0-9_]{0,39}', name) %}
     {% do exceptions.raise_compiler_error(
