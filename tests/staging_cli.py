@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
+from dbt.cli.main import dbtRunner
 from dbt_projects import Project, close_database
 from tf_embeddings_staging import cli
-from tf_embeddings_staging.warehouse import ask_dbt, dbt_process
+from tf_embeddings_staging.warehouse import dbt_process
+from tf_embeddings_staging.warehouse.upload_progress import Upload
 
 SCRIPT = "dbt_packages/tf_embeddings/scripts/stage_model.py"
 
@@ -70,12 +71,16 @@ def staged_files(project: Project) -> list[Path]:
     return sorted(path for path in project.stage.rglob("*") if path.is_file())
 
 
-def _run_dbt(command: list[str]) -> dict[str, Any]:
-    answer = Path("target/answer.json")
-    answer.parent.mkdir(exist_ok=True)
+def _run_dbt(dbt: Path, command: Sequence[str]) -> dbt_process.Heard:
+    """Call the dbt of this process; it says the same on stdout."""
+    heard, said = dbt_process.Heard(), io.StringIO()
     try:
-        ask_dbt.main(answer.absolute(), command)
-        return json.loads(answer.read_bytes())
+        with contextlib.redirect_stdout(said):
+            heard.success = dbtRunner().invoke([*command]).success
     finally:
-        answer.unlink(missing_ok=True)
         close_database()
+    with Upload() as upload:
+        for line in said.getvalue().splitlines(keepends=True):
+            if logged := heard.hear(line):
+                upload.hear(logged)
+    return heard

@@ -93,20 +93,25 @@ def dbt(folder: Path, arguments: list[str]) -> str:
     return printed.getvalue()
 
 
+def init_project(parent: Path, flags: str) -> Path:
+    """Make a project as `dbt init` does, without its example, and with these flags."""
+    call(parent, "dbt init my_project --skip-profile-setup --profiles-dir .")
+    folder = parent / "my_project"
+    shutil.rmtree(folder / "models" / "example")
+    with (folder / "dbt_project.yml").open("a") as file:
+        file.write(flags)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project that follows `Your own project on DuckDB`, block by block, to its end."""
     guide = section("## Your own project on DuckDB").partition("\n### ")[0]
     packages, install, profiles, stage, pin, flags, model, tests, build = blocks(guide)
-    folder = tmp_path_factory.mktemp("readme") / "my_project"
-    (folder / "models").mkdir(parents=True)
-    (folder / "seeds").mkdir()
+    folder = init_project(tmp_path_factory.mktemp("readme"), flags.text)
     (folder / "seeds" / "tickets.csv").write_text(
         "id,body,title,customer_id,lang\n1,My card was stolen,A card,7,en\n2,,Nothing,7,en\n"
         "3,Hello,A greeting,8,en\n4,Hello,Hello,8,en\n5,MY CARD WAS STOLEN,Help,7,fr\n"
-    )
-    (folder / "dbt_project.yml").write_text(
-        "name: my_project\nversion: 1.0.0\nprofile: my_project\n" + flags.text
     )
 
     (asked,) = yaml.safe_load(packages.text)["packages"]
@@ -224,19 +229,18 @@ class Follower:
         (self.folder / "profiles.yml").write_text(yaml.safe_dump(profile))
 
 
-def follower(server: LocalSnowflake, folder: Path) -> Follower:
+def follower(server: LocalSnowflake, parent: Path) -> Follower:
     """Make the project that the DuckDB guide has by now, with the package installed."""
     *_, flags, model, tests, _ = blocks(
         section("## Your own project on DuckDB").partition("\n### ")[0]
     )
+    folder = init_project(parent, flags.text)
     for place, text in {
-        "dbt_project.yml": "name: my_project\nversion: 1.0.0\nprofile: my_project\n" + flags.text,
         "packages.yml": yaml.safe_dump({"packages": [{"local": str(ROOT)}]}),
         "seeds/tickets.csv": "id,body\n1,My card was stolen\n2,\n3,Hello\n",
         "models/tickets_embedded.sql": model.text,
         "models/tickets_embedded.yml": tests.text,
     }.items():
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_text(text)
     return Follower(server, folder)
 
@@ -248,13 +252,13 @@ def test_who_follows_the_snowflake_guide_has_vectors(tmp_path: Path) -> None:
         reader.execute(roles.text)
         reader.write_profile(profile.text, prod="transformer")
         for command in [*install.text.splitlines(), *build.text.splitlines()]:
-            call(tmp_path, command)
+            call(reader.folder, command)
 
         sql = "select id, array_size(embedding::array) from dbt.tickets_embedded order by id"
         assert reader.rows(sql) == [(1, 384), (2, None), (3, 384)]
 
         operations = blocks(section("### Day to day"))[0].text.splitlines()
-        said = [call(tmp_path, command) for command in operations]
+        said = [call(reader.folder, command) for command in operations]
         assert "minilm" in said[0]
         assert "minilm" in said[1]
 
@@ -267,16 +271,16 @@ def test_one_role_stages_and_another_runs_dbt(tmp_path: Path) -> None:
         reader.execute(roles.text)
         reader.execute(admin.text)
         reader.write_profile(profile.text, prod="transformer", admin="embeddings_admin")
-        with (tmp_path / "dbt_project.yml").open("a") as project:
+        with (reader.folder / "dbt_project.yml").open("a") as project:
             project.write(manage.text)
-        call(tmp_path, "dbt deps")
-        call(tmp_path, stage.text)
+        call(reader.folder, "dbt deps")
+        call(reader.folder, stage.text)
         for command in upgrade.text.splitlines():
-            call(tmp_path, command)
+            call(reader.folder, command)
 
         status, verify, _ = blocks(section("### Day to day"))[0].text.splitlines()
-        call(tmp_path, status)
-        call(tmp_path, verify)
+        call(reader.folder, status)
+        call(reader.folder, verify)
 
         sql = "select count(embedding) from dbt.tickets_embedded"
         assert reader.rows(sql, user="dbt_runner", role="transformer") == [(2,)]

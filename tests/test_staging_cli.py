@@ -284,8 +284,9 @@ wrong = pytest.mark.parametrize(
         (
             ["use_tiny"],
             1,
-            f"SOURCE 'use_tiny' is not in the catalogue ({', '.join(sorted(catalogue()))}), "
-            f"and there is no such file or folder. {SOURCE_MAY_BE}",
+            "SOURCE 'use_tiny' is not in the catalogue, and there is no such file or folder. Give "
+            "a name that --list shows, the path of a model or an artifact, or an id or address as "
+            "--help shows them.",
         ),
         (
             ["packages.yml"],
@@ -470,9 +471,15 @@ def test_an_artifact_that_was_made_before_is_staged_as_it_is(
     assert from_the_stage.stderr.endswith(f"{file} pins this build of strings already.\n")
 
     file.write_text(file.read_text().replace(strings.build, "b000000000000"))
-    assert stage_model(project, place, **empty).stderr.endswith(
+    differs = (
         f"{file} pins build b000000000000 of strings, which differs from this one. Run with "
-        f"--write to pin this one, or stage the file of that build.\n"
+        f"--write to pin this one, or stage the file of that build."
+    )
+    assert stage_model(project, place, **empty).stderr.endswith(f"{differs}\n")
+
+    file.write_text(file.read_text().replace(strings.version, "v000000000000"))
+    assert stage_model(project, place, **empty).stderr.endswith(
+        f"{differs} The version changes too, from v000000000000: all texts are re-embedded.\n"
     )
 
 
@@ -482,7 +489,7 @@ def test_a_pinned_model_is_staged_by_its_name_from_the_cache(
     """The command that dbt prints where a model is missing on the stage."""
     cache = {"TF_EMBEDDINGS_CACHE": str(tmp_path / "cache")}
     unpinned = stage_model(project, "strings", "--write", **cache)
-    assert "SOURCE 'strings' is not in the catalogue (" in unpinned.stderr
+    assert "SOURCE 'strings' is not in the catalogue," in unpinned.stderr
 
     pin = {"vars": {"tf_embeddings_models": {"strings": strings.pin()}}}
     project.write("dbt_project.yml", COMMENTED + yaml.safe_dump(pin))

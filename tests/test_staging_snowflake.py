@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import secrets
 import signal
@@ -26,11 +25,11 @@ from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_
 from staging_cli import SCRIPT, Done, run_script, stage_model
 from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build
-from tf_embeddings_staging.process import python_environment
-from tf_embeddings_staging.progress import Bar, Report
+from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.redaction import without_secrets
 from tf_embeddings_staging.sources import Local
-from tf_embeddings_staging.warehouse.upload_progress import ChunkListener, Upload
+from tf_embeddings_staging.warehouse import dbt_process
+from tf_embeddings_staging.warehouse.upload_progress import Upload
 
 ANACONDA = "snowflake.snowpark.anaconda_shared_repository"
 PYPI = "snowflake.snowpark.pypi_shared_repository"
@@ -885,83 +884,32 @@ def test_an_address_loses_its_password_and_its_fragments_token() -> None:
     assert without_secrets("see https://x/y#access_token=Secret&a=b") == "see https://x/y#..."
 
 
-def test_the_answer_of_dbt_holds_no_presigned_address(tmp_path: Path) -> None:
-    """Its file stays in the folder of temporary files if the CLI is killed."""
+def test_an_upload_that_breaks_leaves_no_presigned_address(tmp_path: Path) -> None:
+    """Nor does one that is killed: what stays behind then is looked at before it is removed."""
     project = make_project(tmp_path / "project")
     project.write(
         "macros/fail.sql",
         "{% macro fail(text) %}{{ exceptions.raise_compiler_error(text) }}{% endmacro %}",
     )
-    answer = tmp_path / "answer.json"
     given = json.dumps({"text": AZURE})
-    module = "tf_embeddings_staging.warehouse.ask_dbt"
-    ask = [sys.executable, "-m", module, answer, "run-operation", "fail"]
-    subprocess.run(
-        [*ask, "--args", given], cwd=project.folder, env=python_environment(), check=True
-    )
-    told = answer.read_text()
-    assert "/c/x.zip?... (Caused by" in told
-    assert "Secret" not in told
+    places = ["--project-dir", str(project.folder), "--profiles-dir", str(project.folder)]
+    command = ["run-operation", "fail", "--args", given, *places, *dbt_process._FLAGS]
+    with dbt_process._no_log_file() as flags:
+        heard = dbt_process._run_dbt(dbt_process.find_dbt(), [*command, *flags])
+        folders = (project.folder, Path(flags[-1]))
+        files = [path for one in folders for path in one.rglob("*") if path.is_file()]
+        assert [path for path in files if b"Secret" in path.read_bytes()] == []
+    assert len(heard.errors) == 1
+    assert "/c/x.zip?... (Caused by" in heard.errors[0]
 
 
-class CountedBar(Bar):
-    """Remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.steps: list[int] = []
-
-    def expect(self, total: int) -> None:
-        self.total = total
-
-    def advance(self, count: int) -> None:
-        self.steps.append(count)
-
-
-def test_the_bar_moves_with_the_chunks_of_the_connector(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_the_upload_is_shown_from_its_first_line_to_its_last(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The connector's own agent carries a file of several chunks; its log is not a contract."""
-    from snowflake.connector.file_transfer_agent import SnowflakeFileTransferAgent
-
-    file = tmp_path / "artifact.zip"
-    file.touch()
-    os.truncate(file, 65 * 2**20)  # more than the connector sends in one piece
-    stage_info = {"locationType": "LOCAL_FS", "location": str(tmp_path / "stage"), "creds": {}}
-    answer = {
-        "command": "UPLOAD",
-        "src_locations": [str(file)],
-        "stageInfo": stage_info,
-        "sourceCompression": "none",
-        "autoCompress": False,
-        "parallel": 1,
-    }
-
-    @dataclass
-    class Cursor:
-        connection: Any = None
-
-    bar = CountedBar()
-    listener = ChunkListener(bar, 65 * 2**20)
-    logger = logging.getLogger("snowflake.connector.file_transfer_agent")
-    logger.addHandler(listener)
-    cursor: Any = Cursor()
-    with caplog.at_level(logging.DEBUG, logger.name):
-        SnowflakeFileTransferAgent(cursor, "put", {"data": answer}).execute()
-    logger.removeHandler(listener)
-    assert bar.total == 65 * 2**20
-    assert len(bar.steps) == 17
-    assert sum(bar.steps) == bar.total
-
-
-def test_the_upload_is_shown_from_its_first_line_to_its_last() -> None:
-    console = Console(force_terminal=True, record=True, width=80)
-    logger = logging.getLogger("snowflake.connector.file_transfer_agent")
-    before = (logger.level, logger.propagate, list(logger.handlers))
-    with Upload(Report(console)) as upload:
+    with Upload(Report(Console(force_terminal=True, stderr=True, width=80))) as upload:
         upload.hear("another line")
+        assert capsys.readouterr().err == ""
         upload.hear('tf_embeddings_upload {"bytes": 91000000}')
-        assert logger.isEnabledFor(logging.DEBUG)
+        assert "done" not in capsys.readouterr().err
         upload.hear("tf_embeddings_uploaded")
-        assert (logger.level, logger.propagate, list(logger.handlers)) == before
-    assert "Uploading 91.0 MB to the stage: done" in console.export_text()
+        assert "Uploading 91.0 MB to the stage: done" in capsys.readouterr().err

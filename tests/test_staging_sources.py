@@ -266,11 +266,11 @@ def test_a_kaggle_address_is_shown_without_its_password(path: str) -> None:
     assert "hunter2" not in said
 
 
-def test_what_is_not_there_is_told_the_names_of_the_catalogue() -> None:
-    names = ", ".join(sorted(catalogue()))
+def test_what_is_not_there_is_told_where_the_names_are() -> None:
     assert refused("minilmm") == (
-        f"SOURCE 'minilmm' is not in the catalogue ({names}), and there is no such file or folder. "
-        f"{ALLOWED}"
+        "SOURCE 'minilmm' is not in the catalogue, and there is no such file or folder. Give a "
+        "name that --list shows, the path of a model or an artifact, or an id or address as --help "
+        "shows them."
     )
 
 

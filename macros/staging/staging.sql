@@ -5,7 +5,8 @@
   #}
   {% set place = tf_embeddings._staging_place(packages) %}
   {% set place = dict(
-    place, type=target.type, target=target.name, most_dimensions=tf_embeddings._most_dimensions()
+    place, type=target.type, target=target.name, dbt=dbt_version,
+    most_dimensions=tf_embeddings._most_dimensions()
   ) %}
   {% do log('tf_embeddings_target ' ~ tojson(place, sort_keys=true), info=true) %}
 {% endmacro %}

@@ -24,7 +24,12 @@ from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built, Source, resolve
 from tf_embeddings_staging.warehouse import pin, snowflake_stage, stage
 from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_macro
-from tf_embeddings_staging.warehouse.target import Target, find_target, project_folder
+from tf_embeddings_staging.warehouse.target import (
+    Target,
+    find_target,
+    project_folder,
+    require_place,
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -328,7 +333,8 @@ def _pinned(given: argparse.Namespace, entries: Mapping[str, Entry]) -> Source |
     if not _NAME.fullmatch(name) or name in entries or Path(name).exists():
         return None
     try:
-        build = pin.pinned_build(project_folder(given.project_dir) / "dbt_project.yml", name)
+        project_file = project_folder(given.project_dir) / "dbt_project.yml"
+        home, build = pin.home(project_file), pin.pinned_build(project_file, name)
     except StagingError:  # No project that can be read: then nothing is pinned.
         return None
     if build is None:
@@ -338,7 +344,7 @@ def _pinned(given: argparse.Namespace, entries: Mapping[str, Entry]) -> Source |
         if path.name == file:
             return resolve(str(path), {})
     raise StagingError(
-        f"'{name}' is pinned in dbt_project.yml, but its artifact {file} is not in this machine's "
+        f"'{name}' is pinned in {home.file.name}, but its artifact {file} is not in this machine's "
         f"cache. Stage that file, or the model's source with --name {name} and the same options as "
         f"before."
     )
@@ -369,6 +375,8 @@ def _stage(
     # First, because the model may take minutes: dbt finds a project's errors in seconds.
     report.say("Asking dbt for the stage ...")
     target = find_target(dbt, asked)
+    pin.require_read(pin.home(project_file), target.dbt)
+    require_place(target, project_file.parent)
     _warn(target.warnings, report)
     options = _for_target(options, source, target, report)
     limits = replace(limits, dimensions=target.most_dimensions or limits.dimensions)
@@ -447,9 +455,15 @@ def _of_pin(home: pin.Home, name: str, artifact: Artifact) -> str:
         return f"This is the pin of {name}: add it to {home.file}, or run with --write."
     if build == artifact.build:
         return f"{home.file} pins this build of {name} already."
+    version = pinned.get("version") if isinstance(pinned, dict) else None
+    note = (
+        ""
+        if version == artifact.version
+        else f" The version changes too, from {version}: all texts are re-embedded."
+    )
     return (
         f"{home.file} pins build {build} of {name}, which differs from this one. Run with --write "
-        f"to pin this one, or stage the file of that build."
+        f"to pin this one, or stage the file of that build.{note}"
     )
 
 

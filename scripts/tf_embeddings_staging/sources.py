@@ -72,8 +72,9 @@ def resolve(text: str, entries: Mapping[str, Source]) -> Source:
     if source := entries.get(text) or _resolve(text, "SOURCE", _ALLOWED):
         return source
     raise StagingError(
-        f"SOURCE '{text}' is not in the catalogue ({', '.join(sorted(entries))}), and there is no "
-        f"such file or folder. {_ALLOWED}"
+        f"SOURCE '{text}' is not in the catalogue, and there is no such file or folder. Give a "
+        f"name that --list shows, the path of a model or an artifact, or an id or address as "
+        f"--help shows them."
     )
 
 

@@ -1,4 +1,8 @@
-"""Call a macro: dbt runs it in a separate process, with the user's own profile.
+"""Call a macro: the user's own dbt runs it, with the user's own profile.
+
+It is the command `dbt`, of version 1.x or 2: it need not be a package of this Python. It writes its
+log to stdout, a line of JSON for each event. A process of its own also because dbt-duckdb keeps the
+database open and locked while its process lives, and building a model may take minutes.
 
 A macro answers in a log line, `tf_embeddings_answer {json}`. Before a statement that the warehouse
 may refuse it logs `tf_embeddings_step {json}`: what it will do, and the next step if that fails.
@@ -6,34 +10,34 @@ may refuse it logs `tf_embeddings_step {json}`: what it will do, and the next st
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging.errors import StagingError, missing_package
-from tf_embeddings_staging.process import python_environment
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.redaction import without_secrets
+from tf_embeddings_staging.warehouse.dbt_errors import error
+from tf_embeddings_staging.warehouse.upload_progress import Upload
 
 _ANSWER = re.compile(r"tf_embeddings_(?:target|answer) (.*)", re.DOTALL)
 _STEP = "tf_embeddings_step "
-_OURS = "stage_model: "
 _LOCKED = "Could not set lock on file"
 _RETRIES = 3
 
-# What dbt puts around an error's sentence.
-_PREFIX = re.compile(r"Encountered an error[^:]*:\s*")
-_HEADLINE = re.compile(r"([A-Z]\w+ Error( in \w+ \S+ \(.*\))?)?|> (in|called by) .*")
-# What Snowflake puts before it: number, SQLSTATE, query id and kind of error.
-_CODE = re.compile(r"\d+ \(\w+\): (?:[0-9a-f-]{32,}: )?(?:SQL [\w ]+ error:\s*)?")
-_DENIED = re.compile(
-    "insufficient privileges|not authorized|does not exist|failed to connect", re.IGNORECASE
-)
+# Without --no-write-json, dbt overwrites the run_results.json of the user's last run.
+_FLAGS = ("--log-format", "json", "--log-level", "info", "--no-quiet", "--no-use-colors")
+_FLAGS += ("--no-write-json",)
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,36 @@ class DbtOptions:
         return [part for flag, value in given.items() if value for part in (flag, value)]
 
 
-class MacroError(StagingError):
-    """A macro failed.
+@dataclass
+class Heard:
+    """What a call of dbt said.
 
     Attributes:
-        optional: the name of the check that failed, if that check may be skipped.
+        success: whether it succeeded.
+        logged: the lines that macros logged.
+        errors: its errors, without secrets.
     """
 
-    def __init__(self, sentence: str, optional: str | None = None) -> None:
-        """Say what failed."""
-        super().__init__(sentence)
-        self.optional = optional
+    success: bool = False
+    logged: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def hear(self, line: str) -> str | None:
+        """Handle a line of stdout; return what a macro logged, if it did.
+
+        What is not an event comes from a driver, such as the address of a login: it is shown.
+        """
+        try:
+            info = json.loads(line)["info"]
+        except (ValueError, TypeError, KeyError):
+            sys.stderr.write(line)
+            return None
+        if info["name"] == "JinjaLogInfo":
+            self.logged.append(info["msg"])
+            return info["msg"]
+        if info["level"] == "error":
+            self.errors.append(without_secrets(info["msg"]))
+        return None
 
 
 def run_macro(
@@ -80,68 +103,85 @@ def run_macro(
         options: dbt's own flags.
         macro: the macro's name.
         arguments: JSON values.
-        log_file: whether dbt writes logs/dbt.log. The error of a broken upload has signed URLs,
-            which must not get there.
+        log_file: whether dbt may write logs/dbt.log, which it does if DBT_LOG_LEVEL_FILE is set.
+            Errors of a profile have its values, those of an upload have signed URLs.
 
     Raises:
-        MacroError: dbt fails. One sentence; only our own macros may add lines to copy.
-        StagingError: dbt is not installed, or the project lacks this package.
+        StagingError: the macro fails: one sentence, and only our own macros may add lines to copy.
+            Or there is no dbt, or it does not fit the project, which may lack this package.
     """
     name = f"tf_embeddings.{macro}"
     given = json.dumps(arguments, ensure_ascii=False)
-    command = ["run-operation", name, "--args", given, *options.flags()]
-    if not log_file:
-        command += ["--log-level-file", "none"]
-    told = _run_dbt(command)
-    for _ in range(_RETRIES):
-        if not any(_LOCKED in error for error in told["errors"]):
-            break
-        time.sleep(1)  # another process has the database open, and run-operation opens it too
-        told = _run_dbt(command)
-    answers = [found[1] for line in told["logged"] if (found := _ANSWER.fullmatch(line))]
-    if told["success"] and answers:
+    command = ["run-operation", name, "--args", given, *options.flags(), *_FLAGS]
+    dbt = find_dbt()
+    is_logged = log_file and "DBT_LOG_LEVEL_FILE" in os.environ
+    with contextlib.nullcontext(()) if is_logged else _no_log_file() as flags:
+        heard = _run_dbt(dbt, [*command, *flags])
+        for _ in range(_RETRIES):
+            if not any(_LOCKED in error for error in heard.errors):
+                break
+            time.sleep(1)  # another process has the database open, and run-operation opens it too
+            heard = _run_dbt(dbt, [*command, *flags])
+    answers = [found[1] for line in heard.logged if (found := _ANSWER.fullmatch(line))]
+    if heard.success and answers:
         return json.loads(answers[-1])
-    if told["missing"]:
-        raise missing_package(told["missing"])
-    message = next(iter(told["errors"]), f"macro {name} returned nothing")
-    if "could not find a macro" in message:
-        raise StagingError(
-            "the dbt package tf_embeddings is not installed in this project, or it is too old. Add "
-            "it to packages.yml and run: dbt deps"
-        )
-    steps = [line.removeprefix(_STEP) for line in told["logged"] if line.startswith(_STEP)]
-    raise _error(message, json.loads(steps[-1]) if steps else {})
+    message = next(iter(heard.errors), f"macro {name} returned nothing")
+    steps = [line.removeprefix(_STEP) for line in heard.logged if line.startswith(_STEP)]
+    raise error(dbt, message, json.loads(steps[-1]) if steps else {})
 
 
-def _run_dbt(command: list[str]) -> dict[str, Any]:
-    """Run dbt in a separate process; see `ask_dbt`.
+def find_dbt() -> Path:
+    """Return the user's dbt: the one of this Python's environment, or else the one on PATH.
+
+    Raises:
+        StagingError: there is none.
+    """
+    here = sysconfig.get_path("scripts")
+    found = shutil.which("dbt", path=here) or shutil.which("dbt")
+    if found:
+        return Path(found)
+    raise StagingError(
+        f"there is no dbt in '{here}' or on PATH, and this script stages through your own dbt. "
+        f"Activate its environment, or install one: dbt Core 1.11 or later with the adapter of "
+        f"your warehouse, or dbt v2."
+    )
+
+
+def _run_dbt(dbt: Path, command: Sequence[str]) -> Heard:
+    """Call dbt, and show its upload.
 
     It has the terminal, because it may ask the user to log in, but not stdout, which only gets the
     pin.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "answer.json"
-        module = "tf_embeddings_staging.warehouse.ask_dbt"
-        ask = [sys.executable, "-P", "-m", module, str(file), *command]
-        code = subprocess.run(ask, stdout=2, env=python_environment(), check=False).returncode
-        if file.is_file():
-            return json.loads(file.read_bytes())
-    raise StagingError(
-        f"dbt stopped without an answer (exit code {code}). Run `dbt debug` to find out why."
+    heard = Heard()
+    process = subprocess.Popen(
+        [str(dbt), *command],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},  # the adapters' connectors warn
+        encoding="utf-8",
+        errors="replace",
     )
+    with process, Upload() as upload:
+        try:
+            for line in process.stdout or ():
+                if logged := heard.hear(line):
+                    upload.hear(logged)
+        except BaseException:
+            process.kill()
+            raise
+    heard.success = process.returncode == 0
+    if not (heard.success or heard.errors):
+        raise StagingError(
+            f"'{dbt}' stopped without an answer (exit code {process.returncode}). Run `dbt debug` "
+            f"to find out why."
+        )
+    return heard
 
 
-def _error(message: str, step: Mapping[str, Any]) -> MacroError:
-    """Return the error of a macro that failed in this step."""
-    text = _PREFIX.sub("", message, count=1)
-    lines = [line.strip() for line in text.splitlines()]
-    said = [line for line in lines if not _HEADLINE.fullmatch(line)]
-    if said and said[0].startswith(_OURS):
-        return MacroError("\n".join(said).removeprefix(_OURS))
-    sentence = " ".join(said) or message.strip()
-    if not step:
-        return MacroError(f"dbt says: {sentence}")
-    sentence = f"{step['doing']} failed: {_CODE.sub('', sentence, count=1)}"
-    if step.get("next") and _DENIED.search(sentence):
-        sentence = f"{sentence.rstrip('.')}. {step['next']}"
-    return MacroError(sentence, step.get("optional"))
+@contextlib.contextmanager
+def _no_log_file() -> Iterator[Sequence[str]]:
+    """Give the flags with which dbt writes no log: the levels' names depend on its version."""
+    with tempfile.TemporaryDirectory(prefix="tf_embeddings_") as folder:
+        with contextlib.suppress(OSError):  # Windows may have no links: then the folder is private
+            (Path(folder) / "dbt.log").symlink_to(os.devnull)
+        yield ("--log-path", folder)

@@ -57,6 +57,8 @@ class Home:
 def home(project_file: Path) -> Home:
     """Find a project's map of pins; looks in the same order as the macro _scoped_var.
 
+    dbt reads vars.yml if it has vars, and refuses vars in both files.
+
     Raises:
         StagingError: a file is not YAML.
     """
@@ -77,6 +79,19 @@ def home(project_file: Path) -> Home:
         _map(variables if scope is None else variables[scope], _MODELS),
         has_default or bool(variables.get(_DEFAULT)),
     )
+
+
+def require_read(place: Home, dbt_version: str) -> None:
+    """Refuse a map of pins that this dbt does not see.
+
+    Raises:
+        StagingError: it is in vars.yml, which dbt reads from 1.12 on.
+    """
+    if place.file.name == _VARS_FILE and re.match(r"1\.(\d|1[01])\.", dbt_version):
+        raise StagingError(
+            f"this project has its vars in {_VARS_FILE}, which dbt {dbt_version} does not read. "
+            f"Use dbt 1.12 or later, or move the vars to {_PROJECT_FILE}."
+        )
 
 
 def _map(level: object, key: str) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ class Target:
         type: duckdb or snowflake.
         stage: a folder on DuckDB, @database.schema.stage else.
         engines: those that a function can have there.
+        dbt: the version of the dbt that was asked.
         most_dimensions: the numbers that a vector can have there; None: no limit is known.
         warnings: what may keep a function from being made there, in sentences.
     """
@@ -32,6 +33,7 @@ class Target:
     type: str
     stage: str
     engines: tuple[str, ...]
+    dbt: str
     most_dimensions: int | None
     warnings: tuple[str, ...] = ()
 
@@ -61,6 +63,21 @@ def project_folder(given: str | None) -> Path:
     )
 
 
+def require_place(target: Target, project: Path) -> None:
+    """Refuse to stage where no other call of dbt would look.
+
+    Raises:
+        StagingError: the stage is relative, and the current folder is below the project's.
+    """
+    here = Path.cwd()
+    is_relative = target.type == "duckdb" and not Path(target.stage).expanduser().is_absolute()
+    if is_relative and project.resolve() in here.resolve().parents:
+        raise StagingError(
+            f"the stage '{target.stage}' is relative, and dbt-duckdb starts from the folder where "
+            f"it is called, which is '{here}'. Run this in the project's folder: cd {project}"
+        )
+
+
 def find_target(options: DbtOptions, packages: Sequence[str]) -> Target:
     """Ask the macro, which also checks that a function with these packages can be created there.
 
@@ -79,6 +96,7 @@ def find_target(options: DbtOptions, packages: Sequence[str]) -> Target:
         answer["type"],
         answer["stage"],
         tuple(answer.get("engines", (LITERT, TENSORFLOW))),
+        answer["dbt"],
         answer["most_dimensions"],
         tuple(answer.get("warnings", ())),
     )
