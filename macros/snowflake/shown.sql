@@ -31,7 +31,10 @@
       next=next ~ 'grant usage on ' ~ place ~ ' to role ' ~ role
     ) %}
   {% endif %}
-  {{ return(rows | selectattr('name', 'equalto', stored) | first | default(none)) }}
+  {% for row in rows if row.name == stored %}
+    {{ return(row) }}
+  {% endfor %}
+  {{ return(none) }}
 {% endmacro %}
 
 {% macro _created_functions() %}
@@ -50,8 +53,8 @@
     {% set signature = row.arguments[row.name | length:].split(' RETURN')[0] %}
     {% set signature = modules.re.sub('[(][0-9, ]+[)]', '', signature) | lower %}
     {% set is_check = signature == '()' %}
-    {% set match = modules.re.fullmatch(
-      'TF_EMBEDDINGS_' ~ ('VERIFY_' if is_check else '') ~ built, row.name
+    {% set match = modules.re.match(
+      'TF_EMBEDDINGS_' ~ ('VERIFY_' if is_check else '') ~ built ~ '$', row.name
     ) %}
     {% if match and signature in ['()', '(varchar, boolean)'] %}
       {% set comment = row.description | string %}
@@ -93,8 +96,8 @@
 
   {% set files = [] %}
   {% for path in paths %}
-    {% set match = modules.re.fullmatch(
-      '([a-z][a-z0-9_]{0,39})/(v[0-9a-f]{12})/\\1-(b[0-9a-f]{12})[.]zip', path
+    {% set match = modules.re.match(
+      '([a-z][a-z0-9_]{0,39})/(v[0-9a-f]{12})/\\1-(b[0-9a-f]{12})[.]zip$', path
     ) %}
     {% if match %}
       {% set neighbors = [] %}
