@@ -61,7 +61,7 @@
   {% endif %}
   {% if execute %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": " ~ argument ~ " is " ~ value | pprint ~ "; it must be a "
+      macro ~ ": " ~ argument ~ " is " ~ tf_embeddings._quoted(value) ~ "; it must be a "
       ~ ("whole " if whole else "") ~ "number from " ~ least
       ~ (" to " ~ most if most is not none else "") ~ ", " ~ meaning ~ "."
     ) %}
@@ -86,9 +86,15 @@
   {# Refuses all but true and false: Jinja would take the text 'false' for true. #}
   {% if execute and value is not boolean %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": " ~ argument ~ " is " ~ value | pprint ~ "; it must be " ~ allowed ~ "."
+      macro ~ ": " ~ argument ~ " is " ~ tf_embeddings._quoted(value)
+      ~ "; it must be " ~ allowed ~ "."
     ) %}
   {% endif %}
+{% endmacro %}
+
+{% macro _quoted(value) %}
+  {# A value as it was given, a text in quotes: pprint writes lists on several lines in dbt v2. #}
+  {{ return(value | pprint if value is string else value | string) }}
 {% endmacro %}
 
 {% macro _is_asked(relation) %}
@@ -102,4 +108,13 @@
     {{ return(false) }}
   {% endif %}
   {{ return(load_relation(relation) is not none) }}
+{% endmacro %}
+
+{% macro _is_parsing() %}
+  {#
+    Whether dbt parses a node, so that what a macro returns never runs. dbt v2 also renders the SQL
+    of a unit test's fixture without `execute`, but with no node; that SQL runs. Before the first
+    pin there is nothing to run.
+  #}
+  {{ return(not execute and (model is defined or not tf_embeddings._settings().models)) }}
 {% endmacro %}

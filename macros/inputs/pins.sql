@@ -6,7 +6,8 @@
 
   {% if model is not none and (model is not string or not model) %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": model is " ~ model | pprint ~ "; it must be the name of a model in quotes, such "
+      macro ~ ": model is " ~ tf_embeddings._quoted(model)
+      ~ "; it must be the name of a model in quotes, such "
       ~ "as model='minilm', or be left out for the default model."
     ) %}
   {% endif %}
@@ -72,7 +73,7 @@
   {% endif %}
   {% if pin is not mapping %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": model '" ~ name ~ "' in var tf_embeddings_models is " ~ pin | pprint
+      macro ~ ": model '" ~ name ~ "' in var tf_embeddings_models is " ~ tf_embeddings._quoted(pin)
       ~ "; it must be a map of version, build, dimensions, kind and packages. " ~ next_step
     ) %}
   {% endif %}
@@ -108,7 +109,7 @@
   {% for part in fits if not fits[part] %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": the pin of model '" ~ name ~ "' in var tf_embeddings_models has "
-      ~ (part ~ " " ~ pin[part] | pprint if part in pin else "no " ~ part)
+      ~ (part ~ " " ~ tf_embeddings._quoted(pin[part]) if part in pin else "no " ~ part)
       ~ "; it must be " ~ allowed[part] ~ ". " ~ next_step
     ) %}
   {% endfor %}

@@ -112,7 +112,8 @@
 
   {% if execute %}
     {% do exceptions.raise_compiler_error(
-      "tf_embeddings: var tf_embeddings_" ~ name ~ " is " ~ value | pprint ~ "; it must be "
+      "tf_embeddings: var tf_embeddings_" ~ name ~ " is " ~ tf_embeddings._quoted(value)
+      ~ "; it must be "
       ~ allowed ~ ". Change it under vars in dbt_project.yml, or in --vars."
     ) %}
   {% endif %}

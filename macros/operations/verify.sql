@@ -66,7 +66,8 @@
   {% set number = tf_embeddings._as_number(tolerance) or 0 %}
   {% if number <= 0 or number >= 1e30 %}
     {% do exceptions.raise_compiler_error(
-      "verify: tolerance is " ~ tolerance | pprint ~ "; it must be a number above 0, the largest "
+      "verify: tolerance is " ~ tf_embeddings._quoted(tolerance)
+      ~ "; it must be a number above 0, the largest "
       ~ "difference of a component to accept, such as 0.00001."
     ) %}
   {% endif %}

@@ -148,7 +148,7 @@
   {% else %}
     {{ return(0) }}
   {% endif %}
-  {% set time = time if time.tzinfo else utc.localize(time) %}
+  {% set time = utc.localize(time) if time.tzinfo is none else time %}
   {{ return([0, (datetime.now(utc) - time).total_seconds() / 86400] | max) }}
 {% endmacro %}
 

@@ -10,7 +10,8 @@
   {% for argument, name in columns.items() if execute %}
     {% if name is not string or not modules.re.match('([A-Za-z_][A-Za-z0-9_$]*|"[^"]+")$', name) %}
       {% do exceptions.raise_compiler_error(
-        "with_embeddings: " ~ argument ~ " is " ~ name | pprint ~ "; it must be the name of a "
+        "with_embeddings: " ~ argument ~ " is " ~ tf_embeddings._quoted(name)
+        ~ "; it must be the name of a "
         ~ "column that the relation does not have yet, such as 'title_embedding'."
       ) %}
     {% endif %}
@@ -65,6 +66,7 @@ left join tf_embeddings_store
   {% if not is_run or store is string or store.is_cte %}
     {{ return('') }}
   {% endif %}
+  {# dbt v2 also renders a model without a connection, where nothing exists and no error counts. #}
   {% set stored = load_relation(store) %}
   {% if not stored %}
     {% do exceptions.raise_compiler_error(
@@ -72,7 +74,7 @@ left join tf_embeddings_store
       ~ "dbt build --select +" ~ model.name
     ) %}
   {% endif %}
-  {% if flags.EMPTY %}
+  {% if flags.EMPTY or not stored %}
     {{ return('') }}
   {% endif %}
   {% set one = 'select 1 from ' ~ stored ~ " where model_version = '" ~ pin.version ~ "' limit 1" %}
