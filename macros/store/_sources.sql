@@ -10,8 +10,7 @@
   {% set entries = [sources] if sources is mapping else sources %}
   {% if entries is string or entries is not sequence or not entries %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": sources is " ~ tf_embeddings._quoted(sources)
-      ~ allowed
+      macro ~ ": sources is " ~ tf_embeddings._quoted(sources) ~ allowed
     ) %}
   {% endif %}
 
