@@ -86,7 +86,7 @@ unit_tests:
 
 FILES = {
     "models/properties.yml": PROPERTIES,
-    "models/notes.sql": "select $1 as body from (values ({}))".format(
+    "models/notes.sql": "select * from (values ({})) as given (body)".format(
         "), (".join(f"'{text}'" for text in NOTES)
     ),
     "models/embedded.sql": (
@@ -304,7 +304,7 @@ def test_every_operation(built: V2Project, artifact: Artifact) -> None:
         ("max_batch_size", True, "var tf_embeddings_max_batch_size is True; it must be a whole"),
         ("sources", "notes", "tf_embeddings_sources is 'notes'; it must be a list of maps"),
         ("models", {"tiny": {"version": "v1"}}, "has version 'v1'; it must be 'v' and 12 hex"),
-        ("default_model", "nothing", "tf_embeddings_default_model is 'nothing', which is not in"),
+        ("default_model", "nothing", "embed: model 'nothing' is not in var tf_embeddings_models (it has: tiny)"),
     ],
 )
 def test_wrong_settings_stop_the_run_with_their_sentence(
@@ -320,9 +320,7 @@ def test_wrong_settings_stop_the_run_with_their_sentence(
     assert said in run.output
 
 
-def test_a_failing_hook_points_to_status(
-    built: V2Project, artifact: Artifact
-) -> None:
+def test_a_failing_hook_points_to_status(built: V2Project, artifact: Artifact) -> None:
     built.configure(vars=settings(artifact, tf_embeddings_grants=["nobody"]))
     try:
         run = built.dbt("run", "--select", "embedded")

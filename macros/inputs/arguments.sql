@@ -109,12 +109,3 @@
   {% endif %}
   {{ return(load_relation(relation) is not none) }}
 {% endmacro %}
-
-{% macro _is_parsing() %}
-  {#
-    Whether dbt parses a node, so that what a macro returns never runs. dbt v2 also renders the SQL
-    of a unit test's fixture without `execute`, but with no node; that SQL runs. Before the first
-    pin there is nothing to run.
-  #}
-  {{ return(not execute and (model is defined or not tf_embeddings._settings().models)) }}
-{% endmacro %}

@@ -66,7 +66,6 @@ left join tf_embeddings_store
   {% if not is_run or store is string or store.is_cte %}
     {{ return('') }}
   {% endif %}
-  {# dbt v2 also renders a model without a connection, where nothing exists and no error counts. #}
   {% set stored = load_relation(store) %}
   {% if not stored %}
     {% do exceptions.raise_compiler_error(
@@ -74,11 +73,13 @@ left join tf_embeddings_store
       ~ "dbt build --select +" ~ model.name
     ) %}
   {% endif %}
-  {% if flags.EMPTY or not stored %}
+  {% if flags.EMPTY %}
     {{ return('') }}
   {% endif %}
+  {# dbt v2 also renders a model without a connection: even a count has no row then. #}
   {% set one = 'select 1 from ' ~ stored ~ " where model_version = '" ~ pin.version ~ "' limit 1" %}
-  {% if not run_query(one).rows %}
+  {% set count = run_query('select count(*) from (' ~ one ~ ') as tf_embeddings_stored').rows %}
+  {% if count and not count[0][0] %}
     {% do exceptions.warn(
       "with_embeddings: " ~ store ~ " has no row of model '" ~ pin.model ~ "', version "
       ~ pin.version ~ ", so " ~ model.name ~ " has no vectors. Build both with: dbt build "
