@@ -45,11 +45,12 @@ test: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run the tests, without the exh
 test-all: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test
 	$(PYTEST)
 
-lint: $(DEV_ENV)  ## Check style and types of Python and SQL
+lint: $(DEV_ENV)  ## Check style and types of Python and SQL, and that dbt v2 reads the Jinja alike
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/sqlfluff lint --disable-progress-bar macros models demo/models
+	$(BIN)/python .ci/lint_jinja.py
 
 format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
 	$(BIN)/ruff check --fix .

@@ -282,9 +282,7 @@ def test_every_operation(built: V2Project, artifact: Artifact) -> None:
     assert prune.success, prune.errors
     assert prune.said[-1] == "Deleted 1 rows of 'embedding_store'."
 
-    compare = operation(
-        built, "compare_versions", model=artifact.model, other=artifact.version
-    )
+    compare = operation(built, "compare_versions", model=artifact.model, other=artifact.version)
     assert "model and other are both version" in compare.output
 
     unused = operation(built, "drop_unused")
@@ -304,7 +302,11 @@ def test_every_operation(built: V2Project, artifact: Artifact) -> None:
         ("max_batch_size", True, "var tf_embeddings_max_batch_size is True; it must be a whole"),
         ("sources", "notes", "tf_embeddings_sources is 'notes'; it must be a list of maps"),
         ("models", {"tiny": {"version": "v1"}}, "has version 'v1'; it must be 'v' and 12 hex"),
-        ("default_model", "nothing", "embed: model 'nothing' is not in var tf_embeddings_models (it has: tiny)"),
+        (
+            "default_model",
+            "nothing",
+            "embed: model 'nothing' is not in var tf_embeddings_models (it has: tiny)",
+        ),
     ],
 )
 def test_wrong_settings_stop_the_run_with_their_sentence(

@@ -177,11 +177,10 @@ $$
 {% macro _require_packages(packages, what) %}
   {#
     Refuses packages that Anaconda's channel lacks: TensorFlow Text is not there, and LiteRT is not
-    known to be. What the account's own repository has is not known. At parse time nothing is
-    refused.
+    known to be. What the account's own repository has is not known.
   #}
   {% set repository = tf_embeddings._settings().artifact_repository | lower %}
-  {% if not execute or repository != 'snowflake.snowpark.anaconda_shared_repository' %}
+  {% if repository != 'snowflake.snowpark.anaconda_shared_repository' %}
     {{ return('') }}
   {% endif %}
   {% set next_step = "Set var tf_embeddings_artifact_repository to "
