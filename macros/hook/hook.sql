@@ -13,13 +13,13 @@
   {% if not pins %}
     {{ return('') }}
   {% endif %}
+  {% set sql = tf_embeddings._prepare_run(pins) %}
   {% if flags.WHICH not in ['run', 'build', 'test', 'seed', 'snapshot'] %}
     {{ return('') }}
   {% endif %}
   {% if flags.WHICH in ['run', 'build'] %}
     {% do tf_embeddings._warn_of_views() %}
   {% endif %}
-  {% set sql = tf_embeddings._prepare_run(pins) %}
   {# Then no hook runs at the end to say it. #}
   {% if sql and (dbt_version.startswith('2.') or flags.SKIP_NODES_IF_ON_RUN_START_FAILS) %}
     {% do log(
