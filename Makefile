@@ -60,11 +60,12 @@ test-dbt-v2: $(DEV_ENV) $(DBT_V2_ENV)  ## Run a project and the demo with dbt v2
 		TF_EMBEDDINGS_DBT_V2="$(abspath $(VENV))/dbt-v2" $(PYTEST) tests/test_dbt_v2*.py; \
 	else echo "The tests of dbt v2 run only on Linux x86-64: skipped."; fi
 
-lint: $(DEV_ENV)  ## Check style and types of Python and SQL
+lint: $(DEV_ENV)  ## Check style and types of Python and SQL, and that dbt v2 reads the Jinja alike
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/sqlfluff lint --disable-progress-bar macros models demo/models
+	$(BIN)/python .ci/lint_jinja.py
 
 format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 {% macro embed(text, model=none) %}
   {# A wrong pin must stop a run but not the parsing, which staging the first model needs. #}
-  {% if not execute %}
+  {% if tf_embeddings._is_parsing(model) %}
     {% do tf_embeddings._mark(model) %}
     {{ return('cast(null as ' ~ tf_embeddings._vector_type(1) ~ ')') }}
   {% endif %}

@@ -1,5 +1,5 @@
 {% macro embedding_version(model=none) %}
-  {% if not execute %}
+  {% if tf_embeddings._is_parsing(model) %}
     {% do tf_embeddings._mark(model, embeds=false) %}
     {{ return("'v000000000000'") }}
   {% endif %}

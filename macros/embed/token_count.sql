@@ -1,5 +1,5 @@
 {% macro token_count(text, model=none) %}
-  {% if not execute %}
+  {% if tf_embeddings._is_parsing(model) %}
     {% do tf_embeddings._mark(model) %}
     {{ return('cast(null as integer)') }}
   {% endif %}

@@ -27,7 +27,8 @@
       {% endfor %}
       {% if execute and (values | length != columns | length or ids | length != values | length) %}
         {% do exceptions.raise_compiler_error(
-          macro ~ ": " ~ argument ~ " has " ~ ids | pprint ~ "; each of its entries must be a list "
+          macro ~ ": " ~ argument ~ " has " ~ tf_embeddings._quoted(ids)
+          ~ "; each of its entries must be a list "
           ~ "of " ~ columns | length ~ " ids, [" ~ columns | join(', ') ~ "], texts or numbers. Or "
           ~ "give a relation with the columns " ~ columns | join(', ') ~ ", such as ref('judged')."
         ) %}
@@ -49,9 +50,10 @@
   {% endif %}
   {# A relation is a mapping too. #}
   {% set is_relation = judged is string or judged.identifier is defined %}
-  {% if execute and judged is sequence and not is_relation %}
+  {% if execute and (judged is sequence or judged is mapping) and not is_relation %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": " ~ argument ~ " is " ~ judged | pprint ~ "; it must be a list of lists of ids, [["
+      macro ~ ": " ~ argument ~ " is " ~ tf_embeddings._quoted(judged)
+      ~ "; it must be a list of lists of ids, [["
       ~ columns | join(', ') ~ "], …], or a relation with the columns " ~ columns | join(', ')
       ~ ", such as ref('judged')."
     ) %}

@@ -1,7 +1,8 @@
 {% macro _on_run_start() %}
   {#
     The SQL of the package's hook; empty if the run embeds nothing. It only renders text, because
-    dbt compile and dbt docs generate render it too. Wrong settings are a compiler error: a hook
+    dbt compile and dbt docs generate render it too, and dbt v2 even sends it in dbt compile, show
+    and clone: only commands that build or test get SQL. Wrong settings are a compiler error: a hook
     whose SQL fails need not stop dbt's models.
   #}
   {% if not execute %}
@@ -12,11 +13,21 @@
   {% if not pins %}
     {{ return('') }}
   {% endif %}
+  {% set sql = tf_embeddings._prepare_run(pins) %}
+  {% if flags.WHICH not in ['run', 'build', 'test', 'seed', 'snapshot'] %}
+    {{ return('') }}
+  {% endif %}
   {% if flags.WHICH in ['run', 'build'] %}
     {% do tf_embeddings._warn_of_views() %}
   {% endif %}
-
-  {{ return(tf_embeddings._prepare_run(pins)) }}
+  {# Then no hook runs at the end to say it. #}
+  {% if sql and (dbt_version.startswith('2.') or flags.SKIP_NODES_IF_ON_RUN_START_FAILS) %}
+    {% do log(
+      "tf_embeddings: if this hook fails, dbt run-operation tf_embeddings.status says what to do",
+      info=true
+    ) %}
+  {% endif %}
+  {{ return(sql) }}
 {% endmacro %}
 
 {% macro _on_run_end(results) %}

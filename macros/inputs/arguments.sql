@@ -53,14 +53,15 @@
     An argument that is a number, as a number: YAML reads 1e-4, without a point, as text. `most` is
     none if there is no limit. At parse time the value is returned as it is.
   #}
-  {% set number = none if value is boolean else value | float(none) %}
-  {% set fits = number is not none and least <= number <= (1e308 if most is none else most) %}
+  {% set number = tf_embeddings._as_number(value) %}
+  {% set limit = 1e308 if most is none else most %}
+  {% set fits = number is not none and least <= number and number <= limit %}
   {% if fits and not (whole and value is not integer) %}
-    {{ return(value if value is number else number) }}
+    {{ return(number) }}
   {% endif %}
   {% if execute %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": " ~ argument ~ " is " ~ value | pprint ~ "; it must be a "
+      macro ~ ": " ~ argument ~ " is " ~ tf_embeddings._quoted(value) ~ "; it must be a "
       ~ ("whole " if whole else "") ~ "number from " ~ least
       ~ (" to " ~ most if most is not none else "") ~ ", " ~ meaning ~ "."
     ) %}
@@ -68,13 +69,32 @@
   {{ return(value) }}
 {% endmacro %}
 
+{% macro _as_number(value) %}
+  {# A number, or a text that is one, as a number; none for anything else. #}
+  {% set digits = '[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$' %}
+  {% if value is boolean %}
+    {{ return(none) }}
+  {% elif value is number %}
+    {{ return(value) }}
+  {% elif modules.re.match(digits, value | string | trim) %}
+    {{ return(value | string | trim | float) }}
+  {% endif %}
+  {{ return(none) }}
+{% endmacro %}
+
 {% macro _boolean_argument(macro, argument, value, allowed) %}
   {# Refuses all but true and false: Jinja would take the text 'false' for true. #}
   {% if execute and value is not boolean %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": " ~ argument ~ " is " ~ value | pprint ~ "; it must be " ~ allowed ~ "."
+      macro ~ ": " ~ argument ~ " is " ~ tf_embeddings._quoted(value)
+      ~ "; it must be " ~ allowed ~ "."
     ) %}
   {% endif %}
+{% endmacro %}
+
+{% macro _quoted(value) %}
+  {# A value as it was given, a text in quotes: pprint writes lists on several lines in dbt v2. #}
+  {{ return(value | pprint if value is string else value | string) }}
 {% endmacro %}
 
 {% macro _is_asked(relation) %}

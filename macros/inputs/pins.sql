@@ -5,7 +5,8 @@
 
   {% if model is not none and (model is not string or not model) %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": model is " ~ model | pprint ~ "; it must be the name of a model in quotes, such "
+      macro ~ ": model is " ~ tf_embeddings._quoted(model)
+      ~ "; it must be the name of a model in quotes, such "
       ~ "as model='minilm', or be left out for the default model."
     ) %}
   {% endif %}
@@ -85,13 +86,12 @@
   {% endif %}
   {% if pin is not mapping %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": model '" ~ name ~ "' in var tf_embeddings_models is " ~ pin | pprint
+      macro ~ ": model '" ~ name ~ "' in var tf_embeddings_models is " ~ tf_embeddings._quoted(pin)
       ~ "; it must be a map of version, build, dimensions, kind and packages. "
       ~ tf_embeddings._copy_the_pin()
     ) %}
   {% endif %}
 
-  {% set version, build, kind, packages = pin.version, pin.build, pin.kind, pin.packages %}
   {% set dimensions, most = pin.dimensions, tf_embeddings._most_dimensions() %}
   {% if most is not none and dimensions is integer and dimensions > most %}
     {% do exceptions.raise_compiler_error(
@@ -100,17 +100,7 @@
       ~ "again with --truncate-dim " ~ most ~ ", or choose a model of fewer dimensions."
     ) %}
   {% endif %}
-  {% set fits = {
-    'version': version is string and fullmatch('v[0-9a-f]{12}', version),
-    'build': build is string and fullmatch('b[0-9a-f]{12}', build),
-    'dimensions': dimensions is integer and dimensions >= 1,
-    'kind': kind in ['text', 'tokens', 'sentencepiece'],
-    'packages': tf_embeddings._is_list_of_strings(packages) and fullmatch(
-      '([A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.+!]+)?,)*', packages | join(',') ~ ','
-    ),
-    'bytes': 'bytes' not in pin
-      or (pin['bytes'] is integer and pin['bytes'] is not boolean and pin['bytes'] >= 1),
-  } %}
+  {% set fits = tf_embeddings._pin_parts(pin) %}
   {% set allowed = {
     'version': "'v' and 12 hex digits",
     'build': "'b' and 12 hex digits",
@@ -122,10 +112,50 @@
   {% for part in fits if not fits[part] %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": the pin of model '" ~ name ~ "' in var tf_embeddings_models has "
-      ~ (part ~ " " ~ pin[part] | pprint if part in pin else "no " ~ part)
+      ~ (part ~ " " ~ tf_embeddings._quoted(pin[part]) if part in pin else "no " ~ part)
       ~ "; it must be " ~ allowed[part] ~ ". " ~ tf_embeddings._copy_the_pin()
     ) %}
   {% endfor %}
 
   {{ return(dict(pin, model=name)) }}
+{% endmacro %}
+
+{% macro _pin_parts(pin) %}
+  {# Which parts of a pin are as they must be. #}
+  {% set fullmatch = modules.re.fullmatch %}
+  {% set version, build, packages = pin.version, pin.build, pin.packages %}
+  {% set dimensions, most = pin.dimensions, tf_embeddings._most_dimensions() %}
+  {{ return({
+    'version': version is string and fullmatch('v[0-9a-f]{12}', version),
+    'build': build is string and fullmatch('b[0-9a-f]{12}', build),
+    'dimensions': dimensions is integer and dimensions >= 1
+      and (most is none or dimensions <= most),
+    'kind': pin.kind in ['text', 'tokens', 'sentencepiece'],
+    'packages': tf_embeddings._is_list_of_strings(packages) and fullmatch(
+      '([A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.+!]+)?,)*', packages | join(',') ~ ','
+    ),
+    'bytes': 'bytes' not in pin
+      or (pin['bytes'] is integer and pin['bytes'] is not boolean and pin['bytes'] >= 1),
+  }) }}
+{% endmacro %}
+
+{% macro _is_parsing(name) %}
+  {#
+    Whether dbt parses a node, so that what a macro returns never runs. dbt v2 also renders the SQL
+    of a unit test's fixture without `execute`, but without a node, and that SQL runs: it gets the
+    real thing, unless the pin of the model `name` is wrong, which the node itself reports.
+  #}
+  {% if execute or model is defined %}
+    {{ return(not execute) }}
+  {% endif %}
+  {% set settings = tf_embeddings._settings() %}
+  {% set pin = settings.models.get(settings.default_model if name is none else name) %}
+  {% if pin is not mapping %}
+    {{ return(true) }}
+  {% endif %}
+  {% set parts = tf_embeddings._pin_parts(pin) %}
+  {% for part in parts if not parts[part] %}
+    {{ return(true) }}
+  {% endfor %}
+  {{ return(false) }}
 {% endmacro %}

@@ -87,7 +87,7 @@
   {% elif shape == 'targets' %}
     {% set fits = value is boolean or (value and tf_embeddings._is_list_of_strings(value)) %}
   {% elif shape == 'rows' %}
-    {% set fits = value is integer and value is not boolean and 1 <= value <= 4096 %}
+    {% set fits = value is integer and value is not boolean and value in range(1, 4097) %}
   {% elif shape == 'identifiers' %}
     {% set is_list = tf_embeddings._is_list_of_strings(value) %}
     {% set wrong = [] %}
@@ -99,7 +99,7 @@
     {% if shape == 'identifier' %}
       {% set fits = tf_embeddings._is_identifier(value) %}
     {% elif shape == 'relation' %}
-      {% set fits = 2 <= value.split('.') | length <= 3 %}
+      {% set fits = value.split('.') | length in [2, 3] %}
     {% elif shape == 'repository' %}
       {% set fits = modules.re.fullmatch(plain_name ~ ('[.]' ~ plain_name) * 2, value) %}
     {% else %}
@@ -112,7 +112,8 @@
 
   {% if execute %}
     {% do exceptions.raise_compiler_error(
-      "tf_embeddings: var tf_embeddings_" ~ name ~ " is " ~ value | pprint ~ "; it must be "
+      "tf_embeddings: var tf_embeddings_" ~ name ~ " is " ~ tf_embeddings._quoted(value)
+      ~ "; it must be "
       ~ allowed ~ ". Change it under vars in dbt_project.yml, or in --vars."
     ) %}
   {% endif %}
@@ -169,7 +170,7 @@
   {% endif %}
   {% set is_quoted = modules.re.fullmatch('"([^"]|"")*"', name) %}
   {% set characters = name[1:-1].replace('""', '"') if is_quoted else name %}
-  {{ return(1 <= characters | length <= 255) }}
+  {{ return(characters | length in range(1, 256)) }}
 {% endmacro %}
 
 {% macro _is_list_of_strings(value) %}

@@ -40,7 +40,7 @@
       "Set var tf_embeddings_sources, or write a model with tf_embeddings.embedding_store." %}
     {% set list = names | sort | join(', ') or 'none' %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": store " ~ store | pprint
+      macro ~ ": store " ~ tf_embeddings._quoted(store)
       ~ (" is the name of several stores: " ~ list ~ ". " if found else
         " is not a store of this project (it has: " ~ list ~ "). ")
       ~ next
@@ -98,7 +98,8 @@
   {% endfor %}
   {% if found | length != 1 %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": a source of store '" ~ name ~ "' is the ref " ~ source.name | pprint ~ ", and the "
+      macro ~ ": a source of store '" ~ name ~ "' is the ref " ~ tf_embeddings._quoted(source.name)
+      ~ ", and the "
       ~ "store depends on " ~ (found | map(attribute='unique_id') | join(', ') or 'none') ~ " by "
       ~ "this name. Write one of them as {'ref': ['package', 'model'], …} in "
       ~ store.original_file_path ~ "."

@@ -20,7 +20,7 @@
   {% for line in lines %}
     {% set cells = [] %}
     {% for cell in line %}
-      {% do cells.append('%-*s' | format(widths[loop.index0], cell)) %}
+      {% do cells.append(cell.ljust(widths[loop.index0])) %}
     {% endfor %}
     {% do print((cells | join('  ')).rstrip()) %}
   {% endfor %}

@@ -67,7 +67,8 @@
   {% else %}
     {% if not model %}
       {% do exceptions.raise_compiler_error(
-        "compare_versions: " ~ argument ~ " is " ~ model | pprint ~ "; it must be the name of a "
+        "compare_versions: " ~ argument ~ " is " ~ tf_embeddings._quoted(model)
+        ~ "; it must be the name of a "
         ~ "model in var tf_embeddings_models, or a version in a store, 'v' and 12 hex digits."
       ) %}
     {% endif %}
@@ -154,9 +155,9 @@ tf_embeddings_agreement as (
   select
     one.query_id as text_hash,
     cast(count(another.neighbor_id) as double) / count(*) as recall,
-    max(
-      case when one.neighbor_rank = 1 and another.neighbor_rank = 1 then 1.0 else 0.0 end
-    ) as is_same_nearest
+    max(cast(
+      case when one.neighbor_rank = 1 and another.neighbor_rank = 1 then 1 else 0 end as double
+    )) as is_same_nearest
   from tf_embeddings_one as one
   left join tf_embeddings_another as another
     on one.query_id = another.query_id

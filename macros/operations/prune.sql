@@ -9,7 +9,8 @@
   {% if not tf_embeddings._is_list_of_strings(what) or not what
     or what | reject('in', known) | list %}
     {% do exceptions.raise_compiler_error(
-      "prune: what is " ~ what | pprint ~ "; it must be a list of any of " ~ known | join(', ')
+      "prune: what is " ~ tf_embeddings._quoted(what)
+      ~ "; it must be a list of any of " ~ known | join(', ')
       ~ ": texts that no source still has, versions that no pin names, texts that failed."
     ) %}
   {% endif %}

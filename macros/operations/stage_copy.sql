@@ -5,7 +5,7 @@
   #}
   {% if model is not string or not modules.re.match('[a-z][a-z0-9_]{0,39}$', model) %}
     {% do exceptions.raise_compiler_error(
-      "stage_copy: model is " ~ model | pprint ~ "; it must be the name of a model, which its "
+      "stage_copy: model is " ~ tf_embeddings._quoted(model) ~ "; it must be the name of a model, which its "
       ~ "artifact's file name begins with: minilm of minilm-b0123456789ab.zip."
     ) %}
   {% endif %}
@@ -14,7 +14,7 @@
   {% set match = modules.re.match(location, from) if from is string else none %}
   {% if not match or modules.re.search('[\\\\\\r\\n]|[$][$]', from) %}
     {% do exceptions.raise_compiler_error(
-      "stage_copy: from is " ~ from | pprint ~ "; it must be a folder or an artifact on a named "
+      "stage_copy: from is " ~ tf_embeddings._quoted(from) ~ "; it must be a folder or an artifact on a named "
       ~ "stage or a git repository, such as '@other_db.public.artifacts/models/', without "
       ~ "backslashes, $$ and line breaks."
     ) %}

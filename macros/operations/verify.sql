@@ -63,10 +63,11 @@
 
 {% macro _tolerance(tolerance) %}
   {# The tolerance of verify, as a number: YAML reads 1e-5, without a point, as text. #}
-  {% set number = 0 if tolerance is boolean or tolerance is none else tolerance | float(0) %}
-  {% if not 0 < number < 1e30 %}
+  {% set number = tf_embeddings._as_number(tolerance) or 0 %}
+  {% if number <= 0 or number >= 1e30 %}
     {% do exceptions.raise_compiler_error(
-      "verify: tolerance is " ~ tolerance | pprint ~ "; it must be a number above 0, the largest "
+      "verify: tolerance is " ~ tf_embeddings._quoted(tolerance)
+      ~ "; it must be a number above 0, the largest "
       ~ "difference of a component to accept, such as 0.00001."
     ) %}
   {% endif %}
@@ -75,5 +76,14 @@
 
 {% macro _scientific(number) %}
   {# A small number as 1.2e-07; anything else as it is. #}
-  {{ return('%.2g' | format(number) if number is number else number | string) }}
+  {% if number is not number or number <= 0 or number >= 1 %}
+    {{ return(number | string) }}
+  {% endif %}
+  {% set exponents = [] %}
+  {% for exponent in range(1, 46) if number * 10.0 ** exponent >= 0.999 %}
+    {% do exponents.append(exponent) %}
+  {% endfor %}
+  {% set exponent = exponents | first if exponents else 45 %}
+  {% set digits = (number * 10.0 ** exponent) | round(1) | string | replace('.0', '') %}
+  {{ return(digits ~ 'e-' ~ ('0' if exponent < 10 else '') ~ exponent) }}
 {% endmacro %}

@@ -22,11 +22,11 @@
   {% set path = tf_embeddings._artifact_path(pin) %}
   {% set stored = [path] %}
   {% for name in [settings.database, settings.schema, settings.stage] %}
-    {% do stored.append(tf_embeddings._stored_name(name)) %}
+    {% do stored.append(tf_embeddings._stored_name(name).replace('"', '\\"')) %}
   {% endfor %}
   {% set repository = 'artifact_repository = ' ~ settings.artifact_repository %}
   {% set definition = tf_embeddings._function_definition(pin, kind).replace(
-    tf_embeddings._stage_location(path), tojson(stored)
+    tf_embeddings._stage_location(path), '["' ~ stored | join('", "') ~ '"]'
   ).replace(repository, repository | lower) %}
 
   {% set digest = local_md5(definition)[:8] %}

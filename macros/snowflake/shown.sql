@@ -32,7 +32,10 @@
       next=next ~ 'grant usage on ' ~ place ~ ' to role ' ~ role
     ) %}
   {% endif %}
-  {{ return(rows | selectattr('name', 'equalto', stored) | first | default(none)) }}
+  {% for row in rows if row.name == stored %}
+    {{ return(row) }}
+  {% endfor %}
+  {{ return(none) }}
 {% endmacro %}
 
 {% macro _current_role() %}
@@ -61,8 +64,8 @@
     {% set signature = row.arguments[row.name | length:].split(' RETURN')[0] %}
     {% set signature = modules.re.sub('[(][0-9, ]+[)]', '', signature) | lower %}
     {% set is_check = signature == '()' %}
-    {% set match = modules.re.fullmatch(
-      'TF_EMBEDDINGS_' ~ ('VERIFY_' if is_check else '') ~ built, row.name
+    {% set match = modules.re.match(
+      'TF_EMBEDDINGS_' ~ ('VERIFY_' if is_check else '') ~ built ~ '$', row.name
     ) %}
     {% if match and signature in ['()', '(varchar, boolean)'] %}
       {% set comment = row.description | string %}
@@ -104,8 +107,8 @@
 
   {% set files = [] %}
   {% for path in paths %}
-    {% set match = modules.re.fullmatch(
-      '([a-z][a-z0-9_]{0,39})/(v[0-9a-f]{12})/\\1-(b[0-9a-f]{12})[.]zip', path
+    {% set match = modules.re.match(
+      '([a-z][a-z0-9_]{0,39})/(v[0-9a-f]{12})/\\1-(b[0-9a-f]{12})[.]zip$', path
     ) %}
     {% if match %}
       {% set neighbors = [] %}
@@ -156,7 +159,7 @@
   {% else %}
     {{ return(0) }}
   {% endif %}
-  {% set time = time if time.tzinfo else utc.localize(time) %}
+  {% set time = utc.localize(time) if time.tzinfo is none else time %}
   {{ return([0, (datetime.now(utc) - time).total_seconds() / 86400] | max) }}
 {% endmacro %}
 

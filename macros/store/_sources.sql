@@ -9,12 +9,14 @@
     ~ "condition on its rows." %}
   {% set entries = [sources] if sources is mapping else sources %}
   {% if entries is string or entries is not sequence or not entries %}
-    {% do exceptions.raise_compiler_error(macro ~ ": sources is " ~ sources | pprint ~ allowed) %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": sources is " ~ tf_embeddings._quoted(sources) ~ allowed
+    ) %}
   {% endif %}
 
   {% set found = {} %}
   {% for entry in entries %}
-    {% set said = macro ~ ": sources has " ~ entry | pprint %}
+    {% set said = macro ~ ": sources has " ~ tf_embeddings._quoted(entry) %}
     {% if entry is not mapping %}
       {% do exceptions.raise_compiler_error(said ~ allowed) %}
     {% endif %}

@@ -127,8 +127,9 @@ inner join {{ shared }} as tf_embeddings_shared
   {% set declared = model.config.meta.get('tf_embeddings_store', {}).get('sources') %}
   {% if declared != tf_embeddings._declared_sources(sources) %}
     {% do exceptions.raise_compiler_error(
-      "embedding_store: the sources of " ~ model.unique_id ~ " are " ~ sources | pprint ~ ", but "
-      ~ "dbt parsed " ~ declared | pprint ~ ", which prune and estimate would read. Name models as "
+      "embedding_store: the sources of " ~ model.unique_id ~ " are "
+      ~ tf_embeddings._quoted(sources) ~ ", but dbt parsed " ~ tf_embeddings._quoted(declared)
+      ~ ", which prune and estimate would read. Name models as "
       ~ "{'ref': …}; sources must not depend on a query, on `execute` or on ref() in a string."
     ) %}
   {% endif %}

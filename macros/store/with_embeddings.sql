@@ -10,7 +10,8 @@
   {% for argument, name in columns.items() if execute %}
     {% if name is not string or not modules.re.match('([A-Za-z_][A-Za-z0-9_$]*|"[^"]+")$', name) %}
       {% do exceptions.raise_compiler_error(
-        "with_embeddings: " ~ argument ~ " is " ~ name | pprint ~ "; it must be the name of a "
+        "with_embeddings: " ~ argument ~ " is " ~ tf_embeddings._quoted(name)
+        ~ "; it must be the name of a "
         ~ "column that the relation does not have yet, such as 'title_embedding'."
       ) %}
     {% endif %}
@@ -75,8 +76,10 @@ left join tf_embeddings_store
   {% if flags.EMPTY %}
     {{ return('') }}
   {% endif %}
+  {# dbt v2 also renders a model without a connection: even a count has no row then. #}
   {% set one = 'select 1 from ' ~ stored ~ " where model_version = '" ~ pin.version ~ "' limit 1" %}
-  {% if not run_query(one).rows %}
+  {% set count = run_query('select count(*) from (' ~ one ~ ') as tf_embeddings_stored').rows %}
+  {% if count and not count[0][0] %}
     {% do exceptions.warn(
       "with_embeddings: " ~ store ~ " has no row of model '" ~ pin.model ~ "', version "
       ~ pin.version ~ ", so " ~ model.name ~ " has no vectors. Build both with: dbt build "
