@@ -98,6 +98,7 @@ class Functions:
 
     by_name: dict[Name, Function] = field(default_factory=dict)
     query: Query | None = None
+    checks: execution.Checks = field(default_factory=execution.Checks)
     # DuckDB keeps a pointer to a Python function while the database is open, but a reference only
     # while the connection that registered it is open.
     _registered: dict[str, Callable[..., Any]] = field(default_factory=dict)
@@ -287,6 +288,7 @@ def create(session: Session, statement: CreateFunction) -> Rows:
         body=statement.body,
         created_on=datetime.now(UTC),
     )
+    functions.checks.check(session, function)
     functions.register(session, function)
     if existing is None or not statement.copy_grants:
         grants.created(session, "FUNCTION", key)

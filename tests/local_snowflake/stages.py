@@ -163,6 +163,12 @@ class Stages:
         staged = stage.files.get(location.path) if stage else None
         return staged.content if staged else None
 
+    def md5(self, location: Location) -> str | None:
+        """Return a staged file's digest, or None."""
+        stage = self.stages.get(location.stage)
+        staged = stage.files.get(location.path) if stage else None
+        return staged.md5 if staged else None
+
     def require_read(self, session: Session, location: Location) -> Stage:
         """Raise Snowflake's error unless the session's role may read a stage; return the stage."""
         stage = self.get(session, location.stage)
