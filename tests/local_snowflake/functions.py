@@ -398,7 +398,7 @@ def show(session: Session, read: Reader) -> Rows:
         one
         for key, one in sorted(session.account.functions.by_name.items())
         if key[: len(scope)] == scope
-        and session.account.grants.sees(session, "FUNCTION", key)
+        and session.account.grants.sees(session, "FUNCTION", key, shown=True)
         and (like is None or like_matches(like, one.name[2]))
     ]
     columns = [

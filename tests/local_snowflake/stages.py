@@ -485,7 +485,7 @@ def show(session: Session, read: Reader) -> Rows:
         stage
         for name, stage in sorted(session.account.stages.stages.items())
         if name[: len(scope)] == scope
-        and grants.sees(session, "STAGE", name)
+        and grants.sees(session, "STAGE", name, shown=True)
         and (like is None or like_matches(like, name[-1]))
     ]
     names = (
