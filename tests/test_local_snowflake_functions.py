@@ -504,6 +504,19 @@ def test_a_frame_has_columns_by_position_and_pandas_strings(database: Database) 
     ]
 
 
+def test_texts_and_booleans_may_arrive_as_objects(database: Database) -> None:
+    # tests/integ/test_udf.py of github.com/snowflakedb/snowpark-python takes either dtype.
+    body = (
+        "def handler(df):\n    return [f'{df[0].dtype} {df[1].dtype} {text!r} {flag}'"
+        " for text, flag in zip(df[0], df[1])]"
+    )
+    database.create_vectorized(body, name="f(x varchar, y boolean)")
+    call = "select f(column1, column2) from values ('a', true), (null, null)"
+    assert database.execute(call) == [("string boolean 'a' True",), ("string boolean <NA> <NA>",)]
+    with database.server.fault("object_dtypes"):
+        assert database.execute(call) == [("object object 'a' True",), ("object object None None",)]
+
+
 def test_results_come_back_to_their_rows(database: Database) -> None:
     database.create_vectorized("def handler(df): return df[0] + '!'", most=16)
     rows = database.execute(f"select x, f(x) from {_rows(3000)}")

@@ -277,6 +277,7 @@ class Pool:
         folders = self._folders
         job = _job(self._function, folders.tmp, folders.imports, self._hidden_modules)
         job["kill_token"] = self._token and self._token[0]
+        job["object_dtypes"] = self._account.faults.is_set("object_dtypes")
         return Worker(self._python, folders.errors, job)
 
     def _loaded(self, worker: Worker) -> Json:
@@ -366,6 +367,7 @@ def _job(function: Function, tmp: Path, imports: Path, hidden: Sequence[str]) ->
         "parameters": [kind.kind for kind in function.parameter_types],
         "returns": function.returns.kind,
         "kill_token": None,
+        "object_dtypes": False,
     }
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-NAMES = ("put_breaks_halfway", "worker_killed_during_extraction", "anaconda_terms_missing")
+NAMES = (
+    "put_breaks_halfway",
+    "worker_killed_during_extraction",
+    "anaconda_terms_missing",
+    "object_dtypes",
+)
 PREFIXES = ("package_missing:",)
 
 

@@ -238,6 +238,8 @@ def _frame(handler: Callable[..., Any], job: Json, columns: list[list[Any]]) -> 
     import pandas
 
     dtypes = {"varchar": "string", "number": "Int64", "float": "Float64", "boolean": "boolean"}
+    if job["object_dtypes"]:
+        del dtypes["varchar"], dtypes["boolean"]
     series: dict[int, Any] = {}
     for place, (kind, column) in enumerate(zip(job["parameters"], columns, strict=True)):
         values = [_argument(value, kind) for value in column]
