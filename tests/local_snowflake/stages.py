@@ -141,7 +141,7 @@ class Stages:
         parts = PART.findall(found[1]) if found else []
         if not found or not parts:
             raise compilation_error(f"invalid stage location '{text}'.")
-        name = tuple(unquoted(part) for part in parts)
+        name = tuple(unquoted(session.parameters.folded(part)) for part in parts)
         return Location(current(session, name, "LIST"), (found[2] or "").lstrip("/"))
 
     def get(self, session: Session, name: Name) -> Stage:
