@@ -516,8 +516,9 @@ def test_secondary_roles_count_but_not_for_create_and_show(account: Account) -> 
     with account.server.connect(role=account.role) as connection:
 
         def run(sql: str) -> list[tuple[Any, ...]]:
-            rows = connection.cursor().execute(account.text(sql)).fetchall()
-            return [tuple(row) for row in rows]  # pyright: ignore
+            cursor = connection.cursor()
+            cursor.execute(account.text(sql))
+            return [tuple(row) for row in cursor.fetchall()]
 
         second = f"{account.role}_second".upper()
         assert run("select current_secondary_roles()") == [('{"roles":"","value":""}',)]

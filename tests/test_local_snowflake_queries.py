@@ -118,7 +118,7 @@ def test_an_integer_keeps_its_lowest_32_bits(session: SnowflakeConnection) -> No
         ("[null]::vector(int, 1)", NOT_INTEGERS),
         # https://docs.snowflake.com/en/release-notes/bcr-bundles/un-bundled/bcr-2361
         ("[1e39]::vector(float, 1)", "has elements that are out of range"),
-        # https://docs.snowflake.com/en/sql-reference/functions/try_cast: VECTOR is no target.
+        # https://docs.snowflake.com/en/sql-reference/functions/try_cast: VECTOR is not a target.
         (
             "try_cast(null as vector(float, 2))",
             "TRY_CAST cannot be used with arguments of types NULL and VECTOR(FLOAT, 2)",

@@ -102,7 +102,7 @@ class Grants:
         return roles if primary else roles.union(*map(self.hierarchy, self.secondary(session)))
 
     def secondary(self, session: Session) -> set[str]:
-        """Return the active secondary roles, which are found anew for each statement."""
+        """Return the active secondary roles, looked up for each statement."""
         granted = self.users.get(session.user, {"ACCOUNTADMIN"}) - {session.role}
         if session.secondary_roles == "ALL":
             return granted
@@ -129,7 +129,7 @@ class Grants:
     def sees(self, session: Session, kind: str, name: Name, *, shown: bool = False) -> bool:
         """Whether the session's roles hold any privilege on an object.
 
-        SHOW lists what the current role alone sees.
+        SHOW lists only what the current role sees.
         See https://docs.snowflake.com/en/sql-reference/sql/show-schemas
         """
         roles = self.roles_of(session, primary=shown)
