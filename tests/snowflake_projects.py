@@ -75,6 +75,19 @@ class LocalSnowflake:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/local/counters") as answer:
             return json.load(answer)
 
+    @contextmanager
+    def fault(self, name: str) -> Iterator[None]:
+        """Switch a fault on, and all of them off afterwards."""
+        url = f"http://127.0.0.1:{self.port}/local/faults"
+        asked = json.dumps({"name": name, "times": None}).encode()
+        with urllib.request.urlopen(urllib.request.Request(url, asked, method="POST")):
+            pass
+        try:
+            yield
+        finally:
+            with urllib.request.urlopen(urllib.request.Request(url, method="DELETE")):
+                pass
+
     def new_database(self) -> str:
         """Create a database that no other test knows, and return its name."""
         name = f"test_{secrets.token_hex(4)}"

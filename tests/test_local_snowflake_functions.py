@@ -215,7 +215,7 @@ def test_runtime_314_has_packages_from_pypi_alone(database: Database) -> None:
 def test_code_may_have_one_megabyte(database: Database) -> None:
     def code(size: int) -> str:
         return f"create or replace {PLAIN.removeprefix('create ')}".replace(
-            "$$def h(x): return x$$", "$$" + "#" * size + "$$"
+            "$$def h(x): return x$$", "$$" + "def h(x): return x #".ljust(size, "#") + "$$"
         )
 
     database.execute(code(1024 * 1024))
@@ -259,7 +259,34 @@ def test_a_package_that_no_one_knows(database: Database, repository: str) -> Non
     assert "Package 'nope' is not supported." in (error.msg or "")
 
 
-@pytest.mark.parametrize("wanted", ["numpy==0.0.1", "numpy>=1", "numpy', 'numpy"])
+@pytest.mark.parametrize("wanted", ["numpy", "numpy>=1,<99", "numpy>=1, <99", "numpy!=0.1"])
+@pytest.mark.parametrize("repository", [ANACONDA, PYPI])
+def test_a_range_of_versions(database: Database, repository: str, wanted: str) -> None:
+    # https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages bounds pandas so.
+    database.create(
+        "import numpy\ndef handler(x): return numpy.__version__",
+        properties=f"artifact_repository = {repository} packages = ('{wanted}')",
+    )
+    [(installed,)] = [
+        (value,)
+        for name, value in database.execute("describe function f(varchar)")
+        if name == "installed_packages"
+    ]
+    assert f"'numpy=={database.value('select f(null)')}'" in installed
+
+
+def test_a_function_may_ask_for_an_architecture(database: Database) -> None:
+    # https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
+    asked = PLAIN.replace("handler =", "resource_constraint=(architecture='{0}') handler =")
+    database.execute(asked.format("x86"))
+    assert database.value("select f('runs')") == "runs"
+    assert "unexpected ''mips''" in (database.fails(asked.format("mips")).msg or "")
+
+
+WRONG_VERSIONS = ["numpy==0.0.1", "numpy<1", "numpy>=99", "numpy=1", "numpy[all]", "numpy', 'numpy"]
+
+
+@pytest.mark.parametrize("wanted", WRONG_VERSIONS)
 @pytest.mark.parametrize("repository", [ANACONDA, PYPI])
 def test_a_version_that_is_not_there(database: Database, repository: str, wanted: str) -> None:
     error = database.fails(
@@ -477,6 +504,19 @@ def test_a_frame_has_columns_by_position_and_pandas_strings(database: Database) 
     ]
 
 
+def test_texts_and_booleans_may_arrive_as_objects(database: Database) -> None:
+    # tests/integ/test_udf.py of github.com/snowflakedb/snowpark-python takes either dtype.
+    body = (
+        "def handler(df):\n    return [f'{df[0].dtype} {df[1].dtype} {text!r} {flag}'"
+        " for text, flag in zip(df[0], df[1])]"
+    )
+    database.create_vectorized(body, name="f(x varchar, y boolean)")
+    call = "select f(column1, column2) from values ('a', true), (null, null)"
+    assert database.execute(call) == [("string boolean 'a' True",), ("string boolean <NA> <NA>",)]
+    with database.server.fault("object_dtypes"):
+        assert database.execute(call) == [("object object 'a' True",), ("object object None None",)]
+
+
 def test_results_come_back_to_their_rows(database: Database) -> None:
     database.create_vectorized("def handler(df): return df[0] + '!'", most=16)
     rows = database.execute(f"select x, f(x) from {_rows(3000)}")
@@ -666,12 +706,60 @@ def test_an_exception_of_the_handler(database: Database) -> None:
     assert database.value("select 1") == 1
 
 
-def test_code_is_checked_when_it_is_called(database: Database) -> None:
-    database.create("def other(x): return x")
-    error = database.fails("select f('a')")
-    assert "module '_udf_code' has no attribute 'handler'" in (error.msg or "")
-    database.create("def handler(x: return x", name="g(x varchar)")
-    assert "SyntaxError" in (database.fails("select g('a')").msg or "")
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("def other(x): return x", "module '_udf_code' has no attribute 'handler'"),
+        ("def handler(x: return x", "SyntaxError"),
+        ("import nowhere_at_all\ndef handler(x): return x", "No module named 'nowhere_at_all'"),
+        # Installed, but not in PACKAGES.
+        ("import pandas\ndef handler(x): return x", "No module named 'pandas'"),
+        ("handler = 1", "the handler 'handler' is a int, no function"),
+        ("open('/etc/hostname', 'w')\ndef handler(x): return x", "Read-only file system"),
+        ("import os\nos._exit(3)", "The process that loaded the handler ended with 3."),
+    ],
+)
+def test_a_handler_that_cannot_be_loaded_is_refused(
+    database: Database, body: str, message: str
+) -> None:
+    # https://docs.snowflake.com/en/sql-reference/sql/create-function: the handler is validated.
+    sql = HEADER.format(
+        name="f(x varchar)", returns="varchar", options="", properties="", body=body
+    )
+    error = database.fails(sql)
+    assert (error.errno, error.sqlstate) == (100357, "P0000")
+    assert message in (error.msg or "")
+    assert (error.msg or "").endswith(" in function F with handler handler")
+    assert database.execute("show user functions") == []
+
+
+def test_a_handler_in_an_import_is_checked_too(database: Database, tmp_path: Path) -> None:
+    for name, code in {"good": "def go(x): return x", "bad": "def gone(x): return x"}.items():
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.writestr(f"{name}.py", code)
+        database.stage(tmp_path / f"{name}.zip", "a")
+        sql = (
+            "create or replace function f(x varchar) returns varchar language python"
+            f" runtime_version = '3.11' imports = ('@s/a/{name}.zip') handler = '{name}.go'"
+        )
+        if name == "good":
+            database.execute(sql)
+        else:
+            assert "module 'bad' has no attribute 'go'" in (database.fails(sql).msg or "")
+    assert database.value("select f('still the good one')") == "still the good one"
+
+
+def test_what_could_be_loaded_once_is_not_loaded_again(database: Database) -> None:
+    def checks() -> int:
+        return database.server.counters().get("handlers_checked", 0)
+
+    before = checks()
+    for name in ("f(x varchar)", "g(x varchar)", "f()"):
+        database.create("def handler(x=None): return 'loaded once'", name=name)
+    assert checks() == before + 1
+    database.create_vectorized("def handler(df): return df[0]", name="h(x varchar)")
+    assert checks() == before + 2
+    assert database.value("select f()") == "loaded once"
 
 
 def test_a_worker_that_dies_fails_the_query_and_not_the_server(database: Database) -> None:

@@ -449,6 +449,135 @@ def test_show_stages_lists_what_the_role_sees(account: Account) -> None:
     assert [row[1] for row in account.execute(show)] == ["MODELS"]
 
 
+def _names(rows: list[tuple[Any, ...]]) -> list[str]:
+    return [row[1] for row in rows]
+
+
+@pytest.mark.parametrize("show", ["show schemas", "show terse schemas"])
+def test_show_schemas_lists_what_the_role_sees(account: Account, show: str) -> None:
+    # https://docs.snowflake.com/en/sql-reference/sql/show-schemas
+    account.admin('create schema "Case_d"', "create schema hidden")
+    everything = account.server.execute(f"{show} in database {account.database}")
+    assert _names(everything) == ["Case_d", "HIDDEN", "INFORMATION_SCHEMA", "MODELS", "PUBLIC"]
+    in_database = f"{show} like '%E%' in database {{database}}"
+    account.fails(in_database, 2003, "Database '{database}' does not exist or not authorized.")
+    account.grant("usage on database {database}")
+    assert _names(account.execute(in_database)) == ["INFORMATION_SCHEMA"]
+    account.grant("create stage on schema {database}.models", 'usage on schema {database}."Case_d"')
+    assert _names(account.execute(in_database)) == ["Case_d", "INFORMATION_SCHEMA", "MODELS"]
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ("like 'mod%' in database {database}", ["MODELS"]),
+        ("like 'MODELS' in {database}", ["MODELS"]),
+        ("like 'm_dels' in {database}", ["MODELS"]),
+        (r"like 'm\\_dels' in {database}", []),
+        ("in {database} starts with 'mod'", []),
+        ("in {database} starts with 'MOD'", ["MODELS"]),
+        ("in {database} limit 1", ["INFORMATION_SCHEMA"]),
+    ],
+)
+def test_show_schemas_filters(account: Account, options: str, found: list[str]) -> None:
+    # LIKE ignores case and has wildcards, STARTS WITH does neither.
+    # https://docs.snowflake.com/en/sql-reference/sql/show-schemas
+    shown = account.server.execute(account.text(f"show schemas {options}"))
+    assert _names(shown) == found
+
+
+def test_show_stages_and_functions_filter_by_a_pattern(account: Account) -> None:
+    # https://docs.snowflake.com/en/sql-reference/sql/show-stages
+    # https://docs.snowflake.com/en/sql-reference/sql/show-user-functions
+    account.admin(
+        "create stage models.other",
+        "create function models.plain() returns int language python runtime_version = '3.11'"
+        " handler = 'h' as 'def h(): return 1'",
+    )
+    for like, stages, functions in (
+        ("mod%", ["MODELS"], []),
+        ("_lain", [], ["PLAIN"]),
+        ("%", ["MODELS", "OTHER"], ["PLAIN"]),
+    ):
+        for what, found in (("stages", stages), ("user functions", functions)):
+            show = f"show {what} like '{like}' in schema {{database}}.models"
+            assert _names(account.server.execute(account.text(show))) == found
+
+
+def test_secondary_roles_count_but_not_for_create_and_show(account: Account) -> None:
+    # https://docs.snowflake.com/en/sql-reference/sql/use-secondary-roles
+    account.admin(
+        "create role {role}_second",
+        "grant role {role}_second to user tester",
+        *(f"grant {privilege} to role {{role}}_second" for privilege in USAGE),
+        "grant read on stage models.models to role {role}_second",
+        "grant create stage on schema models to role {role}_second",
+    )
+    with account.server.connect(role=account.role) as connection:
+
+        def run(sql: str) -> list[tuple[Any, ...]]:
+            cursor = connection.cursor()
+            cursor.execute(account.text(sql))
+            return [tuple(row) for row in cursor.fetchall()]
+
+        second = f"{account.role}_second".upper()
+        assert run("select current_secondary_roles()") == [('{"roles":"","value":""}',)]
+        with pytest.raises(ProgrammingError, match="does not exist or not authorized"):
+            run(LIST)
+
+        run("use secondary roles {role}_second")
+        assert run("select current_role(), current_secondary_roles()") == [
+            (account.role.upper(), f'{{"roles":"{second}","value":"{second}"}}')
+        ]
+        assert run(f"select is_role_in_session('{second}')") == [(True,)]
+        assert run(LIST)
+        with pytest.raises(ProgrammingError, match="Insufficient privileges") as caught:
+            run("create stage {database}.models.created")
+        assert caught.value.errno == 3001
+        assert run("show schemas in database {database}") == []
+        assert run("show stages in schema {database}.models") == []
+        run("use role {role}_second")
+        assert _names(run("show stages in schema {database}.models")) == ["MODELS"]
+        run("create stage {database}.models.created")
+
+        run("use role {role}")
+        account.admin("revoke role {role}_second from user tester")
+        with pytest.raises(ProgrammingError, match="does not exist or not authorized"):
+            run(LIST)
+        with pytest.raises(ProgrammingError, match="is not assigned to the executing user"):
+            run("use secondary roles {role}_second")
+
+        run("use secondary roles all")  # the user has ACCOUNTADMIN
+        assert run(REMOVE)
+        run("use secondary roles none")
+        with pytest.raises(ProgrammingError, match="does not exist or not authorized"):
+            run(LIST)
+
+
+@pytest.mark.parametrize(
+    ("options", "value"),
+    [("", "ALL"), ("default_secondary_roles = ()", ""), ("default_secondary_roles=('all')", "ALL")],
+)
+def test_a_user_has_default_secondary_roles(account: Account, options: str, value: str) -> None:
+    # https://docs.snowflake.com/en/sql-reference/sql/create-user: ('ALL') unless it says otherwise.
+    user = f"user_{secrets.token_hex(4)}"
+    other = f"{account.role}_other"
+    account.admin(f"create role {other}", f"create user {user} password = 'x' {options}")
+    account.admin(f"grant role {other} to user {user}", f"grant role {{role}} to user {user}")
+
+    def secondary() -> dict[str, str]:
+        session = {"user": user, "role": account.role}
+        [(text,)] = account.server.execute("select current_secondary_roles()", **session)
+        return json.loads(text)
+
+    roles = other.upper() if value else ""
+    assert secondary() == {"roles": roles, "value": value}
+    account.admin(f"alter user {user} set default_secondary_roles = ()")
+    assert secondary() == {"roles": "", "value": ""}
+    account.admin(f"alter user {user} set default_secondary_roles = ('ALL')")
+    assert secondary() == {"roles": other.upper(), "value": "ALL"}
+
+
 def test_what_was_granted_on_a_dropped_object_is_gone(account: Account) -> None:
     account.grant(*USAGE, "read on stage {database}.models.models")
     account.admin("drop schema models", "create schema models", "create stage models.models")

@@ -448,6 +448,34 @@ def test_quoted_identifiers_can_ignore_case(local_snowflake: LocalSnowflake) -> 
         assert [column.name for column in cursor.description] == ["an id"]
 
 
+def test_quoted_names_of_objects_can_ignore_case(local_snowflake: LocalSnowflake) -> None:
+    # https://docs.snowflake.com/en/sql-reference/identifiers-syntax
+    with local_snowflake.connect(
+        database=local_snowflake.new_database(),
+        session_parameters={"QUOTED_IDENTIFIERS_IGNORE_CASE": True},
+    ) as session:
+
+        def run(sql: str) -> list[Any]:
+            return [tuple(row) for row in session.cursor().execute(sql).fetchall()]  # pyright: ignore
+
+        run('create schema "low"')
+        assert run("select current_schema()") == [("LOW",)]
+        run('create table "my table" as select 1 as "id"')
+        run('create stage "my stage"')
+        assert [row[1] for row in run("show stages like 'my stage' in schema low")] == ["MY STAGE"]
+        assert run('list @"low"."My Stage"') == run('list \'@"low"."my stage"/folder\'') == []
+        run(
+            'create function "f"("X" varchar) returns varchar language python'
+            " runtime_version = '3.11' handler = 'h' as $$def h(x): return '\"a\"'$$"
+        )
+        assert run('select "LOW"."F"(\'\')') == [('"a"',)]
+
+        run("alter session unset quoted_identifiers_ignore_case")
+        assert run('select id from low."MY TABLE"') == [(1,)]
+        with pytest.raises(ProgrammingError, match="does not exist or not authorized"):
+            run('list @low."my stage"')
+
+
 def test_a_database_is_created_once(local_snowflake: LocalSnowflake) -> None:
     database = local_snowflake.new_database()
     with pytest.raises(ProgrammingError, match="already exists") as caught:

@@ -184,6 +184,19 @@ def test_a_column_is_the_vector_that_the_runtime_gives(
     np.testing.assert_allclose(embedding, tiny_embedder.embed([TEXT]).embeddings[0], atol=1e-6)
 
 
+def test_texts_may_arrive_as_objects(project: SnowflakeProject, tiny_embedder: Embedder) -> None:
+    """As `string` in the other tests: Snowflake's own take either, so the runtime does."""
+    with project.server.fault("object_dtypes"):
+        [row] = project.show(
+            "select {{ tf_embeddings.embed('body') }} as embedding,"
+            " {{ tf_embeddings.embed('cast(null as varchar)') }} as nothing from {{ ref('texts') }}"
+        )
+
+    vector = tiny_embedder.embed([TEXT]).embeddings[0]
+    np.testing.assert_allclose(json.loads(str(row["embedding"])), vector, atol=1e-6)
+    assert row["nothing"] is None
+
+
 def test_a_vector_has_a_fixed_length(project: SnowflakeProject) -> None:
     columns = project.rows("describe table dev.embedded_twice")
 

@@ -5,8 +5,8 @@
   #}
   {% if model is not string or not modules.re.match('[a-z][a-z0-9_]{0,39}$', model) %}
     {% do exceptions.raise_compiler_error(
-      "stage_copy: model is " ~ tf_embeddings._quoted(model) ~ "; it must be the name of a model, which its "
-      ~ "artifact's file name begins with: minilm of minilm-b0123456789ab.zip."
+      "stage_copy: model is " ~ tf_embeddings._quoted(model) ~ "; it must be the name of a model, "
+      ~ "which its artifact's file name begins with: minilm of minilm-b0123456789ab.zip."
     ) %}
   {% endif %}
   {% set name = '(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)' %}
@@ -14,8 +14,8 @@
   {% set match = modules.re.match(location, from) if from is string else none %}
   {% if not match or modules.re.search('[\\\\\\r\\n]|[$][$]', from) %}
     {% do exceptions.raise_compiler_error(
-      "stage_copy: from is " ~ tf_embeddings._quoted(from) ~ "; it must be a folder or an artifact on a named "
-      ~ "stage or a git repository, such as '@other_db.public.artifacts/models/', without "
+      "stage_copy: from is " ~ tf_embeddings._quoted(from) ~ "; it must be a folder or an artifact "
+      ~ "on a named stage or a git repository, such as '@other_db.public.artifacts/models/', without "
       ~ "backslashes, $$ and line breaks."
     ) %}
   {% endif %}

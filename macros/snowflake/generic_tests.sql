@@ -29,7 +29,7 @@
 
 {% macro snowflake___vector_hash(vector) %}
   {#
-    Of an ARRAY, because no page says that a VECTOR can be hashed.
+    Of an ARRAY: hash takes any type, but no page names VECTOR.
     https://docs.snowflake.com/en/sql-reference/functions/hash
   #}
   {{ return('hash(cast(' ~ vector ~ ' as array))') }}

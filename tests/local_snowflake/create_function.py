@@ -22,7 +22,8 @@ PYPI_ONLY_RUNTIMES = ("3.14",)
 
 _TEMPORARY = ("temp", "temporary")
 _BEFORE_FUNCTION = ("secure", "aggregate")
-_NOT_HERE = ("external_access_integrations", "secrets", "resource_constraint")
+_NOT_HERE = ("external_access_integrations", "secrets")
+ARCHITECTURES = ("x86", "arm64")
 _KINDS = {
     "varchar": "string text char character nvarchar nchar",
     "number": "numeric decimal int integer bigint smallint tinyint byteint",
@@ -79,6 +80,7 @@ class CreateFunction:
         parameters: name and type.
         body: the code between the dollars or quotes; None where the handler is in an import.
         repository: the parts of ARTIFACT_REPOSITORY, folded; None where there is none.
+        architecture: of RESOURCE_CONSTRAINT; None where there is none.
     """
 
     name: tuple[str, ...]
@@ -97,6 +99,7 @@ class CreateFunction:
     packages: tuple[str, ...]
     repository: tuple[str, ...] | None
     comment: str
+    architecture: str | None
     body: str | None
 
 
@@ -154,6 +157,7 @@ def parse(sql: str) -> CreateFunction:
         packages=properties.packages,
         repository=properties.repository,
         comment=properties.comment,
+        architecture=properties.architecture,
         body=_body(read),
     )
 
@@ -226,6 +230,7 @@ class _Properties:
         self.packages: tuple[str, ...] = ()
         self.repository: tuple[str, ...] | None = None
         self.comment = ""
+        self.architecture: str | None = None
         seen: set[str] = set()
         while (token := read.peek()) and token.text.lower() not in {"as", ";"}:
             word = token.text.lower()
@@ -270,6 +275,20 @@ def _texts(read: Reader) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _architecture(read: Reader) -> str:
+    """Read `(architecture = 'x86')`: the machines that the function may run on.
+
+    See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
+    """
+    read.expect("(", "architecture", "=")
+    token = read.next()
+    architecture = _string(read, token)
+    if architecture.lower() not in ARCHITECTURES:
+        read.fail(token)
+    read.expect(")")
+    return architecture.lower()
+
+
 _READERS = {
     "runtime_version": ("runtime_version", _version),
     "handler": ("handler", _text),
@@ -277,6 +296,7 @@ _READERS = {
     "packages": ("packages", _texts),
     "artifact_repository": ("repository", Reader.name),
     "comment": ("comment", _text),
+    "resource_constraint": ("architecture", _architecture),
 }
 
 

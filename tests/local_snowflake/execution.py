@@ -274,18 +274,11 @@ class Pool:
         return worker
 
     def _start(self) -> Worker:
-        function = self._function
-        job = {
-            "tmp": str(self._folders.tmp),
-            "imports": str(self._folders.imports),
-            "hidden_modules": self._hidden_modules,
-            "body": function.body,
-            "handler": function.handler,
-            "parameters": [kind.kind for kind in function.parameter_types],
-            "returns": function.returns.kind,
-            "kill_token": self._token and self._token[0],
-        }
-        return Worker(self._python, self._folders.errors, job)
+        folders = self._folders
+        job = _job(self._function, folders.tmp, folders.imports, self._hidden_modules)
+        job["kill_token"] = self._token and self._token[0]
+        job["object_dtypes"] = self._account.faults.is_set("object_dtypes")
+        return Worker(self._python, folders.errors, job)
 
     def _loaded(self, worker: Worker) -> Json:
         try:
@@ -297,10 +290,7 @@ class Pool:
         return answer
 
     def _error(self, message: str) -> ProgrammingError:
-        """Return the error of a handler: 100357, as Snowflake numbers it."""
-        function = self._function
-        where = f" in function {function.name[2]} with handler {function.handler}"
-        return ProgrammingError(msg=f"{message}\n{where}", errno=100357, sqlstate="P0000")
+        return handler_error(self._function, message)
 
 
 def _one_token() -> tuple[int, int]:
@@ -311,14 +301,90 @@ def _one_token() -> tuple[int, int]:
     return read_end, write_end
 
 
+@dataclass
+class Checks:
+    """Loads the handlers of new functions: what cannot be loaded cannot be created.
+
+    One process for each repository forks for each check, and what was good is not checked again.
+
+    See https://docs.snowflake.com/en/sql-reference/sql/create-function
+    """
+
+    _workers: dict[Path, Worker] = field(default_factory=dict)
+    _good: set[tuple[object, ...]] = field(default_factory=set)
+
+    def check(self, session: Session, function: Function) -> None:
+        """Raise the error that the function's first call would meet while it loads the handler."""
+        environment = session.account.packages.environment(function.repository)
+        hidden = environment.hidden_modules(function.packages)
+        stages = session.account.stages
+        files = [(place.path, stages.md5(place)) for place in function.imports]
+        key = (environment.python, *hidden, function.body, function.handler, *files)
+        if key in self._good:
+            return
+        session.account.counters["handlers_checked"] += 1
+        with tempfile.TemporaryDirectory(prefix="local_snowflake_check_") as name:
+            tmp, imports = Path(name, "tmp"), Path(name, "imports")
+            tmp.mkdir()
+            imports.mkdir()
+            for place in function.imports:
+                if staged := stages.find(place):
+                    _link(staged, imports / staged.name)
+            job = {**_job(function, tmp, imports, hidden), "seconds": int(SECONDS_TO_LOAD)}
+            answer = self._answer(environment.python, job)
+        if "error" in answer:
+            raise handler_error(function, f"Python Interpreter Error:\n{answer['error']}")
+        self._good.add(key)
+
+    def _answer(self, python: Path, job: Json) -> Json:
+        worker = self._workers.get(python)
+        try:
+            if worker is None:
+                worker = self._workers[python] = Worker(python, Path(os.devnull), job, "checks")
+            else:
+                worker.send(job)
+            return worker.receive(2 * SECONDS_TO_LOAD)
+        except (WorkerDiedError, TimeoutError):
+            self._workers.pop(python, None)
+            raise
+
+
+def _link(file: Path, link: Path) -> None:
+    try:
+        os.link(file, link)
+    except OSError:  # another file system
+        shutil.copyfile(file, link)
+
+
+def _job(function: Function, tmp: Path, imports: Path, hidden: Sequence[str]) -> Json:
+    """Return what a worker is told of its function."""
+    return {
+        "tmp": str(tmp),
+        "imports": str(imports),
+        "hidden_modules": list(hidden),
+        "body": function.body,
+        "handler": function.handler,
+        "parameters": [kind.kind for kind in function.parameter_types],
+        "returns": function.returns.kind,
+        "kill_token": None,
+        "object_dtypes": False,
+    }
+
+
+def handler_error(function: Function, message: str) -> ProgrammingError:
+    """Return the error of a handler: 100357, as Snowflake numbers it."""
+    where = f" in function {function.name[2]} with handler {function.handler}"
+    return ProgrammingError(msg=f"{message}\n{where}", errno=100357, sqlstate="P0000")
+
+
 class Worker:
     """One process, spawned, not forked: a model loaded in a parent hangs its children."""
 
-    def __init__(self, python: Path, errors: Path, job: Json) -> None:
+    def __init__(self, python: Path, errors: Path, job: Json, *arguments: str) -> None:
         token = job["kill_token"]
         with errors.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [python, "-I", "-B", WORKER],
+                [python, "-I", "-B", WORKER, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -11,6 +11,7 @@ NAMES = (
     "worker_killed_during_extraction",
     "anaconda_terms_missing",
     "resolve_python_packages_unknown",
+    "object_dtypes",
 )
 PREFIXES = ("package_missing:",)
 

@@ -100,6 +100,7 @@ class Functions:
 
     by_name: dict[Name, Function] = field(default_factory=dict)
     query: Query | None = None
+    checks: execution.Checks = field(default_factory=execution.Checks)
     # DuckDB keeps a pointer to a Python function while the database is open, but a reference only
     # while the connection that registered it is open.
     _registered: dict[str, Callable[..., Any]] = field(default_factory=dict)
@@ -303,6 +304,7 @@ def create(session: Session, statement: CreateFunction) -> Rows:
         created_on=datetime.now(UTC),
         session=session.number if statement.is_temporary else None,
     )
+    functions.checks.check(session, function)
     functions.register(session, function)
     if existing is None or not statement.copy_grants:
         grants.created(session, "FUNCTION", key)
@@ -412,7 +414,7 @@ def show(session: Session, read: Reader) -> Rows:
         one
         for key, one in sorted(session.account.functions.of(session).items())
         if key[: len(scope)] == scope
-        and session.account.grants.sees(session, "FUNCTION", key)
+        and session.account.grants.sees(session, "FUNCTION", key, shown=True)
         and (like is None or like_matches(like, one.name[2]))
     ]
     columns = [

@@ -74,6 +74,8 @@ class Grants:
         default_factory=lambda: {role: {"PUBLIC"} for role in REPOSITORY_ROLES}
     )
     users: dict[str, set[str]] = field(default_factory=dict)
+    # The users whose DEFAULT_SECONDARY_ROLES is ('ALL').
+    with_secondary_roles: set[str] = field(default_factory=set)
     comments: dict[str, str] = field(default_factory=dict)
 
     def hierarchy(self, role: str) -> set[str]:
@@ -92,27 +94,48 @@ class Grants:
         granted = self.users.setdefault(user, {"ACCOUNTADMIN"})
         return set().union(*(self.hierarchy(role) for role in granted), {"PUBLIC"})
 
+    def roles_of(self, session: Session, *, primary: bool = False) -> set[str]:
+        """Return the roles whose privileges a session has, or only its current role's.
+
+        See https://docs.snowflake.com/en/sql-reference/sql/use-secondary-roles
+        """
+        roles = self.hierarchy(session.role)
+        return roles if primary else roles.union(*map(self.hierarchy, self.secondary(session)))
+
+    def secondary(self, session: Session) -> set[str]:
+        """Return the active secondary roles, looked up for each statement."""
+        granted = self.users.get(session.user, {"ACCOUNTADMIN"}) - {session.role}
+        if session.secondary_roles == "ALL":
+            return granted
+        return set(session.secondary_roles) & self.roles_of_user(session.user)
+
     def is_admin(self, role: str) -> bool:
         """Whether a role has all privileges."""
         return bool(self.hierarchy(role) & set(ADMINS))
 
     def has(self, session: Session, privilege: str, kind: str, name: Name) -> bool:
-        """Whether the session's role holds a privilege on an object."""
+        """Whether the session's roles hold a privilege on an object.
+
+        Secondary roles do not count for CREATE.
+        """
+        roles = self.roles_of(session, primary=privilege.startswith("CREATE "))
         if kind == "DATABASE ROLE":
-            holders = self.database_roles.get(".".join(name), set())
-            return bool(self.hierarchy(session.role) & holders)
-        if self.is_admin(session.role):
+            return bool(roles & self.database_roles.get(".".join(name), set()))
+        if roles & set(ADMINS):
             return True
-        roles = self.hierarchy(session.role)
         if self.owners.get((kind, name)) in roles:
             return True
         return any(Grant(role, privilege, kind, name) in self.grants for role in roles)
 
-    def sees(self, session: Session, kind: str, name: Name) -> bool:
-        """Whether the session's role holds any privilege on an object."""
-        if self.is_admin(session.role):
+    def sees(self, session: Session, kind: str, name: Name, *, shown: bool = False) -> bool:
+        """Whether the session's roles hold any privilege on an object.
+
+        SHOW lists only what the current role sees.
+        See https://docs.snowflake.com/en/sql-reference/sql/show-schemas
+        """
+        roles = self.roles_of(session, primary=shown)
+        if roles & set(ADMINS):
             return True
-        roles = self.hierarchy(session.role)
         return self.owners.get((kind, name)) in roles or any(
             grant.kind == kind and grant.name == name and grant.role in roles
             for grant in self.grants

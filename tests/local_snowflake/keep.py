@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 if TYPE_CHECKING:
     from local_snowflake.account import Account
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".duckdb"
 
 

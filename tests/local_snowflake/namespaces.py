@@ -9,12 +9,13 @@ from snowflake.connector.errors import ProgrammingError
 
 from local_snowflake.errors import compilation_error
 from local_snowflake.grants import Name, not_authorized
-from local_snowflake.rows import Rows, status
+from local_snowflake.rows import Rows, status, texts
 from local_snowflake.statements import (
     Reader,
     duck,
     first_words,
     identifier,
+    like_matches,
     literal,
     qualified,
     unquoted,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 HIDDEN = ("main", "pg_catalog", "information_schema", "_fs_information_schema")
 FAKESNOWS = ("memory", "system", "temp", "_fs_global")
+# When schemas were created is not recorded.
+EPOCH = "1970-01-01 00:00:00+00"
 
 
 def current(session: Session, name: Name, command: str) -> Name:
@@ -130,6 +133,8 @@ def handle(session: Session, sql: str) -> Rows | None:
         return _drop(session, Reader(sql))
     if words[:1] == ["use"]:
         return _use(session, Reader(sql))
+    if words[:2] == ["show", "schemas"] or words[:3] == ["show", "terse", "schemas"]:
+        return _show(session, Reader(sql))
     return None
 
 
@@ -269,11 +274,76 @@ def _forget(session: Session, kind: str, name: Name) -> None:
         dropped(name)
 
 
+def _show(session: Session, read: Reader) -> Rows:
+    """SHOW SCHEMAS.
+
+    https://docs.snowflake.com/en/sql-reference/sql/show-schemas
+    """
+    read.expect("show")
+    is_terse = read.take("terse")
+    read.expect("schemas")
+    read.take("history")
+    like = read.string() if read.take("like") else None
+    wanted = databases(session)
+    if read.take("in"):
+        if not read.take("account"):
+            is_named = not read.take("database") or not read.at_end()
+            wanted = [read.name()[0] if is_named else session.database or ""]
+            require_database(session, wanted[0])
+    elif session.database:
+        wanted = [session.database]
+    starts = read.string() if read.take("starts", "with") else ""
+    limit = int(read.next().text) if read.take("limit") else None
+    read.end()
+
+    grants = session.account.grants
+    shown = [
+        (database, name)
+        for database in wanted
+        for name in sorted([*schemas(session, database), "INFORMATION_SCHEMA"])
+        if (like is None or like_matches(like, name))
+        and name.startswith(starts)
+        and grants.sees(
+            session,
+            *(
+                ("DATABASE", (database,))
+                if name == "INFORMATION_SCHEMA"
+                else ("SCHEMA", (database, name))
+            ),
+            shown=True,
+        )
+    ][:limit]
+    if is_terse:
+        columns = [("created_on", "timestamptz"), *texts("name kind database_name schema_name")]
+        return Rows(columns, [(EPOCH, name, None, database, None) for database, name in shown])
+    columns = [
+        ("created_on", "timestamptz"),
+        *texts("name is_default is_current database_name owner comment options retention_time"),
+        *texts("owner_role_type"),
+    ]
+    rows = [
+        (
+            EPOCH,
+            name,
+            "N",
+            "Y" if (database, name) == (session.database, session.schema) else "N",
+            database,
+            "" if name == "INFORMATION_SCHEMA" else grants.owner("SCHEMA", (database, name)),
+            grants.comments.get(f"SCHEMA {qualified((database, name))}", ""),
+            "",
+            "1",
+            "" if name == "INFORMATION_SCHEMA" else "ROLE",
+        )
+        for database, name in shown
+    ]
+    return Rows(columns, rows)
+
+
 def _use(session: Session, read: Reader) -> Rows | None:
     read.expect("use")
     kind = read.take_any("role", "warehouse", "database", "schema", "catalog")
     if kind is None and read.take("secondary", "roles"):
-        return status()
+        return _use_secondary(session, read)
     name = read.name()
     read.end()
     if kind == "warehouse":
@@ -288,6 +358,24 @@ def _use(session: Session, read: Reader) -> Rows | None:
     else:
         require_database(session, name[0])
         use(session, name[0], "PUBLIC" if "PUBLIC" in schemas(session, name[0]) else None)
+    return status()
+
+
+def _use_secondary(session: Session, read: Reader) -> Rows:
+    """USE SECONDARY ROLES.
+
+    https://docs.snowflake.com/en/sql-reference/sql/use-secondary-roles
+    """
+    word = read.take_any("all", "none")
+    names: list[str] = []
+    if word is None:
+        names.append(read.name()[-1])
+        while read.take(","):
+            names.append(read.name()[-1])
+    read.end()
+    for name in names:
+        session.account.grants.require_role(session, name)
+    session.secondary_roles = "ALL" if word == "all" else tuple(names)
     return status()
 
 

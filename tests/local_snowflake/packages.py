@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import sqlglot
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import Expr, exp
 
@@ -43,8 +44,6 @@ ROLES = {
     ANACONDA: ("SNOWFLAKE", "ANACONDA_REPOSITORY_USER"),
 }
 ANACONDA_RUNTIMES = ("3.10", "3.11", "3.12", "3.13")
-
-_SPECIFICATION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([A-Za-z0-9][A-Za-z0-9.+!]*))?")
 
 # Runs in the repository's interpreter, so it imports only the standard library.
 _INVENTORY = """
@@ -156,11 +155,19 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _split(specification: str) -> tuple[str, str | None]:
-    match = _SPECIFICATION.fullmatch(specification.strip())
-    if match is None:
+def _split(specification: str) -> tuple[str, SpecifierSet]:
+    """Return the name and the versions of an entry of PACKAGES: `numpy`, `pandas>=2,<3.0.0`.
+
+    The pages have `==` and, for PyPI's repository, the bound `pandas<3.0.0`.
+    See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-packages
+    """
+    try:
+        requirement = Requirement(specification)
+    except InvalidRequirement:
+        raise _cannot_create(specification) from None
+    if requirement.extras or requirement.marker or requirement.url:
         raise _cannot_create(specification)
-    return match[1], match[2]
+    return requirement.name, requirement.specifier
 
 
 def require_repository(session: Session, repository: tuple[str, ...]) -> None:
@@ -183,7 +190,7 @@ def require_packages(
     available = session.account.packages.environment(repository).packages
     seen: set[str] = set()
     for one in specifications:
-        name, version = _split(one)
+        name, versions = _split(one)
         key = canonical(name)
         if key in seen:
             raise _cannot_create(one)
@@ -191,7 +198,7 @@ def require_packages(
         is_missing = session.account.faults.strikes(f"package_missing:{key}")
         if is_missing or key not in available:
             raise compilation_error(f"Package '{name}' is not supported.", 391531, "42601")
-        if version not in (None, available[key].version):
+        if not versions.contains(available[key].version, prereleases=True):
             raise _cannot_create(one)
 
 

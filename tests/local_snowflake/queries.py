@@ -80,9 +80,10 @@ MACROS = {
 }
 
 # Macros that use an argument more than once; those of aggregates cannot be values.
-ALL_AT_ONCE = {"no_vector", "json", "elements", "to_varchar", "vector_normalize"} | {
-    function.lower() for function in vector.DISTANCES.values()
-}
+ALL_AT_ONCE = {
+    *("no_vector", "json", "elements", "real", "integer", "whole", "to_varchar"),
+    *("is_a_vector", "vector_normalize"),
+} | {function.lower() for function in vector.DISTANCES.values()}
 
 # Metadata of a tree.
 PLACE = "place_of_temporary"
@@ -149,6 +150,11 @@ def translated(error: duckdb.Error, known: ProgrammingError | None = None) -> Pr
     if match := re.search(r"Table with name (.+?) does not exist", text):
         return compilation_error(
             f"Object '{match[1]}' does not exist or not authorized.", 2003, "42S02"
+        )
+    if match := re.search(r"Cannot concatenate types (.+) and (.+?) - ", text):
+        types = f"{_snowflake_type(match[1])}, {_snowflake_type(match[2])}"
+        return compilation_error(
+            f"Invalid argument types for function '||': ({types})", 1044, "42P13"
         )
     for function, array_function in vector.ARRAY_FUNCTIONS.items():
         if re.search(rf"\b{array_function}\b", text) and isinstance(
@@ -296,7 +302,18 @@ def _semistructured(node: Expr) -> Expr:
         return _cast(node)
     elif isinstance(node, exp.Anonymous) and node.name.upper() in AS_FUNCTIONS:
         return call(node.name.lower(), *node.expressions)
+    elif isinstance(node, exp.Anonymous) and node.name.upper() == "HASH":
+        return _hash(node)
     return node
+
+
+def _hash(node: exp.Anonymous) -> Expr:
+    """Of any number of values of any type; 64 bits with a sign.
+
+    https://docs.snowflake.com/en/sql-reference/functions/hash
+    """
+    unsigned = exp.cast(exp.Anonymous(this="hash", expressions=node.expressions), "hugeint")
+    return exp.cast(exp.Sub(this=unsigned, expression=exp.Literal.number(2**63)), "bigint")
 
 
 def _no_vector(node: Expr, function: str) -> Expr:

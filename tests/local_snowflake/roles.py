@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from sqlglot import Expr, exp
 
 from local_snowflake.errors import compilation_error
 from local_snowflake.grants import (
+    ADMINS,
     OF_EXTERNAL_STAGE,
     PRIVILEGES,
     REPOSITORY_ROLES,
@@ -66,7 +68,8 @@ def create_role(session: Session, read: Reader) -> Rows:
         text = read.string()
     read.end()
     grants = session.account.grants
-    if not _may_manage(session) and not grants.has(session, "CREATE ROLE", "ACCOUNT", ()):
+    creates = _may_manage(session, primary=True)
+    if not creates and not grants.has(session, "CREATE ROLE", "ACCOUNT", ()):
         raise insufficient("ACCOUNT", ())
     if role in grants.roles and exists:
         return status(f"{identifier(role)} already exists, statement succeeded.")
@@ -80,9 +83,10 @@ def create_role(session: Session, read: Reader) -> Rows:
 
 
 def create_user_or_warehouse(session: Session, read: Reader) -> Rows:
-    """CREATE USER, CREATE WAREHOUSE: their properties are ignored.
+    """CREATE USER, CREATE WAREHOUSE: most of their properties are ignored.
 
-    A new user has no role but PUBLIC; a warehouse is nothing here.
+    A new user has no role but PUBLIC, and all granted roles as secondary ones unless
+    DEFAULT_SECONDARY_ROLES = (); a warehouse is nothing here.
     https://docs.snowflake.com/en/sql-reference/sql/create-user
     """
     read.expect("create")
@@ -90,7 +94,8 @@ def create_user_or_warehouse(session: Session, read: Reader) -> Rows:
     exists = read.take("if", "not", "exists")
     name = _role(read)
     grants = session.account.grants
-    if not _may_manage(session) and not grants.has(session, f"CREATE {kind}", "ACCOUNT", ()):
+    creates = _may_manage(session, primary=True)
+    if not creates and not grants.has(session, f"CREATE {kind}", "ACCOUNT", ()):
         raise insufficient("ACCOUNT", ())
     if kind.lower() == "user" and name in grants.users:
         if exists:
@@ -98,7 +103,41 @@ def create_user_or_warehouse(session: Session, read: Reader) -> Rows:
         raise compilation_error(f"Object '{identifier(name)}' already exists.", 2002, "42710")
     if kind.lower() == "user":
         grants.users[name] = set()
+        _default_secondary_roles(session, name, read, default=True)
     return status(f"{kind.capitalize()} {identifier(name)} successfully created.")
+
+
+def alter_user(session: Session, read: Reader) -> Rows:
+    """ALTER USER … SET DEFAULT_SECONDARY_ROLES = ('ALL') | ().
+
+    https://docs.snowflake.com/en/sql-reference/sql/alter-user
+    """
+    read.expect("alter", "user")
+    exists = read.take("if", "exists")
+    name = _role(read)
+    grants = session.account.grants
+    if name not in grants.users and exists:
+        return status()
+    if not _may_manage(session):
+        raise insufficient("USER", (name,))
+    grants.roles_of_user(name)
+    read.expect("set")
+    _default_secondary_roles(session, name, read, default=name in grants.with_secondary_roles)
+    return status()
+
+
+def _default_secondary_roles(session: Session, user: str, read: Reader, *, default: bool) -> None:
+    users = session.account.grants.with_secondary_roles
+    wanted = default
+    while not read.at_end():
+        if not read.take("default_secondary_roles"):
+            read.next()
+            continue
+        read.expect("=", "(")
+        wanted = not read.take(")")
+        if wanted and read.string().upper() != "ALL":
+            read.fail()
+    (users.add if wanted else users.discard)(user)
 
 
 def drop_role(session: Session, read: Reader) -> Rows:
@@ -344,19 +383,17 @@ def _existing_role(session: Session, read: Reader) -> str:
     return role
 
 
-def _may_manage(session: Session) -> bool:
+def _may_manage(session: Session, *, primary: bool = False) -> bool:
     grants = session.account.grants
-    roles = grants.hierarchy(session.role)
-    return (
-        grants.is_admin(session.role)
-        or bool(roles & {"SECURITYADMIN", "USERADMIN"})
-        or grants.has(session, "MANAGE GRANTS", "ACCOUNT", ())
+    roles = grants.roles_of(session, primary=primary)
+    return bool(roles & {*ADMINS, "SECURITYADMIN", "USERADMIN"}) or any(
+        Grant(role, "MANAGE GRANTS", "ACCOUNT", ()) in grants.grants for role in roles
     )
 
 
 def _owns_role(session: Session, role: str) -> bool:
     grants = session.account.grants
-    return _may_manage(session) or grants.owner("ROLE", (role,)) in grants.hierarchy(session.role)
+    return _may_manage(session) or grants.owner("ROLE", (role,)) in grants.roles_of(session)
 
 
 def show_grants(session: Session, read: Reader) -> Rows:
@@ -514,7 +551,9 @@ def _value(session: Session, node: Expr) -> Expr:
         transaction = session.account.transactions.of(session)
         return exp.convert(str(transaction.number) if transaction else None)
     if _is_call(node, "IS_ROLE_IN_SESSION"):
-        return exp.convert(_argument(node) in session.account.grants.hierarchy(session.role))
+        return exp.convert(_argument(node) in session.account.grants.roles_of(session))
+    if isinstance(node, exp.CurrentSecondaryRoles):
+        return exp.convert(_secondary_roles(session))
     if _is_call(node, "SYSTEM$ARE_ANACONDA_TERMS_ACKNOWLEDGED"):
         return exp.convert(not session.account.faults.is_set("anaconda_terms_missing"))
     return node
@@ -546,7 +585,14 @@ def _is_in_session(session: Session, name: str) -> bool:
     if len(parts) == 1:
         parts = (session.database or "", *parts)
     holders = session.account.grants.database_roles.get(".".join(parts), set())
-    return bool(session.account.grants.hierarchy(session.role) & holders)
+    return bool(session.account.grants.roles_of(session) & holders)
+
+
+def _secondary_roles(session: Session) -> str:
+    """https://docs.snowflake.com/en/sql-reference/functions/current_secondary_roles."""
+    names = ",".join(sorted(session.account.grants.secondary(session)))
+    value = "ALL" if session.secondary_roles == "ALL" else names
+    return json.dumps({"roles": names, "value": value}, separators=(",", ":"))
 
 
 def requested_role(session: Session, role: str | None) -> str:
@@ -574,6 +620,7 @@ STATEMENTS: list[tuple[tuple[str, ...], Callable[[Session, Reader], Rows]]] = [
     (("create", "role"), create_role),
     (("create", "user"), create_user_or_warehouse),
     (("create", "warehouse"), create_user_or_warehouse),
+    (("alter", "user"), alter_user),
     (("create", "or", "replace", "role"), create_role),
     (("drop", "role"), drop_role),
     (("grant",), grant),

@@ -169,6 +169,8 @@ def _open_session(wanted: Any, data: dict[str, Any]) -> JSONResponse:  # noqa: A
     # Without the account's lock, because a login must not wait for a statement.
     session.user = unquoted(data.get("LOGIN_NAME") or "")
     session.role = roles.requested_role(session, wanted.get("roleName"))
+    if session.user in session.account.grants.with_secondary_roles:
+        session.secondary_roles = "ALL"
     session.warehouse = unquoted(name) if (name := wanted.get("warehouse")) else None
     session.log_in(wanted.get("databaseName"), wanted.get("schemaName"))
     token = secrets.token_urlsafe(32)

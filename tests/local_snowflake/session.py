@@ -142,6 +142,8 @@ class Session(FakeSnowflakeConnection):
     temporary: set[str]
     user: str = "TESTER"
     role: str = "ACCOUNTADMIN"
+    # ALL, or their names.
+    secondary_roles: str | tuple[str, ...] = ()
     warehouse: str | None = None
     # Names of the files of a PUT; the connector asks for each address separately.
     expected_uploads: set[str]

@@ -145,7 +145,7 @@ class Stages:
         parts = PART.findall(found[1]) if found else []
         if not found or not parts:
             raise compilation_error(f"invalid stage location '{text}'.")
-        name = tuple(unquoted(part) for part in parts)
+        name = tuple(unquoted(session.parameters.folded(part)) for part in parts)
         return Location(current(session, name, "LIST"), (found[2] or "").lstrip("/"))
 
     def get(self, session: Session, name: Name) -> Stage:
@@ -168,6 +168,12 @@ class Stages:
         stage = self.stages.get(location.stage)
         staged = stage.files.get(location.path) if stage else None
         return staged.content if staged else None
+
+    def md5(self, location: Location) -> str | None:
+        """Return a staged file's digest, or None."""
+        stage = self.stages.get(location.stage)
+        staged = stage.files.get(location.path) if stage else None
+        return staged.md5 if staged else None
 
     def require_read(self, session: Session, location: Location) -> Stage:
         """Raise Snowflake's error unless the session's role may read a stage; return the stage."""
@@ -514,7 +520,7 @@ def show(session: Session, read: Reader) -> Rows:
         stage
         for name, stage in sorted(session.account.stages.stages.items())
         if name[: len(scope)] == scope
-        and grants.sees(session, "STAGE", name)
+        and grants.sees(session, "STAGE", name, shown=True)
         and (like is None or like_matches(like, name[-1]))
     ]
     names = (

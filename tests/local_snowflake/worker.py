@@ -5,11 +5,14 @@ standard library, and pandas where the handler is vectorized. Messages are JSON,
 length in four bytes: on standard input the function and then batches, on standard output what came
 of them.
 
+With the argument `checks` it only loads handlers, each in a fork of its own, for CREATE FUNCTION.
+
 See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-designing
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.abc
 import json
@@ -38,14 +41,13 @@ _WRITES_BEFORE_THE_KILL = 2
 def main() -> None:
     """Load the function, and answer until the input ends."""
     incoming, outgoing = _take_pipes()
+    if sys.argv[1:] == ["checks"]:
+        return _check_all(incoming, outgoing)
     job = _read(incoming)
     if job is None:
         return
     try:
-        sys.path.insert(0, os.path.dirname(_OWN))
-        sandbox = importlib.import_module("sandbox")
-        sys.path.pop(0)
-        place = sandbox.enter(Path(job["tmp"]), Path(job["imports"]))
+        place = _enter_sandbox(job)
         messages = _read_in_a_thread(incoming)
         _arrange(job, place)
         handler = _load(job)
@@ -63,6 +65,39 @@ def main() -> None:
         except BaseException as error:
             answer = {"error": _describe(error)}
         _write(outgoing, answer)
+
+
+def _check_all(incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+    """Load each handler, as its first call would, and answer what went wrong."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pandas")  # most handlers import it: once for all of them
+    while (job := _read(incoming)) is not None:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(job["seconds"])
+            answer: Json = {}
+            try:
+                place = _enter_sandbox(job)
+                for name in list(sys.modules):
+                    if name.partition(".")[0] in job["hidden_modules"]:
+                        del sys.modules[name]
+                _arrange(job, place)
+                _load(job)
+            except BaseException as error:
+                answer = {"error": _describe(error)}
+            _write(outgoing, answer)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status != 0:
+            code = os.waitstatus_to_exitcode(status)
+            _write(outgoing, {"error": f"The process that loaded the handler ended with {code}."})
+
+
+def _enter_sandbox(job: Json) -> Path:
+    sys.path.insert(0, os.path.dirname(_OWN))
+    sandbox = importlib.import_module("sandbox")
+    sys.path.pop(0)
+    return sandbox.enter(Path(job["tmp"]), Path(job["imports"]))
 
 
 def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
@@ -190,6 +225,8 @@ def _load(job: Json) -> Callable[..., Any]:
         target, path = module, job["handler"]
     for name in path.split("."):
         target = getattr(target, name)
+    if not callable(target):
+        raise TypeError(f"the handler '{job['handler']}' is a {_type_name(target)}, no function")
     return target
 
 
@@ -201,6 +238,8 @@ def _frame(handler: Callable[..., Any], job: Json, columns: list[list[Any]]) -> 
     import pandas
 
     dtypes = {"varchar": "string", "number": "Int64", "float": "Float64", "boolean": "boolean"}
+    if job["object_dtypes"]:
+        del dtypes["varchar"], dtypes["boolean"]
     series: dict[int, Any] = {}
     for place, (kind, column) in enumerate(zip(job["parameters"], columns, strict=True)):
         values = [_argument(value, kind) for value in column]
