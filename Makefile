@@ -53,7 +53,7 @@ test-all: $(DEV_ENV) $(ANACONDA_ENV) $(LIGHT_ENV)  ## Run every test on dbt 1.12
 	$(PYTEST) $(ON_1_12)
 
 test-dbt-1.11: $(DEV_ENV) $(DBT_1_11_ENV)  ## Run a project and the demo with dbt 1.11
-	TF_EMBEDDINGS_DBT_1_11="$(abspath $(VENV))/dbt-1.11" $(PYTEST) --dist=loadgroup tests/test_dbt_1_11.py
+	TF_EMBEDDINGS_DBT_1_11="$(abspath $(VENV))/dbt-1.11" $(PYTEST) tests/test_dbt_1_11.py
 
 test-dbt-v2: $(DEV_ENV) $(DBT_V2_ENV)  ## Run a project and the demo with dbt v2, on Linux x86-64
 	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then set -x; \

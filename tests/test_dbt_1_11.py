@@ -39,13 +39,7 @@ def artifacts(
     return make_artifacts(litert_tokens_model, tmp_path_factory.mktemp("artifacts"))
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(engine, marks=pytest.mark.xdist_group(engine))
-        for engine in ("duckdb", "snowflake")
-    ],
-)
+@pytest.fixture(scope="module", params=["duckdb", "snowflake"])
 def smoke(
     request: pytest.FixtureRequest,
     artifacts: list[Artifact],
@@ -134,7 +128,6 @@ def demo(minilm: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Smoke:
     return demo
 
 
-@pytest.mark.xdist_group("demo")
 @pytest.mark.parametrize("target", ["duckdb", "local_snowflake"])
 def test_the_demo_is_built(
     demo: Smoke,
