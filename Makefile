@@ -57,7 +57,7 @@ test-dbt-1.11: $(DEV_ENV) $(DBT_1_11_ENV)  ## Run a project and the demo with db
 
 test-dbt-v2: $(DEV_ENV) $(DBT_V2_ENV)  ## Run a project and the demo with dbt v2, on Linux x86-64
 	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then set -x; \
-		TF_EMBEDDINGS_DBT_V2="$(abspath $(VENV))/dbt-v2" $(PYTEST) tests/test_dbt_v2*.py; \
+		TF_EMBEDDINGS_DBT_V2="$(abspath $(VENV))/dbt-v2" $(PYTEST) tests/test_dbt_v2*.py tests/test_dbt_init.py; \
 	else echo "The tests of dbt v2 run only on Linux x86-64: skipped."; fi
 
 lint: $(DEV_ENV)  ## Check style and types of Python and SQL, and that dbt v2 reads the Jinja alike
