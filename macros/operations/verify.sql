@@ -75,15 +75,18 @@
 {% endmacro %}
 
 {% macro _scientific(number) %}
-  {# A small number as 1.2e-07; anything else as it is. #}
-  {% if number is not number or number <= 0 or number >= 1 %}
-    {{ return(number | string) }}
+  {# A number with two digits, as '%.2g' writes it, which dbt v2 does not know. #}
+  {% if number is not number or not number > 0 %}
+    {{ return('0' if number is number and number == 0 else number | string) }}
   {% endif %}
   {% set exponents = [] %}
-  {% for exponent in range(1, 46) if number * 10.0 ** exponent >= 0.999 %}
+  {% for exponent in range(0, 46) if number * 10.0 ** exponent >= 0.995 %}
     {% do exponents.append(exponent) %}
   {% endfor %}
-  {% set exponent = exponents | first if exponents else 45 %}
-  {% set digits = (number * 10.0 ** exponent) | round(1) | string | replace('.0', '') %}
-  {{ return(digits ~ 'e-' ~ ('0' if exponent < 10 else '') ~ exponent) }}
+  {% set exponent = exponents[0] if exponents else 45 %}
+  {% if exponent <= 4 %}
+    {{ return(modules.re.sub('[.]0$', '', number | round(exponent + 1) | string)) }}
+  {% endif %}
+  {% set digits = (number * 10.0 ** exponent) | round(1) | string %}
+  {{ return(modules.re.sub('[.]0$', '', digits) ~ 'e-' ~ ('%02d' | format(exponent))) }}
 {% endmacro %}
