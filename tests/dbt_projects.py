@@ -23,6 +23,7 @@ import numpy as np
 import yaml
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
+from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.tests import enable_test_caching
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ NAME = "a_project"
 
 # dbt's own switch for tests: it parses a macro's text once a process, not once a call.
 enable_test_caching()
+
+# dbt looks for the name of the module that declares a flag, for a warning's text, by a walk through
+# all modules for each frame of the stack. Once TensorFlow is imported, that is 90 % of a call.
+BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")
 
 Pin = dict[str, Any]
 

@@ -78,6 +78,14 @@ def test_verify_prints_one_line_for_each_model(
         assert all(word in line for word in ("NumPy 2.", "memory"))
 
 
+def test_numbers_are_written_with_two_digits(project: Project) -> None:
+    """As '%.2g' does, which dbt v2 does not know."""
+    numbers = [0.0, 0.5, 0.999, 0.01, 0.00997, 0.001, 1.234e-4, 1e-5, 9.96e-6, 1.2345e-7, 3e-38]
+    calls = "|".join(f"{{{{ tf_embeddings._scientific({number!r}) }}}}" for number in numbers)
+    [row] = project.show(f"select '{calls}' as written")
+    assert row["written"].split("|") == [f"{number:.2g}" for number in numbers]
+
+
 def test_verify_names_the_engine_that_ran(
     tmp_path: Path,
     saved_tokens_model: tuple[Path, dict[str, Any]],

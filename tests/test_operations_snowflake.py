@@ -578,6 +578,7 @@ def test_status_of_a_role_that_lacks_what_the_hook_needs(
     schema = f"{project.name}.tf_embeddings"
     role = new_role(
         project,
+        f"usage, create table, create view on schema {project.name}.dev",
         f"usage, create stage on schema {schema}",
         f"read on stage {schema}.models",
         f"usage on function {schema}.{function}",

@@ -2,8 +2,8 @@
   {#
     The SQL of the package's hook; empty if the run embeds nothing. It only renders text, because
     dbt compile and dbt docs generate render it too, and dbt v2 even sends it in dbt compile, show
-    and clone: only commands that build or test get SQL. Wrong settings are a compiler error: a hook
-    whose SQL fails need not stop dbt's models.
+    and clone: only commands that run models, tests or the project's own hooks get SQL. Wrong
+    settings are a compiler error: a hook whose SQL fails need not stop dbt's models.
   #}
   {% if not execute %}
     {{ return('') }}
@@ -14,10 +14,11 @@
     {{ return('') }}
   {% endif %}
   {% set sql = tf_embeddings._prepare_run(pins) %}
-  {% if flags.WHICH not in ['run', 'build', 'test', 'seed', 'snapshot'] %}
+  {% if not tf_embeddings._is_run()
+    and flags.WHICH not in ['test', 'seed', 'snapshot', 'freshness'] %}
     {{ return('') }}
   {% endif %}
-  {% if flags.WHICH in ['run', 'build'] %}
+  {% if tf_embeddings._is_run() %}
     {% do tf_embeddings._warn_of_views() %}
   {% endif %}
   {# Then no hook runs at the end to say it. #}
@@ -28,6 +29,11 @@
     ) %}
   {% endif %}
   {{ return(sql) }}
+{% endmacro %}
+
+{% macro _is_run() %}
+  {# Whether dbt builds models. In a retry dbt v2 does not tell the command that it repeats. #}
+  {{ return(flags.WHICH in ['run', 'build', 'retry']) }}
 {% endmacro %}
 
 {% macro _on_run_end(results) %}

@@ -102,7 +102,7 @@
     Whether a relation can be queried now: a model is running, and the relation exists. A CTE and a
     query in quotes cannot be queried on their own.
   #}
-  {% set is_run = execute and flags.WHICH in ['run', 'build'] and model.resource_type == 'model' %}
+  {% set is_run = execute and tf_embeddings._is_run() and model.resource_type == 'model' %}
   {% set is_relation = relation is not string and relation.identifier and not relation.is_cte %}
   {% if not is_run or not is_relation %}
     {{ return(false) }}

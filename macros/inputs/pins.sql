@@ -2,6 +2,8 @@
   {# The pin of `model`, or of the default model if it is none, as _checked_pin returns it. #}
   {% set settings = tf_embeddings._settings() %}
   {% set names = settings.models | list | join(', ') %}
+  {% set stage_it = tf_embeddings._script()
+    ~ " and add its pin to dbt_project.yml (or vars.yml)." %}
 
   {% if model is not none and (model is not string or not model) %}
     {% do exceptions.raise_compiler_error(
@@ -12,8 +14,7 @@
   {% endif %}
   {% if not settings.models %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": var tf_embeddings_models has no models. Stage one with "
-      ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml (or vars.yml)."
+      macro ~ ": var tf_embeddings_models has no models. Stage one with " ~ stage_it
       ~ " It is read from the project's vars, not from those of a package."
     ) %}
   {% endif %}
@@ -26,14 +27,13 @@
   {% if model is none and settings.default_model not in settings.models %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": var tf_embeddings_default_model is '" ~ settings.default_model ~ "', which is not "
-      ~ "in var tf_embeddings_models (it has: " ~ names ~ "). Stage it with "
-      ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml (or vars.yml)."
+      ~ "in var tf_embeddings_models (it has: " ~ names ~ "). Stage it with " ~ stage_it
     ) %}
   {% endif %}
   {% if model is not none and model not in settings.models %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": model '" ~ model ~ "' is not in var tf_embeddings_models (it has: " ~ names
-      ~ "). Stage it with " ~ tf_embeddings._script() ~ " and add its pin to dbt_project.yml (or vars.yml)."
+      ~ "). Stage it with " ~ stage_it
     ) %}
   {% endif %}
 

@@ -73,13 +73,18 @@
   {#
     Where the package is installed, as a map: folder, for a command in the folder where dbt was
     called; and project, the project's folder, or none if dbt was called in it, as far as is known.
+    dbt v2 has no adapter.config, and tells only a folder that it was given.
   #}
-  {% set known = adapter.config if adapter.config is defined else {} %}
-  {% set root = (known.project_root or '/') | string %}
+  {% set is_v2 = adapter.config is not defined %}
+  {% set known = {} if is_v2 else adapter.config %}
+  {% set root = (invocation_args_dict.project_dir if is_v2 else known.project_root) or '' %}
+  {% set root = root | string %}
   {% set folder = (known.packages_install_path or 'dbt_packages') ~ '/tf_embeddings' %}
   {% set is_absolute = '^([/\\\\]|[A-Za-z]:)' %}
-  {% set is_given = '--project-dir' in (invocation_args_dict.invocation_command or '')
-    or not modules.re.match(is_absolute, root) %}
+  {% set is_given = root and (
+    is_v2 or '--project-dir' in (invocation_args_dict.invocation_command or '')
+    or not modules.re.match(is_absolute, root)
+  ) %}
   {% if is_given and not modules.re.match(is_absolute, folder) %}
     {% set folder = root ~ '/' ~ folder %}
   {% endif %}

@@ -15,8 +15,8 @@
   {% if not match or modules.re.search('[\\\\\\r\\n]|[$][$]', from) %}
     {% do exceptions.raise_compiler_error(
       "stage_copy: from is " ~ tf_embeddings._quoted(from) ~ "; it must be a folder or an artifact "
-      ~ "on a named stage or a git repository, such as '@other_db.public.artifacts/models/', without "
-      ~ "backslashes, $$ and line breaks."
+      ~ "on a named stage or a git repository, such as '@other_db.public.artifacts/models/', "
+      ~ "without backslashes, $$ and line breaks."
     ) %}
   {% endif %}
   {% set path = (match.group(2) or '')[1:] %}

@@ -137,8 +137,8 @@
 {% macro _copy_pin(model, artifact) %}
   {#
     The pin of an artifact that is on a stage. SQL cannot read a zip, so a temporary function, which
-    ends with the session, reads the manifest. It needs only Python's own modules: the artifact's
-    runtime would need the packages that the manifest names.
+    ends with the session, reads the manifest with Python's own modules: the artifact's runtime
+    would need the packages that the manifest names.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set function = tf_embeddings._schema_name() ~ '.tf_embeddings_pin_' ~ model ~ '_'
@@ -171,6 +171,7 @@ $$
   {% endset %}
   {% do run_query(sql | trim) %}
   {% set said = tf_embeddings._caught(function ~ '()') %}
+  {% do run_query('drop function if exists ' ~ function ~ '()') %}
   {% if not said.startswith('{') %}
     {% do exceptions.raise_compiler_error(
       "stage_copy: " ~ artifact.place ~ " is not a complete artifact ("

@@ -41,10 +41,13 @@
     {% set check = tf_embeddings.snowflake___function_name(pin, 'verify').split('.') | last %}
     {% do named.extend([function, check]) %}
     {% set file = tf_embeddings._staged_file(pin, files) %}
-    {% set is_there = function in names
-      or (macro == 'status' and not tf_embeddings._refusal(pin)) %}
+    {% set is_listed = function in names %}
+    {% set refusal = tf_embeddings._refusal(pin) if macro == 'status' and not is_listed else none %}
+    {% set is_there = is_listed or (macro == 'status' and not refusal) %}
     {% set stage_it = tf_embeddings._stage_command(pin.model) %}
-    {% if not has_stage and not is_there %}
+    {% if not has_stage and refusal and 'not exist' not in refusal %}
+      {% set state = 'cannot run: ' ~ refusal %}
+    {% elif not has_stage and not is_there %}
       {% set state = 'not visible to role ' ~ role ~ '; if it is not staged: ' ~ stage_it %}
     {% elif file.version != pin.version and has_stage %}
       {% set state = tf_embeddings._staged_state(pin, file) %}
@@ -151,9 +154,9 @@
 
 {% macro snowflake___copy_artifact(model, source) %}
   {#
-    Nothing is created before the source is known to be right. A complete file is not copied again;
-    one of a wrong size, which a broken copy or upload left, is, as COPY FILES overwrites. Functions
-    that run it are broken until then; see snowflake___staging_upload.
+    Only schema and stage are created before the source is known to be right. A complete file is not
+    copied again; one of a wrong size, which a broken copy or upload left, is, as COPY FILES
+    overwrites. Functions that run it are broken until then; see snowflake___staging_upload.
     https://docs.snowflake.com/en/sql-reference/sql/copy-files
   #}
   {% set models = tf_embeddings._settings().models %}

@@ -111,14 +111,7 @@
 
 {% macro _staging_role() %}
   {# The role of the session, as _current_role returns it. The first query: a login fails here. #}
-  {% set takes_token = target.authenticator | default('') | string | lower
-    == 'programmatic_access_token' %}
-  {% do tf_embeddings._staging_step(
-    'Asking for the role of the session',
-    next="dbt-snowflake passes `token` on only for the authenticators oauth and jwt: set a "
-    ~ "programmatic access token as `password`, and remove the authenticator" if takes_token
-    else none
-  ) %}
+  {% do tf_embeddings._staging_step('Asking for the role of the session') %}
   {{ return(tf_embeddings._current_role()) }}
 {% endmacro %}
 

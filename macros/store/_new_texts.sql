@@ -103,7 +103,7 @@ tf_embeddings_distinct as (
   {% endif %}
   {% set count = 'select count(*) - count(distinct text_hash) from ' ~ shared
     ~ " where model_version = '" ~ pin.version ~ "' and status in ('ok', 'blank')" %}
-  {% if flags.WHICH in ['run', 'build'] and run_query(count).rows[0][0] %}
+  {% if tf_embeddings._is_run() and run_query(count).rows[0][0] %}
     {% do exceptions.raise_compiler_error(
       "embedding_store: " ~ shared ~ ", the relation of var tf_embeddings_shared_store, has texts "
       ~ "more than once, and all their rows would be copied. Name a store: it has each text once."

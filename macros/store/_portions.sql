@@ -5,7 +5,7 @@
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set sizes = [] %}
-  {% if settings.portion != 0 and flags.WHICH in ['run', 'build']
+  {% if settings.portion != 0 and tf_embeddings._is_run()
     and model.resource_type == 'model' %}
     {% do sizes.append(
       tf_embeddings._store_pace().first if settings.portion is none else settings.portion
@@ -143,7 +143,7 @@ where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id 
   {% for id in model.get('depends_on', {}).get('nodes', []) if id in graph.nodes %}
     {% do parents.append(graph.nodes[id].config.materialized) %}
   {% endfor %}
-  {% if flags.WHICH not in ['run', 'build'] or model.resource_type != 'model' %}
+  {% if not tf_embeddings._is_run() or model.resource_type != 'model' %}
     {{ return('') }}
   {% endif %}
   {% if 'ephemeral' in parents %}

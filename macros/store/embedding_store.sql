@@ -133,7 +133,7 @@ inner join {{ shared }} as tf_embeddings_shared
       ~ "{'ref': …}; sources must not depend on a query, on `execute` or on ref() in a string."
     ) %}
   {% endif %}
-  {% set existing = load_relation(this) if flags.WHICH in ['run', 'build'] else none %}
+  {% set existing = load_relation(this) if tf_embeddings._is_run() else none %}
   {% if existing and existing.is_view and not should_full_refresh() %}
     {% do exceptions.raise_compiler_error(
       "embedding_store: " ~ this ~ " is a view, which dbt clone makes if it cannot copy tables. A "

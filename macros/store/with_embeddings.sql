@@ -62,7 +62,7 @@ left join tf_embeddings_store
     Only a run is checked; a unit test and a CTE have no relation to query. With --empty all is
     empty; with --sample the whole store counts.
   #}
-  {% set is_run = flags.WHICH in ['run', 'build'] and model.resource_type == 'model' %}
+  {% set is_run = tf_embeddings._is_run() and model.resource_type == 'model' %}
   {% if not is_run or store is string or store.is_cte %}
     {{ return('') }}
   {% endif %}
