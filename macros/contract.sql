@@ -242,9 +242,9 @@
 
 {% macro _copy_artifact(model, source) %}
   {#
-    Copies an artifact to the stage from a different one, and prints its pin. `source` is a map:
-    stage, a location that ends with /; folder, below it, empty or with / at its end; and file, or
-    none for the one artifact of the model in this folder and those below.
+    Copies an artifact to the stage from a different one, and prints its pin unless the project has
+    it. `source` is a map: stage, a location that ends with /; folder, below it, empty or with / at
+    its end; and file, or none for the one artifact of the model in this folder and those below.
   #}
   {{ return(adapter.dispatch('_copy_artifact', 'tf_embeddings')(model, source)) }}
 {% endmacro %}
@@ -252,8 +252,8 @@
 {% macro default___copy_artifact(model, source) %}
   {% do exceptions.raise_compiler_error(
     "stage_copy: target '" ~ target.name ~ "' is " ~ target.type ~ ", and only Snowflake has "
-    ~ "stages to copy from. Stage the artifact's file itself: scripts/stage_model.py " ~ model
-    ~ "-b….zip --target " ~ target.name
+    ~ "stages to copy from. Stage the artifact's file itself: " ~ tf_embeddings._script() ~ " "
+    ~ model ~ "-b….zip --target " ~ target.name
   ) %}
 {% endmacro %}
 

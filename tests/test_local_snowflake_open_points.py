@@ -29,7 +29,6 @@ def server() -> Iterator[LocalSnowflake]:
         yield server
 
 
-@pytest.mark.exhaustive
 def test_every_statement_runs_but_those_that_ask_for_an_error(server: LocalSnowflake) -> None:
     refused = []
     answers = []

@@ -799,7 +799,6 @@ def test_dbt_builds_seeds_models_data_tests_and_unit_tests(project: SnowflakePro
     assert project.rows("select weight from dev.texts order by id") == [(0.5,), (None,), (2.0,)]
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("strategy", ["merge", "delete+insert", "append"])
 def test_dbt_runs_an_incremental_model_again(project: SnowflakeProject, strategy: str) -> None:
     name = strategy.replace("+", "_")
@@ -820,7 +819,6 @@ def test_dbt_runs_an_incremental_model_again(project: SnowflakeProject, strategy
     ]
 
 
-@pytest.mark.exhaustive
 def test_dbt_keeps_docs_and_tags_where_the_logins_schema_is_missing(
     project: SnowflakeProject,
 ) -> None:
@@ -850,7 +848,6 @@ def test_dbt_keeps_docs_and_tags_where_the_logins_schema_is_missing(
     ) == [(3,)]
 
 
-@pytest.mark.exhaustive
 def test_dbt_refuses_another_dimension_until_it_refreshes(project: SnowflakeProject) -> None:
     model = "{{ config(materialized='incremental', unique_key='id') }} select 1 as id, "
     project.write("models/changing.sql", model + "[1, 2]::vector(float, 2) as v")
@@ -862,7 +859,6 @@ def test_dbt_refuses_another_dimension_until_it_refreshes(project: SnowflakeProj
     assert project.rows("select v from dev.changing") == [([1.0, 2.0, 3.0],)]
 
 
-@pytest.mark.exhaustive
 def test_dbt_adds_a_vector_column(project: SnowflakeProject) -> None:
     config = "materialized='incremental', on_schema_change='append_new_columns'"
     model = "{{ config(" + config + ") }} select 1 as id"
@@ -875,7 +871,6 @@ def test_dbt_adds_a_vector_column(project: SnowflakeProject) -> None:
     assert found == [(None,), ([1.0, 2.0, 3.0],)]
 
 
-@pytest.mark.exhaustive
 def test_dbt_documents_vectors(project: SnowflakeProject) -> None:
     run = project.dbt("docs", "generate")
     assert run.success, run.errors
@@ -891,7 +886,6 @@ def test_dbt_shows_vectors(project: SnowflakeProject) -> None:
     assert run.success, run.errors
 
 
-@pytest.mark.exhaustive
 def test_a_failing_data_test_fails(project: SnowflakeProject) -> None:
     project.write("tests/fails.sql", f"select {A} as v")
     project.configure(**{"test-paths": ["tests"]})
@@ -899,7 +893,6 @@ def test_a_failing_data_test_fails(project: SnowflakeProject) -> None:
     assert run.status("fails") == "fail"
 
 
-@pytest.mark.exhaustive
 def test_a_failing_model_leaves_the_next_one_alone(project: SnowflakeProject) -> None:
     project.write(
         "models/breaking.sql",

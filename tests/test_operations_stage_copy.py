@@ -134,7 +134,7 @@ def test_it_copies_and_prints_the_pin_that_makes_a_model_embed(
     stage = f"@{project.name}.tf_embeddings.models"
     first, *pin, last = run.said
     assert first == f"tiny is staged: {stage}/{place(artifact)}"
-    assert last == "This is the pin of tiny: put it into dbt_project.yml."
+    assert last == "This is the pin of tiny: put it into dbt_project.yml (or vars.yml)."
     assert "\n".join(pin) + "\n" == pins.render("tiny", artifact.pin())
     assert project.rows("show user functions in schema tf_embeddings") == []
 

@@ -100,7 +100,6 @@ def start(project: SnowflakeProject, schema: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.exhaustive
 def test_runs_at_once_and_a_run_during_an_upgrade(
     project: SnowflakeProject, old: Artifact, new: Artifact
 ) -> None:
@@ -119,7 +118,6 @@ def test_runs_at_once_and_a_run_during_an_upgrade(
     assert_all_rows_are_of(new, project, "upgraded")
 
 
-@pytest.mark.exhaustive
 def test_an_upgrade_and_its_rollback_embed_again_and_never_mix(
     project: SnowflakeProject, old: Artifact, new: Artifact
 ) -> None:

@@ -560,7 +560,7 @@ def test_a_version_that_a_repository_lacks_can_be_pinned_to_another(
     assert said.startswith(f"{repository} does not resolve the packages numpy==")
     assert (
         ", tensorflow==9.9.9 for Python 3.11. Pin other versions under packages in "
-        "dbt_project.yml, or set var tf_embeddings_runtime_version or "
+        "its pin, or set var tf_embeddings_runtime_version or "
         "tf_embeddings_artifact_repository. If the account has a packages policy (select * from "
         f"{project.name}.information_schema.current_packages_policy), it must allow them, all that "
         "they need, and python. Snowflake says: SQL compilation error: Cannot create a Python "

@@ -88,5 +88,6 @@
     {{ return(modules.re.sub('[.]0$', '', number | round(exponent + 1) | string)) }}
   {% endif %}
   {% set digits = (number * 10.0 ** exponent) | round(1) | string %}
-  {{ return(modules.re.sub('[.]0$', '', digits) ~ 'e-' ~ ('0' if exponent < 10 else '') ~ exponent) }}
+  {% set digits = modules.re.sub('[.]0$', '', digits) %}
+  {{ return(digits ~ 'e-' ~ ('0' if exponent < 10 else '') ~ exponent) }}
 {% endmacro %}

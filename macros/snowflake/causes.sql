@@ -106,7 +106,7 @@
   {{ return(
     settings.artifact_repository ~ " does not resolve the packages " ~ packages | join(', ')
     ~ " for Python " ~ settings.runtime_version ~ ". Pin other versions under packages in "
-    ~ "dbt_project.yml, or set var tf_embeddings_runtime_version or "
+    ~ "its pin, or set var tf_embeddings_runtime_version or "
     ~ "tf_embeddings_artifact_repository."
     ~ (" If the account has a packages policy (" ~ tf_embeddings._select_policy() ~ "), it must "
       ~ "allow them, all that they need, and python." if tf_embeddings._repository_role() else "")

@@ -234,6 +234,6 @@
     {% do tf_embeddings._print_pin(
       dict(found, packages=pin.packages) if is_pinned else found
     ) %}
-    {% do print('This is the pin of ' ~ model ~ ': put it into dbt_project.yml.') %}
+    {% do print('This is the pin of ' ~ model ~ ': put it into dbt_project.yml (or vars.yml).') %}
   {% endif %}
 {% endmacro %}
