@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
 import sysconfig
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from dbt_projects import NAME, Project, make_project
 from makers import Artifact, golden_of
 from staging_cli import SCRIPT, Done, staged_files
 from staging_cli import stage_model as stage
+from tf_embeddings_staging.process import python_environment
 from tf_embeddings_staging.warehouse.dbt_errors import error
-from tf_embeddings_staging.warehouse.dbt_process import find_dbt
+from tf_embeddings_staging.warehouse.dbt_process import Heard, find_dbt
 from tf_embeddings_udf import Embedder
 
 Saved = tuple[Path, dict[str, Any]]
@@ -103,6 +106,67 @@ def test_a_dbt_that_says_nothing_is_one_sentence(
         f"no interpreter\nstage_model: '{dbt}' stopped without an answer (exit code 3). Run `dbt "
         f"debug` to find out why.\n"
     )
+
+
+LOGS_IN = """\
+print("Going to open: https://login.test/é")
+print("Enter the URL: ", end="")
+address = sys.stdin.readline().strip()
+answer = "tf_embeddings_answer " + json.dumps({"address": address, "long": "x" * 100_000})
+print(json.dumps({"info": {"name": "JinjaLogInfo", "level": "info", "msg": answer}}))
+"""
+CALLS = """\
+from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_macro
+print(run_macro(DbtOptions(), "a_macro", {})["address"])
+"""
+
+
+def test_what_a_login_says_and_asks_is_shown_while_dbt_waits(
+    without_dbt: Path, tmp_path: Path
+) -> None:
+    dbt = tmp_path / "dbt"
+    dbt.write_text(f"#!{sys.executable}\nimport json, sys\n{LOGS_IN}")
+    dbt.chmod(0o755)
+    environment = {**python_environment(), "PATH": str(tmp_path), "PYTHONUTF8": "1"}
+    environment.pop("PYTHONUNBUFFERED", None)
+    with subprocess.Popen(
+        [without_dbt, "-c", CALLS],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        give_up = threading.Timer(60, process.stdin.close)
+        give_up.daemon = True
+        give_up.start()
+        asked = "Going to open: https://login.test/é\nEnter the URL: "
+        assert process.stderr.read(len(asked)) == asked
+        assert process.communicate("http://localhost/?token=t\n") == (
+            "http://localhost/?token=t\n",
+            "",
+        )
+        give_up.cancel()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"info": "text"}\n', '{"info": {"name": "x"}}\n', "[1]\n", '{"a": 1}\n', "Enter: ", "{"],
+)
+def test_what_is_no_event_is_shown(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Heard().hear(line) is None
+    assert capsys.readouterr().err == line
+
+
+def test_an_event_on_the_line_of_a_question_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    heard = Heard()
+    info = {"name": "JinjaLogInfo", "level": "info", "msg": "said"}
+    assert heard.hear("Enter: " + json.dumps({"info": info}) + "\n") == "said"
+    assert heard.logged == ["said"]
+    assert capsys.readouterr().err == "Enter: "
 
 
 def test_a_project_for_another_version_is_one_sentence(
