@@ -108,6 +108,19 @@ def test_a_dbt_that_says_nothing_is_one_sentence(
     )
 
 
+def test_another_program_called_dbt_is_one_sentence(
+    project: Project, without_dbt: Path, artifact: Artifact, tmp_path: Path
+) -> None:
+    dbt = tmp_path / "dbt"
+    dbt.write_text("#!/bin/sh\necho 'Invocation has finished'\n")
+    dbt.chmod(0o755)
+    assert said(run(without_dbt, project, artifact, str(tmp_path))) == (
+        f"Invocation has finished\nstage_model: '{dbt}' is neither dbt Core nor dbt v2 (dbt's "
+        f"Cloud CLI is called dbt too). Put dbt Core 1.11 or later, or dbt v2, first on PATH, or "
+        f"activate its environment.\n"
+    )
+
+
 LOGS_IN = """\
 print("Going to open: https://login.test/é")
 print("Enter the URL: ", end="")

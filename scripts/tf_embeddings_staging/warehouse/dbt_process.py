@@ -70,11 +70,13 @@ class Heard:
 
     Attributes:
         success: whether it succeeded.
+        is_dbt: whether a line was an event of dbt's.
         logged: the lines that macros logged.
         errors: its errors, without secrets.
     """
 
     success: bool = False
+    is_dbt: bool = False
     logged: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -90,6 +92,7 @@ class Heard:
         except (ValueError, TypeError, KeyError):
             _show(line)
             return None
+        self.is_dbt = True
         _show(shown)
         if name == "JinjaLogInfo":
             self.logged.append(message)
@@ -175,6 +178,11 @@ def _run_dbt(dbt: Path, command: Sequence[str]) -> Heard:
         raise StagingError(
             f"'{dbt}' stopped without an answer (exit code {process.returncode}). Run `dbt debug` "
             f"to find out why."
+        )
+    if not heard.is_dbt:
+        raise StagingError(
+            f"'{dbt}' is neither dbt Core nor dbt v2 (dbt's Cloud CLI is called dbt too). Put dbt "
+            f"Core 1.11 or later, or dbt v2, first on PATH, or activate its environment."
         )
     return heard
 
