@@ -25,7 +25,7 @@ _PROFILE = {
         re.DOTALL | re.VERBOSE,
     ): r"\1a value has the wrong type (it is not shown: it may be secret). "
     r"Put numbers in quotes, as in password: '123'",
-    # v2: the same, which has the value in quotes, but only if it is no list or map.
+    # v2: the same; of a list or a map it shows nothing.
     re.compile(
         r"(invalid (?:type|value): [a-z ]+) ([`\"]).*\2(?: as \w+)?(?=, expected )", re.DOTALL
     ): rf"\1 {_NOT_SHOWN}",

@@ -188,7 +188,7 @@ def _run_dbt(dbt: Path, command: Sequence[str]) -> Heard:
 
 
 def _lines(stdout: io.BufferedReader) -> Iterator[str]:
-    """Yield each line, and at once what is no event and unfinished, such as a question."""
+    """Yield each line, and the beginning of one at once if it is not an event: a question."""
     utf8 = codecs.getincrementaldecoder("utf-8")("replace")
     decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
     rest = ""
