@@ -170,7 +170,9 @@ def test_what_a_login_says_and_asks_is_shown_while_dbt_waits(
     "line",
     ['{"info": "text"}\n', '{"info": {"name": "x"}}\n', "[1]\n", '{"a": 1}\n', "Enter: ", "{"],
 )
-def test_a_line_that_is_not_an_event_is_shown(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_that_is_not_an_event_is_shown(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert Heard().hear(line) is None
     assert capsys.readouterr().err == line
 
