@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
 import sysconfig
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ import pytest
 import yaml
 from dbt_projects import NAME, Project, make_project
 from makers import Artifact, golden_of
-from staging_cli import SCRIPT, Done, staged_files
+from staging_cli import SCRIPT, Done, run_script, staged_files
 from staging_cli import stage_model as stage
+from tf_embeddings_staging.process import python_environment
+from tf_embeddings_staging.redaction import without_secrets
 from tf_embeddings_staging.warehouse.dbt_errors import error
-from tf_embeddings_staging.warehouse.dbt_process import find_dbt
+from tf_embeddings_staging.warehouse.dbt_process import Heard, find_dbt
 from tf_embeddings_udf import Embedder
 
 Saved = tuple[Path, dict[str, Any]]
@@ -103,6 +107,82 @@ def test_a_dbt_that_says_nothing_is_one_sentence(
         f"no interpreter\nstage_model: '{dbt}' stopped without an answer (exit code 3). Run `dbt "
         f"debug` to find out why.\n"
     )
+
+
+def test_another_program_called_dbt_is_one_sentence(
+    project: Project, without_dbt: Path, artifact: Artifact, tmp_path: Path
+) -> None:
+    dbt = tmp_path / "dbt"
+    dbt.write_text("#!/bin/sh\necho 'Invocation has finished'\n")
+    dbt.chmod(0o755)
+    assert said(run(without_dbt, project, artifact, str(tmp_path))) == (
+        f"Invocation has finished\nstage_model: '{dbt}' is neither dbt Core nor dbt v2 (dbt's "
+        f"Cloud CLI is called dbt too). Put dbt Core 1.11 or later, or dbt v2, first on PATH, or "
+        f"activate its environment.\n"
+    )
+
+
+LOGS_IN = """\
+print("Going to open: https://login.test/é")
+print("Enter the URL: ", end="")
+address = sys.stdin.readline().strip()
+answer = "tf_embeddings_answer " + json.dumps({"address": address, "long": "x" * 100_000})
+print(json.dumps({"info": {"name": "JinjaLogInfo", "level": "info", "msg": answer}}))
+"""
+CALLS = """\
+from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_macro
+print(run_macro(DbtOptions(), "a_macro", {})["address"])
+"""
+
+
+def test_what_a_login_says_and_asks_is_shown_while_dbt_waits(
+    without_dbt: Path, tmp_path: Path
+) -> None:
+    dbt = tmp_path / "dbt"
+    dbt.write_text(f"#!{sys.executable}\nimport json, sys\n{LOGS_IN}")
+    dbt.chmod(0o755)
+    environment = {**python_environment(), "PATH": str(tmp_path), "PYTHONUTF8": "1"}
+    environment.pop("PYTHONUNBUFFERED", None)
+    with subprocess.Popen(
+        [without_dbt, "-c", CALLS],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        give_up = threading.Timer(60, process.stdin.close)
+        give_up.daemon = True
+        give_up.start()
+        asked = "Going to open: https://login.test/é\nEnter the URL: "
+        assert process.stderr.read(len(asked)) == asked
+        assert process.communicate("http://localhost/?token=t\n") == (
+            "http://localhost/?token=t\n",
+            "",
+        )
+        give_up.cancel()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"info": "text"}\n', '{"info": {"name": "x"}}\n', "[1]\n", '{"a": 1}\n', "Enter: ", "{"],
+)
+def test_a_line_that_is_not_an_event_is_shown(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Heard().hear(line) is None
+    assert capsys.readouterr().err == line
+
+
+def test_an_event_on_the_line_of_a_question_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    heard = Heard()
+    info = {"name": "JinjaLogInfo", "level": "info", "msg": "said"}
+    assert heard.hear("Enter: " + json.dumps({"info": info}) + "\n") == "said"
+    assert heard.logged == ["said"]
+    assert capsys.readouterr().err == "Enter: "
 
 
 def test_a_project_for_another_version_is_one_sentence(
@@ -242,3 +322,95 @@ def test_an_error_of_dbt_v2_is_its_sentence(
 ) -> None:
     """Recorded from 2.0.0-preview.196."""
     assert str(error(Path("dbt"), message, step)) == sentence
+
+
+HEAD = "[error] [InvalidConfig (dbt1005)]: "
+AROUND = (
+    "[ERROR]: Encountered an error:\nRuntime Error\n  \n  dbt encountered an error while trying to "
+    "read your profiles.yml file.\n  \n  Runtime Error\n    Syntax error near line 14\n    "
+    "------------------------------\n    13 |       schema: s\n    14 |       password: !Secret\n  "
+    "  15 |       threads: 1\n    16 | \n    \n    Raw Error:\n    ------------------------------\n"
+    "    could not determine a constructor for the tag '!Secret'\n      in \"<unicode string>\", "
+    "line 14, column 17\n  "
+)
+NOT_SHOWN = "(not shown: it may be secret; `dbt debug` shows it)"
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        *[
+            (
+                f"{HEAD}Failed to parse profiles.yml: password: invalid type: {given}, expected a "
+                f"string at line 14 column 17{STACK}",
+                f"Failed to parse profiles.yml: password: invalid type: {kind} {NOT_SHOWN}, "
+                f"expected a string at line 14 column 17",
+            )
+            for given, kind in [
+                ("integer `5377`", "integer"),
+                ("floating point `5377.5`", "floating point"),
+                ("boolean `Secret`", "boolean"),
+                ('string "Secret`, \\" expected"', "string"),
+            ]
+        ],
+        (
+            "[error] [SerializationError (dbt1013)]: YAML error: lab.outputs.s.password: invalid "
+            "type: integer `123456789012345678901234567890` as u128, expected any valid YAML "
+            f"value\n  --> profiles.yml:14:17{STACK}",
+            f"YAML error: lab.outputs.s.password: invalid type: integer {NOT_SHOWN}, expected any "
+            "valid YAML value",
+        ),
+        (
+            f"{HEAD}Jinja render error: unknown function: Jinja macro or function `Secret` is "
+            f"unknown\n(in :1:1){STACK}",
+            f"Jinja render error: in a value {NOT_SHOWN}",
+        ),
+        (
+            f"{HEAD}Jinja render error: invalid operation: 'env_var': environment variable 'NAME' "
+            f"not found\n(in :1:1){STACK}",
+            "Jinja render error: invalid operation: 'env_var': environment variable 'NAME' not "
+            "found",
+        ),
+        (
+            "[error] [SerializationError (dbt1013)]: YAML error: mapping values are not allowed in "
+            f"this context at line 14 column 23\n  --> profiles.yml:14:23{STACK}",
+            "YAML error: mapping values are not allowed in this context at line 14 column 23",
+        ),
+        (
+            AROUND,
+            "dbt encountered an error while trying to read your profiles.yml file. Syntax error "
+            f"near line 14 {NOT_SHOWN}",
+        ),
+        (
+            "[ERROR]: Encountered an error:\nRuntime Error\n  Compilation Error\n    Could not "
+            "render Secret{%ret: Encountered unknown tag 'ret'.\n      line 1\n        Secret{%ret",
+            f"Could not render a value {NOT_SHOWN}",
+        ),
+    ],
+)
+def test_no_value_of_the_profile_is_in_the_sentence(message: str, sentence: str) -> None:
+    """Recorded from 2.0.0-preview.196 and from 1.12; Secret and 5377 stand for the secret."""
+    assert str(error(Path("dbt"), without_secrets(message), {})) == f"dbt says: {sentence}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "password: 'Secret' too",
+        "password: !Secret too\n      token: 5",
+        "token: 'Secret{%ret'",
+        "token: [Secret]",
+    ],
+)
+def test_no_value_of_a_broken_profile_reaches_the_terminal(
+    project: Project, artifact: Artifact, line: str
+) -> None:
+    project.write(
+        "profiles.yml",
+        f"{NAME}:\n  target: dev\n  outputs:\n    dev:\n      type: snowflake\n      account: a\n"
+        f"      user: u\n      database: d\n      schema: s\n      {line}\n",
+    )
+    sentence = said(run_script(project, artifact.path))
+    assert sentence.startswith("dbt says: ")
+    assert "not shown: it may be secret" in sentence
+    assert "Secret" not in sentence

@@ -101,6 +101,27 @@ def test_the_memory_of_a_child_counts_and_the_child_is_stopped_too(tmp_path: Pat
     assert ended(pid_in(tmp_path / "pid"))
 
 
+def test_the_memory_is_looked_at_more_often_than_for_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one reads a file, the other those of all processes."""
+    looks = {"memory_info": 0, "children": 0}
+
+    def counted(name: str) -> Callable[..., Any]:
+        real = getattr(psutil.Process, name)
+
+        def count(self: psutil.Process, **options: Any) -> Any:  # noqa: ANN401 - psutil's own
+            looks[name] += 1
+            return real(self, **options)
+
+        return count
+
+    for name in looks:
+        monkeypatch.setattr(psutil.Process, name, counted(name))
+    error_of("worker_tasks:hang", tmp_path, limits=Limits(seconds=2))
+    assert looks["memory_info"] > 2 * looks["children"] > 2
+
+
 def test_a_task_within_its_memory_is_left_alone(tmp_path: Path) -> None:
     limits = Limits(memory_bytes=1024 * MIB)
     assert run("worker_tasks:add", {"a": 2, "b": 3}, tmp_path, limits) == {"sum": 5}

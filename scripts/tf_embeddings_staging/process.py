@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +22,8 @@ from tf_embeddings_staging.options import Limits
 _SCRIPTS = Path(__file__).resolve().parent.parent
 _RUNTIME = _SCRIPTS.parent / "udf_src"
 _SHARE_OF_MEMORY = 0.9
-_POLL_SECONDS = 0.2  # reads all processes of the machine, some 10 ms of CPU
+_POLL_SECONDS = 0.05
+_FAMILY_SECONDS = 1  # to look for new children reads all processes of the machine
 _MOST_LOG = 64 * 2**20  # bytes that a process may write
 _MOST_SAID = 200_000  # bytes of them that are shown
 
@@ -127,12 +128,16 @@ def _environment(task: str) -> dict[str, str]:
 def _watch(process: subprocess.Popen[bytes], log: Path, limits: Limits) -> str | None:
     """Wait for the end of a process, or until it goes beyond a limit; return how, if it does."""
     most_memory = limits.memory_bytes or int(machine_memory() * _SHARE_OF_MEMORY)
-    deadline = time.monotonic() + limits.seconds
+    begun = looked = time.monotonic()
+    family = _family(process.pid)
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_POLL_SECONDS)
             return None
-        if (taken := resident_memory(process.pid)) > most_memory:
+        now = time.monotonic()
+        if now > looked + _FAMILY_SECONDS:
+            family, looked = _family(process.pid), now
+        if (taken := _resident_memory(family)) > most_memory:
             return (
                 f"took {taken / 2**30:.2f} GiB of memory, more than the limit of "
                 f"{most_memory / 2**30:.2f} GiB, so it was stopped. Raise the limit with "
@@ -143,17 +148,17 @@ def _watch(process: subprocess.Popen[bytes], log: Path, limits: Limits) -> str |
                 f"wrote more than {_MOST_LOG >> 20} MiB of messages, so it was stopped. Save the "
                 f"model without ops that print, such as tf.print."
             )
-        if time.monotonic() > deadline:
+        if now > begun + limits.seconds:
             return (
                 f"did not end within {limits.seconds / 60:.3g} minutes, the limit, so it was "
                 f"stopped. Raise the limit with --time-limit MINUTES if the model needs longer."
             )
 
 
-def resident_memory(pid: int) -> int:
-    """Return the memory that a process and those that it started hold, in bytes; 0 if it ended."""
+def _resident_memory(family: Iterable[psutil.Process]) -> int:
+    """Return the memory that processes hold, in bytes; 0 for those that ended."""
     total = 0
-    for process in _family(pid):
+    for process in family:
         with contextlib.suppress(psutil.Error):
             total += process.memory_info().rss
     return total

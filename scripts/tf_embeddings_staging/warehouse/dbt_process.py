@@ -10,7 +10,9 @@ may refuse it logs `tf_embeddings_step {json}`: what it will do, and the next st
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
 import os
 import re
@@ -23,7 +25,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.redaction import without_secrets
@@ -68,29 +70,35 @@ class Heard:
 
     Attributes:
         success: whether it succeeded.
+        is_dbt: whether a line was an event of dbt's.
         logged: the lines that macros logged.
         errors: its errors, without secrets.
     """
 
     success: bool = False
+    is_dbt: bool = False
     logged: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def hear(self, line: str) -> str | None:
-        """Handle a line of stdout; return what a macro logged, if it did.
+        """Handle a line of stdout, or its beginning; return what a macro logged, if it did.
 
         What is not an event comes from a driver, such as the address of a login: it is shown.
         """
+        shown, brace, event = line.partition('{"')
         try:
-            info = json.loads(line)["info"]
+            info = json.loads(brace + event)["info"]
+            name, level, message = info["name"], info["level"], info["msg"]
         except (ValueError, TypeError, KeyError):
-            sys.stderr.write(line)
+            _show(line)
             return None
-        if info["name"] == "JinjaLogInfo":
-            self.logged.append(info["msg"])
-            return info["msg"]
-        if info["level"] == "error":
-            self.errors.append(without_secrets(info["msg"]))
+        self.is_dbt = True
+        _show(shown)
+        if name == "JinjaLogInfo":
+            self.logged.append(message)
+            return message
+        if level == "error":
+            self.errors.append(without_secrets(message))
         return None
 
 
@@ -154,16 +162,12 @@ def _run_dbt(dbt: Path, command: Sequence[str]) -> Heard:
     pin.
     """
     heard = Heard()
-    process = subprocess.Popen(
-        [str(dbt), *command],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},  # the adapters' connectors warn
-        encoding="utf-8",
-        errors="replace",
-    )
+    # The adapters' connectors warn, and print the address of a login.
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen([str(dbt), *command], stdout=subprocess.PIPE, env=environment)
     with process, Upload() as upload:
         try:
-            for line in process.stdout or ():
+            for line in _lines(cast("io.BufferedReader", process.stdout)):
                 if logged := heard.hear(line):
                     upload.hear(logged)
         except BaseException:
@@ -175,7 +179,31 @@ def _run_dbt(dbt: Path, command: Sequence[str]) -> Heard:
             f"'{dbt}' stopped without an answer (exit code {process.returncode}). Run `dbt debug` "
             f"to find out why."
         )
+    if not heard.is_dbt:
+        raise StagingError(
+            f"'{dbt}' is neither dbt Core nor dbt v2 (dbt's Cloud CLI is called dbt too). Put dbt "
+            f"Core 1.11 or later, or dbt v2, first on PATH, or activate its environment."
+        )
     return heard
+
+
+def _lines(stdout: io.BufferedReader) -> Iterator[str]:
+    """Yield each line, and the beginning of one at once if it is not an event: a question."""
+    utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
+    rest = ""
+    while chunk := stdout.read1():
+        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+        yield from (f"{line}\n" for line in lines)
+        if not rest.startswith("{"):
+            yield rest
+            rest = ""
+    yield rest + decoder.decode(b"", final=True)
+
+
+def _show(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 @contextlib.contextmanager
