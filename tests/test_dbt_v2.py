@@ -25,7 +25,7 @@ from smoke_project import (
     put_unused,
     staging_programs,
 )
-from snowflake_projects import LocalSnowflake, SnowflakeProject
+from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder
 
 PROGRAMS = ENVIRONMENT / "bin"
@@ -82,6 +82,22 @@ def built(project: V2Project) -> V2Project:
     assert not [message for message in run.printed if message.startswith("[warning]")]
     assert public_in("generic_tests") <= Smoke(project, PROGRAMS).passed_tests()
     return project
+
+
+@pytest.fixture(scope="module")
+def not_staged(
+    artifacts: list[Artifact],
+    local_snowflake: LocalSnowflake,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> V2Project:
+    """A project whose pinned artifact is on a different stage only."""
+    tiny, _ = artifacts
+    folder = tmp_path_factory.mktemp("not_staged") / "project"
+    sql = "select {{ tf_embeddings.embed(\"'a fox'\") }} as embedding"
+    made = make_snowflake_project(folder, local_snowflake, files={"models/embedded.sql": sql})
+    made.put(tiny, stage="shared.artifacts")
+    made.pin(tiny=tiny.pin())
+    return as_v2(made)
 
 
 def make(
@@ -281,6 +297,18 @@ def test_a_failing_hook_points_to_status(built: V2Project) -> None:
     assert (
         "tf_embeddings: if this hook fails, dbt run-operation tf_embeddings.status says what to do"
     ) in run.output
+
+
+def test_a_retry_goes_on_after_a_model_is_staged(
+    not_staged: V2Project, artifacts: list[Artifact]
+) -> None:
+    build = not_staged.dbt("build")
+    not_staged.put(artifacts[0])
+    retry = not_staged.dbt("retry")
+
+    assert not build.success
+    assert retry.success, retry.errors
+    assert not_staged.rows("select array_size(embedding::array) from dev.embedded") == [(8,)]
 
 
 def test_the_demo_is_built_twice_and_embeds_its_texts_once(
