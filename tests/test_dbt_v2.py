@@ -299,6 +299,19 @@ def test_a_failing_hook_points_to_status(built: V2Project) -> None:
     ) in run.output
 
 
+def test_status_names_the_script_for_the_folder_where_dbt_was_called(
+    not_staged: V2Project, tmp_path: Path
+) -> None:
+    script = "dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write --target dev"
+    here = not_staged.dbt("run-operation", "tf_embeddings.status")
+    there = not_staged.dbt("run-operation", "tf_embeddings.status", elsewhere=tmp_path)
+
+    assert here.said[-1].endswith(f"not staged: python {script}")
+    assert there.said[-1].endswith(
+        f'not staged: python {not_staged.folder}/{script} --project-dir "{not_staged.folder}"'
+    )
+
+
 def test_a_retry_goes_on_after_a_model_is_staged(
     not_staged: V2Project, artifacts: list[Artifact]
 ) -> None:
