@@ -13,36 +13,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dbt_projects import PACKAGE, Run
+from dbt_projects import Run
+from smoke_project import environment_of
 from snowflake_projects import SnowflakeProject
 
 # An environment with dbt v2 and, in its folder `cache`, the Snowflake driver that v2 looks for.
-ENVIRONMENT = Path(os.environ.get("TF_EMBEDDINGS_DBT_V2") or PACKAGE / ".venv" / "dbt-v2")
-DBT = ENVIRONMENT / "bin" / "dbt"
-MISSING = f"needs dbt v2 in {ENVIRONMENT}: run make test-dbt-v2, or set TF_EMBEDDINGS_DBT_V2"
+ENVIRONMENT = environment_of("v2")
+VARIABLES = {
+    "XDG_CACHE_HOME": str(ENVIRONMENT / "cache"),
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+}
 
 
 @dataclass(frozen=True)
 class V2Project(SnowflakeProject):
     """A project on the local Snowflake, built by dbt v2 in a process of its own."""
 
-    def dbt(self, *arguments: str) -> Run:
-        """Call dbt v2 in this project; `statements` stays empty."""
+    def dbt(self, *arguments: str, elsewhere: Path | None = None) -> Run:
+        """Call dbt v2 in the project's folder, or elsewhere; `statements` stays empty."""
         folder = str(self.folder)
-        places = ["--project-dir", folder, "--profiles-dir", folder]
+        places = ["--profiles-dir", folder, *(["--project-dir", folder] if elsewhere else [])]
         results = self.folder / "target" / "run_results.json"
-        results.unlink(missing_ok=True)
+        if arguments[0] != "retry":  # which reads it
+            results.unlink(missing_ok=True)
         process = subprocess.run(
-            [str(DBT), *arguments, *places, "--log-format", "json"],
+            [str(ENVIRONMENT / "bin" / "dbt"), *arguments, *places, "--log-format", "json"],
             capture_output=True,
             text=True,
             check=False,
-            cwd=folder,
-            env={
-                **os.environ,
-                "XDG_CACHE_HOME": str(ENVIRONMENT / "cache"),
-                "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-            },
+            cwd=elsewhere or folder,
+            env={**os.environ, **VARIABLES},
         )
         run = Run(success=process.returncode == 0)
         for line in process.stdout.splitlines():

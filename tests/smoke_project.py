@@ -1,7 +1,8 @@
 """A small project that uses all of the package, for dbt of another version, called as a process.
 
+    programs = environment_of("1.11") / "bin"
     project = make_smoke_project(folder, None, artifacts=artifacts, embedder=tiny_embedder)
-    smoke = Smoke(project, Path(".venv/dbt-1.11/bin"))
+    smoke = Smoke(project, programs)
     smoke.dbt("build")
 
 Its SQL is for both engines. Its models are `tiny`, the default, and `prefixed`, which gives other
@@ -13,15 +14,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import makers
+import pytest
 from conftest import Saved
-from dbt_projects import Project, make_project
+from dbt_projects import PACKAGE, Project, make_project, stage
 from makers import Artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder
@@ -81,7 +86,7 @@ PREFIXED = "{{ tf_embeddings.embedding_store({'ref': 'notes', 'column': 'body'},
 
 JUDGED = "select 2 as query_id, 4 as neighbor_id"
 
-# Every data test of the package, and a unit test that runs the model.
+# Every data test of the package, and unit tests that run the model.
 PROPERTIES = """\
 models:
   - name: joined
@@ -109,6 +114,8 @@ models:
 unit_tests:
   - name: only_what_is_new_is_embedded
     model: only_new
+    # dbt v2 cannot unit test an incremental model with a VECTOR column.
+    config: {enabled: "{{ not dbt_version.startswith('2.') }}"}
     overrides: {macros: {is_incremental: true}}
     given:
       - input: ref('notes')
@@ -116,6 +123,20 @@ unit_tests:
       - {input: this, format: sql, rows: "select 1 as id, 'a fox' as body"}
     expect:
       rows: [{id: 2, body: an owl}]
+  - name: a_repeated_text_is_a_duplicate
+    model: duplicates
+    given:
+      - input: ref('joined')
+        format: sql
+        # dbt reads this file without the packages' macros.
+        rows: |
+          select
+            id,
+            {% raw %}{{ tf_embeddings.embed('body') }}{% endraw %} as embedding,
+            {% raw %}{{ tf_embeddings.embedding_version() }}{% endraw %} as model_version
+          from (values (1, 'a fox'), (2, 'an owl'), (3, 'a fox')) as given (id, body)
+    expect:
+      rows: [{id_a: 1, id_b: 3}]
 """
 
 FILES = {
@@ -130,7 +151,7 @@ FILES = {
     "models/properties.yml": PROPERTIES,
 }
 
-# Each operation, its arguments, and what it says of this project after a build.
+# Each operation, its arguments, and what it says of this project after a build, in this order.
 OPERATIONS: list[tuple[str, dict[str, object], str]] = [
     ("verify", {}, "tiny {version} {build}: 3 texts, largest difference 0"),
     ("status", {}, "{build}"),
@@ -141,6 +162,9 @@ OPERATIONS: list[tuple[str, dict[str, object], str]] = [
         {"model": "tiny", "other": "prefixed", "other_store": "prefixed_store", "k": 1},
         "In both: 3 texts, 3 of them compared.",
     ),
+    ("stage_copy", {"model": "unused", "from": "@shared.artifacts"}, "unused is staged: @"),
+    ("drop_unused", {"days": 0}, "unused: file "),
+    ("drop_unused", {"days": 0, "drop": True}, "dropped: file "),
     ("drop_unused", {}, "Nothing is unused in "),
 ]
 
@@ -163,6 +187,35 @@ COLUMNS = {
     "duplicates": "id_a, id_b, cosine_similarity",
     "distances": "id, other_id, cosine_similarity, inner_product, l2_distance",
 }
+
+
+def environment_of(version: str) -> Path:
+    """Return the environment with dbt 1.11 or v2; without it, skip the test or the file.
+
+    `make test-dbt-<version>` installs it, and names it in a variable: then it must be there.
+    """
+    variable = f"TF_EMBEDDINGS_DBT_{version.upper().replace('.', '_')}"
+    environment = Path(os.environ.get(variable) or Path(sys.prefix) / f"dbt-{version}").absolute()
+    if not (environment / "bin" / "dbt").is_file():
+        command = f"make test-dbt-{version}"
+        assert variable not in os.environ, f"{environment} has no dbt: {command} installs it"
+        pytest.skip(f"dbt {version} is tested by: {command}", allow_module_level=True)
+    return environment
+
+
+def staging_programs(folder: Path, environment: Path) -> Path:
+    """Make an environment with the dbt of another one and what staging needs; return its `bin`."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    site = sysconfig.get_path("purelib", vars={"base": str(folder)})
+    Path(site, "ours.pth").write_text(sysconfig.get_path("purelib"))
+    (folder / "bin" / "dbt").symlink_to(environment / "bin" / "dbt")
+    return folder / "bin"
+
+
+def public_in(folder: str) -> set[str]:
+    """Return the names of the public macros in a folder of `macros`."""
+    files = (PACKAGE / "macros" / folder).glob("*.sql")
+    return {path.stem for path in files if not path.stem.startswith("_")}
 
 
 def make_artifacts(saved: Saved, folder: Path) -> list[Artifact]:
@@ -194,6 +247,22 @@ def make_smoke_project(
         project = make_snowflake_project(folder, server, artifacts=artifacts, files=files)
     project.configure(vars={**VARS, **project.vars()})
     return project
+
+
+def put_unused(project: Project, saved: Saved, folder: Path) -> None:
+    """Put the artifact `unused` of no pin where `stage_copy` finds it; on DuckDB, on the stage."""
+    unused = makers.write_artifact(*saved, folder, model="unused", with_runtime=True)
+    if isinstance(project, SnowflakeProject):
+        project.put(unused, stage="shared.artifacts")
+    else:
+        stage(project, unused)
+
+
+def make_demo(folder: Path) -> Project:
+    """Copy the repository into a folder; return its demo, where nothing is staged or installed."""
+    left_out = [".*", "dbt_packages", "logs", "target", "*.duckdb*", "tf_embeddings_stage"]
+    shutil.copytree(PACKAGE, folder, ignore=shutil.ignore_patterns(*left_out))
+    return Project(folder / "demo")
 
 
 def golden_seed(embedder: Embedder) -> str:
@@ -236,13 +305,26 @@ class Smoke:
         """Call dbt; return what it prints."""
         return self.call("dbt", *arguments)
 
-    def operations(self) -> str:
+    @property
+    def operations(self) -> list[tuple[str, dict[str, object], str]]:
+        """The operations that the project's engine has."""
+        has_stages = isinstance(self.project, SnowflakeProject)
+        return [one for one in OPERATIONS if has_stages or one[0] != "stage_copy"]
+
+    def operate(self) -> str:
         """Call every operation of the package; return what they print."""
         calls = [
             ["run-operation", f"tf_embeddings.{name}", "--args", json.dumps(arguments)]
-            for name, arguments, _ in OPERATIONS
+            for name, arguments, _ in self.operations
         ]
         return self.call("python", "-c", CALLS, json.dumps(calls))
+
+    def passed_tests(self) -> set[str]:
+        """Return the names of the generic data tests that passed in the last call of dbt."""
+        nodes = self.project.manifest()["nodes"]
+        results = json.loads((self.project.folder / "target/run_results.json").read_text("utf-8"))
+        passed = [one["unique_id"] for one in results["results"] if one["status"] == "pass"]
+        return {nodes[id_]["test_metadata"]["name"] for id_ in passed if id_.startswith("test.")}
 
     def compiled(self) -> dict[str, str]:
         """Return the SQL of each model and test as dbt compiled it, without the run's id."""

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import Saved
-from dbt_projects import PACKAGE, Project
 from makers import Artifact
 from smoke_project import (
     COLUMNS,
     OPERATIONS,
     SCRIPT,
     Smoke,
+    environment_of,
     make_artifacts,
+    make_demo,
     make_smoke_project,
+    public_in,
+    put_unused,
 )
 from snowflake_projects import LocalSnowflake, SnowflakeProject
 from tf_embeddings_udf import Embedder
 
-VARIABLE = "TF_EMBEDDINGS_DBT_1_11"
-PROGRAMS = Path(os.environ.get(VARIABLE) or Path(sys.prefix) / "dbt-1.11") / "bin"
-
-if not PROGRAMS.is_dir():
-    assert VARIABLE not in os.environ, f"{PROGRAMS} is missing: make test-dbt-1.11 installs it"
-    pytest.skip("dbt 1.11 is tested by: make test-dbt-1.11", allow_module_level=True)
+PROGRAMS = environment_of("1.11") / "bin"
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +57,7 @@ def smoke(
     said = smoke.dbt("--warn-error", "build")
     assert "Running with dbt=1.11." in said
     assert_clean(said)
+    assert public_in("generic_tests") <= smoke.passed_tests()
     return smoke
 
 
@@ -80,11 +77,15 @@ def test_a_second_build_embeds_nothing(smoke: Smoke) -> None:
     assert smoke.stores() == before
 
 
-def test_each_operation_runs(smoke: Smoke, artifacts: list[Artifact]) -> None:
-    said = smoke.operations()
+def test_each_operation_runs(
+    smoke: Smoke, artifacts: list[Artifact], litert_tokens_model: Saved, tmp_path: Path
+) -> None:
+    put_unused(smoke.project, litert_tokens_model, tmp_path)
+    said = smoke.operate()
 
+    assert {name for name, *_ in OPERATIONS} == public_in("operations")
     assert [
-        name for name, _, says in OPERATIONS if says.format(**artifacts[0].pin()) not in said
+        name for name, _, says in smoke.operations if says.format(**artifacts[0].pin()) not in said
     ] == []
 
 
@@ -120,10 +121,7 @@ def test_it_compiles_and_embeds_as_the_version_that_all_tests_run(smoke: Smoke) 
 @pytest.fixture(scope="module")
 def demo(minilm: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Smoke:
     """A copy of the demo, with MiniLM staged on DuckDB."""
-    repository = tmp_path_factory.mktemp("demo") / "tf_embeddings"
-    left_out = [".*", "dbt_packages", "logs", "target", "*.duckdb*", "tf_embeddings_stage"]
-    shutil.copytree(PACKAGE, repository, ignore=shutil.ignore_patterns(*left_out))
-    demo = Smoke(Project(repository / "demo"), PROGRAMS)
+    demo = Smoke(make_demo(tmp_path_factory.mktemp("demo") / "tf_embeddings"), PROGRAMS)
     demo.dbt("--quiet", "deps")
     return demo
 

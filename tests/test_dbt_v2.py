@@ -1,6 +1,6 @@
 """dbt v2 on the local Snowflake: the same functions, rows and vectors as dbt 1.x, and no less care.
 
-It is skipped without dbt v2; `make test-dbt-v2` installs it.
+`make test-dbt-v2` installs dbt v2 and runs this file.
 """
 
 from __future__ import annotations
@@ -8,45 +8,35 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import makers
 import pytest
 from conftest import Saved
 from dbt_projects import Run
-from dbt_v2 import DBT, MISSING, V2Project, as_v2
-from makers import Artifact, golden_of
+from dbt_v2 import ENVIRONMENT, VARIABLES, V2Project, as_v2
+from makers import Artifact
+from smoke_project import (
+    COLUMNS,
+    OPERATIONS,
+    SCRIPT,
+    Smoke,
+    make_artifacts,
+    make_demo,
+    make_smoke_project,
+    public_in,
+    put_unused,
+    staging_programs,
+)
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder
 
-pytestmark = pytest.mark.skipif(not DBT.exists(), reason=MISSING)
+PROGRAMS = ENVIRONMENT / "bin"
 
-NOTES = ["where is my invoice", "how do i reset my password", "a fox", " ", "a fox"]
-
-PROPERTIES = """
+# The first three of these tests fail, as they should; the arguments of the others are wrong.
+FAILING = """
 models:
-  - name: embedded
+  - name: failing
     columns:
-      - name: body
-        data_tests: [tf_embeddings.text_is_not_truncated]
       - name: embedding
         data_tests:
-          - tf_embeddings.embedding_dimension
-          - tf_embeddings.embedding_is_finite
-          - tf_embeddings.embedding_is_not_zero
-          - tf_embeddings.embedding_is_unit_norm
-          - tf_embeddings.embedding_is_not_constant
-          - tf_embeddings.embedding_no_collapse: {arguments: {at_most: 0.999}}
-          - tf_embeddings.embedding_coverage: {arguments: {text: body}}
-          - tf_embeddings.embedding_coverage:
-              name: coverage_at_least
-              arguments: {text: body, at_least: 0.5}
-          - tf_embeddings.embedding_drift: {arguments: {baseline: ref('joined')}}
-          - tf_embeddings.embeddings_are_similar:
-              arguments: {id: body, pairs: [[a fox, a fox]], at_least: 0.99}
-          - tf_embeddings.embeddings_keep_order:
-              arguments: {id: body, triples: [[a fox, a fox, where is my invoice]]}
-          - tf_embeddings.neighbors_recall:
-              arguments: {id: body, judged: [[a fox, where is my invoice]], k: 3}
-          # These fail, as they should.
           - tf_embeddings.embedding_dimension:
               name: fails_dimension
               arguments: {dimensions: 9}
@@ -55,114 +45,33 @@ models:
               arguments: {at_most: -0.9}
           - tf_embeddings.embeddings_are_similar:
               name: fails_similar
-              arguments: {id: body, pairs: [[a fox, where is my invoice]], at_least: 1}
-          # Their arguments are wrong.
+              arguments: {id: id, pairs: [[1, 2]], at_least: 1}
           - tf_embeddings.embedding_is_unit_norm:
               name: wrong_tolerance
               arguments: {tolerance: {a: 1}}
           - tf_embeddings.embeddings_are_similar:
               name: wrong_pairs
-              arguments: {id: body, pairs: [[a fox]]}
-      - name: model_version
-        data_tests: [tf_embeddings.embedding_version_is_current]
-
-unit_tests:
-  - name: a_question_finds_its_answer
-    model: found
-    given:
-      - input: ref('embedded')
-        format: sql
-        # dbt reads this file without the packages' macros.
-        rows: |
-          select
-            body,
-            {% raw %}{{ tf_embeddings.embed('body') }}{% endraw %} as embedding,
-            {% raw %}{{ tf_embeddings.embedding_version() }}{% endraw %} as model_version,
-            {% raw %}{{ tf_embeddings.token_count('body') }}{% endraw %} as tokens
-          from (values ('a fox'), ('where is my invoice')) as given (body)
-    expect:
-      rows: [{neighbor_id: a fox}]
+              arguments: {id: id, pairs: [[1]]}
 """
-
-FILES = {
-    "models/properties.yml": PROPERTIES,
-    "models/notes.sql": "select * from (values ({})) as given (body)".format(
-        "), (".join(f"'{text}'" for text in NOTES)
-    ),
-    "models/embedded.sql": (
-        "select distinct body, {{ tf_embeddings.embed('body') }} as embedding,"
-        " {{ tf_embeddings.embedding_version() }} as model_version,"
-        " {{ tf_embeddings.token_count('body') }} as tokens from {{ ref('notes') }}"
-    ),
-    "models/incremental.sql": (
-        "{{ config(materialized='incremental', unique_key='body') }}"
-        "select body, {{ tf_embeddings.embed('body') }} as embedding from {{ ref('notes') }}"
-        "{% if is_incremental() %} where body not in (select body from {{ this }}){% endif %}"
-    ),
-    "models/joined.sql": (
-        "{{ tf_embeddings.with_embeddings(ref('notes'), 'body', ref('embedding_store')) }}"
-    ),
-    "models/found.sql": (
-        "{{ tf_embeddings.nearest_neighbors("
-        "\"select 1 as id, 'fox' as question\", ref('embedded'), 'id', 'body', k=1,"
-        " query_text='question') }}"
-    ),
-    "models/alike.sql": (
-        "{{ tf_embeddings.near_duplicates(ref('embedded'), 'body', threshold=-1) }}"
-    ),
-}
 WRONG = ["fails_dimension", "fails_collapse", "fails_similar", "wrong_tolerance", "wrong_pairs"]
-
-# What the two versions of dbt build is compared by these queries.
-ROWS = {
-    "embedded": "select body, model_version, tokens from dev.embedded order by 1",
-    "store": (
-        "select text_hash, model, model_version, status, token_count from dev.embedding_store"
-        " order by 1"
-    ),
-    "vectors": "select body, cast(embedding as array) from dev.embedded order by 1",
-    "joined": "select body, cast(embedding as array) from dev.joined order by 1",
-    "incremental": "select body, cast(embedding as array) from dev.incremental order by 1",
-    "found": "select query_id, neighbor_id, neighbor_rank from dev.found",
-    "alike": "select id_a, id_b, cosine_similarity from dev.alike order by 1, 2",
-    "metrics": "select model, texts, blank, total_texts from dev.embedding_store_metrics",
-}
-
-
-def settings(artifact: Artifact, **others: object) -> dict[str, object]:
-    """Return the vars of the project."""
-    return {
-        "tf_embeddings_models": {artifact.model: artifact.pin()},
-        "tf_embeddings_sources": [{"ref": "notes", "column": "body"}],
-        "tf_embeddings_keep_text": True,
-        "tf_embeddings_portion": 2,
-        **others,
-    }
 
 
 @pytest.fixture(scope="module")
-def artifact(
-    litert_tokens_model: Saved, tiny_embedder: Embedder, tmp_path_factory: pytest.TempPathFactory
-) -> Artifact:
-    """The small model, with its runtime and its golden vectors."""
-    golden = golden_of(tiny_embedder, NOTES[:3])
-    folder = tmp_path_factory.mktemp("stage")
-    return makers.write_artifact(*litert_tokens_model, folder, with_runtime=True, golden=golden)
-
-
-def make(folder: Path, server: LocalSnowflake, artifact: Artifact) -> SnowflakeProject:
-    """Make the project; its functions have the same names in each database."""
-    project = make_snowflake_project(folder, server, artifacts=[artifact], files=FILES)
-    project.configure(vars=settings(artifact))
-    return project
+def artifacts(
+    litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory
+) -> list[Artifact]:
+    return make_artifacts(litert_tokens_model, tmp_path_factory.mktemp("artifacts"))
 
 
 @pytest.fixture(scope="module")
 def project(
-    artifact: Artifact, local_snowflake: LocalSnowflake, tmp_path_factory: pytest.TempPathFactory
+    artifacts: list[Artifact],
+    tiny_embedder: Embedder,
+    local_snowflake: LocalSnowflake,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> V2Project:
-    """The project, staged and not built."""
-    return as_v2(make(tmp_path_factory.mktemp("v2") / "project", local_snowflake, artifact))
+    """The small project, staged and not built."""
+    return as_v2(make(tmp_path_factory.mktemp("v2"), local_snowflake, artifacts, tiny_embedder))
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +80,43 @@ def built(project: V2Project) -> V2Project:
     run = project.dbt("build", "--exclude", *WRONG)
     assert run.success, run.errors
     assert not [message for message in run.printed if message.startswith("[warning]")]
+    assert public_in("generic_tests") <= Smoke(project, PROGRAMS).passed_tests()
     return project
+
+
+@pytest.fixture(scope="module")
+def not_staged(
+    artifacts: list[Artifact],
+    local_snowflake: LocalSnowflake,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> V2Project:
+    """A project whose pinned artifact is on a different stage only."""
+    tiny, _ = artifacts
+    folder = tmp_path_factory.mktemp("not_staged") / "project"
+    sql = "select {{ tf_embeddings.embed(\"'a fox'\") }} as embedding"
+    made = make_snowflake_project(folder, local_snowflake, files={"models/embedded.sql": sql})
+    made.put(tiny, stage="shared.artifacts")
+    made.pin(tiny=tiny.pin())
+    return as_v2(made)
+
+
+def make(
+    folder: Path, server: LocalSnowflake, artifacts: list[Artifact], embedder: Embedder
+) -> SnowflakeProject:
+    """Make the small project, with tests that fail."""
+    project = make_smoke_project(folder / "project", server, artifacts=artifacts, embedder=embedder)
+    assert isinstance(project, SnowflakeProject)
+    project.write("models/failing.sql", "select * from {{ ref('joined') }}")
+    project.write("models/failing.yml", FAILING)
+    configure(project, tf_embeddings_keep_text=True, tf_embeddings_portion=2)
+    return project
+
+
+def configure(project: SnowflakeProject, **variables: object) -> dict[str, object]:
+    """Set vars of the project; return those of before."""
+    before = project.vars()
+    project.configure(vars={**before, **variables})
+    return before
 
 
 def functions(project: SnowflakeProject) -> list[str]:
@@ -186,54 +131,62 @@ def schemas(project: SnowflakeProject) -> set[str]:
     return {str(row[1]).lower() for row in rows} - {"information_schema", "public", "main"}
 
 
-def operation(project: V2Project, name: str, **arguments: object) -> Run:
+def operation(project: V2Project, name: str, /, **arguments: object) -> Run:
     """Call an operation of the package."""
     return project.dbt("run-operation", f"tf_embeddings.{name}", "--args", json.dumps(arguments))
 
 
 def test_a_command_that_only_looks_creates_no_function(
-    artifact: Artifact, local_snowflake: LocalSnowflake, tmp_path: Path
+    artifacts: list[Artifact],
+    tiny_embedder: Embedder,
+    local_snowflake: LocalSnowflake,
+    tmp_path: Path,
 ) -> None:
-    project = as_v2(make(tmp_path / "project", local_snowflake, artifact))
+    """Even where dbt runs the hooks, as a hook of the project shows, which leaves a schema."""
+    project = as_v2(make(tmp_path, local_snowflake, artifacts, tiny_embedder))
+    project.configure(**{"on-run-start": ["create schema {{ flags.WHICH }}_ran"]})
     project.execute("drop schema tf_embeddings")
 
     for command in (["parse"], ["list"], ["compile", "--exclude", *WRONG]):
         run = project.dbt(*command)
         assert run.success, run.errors
-        assert schemas(project) == set(), command
-    project.dbt("show", "--select", "embedded")  # fails: there is no function
+    assert schemas(project) == {"compile_ran"}
+
+    project.dbt("show", "--select", "only_new")  # fails: there is no function
     project.dbt("clone", "--state", "target")
-    assert "tf_embeddings" not in schemas(project)
+    assert schemas(project) == {"compile_ran", "show_ran", "clone_ran", "dev"}
 
 
 def test_a_second_build_embeds_nothing(built: V2Project) -> None:
-    before = built.embedded()
+    reached, stores = built.embedded(), Smoke(built, PROGRAMS).stores()
 
-    run = built.dbt("run", "--select", "embedding_store", "joined", "incremental")
+    run = built.dbt("run", "--select", "embedding_store", "prefixed_store", "joined", "only_new")
 
     assert run.success, run.errors
-    assert built.embedded() == before
-    assert built.rows("select count(*) from dev.embedding_store") == [(len(set(NOTES)),)]
+    assert built.embedded() == reached
+    assert len(stores) == 8
+    assert Smoke(built, PROGRAMS).stores() == stores
 
 
 def test_it_builds_what_dbt_1_builds(
     built: V2Project,
-    artifact: Artifact,
+    artifacts: list[Artifact],
+    tiny_embedder: Embedder,
     local_snowflake: LocalSnowflake,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    other = make(tmp_path_factory.mktemp("v1") / "project", local_snowflake, artifact)
+    other = make(tmp_path_factory.mktemp("v1"), local_snowflake, artifacts, tiny_embedder)
     # A function's name depends on the database: this one moves to the other's.
-    other.configure(
-        vars=settings(artifact, tf_embeddings_database=built.name, tf_embeddings_grants=[])
-    )
+    configure(other, tf_embeddings_database=built.name, tf_embeddings_grants=[])
 
-    run = other.dbt("run")
+    run = other.dbt("build", "--exclude", *WRONG)
 
     assert run.success, run.errors
-    assert len(functions(built)) == 1  # the first build made it, and this one found it
-    for name, query in ROWS.items():
-        assert built.rows(query) == other.rows(query), name
+    assert len(functions(built)) == 2  # the first build made them, and this one found them
+    for table in COLUMNS:
+        assert Smoke(built, PROGRAMS).rows(table) == Smoke(other, PROGRAMS).rows(table), table
+    metrics = "select model, texts, blank, total_texts from dev.embedding_store_metrics"
+    assert built.rows(metrics) == other.rows(metrics)
 
 
 def test_data_tests_fail_as_they_should(built: V2Project) -> None:
@@ -245,30 +198,36 @@ def test_data_tests_fail_as_they_should(built: V2Project) -> None:
         "embedding_is_unit_norm: tolerance is {'a': 1}; it must be a number from 0 to 1, the most "
         "that a length may differ from 1."
     ) in run.output
-    assert "embeddings_are_similar: pairs has ['a fox']; each of its entries" in run.output
+    assert "embeddings_are_similar: pairs has [1]; each of its entries" in run.output
 
 
 def test_unit_tests_embed_in_their_fixtures(built: V2Project) -> None:
-    run = built.dbt("test", "--select", "found,test_type:unit")
+    run = built.dbt("test", "--select", "duplicates,test_type:unit")
 
     assert run.success, run.errors
-    assert len(run.statuses) >= 1
+    assert [*run.statuses.values()] == ["pass"]
 
 
-def test_every_operation(built: V2Project, artifact: Artifact) -> None:
+def test_every_operation(
+    built: V2Project, artifacts: list[Artifact], litert_tokens_model: Saved, tmp_path: Path
+) -> None:
+    tiny, _ = artifacts
+    put_unused(built, litert_tokens_model, tmp_path)
+    for name, arguments, says in OPERATIONS:
+        run = operation(built, name, **arguments)
+        assert run.success, (name, run.errors)
+        assert says.format(**tiny.pin()) in "\n".join(run.said), name
+    assert {name for name, *_ in OPERATIONS} == public_in("operations")
+
+
+def test_operations_that_find_something(built: V2Project, artifacts: list[Artifact]) -> None:
+    tiny, _ = artifacts
     status = operation(built, "status")
-    assert status.success, status.errors
-    assert any(line.startswith(artifact.model) and line.endswith("ok") for line in status.said)
-
-    verify = operation(built, "verify")
-    assert verify.success, verify.errors
-    assert any("3 texts, largest difference" in line for line in verify.said)
+    assert any(line.startswith("tiny") and line.endswith("ok") for line in status.said)
 
     estimate = operation(built, "estimate")
-    assert estimate.success, estimate.errors
     assert estimate.said[-1].split()[2:] == ["4", "4", "-", "0", "0", "0"]
-
-    built.execute("delete from dev.embedding_store where text = 'a fox'")
+    built.execute("delete from dev.embedding_store where text = 'where is my invoice'")
     estimate = operation(built, "estimate")
     assert estimate.said[-1].split()[2:6] == ["4", "3", "-", "1"]
     assert built.dbt("run", "--select", "embedding_store").success
@@ -282,12 +241,16 @@ def test_every_operation(built: V2Project, artifact: Artifact) -> None:
     assert prune.success, prune.errors
     assert prune.said[-1] == "Deleted 1 rows of 'embedding_store'."
 
-    compare = operation(built, "compare_versions", model=artifact.model, other=artifact.version)
+    compare = operation(built, "compare_versions", model="tiny", other=tiny.version)
     assert "model and other are both version" in compare.output
 
-    unused = operation(built, "drop_unused")
-    assert unused.success, unused.errors
-    assert unused.said[-1].startswith("Nothing is unused")
+    kept = functions(built)
+    other = built.dbt("run", "--select", "only_new", "--vars", "tf_embeddings_max_batch_size: 7")
+    assert other.success, other.errors
+    assert len(functions(built)) == len(kept) + 1
+    drop = operation(built, "drop_unused", drop=True, days=0)
+    assert drop.said[0].startswith("dropped: function ")
+    assert functions(built) == kept
 
 
 @pytest.mark.parametrize(
@@ -305,31 +268,98 @@ def test_every_operation(built: V2Project, artifact: Artifact) -> None:
         (
             "default_model",
             "nothing",
-            "embed: model 'nothing' is not in var tf_embeddings_models (it has: tiny)",
+            "embed in models/only_new.sql: model 'nothing' is not in var tf_embeddings_models (it "
+            "has: prefixed, tiny)",
         ),
     ],
 )
 def test_wrong_settings_stop_the_run_with_their_sentence(
-    built: V2Project, artifact: Artifact, name: str, value: object, said: str
+    built: V2Project, name: str, value: object, said: str
 ) -> None:
-    built.configure(vars=settings(artifact, **{f"tf_embeddings_{name}": value}))
+    before = configure(built, **{f"tf_embeddings_{name}": value})
     try:
-        run = built.dbt("run", "--select", "embedded")
+        run = built.dbt("run", "--select", "only_new")
     finally:
-        built.configure(vars=settings(artifact))
+        built.configure(vars=before)
 
     assert not run.success
     assert said in run.output
 
 
-def test_a_failing_hook_points_to_status(built: V2Project, artifact: Artifact) -> None:
-    built.configure(vars=settings(artifact, tf_embeddings_grants=["nobody"]))
+def test_a_failing_hook_points_to_status(built: V2Project) -> None:
+    before = configure(built, tf_embeddings_grants=["nobody"])
     try:
-        run = built.dbt("run", "--select", "embedded")
+        run = built.dbt("run", "--select", "only_new")
     finally:
-        built.configure(vars=settings(artifact))
+        built.configure(vars=before)
 
     assert not run.success
     assert (
         "tf_embeddings: if this hook fails, dbt run-operation tf_embeddings.status says what to do"
     ) in run.output
+
+
+def test_status_names_the_script_for_the_folder_where_dbt_was_called(
+    not_staged: V2Project, tmp_path: Path
+) -> None:
+    script = "dbt_packages/tf_embeddings/scripts/stage_model.py tiny --write --target dev"
+    here = not_staged.dbt("run-operation", "tf_embeddings.status")
+    there = not_staged.dbt("run-operation", "tf_embeddings.status", elsewhere=tmp_path)
+
+    assert here.said[-1].endswith(f"not staged: python {script}")
+    assert there.said[-1].endswith(
+        f'not staged: python {not_staged.folder}/{script} --project-dir "{not_staged.folder}"'
+    )
+
+
+def test_a_retry_goes_on_after_a_model_is_staged(
+    not_staged: V2Project, artifacts: list[Artifact]
+) -> None:
+    build = not_staged.dbt("build")
+    not_staged.put(artifacts[0])
+    retry = not_staged.dbt("retry")
+
+    assert not build.success
+    assert retry.success, retry.errors
+    assert not_staged.rows("select array_size(embedding::array) from dev.embedded") == [(8,)]
+
+
+def test_the_demo_is_built_twice_and_embeds_its_texts_once(
+    minilm: Artifact,
+    local_snowflake: LocalSnowflake,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    variables = {**VARIABLES, "LOCAL_SNOWFLAKE_PORT": str(local_snowflake.port)}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    folder = make_demo(tmp_path / "tf_embeddings").folder
+    demo = V2Project(folder, local_snowflake, "demo")
+    pinned = (folder / "dbt_project.yml").read_text("utf-8")
+    assert demo.dbt("deps").success
+    staging = Smoke(demo, staging_programs(tmp_path / "environment", ENVIRONMENT))
+    staging.call("python", SCRIPT, minilm.path, "--write", "--target", "local_snowflake")
+
+    assert (folder / "dbt_project.yml").read_text("utf-8") == pinned
+    build(demo)
+    before = embedded_when(demo), demo.embedded()
+    # The questions are embedded in each build, and this test has the function count tokens.
+    build(demo, "--exclude", "search_results", "test_name:text_is_not_truncated")
+    assert (embedded_when(demo), demo.embedded()) == before
+
+
+def build(demo: V2Project, *options: str) -> None:
+    """Build the demo, with no warning."""
+    run = demo.dbt("build", "--target", "local_snowflake", *options)
+    assert run.success, run.errors
+    assert set(run.statuses.values()) <= {"success", "pass"}
+    assert len(run.statuses) > 50
+    assert not [message for message in run.printed if message.startswith("[warning]")]
+
+
+def embedded_when(demo: V2Project) -> list[tuple[object, ...]]:
+    """Return when each row of the demo was embedded."""
+    return demo.rows(
+        "select text_hash, embedded_at from dbt.embedding_store union all "
+        "select gloss_id, embedded_at from dbt.glosses_embedded_incremental order by 1"
+    )

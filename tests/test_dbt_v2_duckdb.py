@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -17,14 +16,10 @@ import duckdb
 import pytest
 from dbt_projects import Project, make_project
 from makers import Artifact
+from smoke_project import environment_of
 
-VARIABLE = "TF_EMBEDDINGS_DBT_V2"
-ENVIRONMENT = Path(os.environ.get(VARIABLE) or Path(sys.prefix) / "dbt-v2")
+ENVIRONMENT = environment_of("v2")
 PYTHON = Path(sysconfig.get_config_var("LIBDIR") or "", str(sysconfig.get_config_var("LDLIBRARY")))
-
-if not ENVIRONMENT.is_dir():
-    assert VARIABLE not in os.environ, f"{ENVIRONMENT} is missing: make test-dbt-v2 installs it"
-    pytest.skip("dbt v2 is tested by: make test-dbt-v2", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
