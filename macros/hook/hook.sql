@@ -32,7 +32,7 @@
 {% endmacro %}
 
 {% macro _is_run() %}
-  {# Whether dbt builds models. In a retry dbt v2 does not tell the command that it repeats. #}
+  {# Whether dbt builds models. In a retry 1.x and v2's previews tell the command repeated. #}
   {{ return(flags.WHICH in ['run', 'build', 'retry']) }}
 {% endmacro %}
 
