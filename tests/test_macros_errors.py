@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
@@ -538,6 +539,7 @@ def test_the_staging_target_is_one_line_of_json(project: Project) -> None:
 
     [line] = [text for text in run.printed if text.startswith("tf_embeddings_target ")]
     assert json.loads(line.removeprefix("tf_embeddings_target ")) == {
+        "dbt": importlib.metadata.version("dbt-core"),
         "type": "duckdb",
         "target": "dev",
         "stage": str(project.stage),

@@ -75,6 +75,9 @@ def call(folder: Path, command: str, programs: Path = PROGRAMS) -> str:
     if programs == PROGRAMS and command.startswith("dbt "):
         return dbt(folder, shlex.split(command)[1:])
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    # The environments have all that is asked for; dbt 1.12's parser, which dbt runs without, cannot
+    # be installed without GitHub.
+    environment["PIP_NO_DEPS"] = "1"
     done = subprocess.run(
         shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True
     )

@@ -130,7 +130,7 @@ def test_packages_follow_from_the_kind_the_engine_and_the_libraries_of_the_graph
 def test_staging_and_the_macros_know_the_kinds_of_the_runtime() -> None:
     assert kinds.KINDS.keys() == KINDS.keys() == {*catalogue.KINDS}
     macros = "".join(path.read_text(encoding="utf-8") for path in MACROS.rglob("*.sql"))
-    [listed] = re.findall(r"'kind': kind in (\[.*?\])", macros)
+    [listed] = re.findall(r"'kind': pin.kind in (\[.*?\])", macros)
     assert {*ast.literal_eval(listed)} == KINDS.keys()
     counting = {name for name, kind in KINDS.items() if kind.counts_tokens}
     assert counting == KINDS.keys() - {*re.findall(r"pin\.kind [!=]= '(\w+)'", macros)}

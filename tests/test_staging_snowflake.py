@@ -379,9 +379,9 @@ def test_two_at_once_end_well(project: SnowflakeProject, source: Source) -> None
 def test_a_role_without_the_database(project: SnowflakeProject, source: Source) -> None:
     role = new_role(project)
     assert sentence(stage(project, source)) == (
-        f"Creating schema {project.name}.tf_embeddings failed: Database '{project.name.upper()}' "
-        f"does not exist or not authorized. Let its owner run: grant usage, create schema on "
-        f"database {project.name} to role {role.upper()}"
+        f"Looking into database {project.name} failed: Database '{project.name.upper()}' "
+        f"does not exist or not authorized. Name a different one in var tf_embeddings_database, or "
+        f"let its owner run: grant usage on database {project.name} to role {role.upper()}"
     )
 
 

@@ -559,24 +559,24 @@ WRONG = {
     "no_column": ("{'ref': 'docs'}", "sources has {'ref': 'docs'}; it must be a map"),
     "misspelled": (
         "{'reff': 'docs', 'column': 'id'}",
-        "sources has {'column': 'id', 'reff': 'docs'}; it must be a map",
+        "sources has {'reff': 'docs', 'column': 'id'}; it must be a map",
     ),
     "no_table": (
         "{'source': 'raw', 'column': 'id'}",
-        "sources has {'column': 'id', 'source': 'raw'}; ref must be a model's name, or its package "
+        "sources has {'source': 'raw', 'column': 'id'}; ref must be a model's name, or its package "
         "and its name, source a pair of source and table.",
     ),
     "no_name": (
         "{'ref': ['docs'], 'column': 'id'}",
-        "sources has {'column': 'id', 'ref': ['docs']}; ref must be a model's name",
+        "sources has {'ref': ['docs'], 'column': 'id'}; ref must be a model's name",
     ),
     "number": (
         "{'ref': 'docs', 'column': 1}",
-        "sources has {'column': 1, 'ref': 'docs'}; column must be a column or a SQL expression",
+        "sources has {'ref': 'docs', 'column': 1}; column must be a column or a SQL expression",
     ),
     "where": (
         "{'ref': 'docs', 'column': 'id', 'where': true}",
-        "sources has {'column': 'id', 'ref': 'docs', 'where': True}; where must be a SQL condition",
+        "sources has {'ref': 'docs', 'column': 'id', 'where': True}; where must be a SQL condition",
     ),
     "keeps": ("{'ref': 'docs', 'column': 'id'}, keep_text='no'", "keep_text is 'no'; it must be"),
     "modeled": ("{'ref': 'docs', 'column': 'id'}, model='tinny'", "model 'tinny' is not in var"),

@@ -117,7 +117,14 @@ def in_scope(session: Session, read: Reader) -> Name:
     read.take("schema")
     name = current_schema(session, read.name(), "SHOW")
     read.end()
-    require_schema(session, name)
+    require_database(session, name[0])
+    try:
+        require_schema(session, name)
+    except ProgrammingError:
+        # dbt-snowflake expects this number, for a schema that it is yet to create.
+        raise compilation_error(
+            "Object does not exist, or operation cannot be performed.", 2043, "02000"
+        ) from None
     return name
 
 
