@@ -516,5 +516,6 @@ def test_on_duckdb_a_sentence_says_what_to_do_instead(tmp_path: Path) -> None:
     assert not run.success
     assert (
         "stage_copy: target 'dev' is duckdb, and only Snowflake has stages to copy from. Stage the "
-        "artifact's file itself: scripts/stage_model.py tiny-b….zip --target dev"
+        "artifact's file itself: dbt_packages/tf_embeddings/scripts/stage_model.py tiny-b….zip "
+        "--target dev"
     ) in run.output
