@@ -104,6 +104,15 @@ def tiny(litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
+def tiny_with_runtime(
+    litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory
+) -> makers.Artifact:
+    """`tiny` with the runtime in its artifact, which a function on Snowflake needs."""
+    folder = tmp_path_factory.mktemp("tiny_runtime_stage")
+    return makers.write_artifact(*litert_tokens_model, folder, with_runtime=True)
+
+
+@pytest.fixture(scope="session")
 def tiny_on_tensorflow(
     saved_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory
 ) -> makers.Artifact:

@@ -10,10 +10,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from smoke_project import environment_of, staging_programs
 from snowflake_projects import serve
-from test_readme import PROGRAMS, ROOT, Follower, blocks, call, section
+from test_readme import PROGRAMS, Follower, blocks, call, section, write_tickets
 
 
 @pytest.mark.parametrize(
@@ -40,14 +39,7 @@ def test_who_follows_the_snowflake_guide_has_vectors(
     folder = tmp_path / "my_project"
     for sample in ("models", "seeds", "macros"):
         shutil.rmtree(folder / sample)
-    for place, text in {
-        "packages.yml": yaml.safe_dump({"packages": [{"local": str(ROOT)}]}),
-        "seeds/tickets.csv": "id,body\n1,My card was stolen\n2,\n3,Hello\n",
-        "models/tickets_embedded.sql": model.text,
-        "models/tickets_embedded.yml": tests.text,
-    }.items():
-        (folder / place).parent.mkdir(exist_ok=True)
-        (folder / place).write_text(text)
+    write_tickets(folder, model.text, tests.text)
 
     with serve() as server:
         reader = Follower(server, folder)

@@ -25,10 +25,9 @@ OTHER = "b0123456789ab"
 
 
 @pytest.fixture(scope="module")
-def artifact(litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """The small model with its runtime, as someone else staged it."""
-    folder = tmp_path_factory.mktemp("stage")
-    return write_artifact(*litert_tokens_model, folder, with_runtime=True)
+def artifact(tiny_with_runtime: Artifact) -> Artifact:
+    """What someone else staged."""
+    return tiny_with_runtime
 
 
 @pytest.fixture(scope="module")

@@ -238,14 +238,20 @@ def follower(server: LocalSnowflake, parent: Path) -> Follower:
         section("## Your own project on DuckDB").partition("\n### ")[0]
     )
     folder = init_project(parent, flags.text)
+    write_tickets(folder, model.text, tests.text)
+    return Follower(server, folder)
+
+
+def write_tickets(folder: Path, model: str, tests: str) -> None:
+    """Write what the DuckDB guide has a reader add to a project, and a seed of texts."""
     for place, text in {
         "packages.yml": yaml.safe_dump({"packages": [{"local": str(ROOT)}]}),
         "seeds/tickets.csv": "id,body\n1,My card was stolen\n2,\n3,Hello\n",
-        "models/tickets_embedded.sql": model.text,
-        "models/tickets_embedded.yml": tests.text,
+        "models/tickets_embedded.sql": model,
+        "models/tickets_embedded.yml": tests,
     }.items():
+        (folder / place).parent.mkdir(exist_ok=True)
         (folder / place).write_text(text)
-    return Follower(server, folder)
 
 
 def test_who_follows_the_snowflake_guide_has_vectors(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Saved
 from dbt_projects import NAME, PACKAGE, Project, make_project, stage
-from makers import Artifact, write_artifact
+from makers import Artifact
 from snowflake_projects import LocalSnowflake, make_snowflake_project
 from test_snowflake_macros import ddl
 
@@ -168,10 +167,10 @@ def test_commands_name_the_packages_folder_and_the_project(
 
 
 def test_a_scoped_pin_and_schema_reach_the_hook_on_snowflake(
-    litert_tokens_model: Saved, local_snowflake: LocalSnowflake, tmp_path: Path
+    tiny_with_runtime: Artifact, local_snowflake: LocalSnowflake, tmp_path: Path
 ) -> None:
     """The function is created in the schema where the model calls it."""
-    tiny = write_artifact(*litert_tokens_model, tmp_path / "stage", with_runtime=True)
+    tiny = tiny_with_runtime
     project = make_snowflake_project(tmp_path / "project", local_snowflake)
     project.put(tiny, stage="scoped.models")
     project.configure(vars={NAME: settings(tiny, schema="scoped", max_batch_size=7)})

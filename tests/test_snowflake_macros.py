@@ -130,10 +130,8 @@ def settings(*artifacts: Artifact, **others: object) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def tiny(litert_tokens_model: Saved, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """The small model of conftest.py on LiteRT, with the runtime in its artifact."""
-    folder = tmp_path_factory.mktemp("tiny_stage")
-    return write_artifact(*litert_tokens_model, folder, with_runtime=True)
+def tiny(tiny_with_runtime: Artifact) -> Artifact:
+    return tiny_with_runtime
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,14 @@ def run(python: Path, project: Project, artifact: Artifact, path: str) -> Done:
     )
 
 
+def a_program(folder: Path, script: str) -> Path:
+    """Write a program that is called dbt."""
+    program = folder / "dbt"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return program
+
+
 def test_a_dbt_that_is_only_on_path_is_called(
     project: Project, without_dbt: Path, artifact: Artifact
 ) -> None:
@@ -100,9 +108,7 @@ def test_a_dbt_that_says_nothing_is_one_sentence(
     project: Project, without_dbt: Path, artifact: Artifact, tmp_path: Path
 ) -> None:
     """Such as one whose own Python is gone; what it wrote is shown."""
-    dbt = tmp_path / "dbt"
-    dbt.write_text("#!/bin/sh\necho 'no interpreter' >&2; exit 3\n")
-    dbt.chmod(0o755)
+    dbt = a_program(tmp_path, "echo 'no interpreter' >&2; exit 3")
     assert said(run(without_dbt, project, artifact, str(tmp_path))) == (
         f"no interpreter\nstage_model: '{dbt}' stopped without an answer (exit code 3). Run `dbt "
         f"debug` to find out why.\n"
@@ -112,9 +118,7 @@ def test_a_dbt_that_says_nothing_is_one_sentence(
 def test_another_program_called_dbt_is_one_sentence(
     project: Project, without_dbt: Path, artifact: Artifact, tmp_path: Path
 ) -> None:
-    dbt = tmp_path / "dbt"
-    dbt.write_text("#!/bin/sh\necho 'Invocation has finished'\n")
-    dbt.chmod(0o755)
+    dbt = a_program(tmp_path, "echo 'Invocation has finished'")
     assert said(run(without_dbt, project, artifact, str(tmp_path))) == (
         f"Invocation has finished\nstage_model: '{dbt}' is neither dbt Core nor dbt v2 (dbt's "
         f"Cloud CLI is called dbt too). Put dbt Core 1.11 or later, or dbt v2, first on PATH, or "

@@ -36,7 +36,7 @@
 
 {% macro _duckdb_plugin(macro) %}
   {# The config of the plugin in the target; a plugin without config has all defaults. #}
-  {% if dbt_version.split('.') | first | int >= 2 %}
+  {% if tf_embeddings._is_v2() %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": dbt " ~ dbt_version ~ " loads no Python plugins, so models cannot run on DuckDB. "
       ~ 'Use dbt Core 1.x there: pip install "dbt-core>=1.11,<2" dbt-duckdb'

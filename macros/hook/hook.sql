@@ -22,7 +22,7 @@
     {% do tf_embeddings._warn_of_views() %}
   {% endif %}
   {# Then no hook runs at the end to say it. #}
-  {% if sql and (dbt_version.startswith('2.') or flags.SKIP_NODES_IF_ON_RUN_START_FAILS) %}
+  {% if sql and (tf_embeddings._is_v2() or flags.SKIP_NODES_IF_ON_RUN_START_FAILS) %}
     {% do log(
       "tf_embeddings: if this hook fails, dbt run-operation tf_embeddings.status says what to do",
       info=true

@@ -179,3 +179,8 @@
   {% endif %}
   {{ return(value | select('string') | list | length == value | length) }}
 {% endmacro %}
+
+{% macro _is_v2() %}
+  {# Whether dbt v2 runs, not dbt Core 1.x. #}
+  {{ return(dbt_version.split('.') | first | int >= 2) }}
+{% endmacro %}

@@ -75,8 +75,8 @@
     called; and project, the project's folder, or none if dbt was called in it, as far as is known.
     dbt v2 has no adapter.config, and tells only a folder that it was given.
   #}
-  {% set is_v2 = adapter.config is not defined %}
-  {% set known = {} if is_v2 else adapter.config %}
+  {% set is_v2 = tf_embeddings._is_v2() %}
+  {% set known = adapter.config if adapter.config is defined else {} %}
   {% set root = (invocation_args_dict.project_dir if is_v2 else known.project_root) or '' %}
   {% set root = root | string %}
   {% set folder = (known.packages_install_path or 'dbt_packages') ~ '/tf_embeddings' %}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,28 @@ _DENIED = re.compile(
     "insufficient privileges|not authorized|does not exist|failed to connect", re.IGNORECASE
 )
 
-_VERSION = re.compile(
-    r"not supported with the '(?P<package>.*)' package\.\s+Installed version of dbt: =?(?P<has>\S+)"
-    r"\s+Required version of dbt for '.*': \[(?P<wants>.*)\]"
-)
-_ADAPTER = re.compile(r"Could not find adapter type (?P<type>\w+)")
-_NO_MACRO = re.compile("could not find a macro|Template not found")
-_BOTH_VARS = re.compile(r"Variables cannot be defined in both vars\.yml and dbt_project\.yml")
+# What dbt says, and what is said instead; a pattern's groups go into the sentence, without quotes.
+_KNOWN = {
+    re.compile(
+        r"not supported with the '(?P<package>.*)' package\.\s+Installed version of dbt: "
+        r"=?(?P<has>\S+)\s+Required version of dbt for '.*': \[(?P<wants>.*)\]"
+    ): (
+        "'{dbt}' is dbt {has}, but '{package}' requires dbt {wants}. Install such a dbt there, or "
+        "run this in an environment that has one."
+    ),
+    re.compile(r"Could not find adapter type (?P<type>\w+)"): (
+        "'{dbt}' has no dbt-{type}, which the profile's target needs. Install it there with: pip "
+        "install dbt-{type}"
+    ),
+    re.compile("could not find a macro|Template not found"): (
+        "the dbt package tf_embeddings is not installed in this project, or it is too old. Add it "
+        "to packages.yml and run: dbt deps"
+    ),
+    re.compile(r"Variables cannot be defined in both vars\.yml and dbt_project\.yml"): (
+        "dbt says: Variables cannot be defined in both vars.yml and dbt_project.yml. Move all of "
+        "them into one of the two files."
+    ),
+}
 
 
 def error(dbt: Path, message: str, step: Mapping[str, Any]) -> StagingError:
@@ -46,7 +61,8 @@ def error(dbt: Path, message: str, step: Mapping[str, Any]) -> StagingError:
     """
     for pattern, sentence in _KNOWN.items():
         if found := pattern.search(message):
-            return StagingError(sentence(dbt, found))
+            groups = {name: text.replace("'", "") for name, text in found.groupdict().items()}
+            return StagingError(sentence.format(dbt=dbt, **groups))
     v2 = _V2.fullmatch(message)
     text = v2["sentence"] if v2 else _PREFIX.sub("", message, count=1)
     lines = [line.strip() for line in text.splitlines()]
@@ -60,41 +76,3 @@ def error(dbt: Path, message: str, step: Mapping[str, Any]) -> StagingError:
     if step.get("next") and _DENIED.search(sentence):
         sentence = f"{sentence.rstrip('.')}. {step['next']}"
     return StagingError(sentence)
-
-
-def _of_version(dbt: Path, found: re.Match[str]) -> str:
-    return (
-        f"'{dbt}' is dbt {found['has']}, but '{found['package']}' requires dbt "
-        f"{found['wants'].replace(chr(39), '')}. Install such a dbt there, or run this in an "
-        f"environment that has one."
-    )
-
-
-def _of_adapter(dbt: Path, found: re.Match[str]) -> str:
-    adapter = f"dbt-{found['type']}"
-    return (
-        f"'{dbt}' has no {adapter}, which the profile's target needs. Install it there with: "
-        f"pip install {adapter}"
-    )
-
-
-def _of_package(_dbt: Path, _found: re.Match[str]) -> str:
-    return (
-        "the dbt package tf_embeddings is not installed in this project, or it is too old. Add "
-        "it to packages.yml and run: dbt deps"
-    )
-
-
-def _of_vars(_dbt: Path, _found: re.Match[str]) -> str:
-    return (
-        "dbt says: Variables cannot be defined in both vars.yml and dbt_project.yml. Move all of "
-        "them into one of the two files."
-    )
-
-
-_KNOWN: Mapping[re.Pattern[str], Callable[[Path, re.Match[str]], str]] = {
-    _VERSION: _of_version,
-    _ADAPTER: _of_adapter,
-    _NO_MACRO: _of_package,
-    _BOTH_VARS: _of_vars,
-}
