@@ -50,7 +50,7 @@ class Staged:
 
 def stage(folder: Path, engine: str, texts: Sequence[str]) -> Staged:
     """Stage a model for a project that embeds one text (model `one`) and all texts (`all`)."""
-    from dbt_projects import make_project
+    from duckdb_projects import make_project
     from tf_embeddings_udf import read_manifest, unpack
 
     project = make_project(

@@ -101,7 +101,7 @@ def main() -> None:
 
 def _prepared(folder: Path, rows: int) -> dict[str, list[str]]:
     """Make the database, and return the two queries of each search."""
-    from dbt_projects import make_project
+    from duckdb_projects import make_project
 
     models = {
         f"models/search_{place}.sql": f"{{{{ tf_embeddings.{macro} }}}}"

@@ -112,7 +112,7 @@ def _call(step: str, *arguments: object) -> Any:  # noqa: ANN401 - the step's ow
 def prepare(folder: str, rows: str, distinct: str, memory_limit: str) -> None:
     """Make a dbt project with the texts in its database."""
     import yaml
-    from dbt_projects import make_project
+    from duckdb_projects import make_project
     from makers import write_artifact
 
     path = Path(folder)
@@ -151,7 +151,7 @@ STEPS = {"prepare": prepare, "add": add, "run": run}
 
 
 def _project(folder: str) -> Any:  # noqa: ANN401 - imported only here
-    from dbt_projects import Project
+    from duckdb_projects import Project
 
     return Project(Path(folder) / "project")
 

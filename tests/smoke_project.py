@@ -26,7 +26,7 @@ from typing import Any
 import makers
 import pytest
 from conftest import Saved
-from dbt_projects import PACKAGE, Project, make_project, stage
+from duckdb_projects import PACKAGE, Project, make_project, stage
 from makers import Artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder

@@ -1,4 +1,4 @@
-r"""Temporary dbt projects on the local Snowflake; `dbt_projects` has those on DuckDB.
+r"""Temporary dbt projects on the local Snowflake; `duckdb_projects` has those on DuckDB.
 
 project = make_snowflake_project(tmp_path, local_snowflake, artifacts=[tiny])
 project.write("models/a.sql", "select {{ tf_embeddings.embed(\"'hello'\") }} as embedding")
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import snowflake.connector
-from dbt_projects import NAME, Pin, Project, make_project
+from duckdb_projects import NAME, Pin, Project, make_project
 
 if TYPE_CHECKING:
     from makers import Artifact

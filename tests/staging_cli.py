@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from dbt.cli.main import dbtRunner
-from dbt_projects import Project, close_database
+from duckdb_projects import Project, close_database
 from tf_embeddings_staging import cli
 from tf_embeddings_staging.warehouse import dbt_process
 from tf_embeddings_staging.warehouse.upload_progress import Upload

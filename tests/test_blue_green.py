@@ -15,7 +15,7 @@ import pytest
 import yaml
 from conftest import load_artifact
 from counting import Reached, counted
-from dbt_projects import NAME, PACKAGE, Project, Run, make_project
+from duckdb_projects import NAME, PACKAGE, Project, Run, make_project
 from makers import Artifact, write_artifact
 
 SAME_VECTOR = 1e-6

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Saved
-from dbt_projects import Run
-from dbt_v2 import ENVIRONMENT, VARIABLES, V2Project, as_v2
+from duckdb_projects import Run
 from makers import Artifact
 from smoke_project import (
     COLUMNS,
@@ -25,6 +24,7 @@ from smoke_project import (
     put_unused,
     staging_programs,
 )
+from smoke_v2 import ENVIRONMENT, VARIABLES, V2Project, as_v2
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder
 

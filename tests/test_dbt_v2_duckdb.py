@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dbt_projects import Project, make_project
+from duckdb_projects import Project, make_project
 from makers import Artifact
 from smoke_project import environment_of
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import Saved
 from counting import Reached, counted
-from dbt_projects import Project, make_project, stage
+from duckdb_projects import Project, make_project, stage
 from makers import Artifact, golden_of, write_artifact
 from tf_embeddings_udf import Embedder
 

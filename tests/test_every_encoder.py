@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import load_artifact
-from dbt_projects import Project, Run, make_project
+from duckdb_projects import Project, Run, make_project
 from encoder_makers import Direct, Made, bert_tokens, truncated
 from loopback import Server, gives, serve, speaks_tf_hub
 from makers import CORPUS, Artifact

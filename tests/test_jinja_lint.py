@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from dbt_projects import PACKAGE
+from duckdb_projects import PACKAGE
 
 LINT = PACKAGE / ".ci" / "lint_jinja.py"
 

@@ -21,7 +21,7 @@ import duckdb
 import makers
 import numpy as np
 import pytest
-from dbt_projects import PACKAGE, Project, make_project, stage
+from duckdb_projects import PACKAGE, Project, make_project, stage
 from makers import Artifact, golden_of
 from tf_embeddings_udf import Embedder
 

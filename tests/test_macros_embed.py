@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dbt_projects import NAME, Project, Run, make_project, stage
+from duckdb_projects import NAME, Project, Run, make_project, stage
 from makers import Artifact
 from tf_embeddings_udf import Embedder
 

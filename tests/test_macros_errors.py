@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from dbt_projects import Project, Run, make_project, stage
+from duckdb_projects import Project, Run, make_project, stage
 from makers import Artifact
 
 MODELS = {

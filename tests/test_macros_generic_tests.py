@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 from conftest import load_artifact
-from dbt_projects import NAME, Project, Run, make_project, stage
+from duckdb_projects import NAME, Project, Run, make_project, stage
 from makers import Artifact
 
 # One vector of each kind, as DuckDB writes a FLOAT[3].

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import load_artifact
-from dbt_projects import Project, make_project, stage
+from duckdb_projects import Project, make_project, stage
 from makers import Artifact, write_artifact
 
 RECIPE = """

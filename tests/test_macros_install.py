@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dbt_projects import NAME, PACKAGE, Project, make_project
+from duckdb_projects import NAME, PACKAGE, Project, make_project
 
 PUBLIC = {
     "compare_versions",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from counting import counted
-from dbt_projects import NAME, Project, make_project
+from duckdb_projects import NAME, Project, make_project
 from makers import Artifact, write_artifact
 from snowflake_projects import SnowflakeProject, make_snowflake_project
 from tf_embeddings_udf import Embedder

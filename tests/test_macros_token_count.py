@@ -11,7 +11,7 @@ from typing import Any
 import makers
 import numpy as np
 import pytest
-from dbt_projects import Project, Run, make_project
+from duckdb_projects import Project, Run, make_project
 from encoder_makers import Made, bert_tokens, save_use_lite_module
 from makers import TOKENS_LIMIT, Artifact, write_artifact
 from snowflake_projects import SnowflakeProject, make_snowflake_project

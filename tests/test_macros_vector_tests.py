@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from dbt_projects import NAME, Project, Run, make_project
+from duckdb_projects import NAME, Project, Run, make_project
 from snowflake_projects import make_snowflake_project
 
 TOLERANCE = 1e-4  # what Snowflake promises of its vector functions; DuckDB's are within 1e-6

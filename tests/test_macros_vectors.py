@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from dbt_projects import NAME, Project, make_project
+from duckdb_projects import NAME, Project, make_project
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 
 DIMENSIONS = 16

@@ -9,7 +9,7 @@ from typing import Any
 
 import makers
 import pytest
-from dbt_projects import NAME, Project, Run, make_project, stage
+from duckdb_projects import NAME, Project, Run, make_project, stage
 from makers import Artifact, golden_of
 from tf_embeddings_udf import Embedder
 

@@ -12,7 +12,7 @@ from typing import Any
 import makers
 import pytest
 from conftest import Saved
-from dbt_projects import NAME, Run
+from duckdb_projects import NAME, Run
 from makers import Artifact, golden_of
 from snowflake.connector.errors import ProgrammingError
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Saved
-from dbt_projects import NAME, Run, make_project
+from duckdb_projects import NAME, Run, make_project
 from makers import Artifact, shortened, write_artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from test_readme import blocks, section

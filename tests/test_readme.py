@@ -21,7 +21,7 @@ import duckdb
 import pytest
 import yaml
 from dbt.cli.main import dbtRunner
-from dbt_projects import close_database
+from duckdb_projects import close_database
 from snowflake_projects import LocalSnowflake, serve
 from test_macros_install import PUBLIC
 from tf_embeddings_staging.building.engine import choose_engine

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dbt_projects import NAME, PACKAGE, Project, make_project, stage
+from duckdb_projects import NAME, PACKAGE, Project, make_project, stage
 from makers import Artifact
 from snowflake_projects import LocalSnowflake, make_snowflake_project
 from test_snowflake_macros import ddl

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import load_artifact
-from dbt_projects import NAME
+from duckdb_projects import NAME
 from makers import Artifact, write_artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 

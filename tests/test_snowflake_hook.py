@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import sqlfluff
 import sqlglot
-from dbt_projects import NAME, PACKAGE, Project, make_project
+from duckdb_projects import NAME, PACKAGE, Project, make_project
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from snowflake.connector.util_text import split_statements

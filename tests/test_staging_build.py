@@ -19,7 +19,7 @@ import makers
 import numpy as np
 import pytest
 import tf_embeddings_udf
-from dbt_projects import Project, make_project
+from duckdb_projects import Project, make_project
 from encoder_makers import Made
 from graph_makers import save_ids
 from loopback import gives, serve, speaks_tf_hub

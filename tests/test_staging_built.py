@@ -16,7 +16,7 @@ import flatbuffers
 import makers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from dbt_projects import make_project
+from duckdb_projects import make_project
 from graph_makers import Tensor, lengths, save_text
 from rich.console import Console
 from test_staging_cli import stage_model

@@ -17,7 +17,7 @@ import makers
 import pytest
 import tf_embeddings_udf
 import yaml
-from dbt_projects import Project, make_project
+from duckdb_projects import Project, make_project
 from loopback import gives, is_silent_until, serve
 from staging_cli import SCRIPT, run_script, stage_model, staged_files, start
 from tf_embeddings_staging import cli

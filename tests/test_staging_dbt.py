@@ -15,7 +15,7 @@ from typing import Any
 import makers
 import pytest
 import yaml
-from dbt_projects import NAME, Project, make_project
+from duckdb_projects import NAME, Project, make_project
 from makers import Artifact, golden_of
 from staging_cli import SCRIPT, Done, run_script, staged_files
 from staging_cli import stage_model as stage

@@ -18,7 +18,7 @@ import makers
 import numpy as np
 import pytest
 import tf_embeddings_udf
-from dbt_projects import make_project
+from duckdb_projects import make_project
 from encoder_makers import bert_tokens, truncated
 from graph_makers import Tensor, save_ids
 from rich.console import Console

@@ -19,7 +19,7 @@ import encoder_makers
 import makers
 import pytest
 import yaml
-from dbt_projects import make_project
+from duckdb_projects import make_project
 from rich.console import Console
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project, serve
 from staging_cli import SCRIPT, Done, run_script, stage_model

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from conftest import load_artifact
 from counting import Reached, counted
-from dbt_projects import NAME, Project, Run, make_project, stage
+from duckdb_projects import NAME, Project, Run, make_project, stage
 from makers import Artifact, shortened, write_artifact
 from tf_embeddings_udf import Embedder
 

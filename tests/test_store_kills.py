@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from counting import Reached, counted
-from dbt_projects import Project, Run, make_project
+from duckdb_projects import Project, Run, make_project
 from makers import Artifact
 
 TESTS = Path(__file__).parent

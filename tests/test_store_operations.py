@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import load_artifact
-from dbt_projects import PACKAGE, Project, Run, make_project
+from duckdb_projects import PACKAGE, Project, Run, make_project
 from makers import Artifact, shortened, write_artifact
 from tf_embeddings_udf import Embedder
 

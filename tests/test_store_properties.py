@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from conftest import load_artifact
 from counting import Reached, counted
-from dbt_projects import Run, make_project
+from duckdb_projects import Run, make_project
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (

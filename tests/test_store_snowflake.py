@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Saved, load_artifact
-from dbt_projects import Project, Run
+from duckdb_projects import Project, Run
 from makers import Artifact, write_artifact
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dbt_projects import Run
+from duckdb_projects import Run
 from smoke_project import environment_of
 from snowflake_projects import SnowflakeProject
 
