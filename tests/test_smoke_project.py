@@ -33,5 +33,5 @@ def test_all_of_the_package_builds_twice_without_a_warning(
 
 
 def test_no_module_here_is_taken_for_a_plugin_of_dbt() -> None:
-    """Dbt imports every module on the path whose name begins with `dbt_`, as a plugin of its own."""
+    """What is named `dbt_*` on the path, dbt imports as a plugin of its own."""
     assert not list(Path(__file__).parent.glob("dbt_*.py"))
