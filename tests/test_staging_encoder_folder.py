@@ -15,14 +15,15 @@ import tf_embeddings_udf
 from bert_folder import Folder, make_folder
 from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build
-from tf_embeddings_staging.conversion.bert import AS_SAVED_MODEL, read_weights
 from tf_embeddings_staging.conversion.encoder_folder import read_encoder_folder
+from tf_embeddings_staging.conversion.transformer import AS_SAVED_MODEL, read_weights
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection import tokenizer_file
 from tf_embeddings_staging.options import Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local
 
+POOLINGS = "mean, cls, max, mean_sqrt_len, weightedmean and lasttoken"
 TOLERANCE = 2e-5  # float32 against float64; the vectors' components are about 1
 
 
@@ -43,13 +44,15 @@ def test_a_converted_encoder_gives_what_bert_is_on_paper(
     tmp_path: Path, pooling: str, activation: str, dtype: str, prefix: str
 ) -> None:
     import tensorflow as tf
-    from tf_embeddings_staging.conversion import bert_graph
+    from tf_embeddings_staging.conversion import transformer_graph
 
     made = make_folder(
         tmp_path / "encoder", pooling=pooling, activation=activation, dtype=dtype, prefix=prefix
     )
     encoder = read_encoder_folder(made.path)
-    bert_graph.save(encoder.config, encoder.weights, encoder.pooling, tmp_path / "saved")
+    transformer_graph.save(
+        encoder.config, encoder.weights, encoder.pooling, encoder.dense, tmp_path / "saved"
+    )
 
     ids = np.array([[2, 9, 5, 7, 3], [2, 4, 3, 0, 0]], np.int32)
     mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], np.int32)
@@ -102,7 +105,7 @@ def test_the_older_layout_with_a_folder_for_the_transformer_is_read(folder: Fold
     modules = json.loads((folder.path / "modules.json").read_text())
     modules[0]["path"] = "0_Transformer"
     bert_folder.write_json(folder.path / "modules.json", modules)
-    assert read_encoder_folder(folder.path).weights == inner / "model.safetensors"
+    assert read_encoder_folder(folder.path).weights == (inner / "model.safetensors",)
 
 
 def test_a_default_prompt_is_the_prefix_unless_another_is_said(folder: Folder) -> None:
@@ -144,18 +147,18 @@ def test_a_plain_bert_needs_its_pooling_said(folder: Folder) -> None:
     [
         (
             Options(kind="text"),
-            "--kind text: 'encoder' is the folder of a BERT sentence encoder, whose kind is "
-            "tokens. Leave --kind out.",
+            "--kind text: 'encoder' is the folder of a sentence encoder, whose kind is tokens. "
+            "Leave --kind out.",
         ),
         (
             Options(output="pooler_output"),
-            "--output is for SavedModels, and 'encoder' is the folder of a BERT sentence encoder, "
-            "whose graph is made here. Leave --output out.",
+            "--output is for SavedModels, and 'encoder' is the folder of a sentence encoder, whose "
+            "graph is made here. Leave --output out.",
         ),
         (
-            Options(pooling="max"),
-            "--pooling max: for the folder of a BERT sentence encoder, the converter knows cls and "
-            "mean.",
+            Options(pooling="best"),
+            "--pooling best: for the folder of a sentence encoder, the converter knows "
+            f"{POOLINGS}.",
         ),
         (
             Options(max_tokens=33),
@@ -176,14 +179,24 @@ def test_options_that_do_not_fit_are_refused_in_one_sentence(
     assert str(error.value) == sentence
 
 
+def shard(folder: Folder, name: str) -> None:
+    """Say in an index that the weights are in a file of this name, and take them away."""
+    (folder.path / "model.safetensors").unlink()
+    index = {"weight_map": {"embeddings.word_embeddings.weight": name}}
+    bert_folder.write_json(folder.path / "model.safetensors.index.json", index)
+
+
 REFUSED: list[tuple[Callable[[Folder], object], str]] = [
     (
-        lambda folder: folder.edit("config.json", model_type="mpnet"),
-        f"'config.json' says model_type 'mpnet'; the converter knows 'bert'. {AS_SAVED_MODEL}",
+        lambda folder: folder.edit("config.json", model_type="deberta-v2"),
+        "'config.json' says model_type 'deberta-v2'; the converter knows 'bert', 'camembert', "
+        "'distilbert', 'modernbert', 'mpnet', 'nomic_bert', 'roberta', 'xlm-roberta'. "
+        f"{AS_SAVED_MODEL}",
     ),
     (
-        lambda folder: folder.edit("config.json", hidden_act="silu"),
-        "'config.json' says hidden_act 'silu'; the converter knows 'gelu', 'gelu_new', 'relu'.",
+        lambda folder: folder.edit("config.json", hidden_act="mish"),
+        "'config.json' says hidden_act 'mish'; the converter knows 'gelu', 'gelu_new', "
+        "'gelu_pytorch_tanh', 'relu', 'silu'.",
     ),
     (
         lambda folder: folder.edit("config.json", position_embedding_type="relative_key"),
@@ -208,23 +221,24 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
     ),
     (
         lambda folder: folder.edit(
-            "1_Pooling/config.json", pooling_mode_cls_token=False, pooling_mode_max_tokens=True
+            "1_Pooling/config.json", pooling_mode_cls_token=False, pooling_mode_median=True
         ),
-        "'1_Pooling/config.json' asks for the pooling max; the converter knows cls and mean."
-        f" {AS_SAVED_MODEL}",
+        "'1_Pooling/config.json' asks for the pooling median; the converter knows "
+        f"{POOLINGS}. {AS_SAVED_MODEL}",
     ),
     (
         lambda folder: folder.edit("1_Pooling/config.json", pooling_mode_mean_tokens=True),
-        "'1_Pooling/config.json' asks for the pooling cls + mean; the converter knows cls and "
-        f"mean. {AS_SAVED_MODEL}",
+        "'1_Pooling/config.json' asks for the pooling cls + mean; the converter knows "
+        f"{POOLINGS}. {AS_SAVED_MODEL}",
     ),
     (
         lambda folder: bert_folder.write_json(
             folder.path / "modules.json",
-            [{"type": f"st.{kind}", "path": ""} for kind in ("Transformer", "Pooling", "Dense")],
+            [{"type": f"st.{kind}", "path": ""} for kind in ("Transformer", "Pooling", "CNN")],
         ),
-        "'modules.json' asks for Transformer + Pooling + Dense; the converter knows Transformer + "
-        f"Pooling and Transformer + Pooling + Normalize. {AS_SAVED_MODEL}",
+        "'modules.json' asks for Transformer + Pooling + CNN; the converter knows Transformer + "
+        "Pooling, then any number of Dense, and at most Normalize after that. "
+        f"{AS_SAVED_MODEL}",
     ),
     (
         lambda folder: bert_folder.write_json(
@@ -264,11 +278,14 @@ REFUSED: list[tuple[Callable[[Folder], object], str]] = [
         "as safetensors.",
     ),
     (
-        lambda folder: (folder.path / "model.safetensors").rename(
-            folder.path / "model.safetensors.index.json"
-        ),
-        "the weights are in several files ('model.safetensors.index.json'); the converter needs "
-        "one 'model.safetensors'.",
+        lambda folder: shard(folder, "../model-00001-of-00001.safetensors"),
+        "'model.safetensors.index.json' has no weight_map of tensors to files such as "
+        "model-00001-of-00002.safetensors. Download or save the folder again.",
+    ),
+    (
+        lambda folder: shard(folder, "model-00002-of-00002.safetensors"),
+        "the folder 'encoder' has no 'model-00002-of-00002.safetensors'; "
+        "'model.safetensors.index.json' names it.",
     ),
     (
         lambda folder: [
@@ -338,13 +355,13 @@ def test_what_cannot_be_converted_is_refused_in_one_sentence(
             "num_hidden_layers",
             3,
             "'model.safetensors' lacks encoder.layer.2.attention.output.LayerNorm.bias and 15 "
-            "more, so it is not a BERT encoder of the size in config.json.",
+            "more, so it is not an encoder of the type 'bert' and the size in config.json.",
         ),
         (
             "num_hidden_layers",
             1,
             "'model.safetensors' has encoder.layer.1.attention.output.LayerNorm.bias and 15 more, "
-            "which a BERT encoder of the size in config.json does not have.",
+            "which an encoder of the type 'bert' and the size in config.json does not have.",
         ),
         (
             "max_position_embeddings",
@@ -457,7 +474,7 @@ def test_a_limit_is_found_wherever_sentence_transformers_finds_it(
         (
             "config.json",
             {"auto_map": {"AutoModel": "modeling.Bert"}},
-            "'config.json' says auto_map, so the encoder is more than a BERT",
+            "'config.json' says auto_map, so the encoder is more than a bert",
         ),
         (
             "2_Normalize/config.json",

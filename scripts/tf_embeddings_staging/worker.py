@@ -30,7 +30,7 @@ TASKS: Mapping[str, str] = {
     "check_golden": "tf_embeddings_staging.building.golden_vectors:check_golden_task",
     "check_litert": "tf_embeddings_staging.inspection.litert:check_litert_task",
     "compare_litert": "tf_embeddings_staging.conversion.litert:compare_litert_task",
-    "convert": "tf_embeddings_staging.conversion.bert_graph:convert_task",
+    "convert": "tf_embeddings_staging.conversion.transformer_graph:convert_task",
     "convert_litert": "tf_embeddings_staging.conversion.litert:convert_litert_task",
     "convert_keras": "tf_embeddings_staging.conversion.keras_file:convert_keras_task",
     "inspect": "tf_embeddings_staging.inspection:inspect_task",

@@ -52,7 +52,7 @@ class Input:
 
     @property
     def is_encoder_folder(self) -> bool:
-        """Tell whether the model is the folder of a BERT sentence encoder."""
+        """Tell whether the model is the folder of a sentence encoder."""
         return not self.is_keras_file and not is_saved_model(self.fetched.path)
 
 
@@ -148,16 +148,17 @@ def _saved_model(given: Input, folder: Path, work: Path, report: Report, limits:
 def _encoder_folder(
     given: Input, folder: Path, work: Path, report: Report, limits: Limits
 ) -> Model:
-    """Convert the folder of a BERT sentence encoder."""
+    """Convert the folder of a sentence encoder."""
     encoder = read_encoder_folder(given.fetched.path, given.options)
     _tell_of_prompts(encoder.prompts, report)
-    if half := sentence_files.half_precision_of(encoder.weights.parent):
+    if half := sentence_files.half_precision_of(encoder.weights[0].parent):
         report.say(f"Note: the folder asks for {half}; the artifact computes float32.")
     target = folder / MODEL_FOLDER
     request = {
         "config": asdict(encoder.config),
-        "weights": str(encoder.weights),
+        "weights": [str(path) for path in encoder.weights],
         "pooling": encoder.pooling,
+        "dense": [one.asked() for one in encoder.dense],
         "target": str(target),
     }
     with report.step("Converting the weights to a TensorFlow SavedModel"):
@@ -166,10 +167,7 @@ def _encoder_folder(
         if name.is_file() and name.name not in files_of(target):
             name.unlink()
     shutil.copyfile(encoder.tokenizer, target / TOKENIZER)
-    digests = {
-        WEIGHTS: cache.sha256_of(encoder.weights),
-        TOKENIZER: cache.sha256_of(encoder.tokenizer),
-    }
+    digests = {name: cache.sha256_of(path) for name, path in encoder.files().items()}
     return replace(
         encoder.model,
         weights={**encoder.architecture(), "files": digests},
@@ -193,9 +191,7 @@ def _findings_of_encoder_folder(given: Input) -> dict[str, Any]:
                 "prefix": encoder.model.prefix,
             },
             "prompts": dict(encoder.prompts),
-            "files": {
-                path.name: path.stat().st_size for path in (encoder.weights, encoder.tokenizer)
-            },
+            "files": {name: path.stat().st_size for name, path in encoder.files().items()},
         },
     }
 
@@ -294,7 +290,8 @@ def _copy_model(given: Input, target: Path) -> Path:
         modules = sentence_files.modules(path) or []
         for part in {path, *(path / module for _, module in modules)}:
             copy = target / path.name / part.relative_to(path)
-            _copy_settings(part, path, copy, (*sentence_files.FILES, *_WEIGHTS))
+            shards = [shard.name for shard in part.glob("model-*.safetensors")]
+            _copy_settings(part, path, copy, (*sentence_files.FILES, *_WEIGHTS, *shards))
         return target / path.name
     top = path.parents[1] if path.parent.name == "saved_model" else path.parent
     copy = target / path.relative_to(top)

@@ -23,7 +23,6 @@ from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion import keras_file
 from tf_embeddings_staging.conversion.encoder_folder import (
     TOKENIZER,
-    WEIGHTS,
     EncoderFolder,
     read_encoder_folder,
 )
@@ -91,7 +90,7 @@ def _model(given: Input) -> dict[str, Any]:
             "prefix": encoder.model.prefix,
         },
         "files": {
-            **_digests({WEIGHTS: encoder.weights}),
+            **_digests(encoder.files()),
             TOKENIZER: _digest_of_tokenizer(encoder),
         },
     }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_embeddings_staging.conversion.bert import (
+from tf_embeddings_staging.conversion.dense_module import DenseModule, read_dense
+from tf_embeddings_staging.conversion.families import Architecture
+from tf_embeddings_staging.conversion.transformer import (
     AS_SAVED_MODEL,
     CONVERTER,
-    POOLINGS,
-    BertConfig,
     read_config,
 )
 from tf_embeddings_staging.errors import StagingError
@@ -27,6 +28,8 @@ from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import Options
 
 WEIGHTS = "model.safetensors"
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+POOLINGS = ("mean", "cls", "max", "mean_sqrt_len", "weightedmean", "lasttoken")
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,23 @@ class EncoderFolder:
     """What a folder says about its encoder, and what a user says instead.
 
     Attributes:
-        model: the record of it, as the SavedModel that `bert_graph` writes.
-        weights: its model.safetensors.
+        model: the record of it, as the SavedModel that `transformer_graph` writes.
+        weights: its model.safetensors, or the files that its index names.
         tokenizer: its tokenizer.json.
         rewritten: what that must hold, if that is not what it holds.
         config: its architecture.
         pooling: how one vector is made of one a token.
+        dense: the linear maps of that vector.
         prompts: the prefixes that the folder names, if one of them is to be chosen.
     """
 
     model: Model
-    weights: Path
+    weights: tuple[Path, ...]
     tokenizer: Path
     rewritten: bytes | None
-    config: BertConfig
+    config: Architecture
     pooling: str
+    dense: tuple[DenseModule, ...]
     prompts: Mapping[str, str]
 
     def architecture(self) -> dict[str, Any]:
@@ -57,6 +62,15 @@ class EncoderFolder:
             "converter": CONVERTER,
             "pooling": self.pooling,
             **self.config.parameters(),
+            **({"dense": [one.parameters() for one in self.dense]} if self.dense else {}),
+        }
+
+    def files(self) -> dict[str, Path]:
+        """Return the files that the vectors depend on, by the names that the version has."""
+        return {
+            **{path.name: path for path in self.weights},
+            **{f"{one.path.name}/{one.weights.name}": one.weights for one in self.dense},
+            TOKENIZER: self.tokenizer,
         }
 
 
@@ -74,7 +88,7 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     """
     options = options or Options()
     _require_options_apply(folder, options)
-    transformer, pooling, normalize = _modules(folder, options.pooling)
+    transformer, pooling, following, normalize = _modules(folder, options.pooling)
     for place in {folder, transformer}:
         sentence_files.require_no_adapter(place)
         _require_no_more_weights(place)
@@ -92,6 +106,10 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     rewritten = tokenizer_file.rewritten(tokenizer, transformer)
     normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
     sentence_files.require_casing_agrees(transformer, normalizer)
+    dense: list[DenseModule] = []
+    for place in following:
+        require_no_pointer(place / WEIGHTS)
+        dense.append(read_dense(place, dense[-1].gives if dense else config.hidden_size))
     default, prompts = sentence_files.prompts_of(folder)
     prefix = default if options.prefix is None else options.prefix
     sentence_files.require_prefix_is_pooled(read_optional(pooled), pooled_label, mode, prefix)
@@ -104,18 +122,19 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
         prefix=prefix,
     )
     return EncoderFolder(
-        model=model.giving(config.hidden_size),
+        model=model.giving(dense[-1].gives if dense else config.hidden_size),
         weights=_weights(transformer),
         tokenizer=tokenizer,
         rewritten=rewritten,
         config=config,
         pooling=mode,
+        dense=tuple(dense),
         prompts={} if default or options.prefix is not None else prompts,
     )
 
 
 def _parameters(max_tokens: int) -> dict[str, Any]:
-    """Return how the SavedModel that `bert_graph` writes is called; it pools by itself."""
+    """Return how the SavedModel that `transformer_graph` writes is called; it pools by itself."""
     return {
         "tags": ["serve"],
         "signature": "serving_default",
@@ -134,7 +153,7 @@ def _require_options_apply(folder: Path, options: Options) -> None:
     """Refuse the options that only a SavedModel has."""
     if options.kind not in (None, "tokens"):
         raise StagingError(
-            f"--kind {options.kind}: '{folder.name}' is the folder of a BERT sentence encoder, "
+            f"--kind {options.kind}: '{folder.name}' is the folder of a sentence encoder, "
             f"whose kind is tokens. Leave --kind out."
         )
     given = {
@@ -146,18 +165,18 @@ def _require_options_apply(folder: Path, options: Options) -> None:
     for flag, value in given.items():
         if value is not None:
             raise StagingError(
-                f"{flag} is for SavedModels, and '{folder.name}' is the folder of a BERT sentence "
+                f"{flag} is for SavedModels, and '{folder.name}' is the folder of a sentence "
                 f"encoder, whose graph is made here. Leave {flag} out."
             )
     if options.pooling not in (None, *POOLINGS):
         raise StagingError(
-            f"--pooling {options.pooling}: for the folder of a BERT sentence encoder, the "
-            f"converter knows {' and '.join(POOLINGS)}."
+            f"--pooling {options.pooling}: for the folder of a sentence encoder, the "
+            f"converter knows {_listed(POOLINGS)}."
         )
 
 
-def _modules(folder: Path, chosen_pooling: str | None) -> tuple[Path, Path, bool]:
-    """Return the folders of the transformer and the pooling, and whether vectors are scaled."""
+def _modules(folder: Path, chosen_pooling: str | None) -> tuple[Path, Path, list[Path], bool]:
+    """Return the folders of transformer, pooling and Dense, and whether vectors are scaled."""
     modules = sentence_files.modules(folder)
     if modules is None:
         pooling = folder / sentence_files.POOLING
@@ -168,34 +187,36 @@ def _modules(folder: Path, chosen_pooling: str | None) -> tuple[Path, Path, bool
                 f"Sentence Transformers, or say --pooling mean or --pooling cls."
             )
         sentence_files.require_usual_normalize(folder / sentence_files.NORMALIZE)
-        return folder, pooling, (folder / sentence_files.NORMALIZE).is_dir()
+        return folder, pooling, [], (folder / sentence_files.NORMALIZE).is_dir()
     kinds = [kind for kind, _ in modules]
-    if kinds not in sentence_files.PIPELINES:
+    plain = [kind for kind in kinds if kind != "Dense"]
+    dense = [place for place, kind in enumerate(kinds) if kind == "Dense"]
+    if plain not in sentence_files.PIPELINES or dense != [*range(2, 2 + len(dense))]:
         raise StagingError(
             f"'modules.json' asks for {' + '.join(kinds) or 'nothing'}; the converter knows "
-            f"{_listed([' + '.join(kinds) for kinds in sentence_files.PIPELINES])}. "
+            f"Transformer + Pooling, then any number of Dense, and at most Normalize after that. "
             f"{AS_SAVED_MODEL}"
         )
     paths = [folder / path for _, path in modules]
-    for path in paths[2:]:
+    for path in paths[2 + len(dense) :]:
         sentence_files.require_usual_normalize(path)
-    return paths[0], paths[1], len(kinds) == 3
+    return paths[0], paths[1], paths[2 : 2 + len(dense)], "Normalize" in kinds
 
 
 def _listed(names: Sequence[str]) -> str:
-    return " and ".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _chosen_limit(transformer: Path, config: BertConfig, chosen: int | None) -> int:
+def _chosen_limit(transformer: Path, config: Architecture, chosen: int | None) -> int:
     """Return the limit that a user chose, or the folder's, never more than there are positions."""
     if chosen is None:
-        limit = sentence_files.limit_of(transformer) or config.max_position_embeddings
-        return min(limit, config.max_position_embeddings)
-    if FEWEST_TOKENS <= chosen <= config.max_position_embeddings:
+        limit = sentence_files.limit_of(transformer) or config.most_tokens
+        return min(limit, config.most_tokens)
+    if FEWEST_TOKENS <= chosen <= config.most_tokens:
         return chosen
     raise StagingError(
         f"--max-tokens {chosen}: this encoder takes from {FEWEST_TOKENS} to "
-        f"{config.max_position_embeddings} tokens, as many as it has positions."
+        f"{config.most_tokens} tokens, as many as it has positions."
     )
 
 
@@ -212,17 +233,21 @@ def _require_no_more_weights(folder: Path) -> None:
             )
 
 
-def _weights(transformer: Path) -> Path:
-    if (transformer / WEIGHTS).is_file():
-        return _required(transformer / WEIGHTS, "")
-    if (transformer / f"{WEIGHTS}.index.json").is_file():
-        raise StagingError(
-            f"the weights are in several files ('{WEIGHTS}.index.json'); the converter needs one "
-            f"'{WEIGHTS}'."
-        )
-    return _required(
-        transformer / WEIGHTS, "weights in another format must be saved as safetensors"
-    )
+def _weights(transformer: Path) -> tuple[Path, ...]:
+    """Return the file of the weights, or those that its index names, as transformers saves them."""
+    index = transformer / f"{WEIGHTS}.index.json"
+    if (transformer / WEIGHTS).is_file() or not index.is_file():
+        why = "weights in another format must be saved as safetensors"
+        return (_required(transformer / WEIGHTS, why),)
+    named = read_object(index).get("weight_map")
+    names = sorted({*named.values()}) if isinstance(named, dict) and named else []
+    for name in names or [None]:
+        if not isinstance(name, str) or not _SHARD.fullmatch(name):
+            raise StagingError(
+                f"'{index.name}' has no weight_map of tensors to files such as "
+                f"model-00001-of-00002.safetensors. Download or save the folder again."
+            )
+    return tuple(_required(transformer / name, f"'{index.name}' names it") for name in names)
 
 
 def _required(path: Path, why: str) -> Path:

@@ -39,9 +39,9 @@ _ID = re.compile(rf"(?P<id>{_NAME}/{_NAME})(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-
 _PAGE = re.compile(rf"/(?P<id>{_NAME}/{_NAME})(?:/tree/(?P<revision>[A-Za-z0-9][^?#]*?))?/?")
 _COMMIT = re.compile("[0-9a-f]{40}")
 # The files of an encoder's folder, and of the folders of its modules: data, and never code.
-_NEEDED = re.compile(r"([0-9]+_[A-Za-z]+/)?([^/]+\.json|model\.safetensors)")
+_NEEDED = re.compile(r"([0-9]+_[A-Za-z]+/)?([^/]+\.json|model(-\d{5}-of-\d{5})?\.safetensors)")
 _WEIGHTS = "model.safetensors"
-_WEIGHTS_OF_ENCODER = re.compile(r"(0_[A-Za-z]+/)?model\.safetensors")
+_WEIGHTS_OF_ENCODER = re.compile(r"(0_[A-Za-z]+/)?model(-\d{5}-of-\d{5})?\.safetensors")
 # Without a network, the next source is tried soon; a slow answer is waited for.
 _SECONDS, _SECONDS_TO_CONNECT = 15, 3
 

@@ -47,7 +47,13 @@ Sentence Transformers reads `_MODULES`, `_PROMPTS`, one of `_SETTINGS` and the m
 transformers reads config.json, the weights and the tokenizer's four files; PEFT reads `_ADAPTERS`.
 """
 
-_SHORT = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean"}
+_SHORT = {
+    "cls_token": "cls",
+    "max_tokens": "max",
+    "mean_sqrt_len_tokens": "mean_sqrt_len",
+    "mean_tokens": "mean",
+    "weightedmean_tokens": "weightedmean",
+}
 _NO_LIMIT = 1_000_000  # a tokenizer without a limit says 1e30
 
 # What the settings of a module may say without another vector: any value, or one of these.

@@ -1,0 +1,249 @@
+"""Transformer encoders: what config.json says of one, and its weights under the names we give them.
+
+The families and their spellings are in `families`; `transformer_graph` does the sums, for all of
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_embeddings_staging.conversion.families import (
+    FAMILIES,
+    NO_EXTRAS,
+    NORMS,
+    NOT_A_DECODER,
+    Architecture,
+    Family,
+    Fields,
+    epsilon,
+    size,
+)
+from tf_embeddings_staging.errors import StagingError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CONVERTER = 1
+"""Counts up when the converter's numbers change: it is a part of a converted model's version."""
+
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")
+
+AS_SAVED_MODEL = (
+    "Stage a SavedModel of it instead: TensorFlow's class of it in transformers 4 saves one, with "
+    "save_pretrained(folder, saved_model=True)."
+)
+"""What to do with an encoder that cannot be converted."""
+
+# Other spellings of an activation, and gated ones by what they put through the gate.
+_ACTIVATION_NAMES = {"swiglu": "silu", "geglu": "gelu", "swish": "silu"}
+
+
+def read_config(said: Fields, label: str) -> Architecture:
+    """Validate the config.json of an encoder; `label` names it in messages.
+
+    Raises:
+        StagingError: it is of a different family, or has a part that the converter does not know.
+    """
+    model_type = said.get("model_type")
+    family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
+    if family is None:
+        raise StagingError(
+            f"{label} says model_type {model_type!r}; the converter knows "
+            f"{', '.join(map(repr, FAMILIES))}. {AS_SAVED_MODEL}"
+        )
+    for key, allowed in family.says.items():
+        if (value := said.get(key, allowed)) != allowed and (value or allowed):
+            raise StagingError(_says_more(key, value, allowed, label, str(model_type)))
+    numbers = {
+        name: size(_said(said, family, name), family.spelled.get(name, (name,))[0], label)
+        for name in (
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+            "max_position_embeddings",
+            "vocab_size",
+        )
+    }
+    segments = _said(said, family, "type_vocab_size") if "segments" in family.tensors else 0
+    if "segments" in family.tensors:
+        segments = size(segments, "type_vocab_size", label)
+    activation = _said(said, family, "hidden_act")
+    activation = _ACTIVATION_NAMES.get(str(activation), activation)
+    if activation not in ACTIVATIONS:
+        raise StagingError(
+            f"{label} says {(family.spelled.get('hidden_act') or ('hidden_act',))[0]} "
+            f"{activation!r}; the converter knows {', '.join(map(repr, ACTIVATIONS))}."
+        )
+    architecture = Architecture(
+        **numbers,
+        type_vocab_size=segments,
+        layer_norm_eps=epsilon(_said(said, family, "layer_norm_eps"), label),
+        hidden_act=str(activation),
+        model_type=str(model_type),
+        **family.switches(said, label),
+    )
+    if architecture.hidden_size % architecture.num_attention_heads:
+        raise StagingError(
+            f"{label} says hidden_size {architecture.hidden_size}, which its num_attention_heads "
+            f"{architecture.num_attention_heads} does not divide."
+        )
+    if architecture.most_tokens < 1:
+        raise StagingError(
+            f"{label} says max_position_embeddings {architecture.max_position_embeddings}, and its "
+            f"first {architecture.first_position} positions are for padding."
+        )
+    return architecture
+
+
+def _said(said: Fields, family: Family, name: str) -> Any:  # noqa: ANN401 - as JSON gives it
+    for key in family.spelled.get(name, (name,)):
+        if said.get(key) is not None:
+            return said[key]
+    return family.defaults.get(name)
+
+
+def _says_more(key: str, value: object, allowed: object, label: str, model_type: str) -> str:
+    if key in NO_EXTRAS:
+        return (
+            f"{label} says {key}, so the encoder is more than a {model_type} and its weights, and "
+            f"the converter knows no more. {AS_SAVED_MODEL}"
+        )
+    if key in NOT_A_DECODER:
+        return f"{label} says {key} true; the converter knows encoders only."
+    return f"{label} says {key} {value!r}; the converter knows {allowed!r}."
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a tensor is: the one of this name, or one of its equal parts by rows."""
+
+    name: str
+    shape: tuple[int, ...]
+    part: int = 0
+    parts: int = 1
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """The shape of the whole tensor of this name."""
+        return (self.shape[0] * self.parts, *self.shape[1:])
+
+
+def read_weights(architecture: Architecture, paths: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Read the encoder's tensors from one or several files, as float32 under the names we give.
+
+    Returns:
+        `words.weight` [vocabulary, hidden], `layers.0.query.weight` [out, in], … as
+        `transformer_graph` takes them.
+
+    Raises:
+        StagingError: a file is not a safetensors file, or a tensor is missing, unknown, or of
+            the wrong shape or type.
+    """
+    import ml_dtypes  # noqa: F401 - teaches NumPy bfloat16; TensorFlow brings it
+    import numpy as np
+    from safetensors import SafetensorError, safe_open
+
+    family = FAMILIES[architecture.model_type]
+    sources = dict(_sources(architecture, family))
+    expected = {source.name: source.whole for source in sources.values()}
+    tensors: dict[str, np.ndarray] = {}
+    label = paths[0].name
+    with ExitStack() as stack:
+        places: dict[str, tuple[Any, str]] = {}
+        for path in paths:
+            try:
+                file = stack.enter_context(safe_open(str(path), "np"))
+                places |= {_plain_name(name, family): (file, name) for name in file.keys()}  # noqa: SIM118
+            except SafetensorError as error:
+                raise _incomplete(path.name, error) from None
+        _check_names(places.keys(), expected, family, architecture.model_type, label)
+        for name in sorted(expected):
+            file, stored = places[name]
+            try:
+                tensors[name] = file.get_tensor(stored)
+            except SafetensorError as error:
+                raise _incomplete(label, error) from None
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name]:
+            raise StagingError(
+                f"'{label}' has {name} of shape {list(tensor.shape)}, and config.json asks "
+                f"for {list(expected[name])}."
+            )
+        if tensor.dtype.name not in ("float64", "float32", "float16", "bfloat16"):
+            raise StagingError(
+                f"'{label}' has {name} of type {tensor.dtype.name}; the converter knows "
+                f"float32, float16 and bfloat16."
+            )
+    return {
+        ours: np.split(tensors[source.name], source.parts)[source.part].astype(np.float32)
+        for ours, source in sources.items()
+    }
+
+
+def _incomplete(label: str, error: Exception) -> StagingError:
+    return StagingError(f"'{label}' is not a complete safetensors file ({error}).")
+
+
+def _plain_name(name: str, family: Family) -> str:
+    """Return a tensor's name without a head's prefix, and with today's layer norm names."""
+    for prefix in family.prefixes:
+        name = name.removeprefix(prefix)
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+        "LayerNorm.beta", "LayerNorm.bias"
+    )
+
+
+def _check_names(
+    names: Any,  # noqa: ANN401 - the keys of a map
+    expected: Mapping[str, Any],
+    family: Family,
+    model_type: str,
+    label: str,
+) -> None:
+    what = f"an encoder of the type '{model_type}' and the size in config.json"
+    if missing := sorted(expected.keys() - names):
+        raise StagingError(
+            f"'{label}' lacks {missing[0]}{_and_more(missing)}, so it is not {what}."
+        )
+    unknown = sorted(name for name in names - expected.keys() if not name.startswith(family.unused))
+    if unknown:
+        raise StagingError(
+            f"'{label}' has {unknown[0]}{_and_more(unknown)}, which {what} does not have."
+        )
+
+
+def _and_more(names: list[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _sources(architecture: Architecture, family: Family) -> Iterator[tuple[str, _Source]]:
+    """Yield our name of each tensor, and where it is."""
+    hidden, inner = architecture.hidden_size, architecture.intermediate_size
+    tables = {
+        "words": (architecture.vocab_size, hidden),
+        "positions": (architecture.max_position_embeddings, hidden),
+        "segments": (architecture.type_vocab_size, hidden),
+        "relative": (architecture.relative_buckets, architecture.num_attention_heads),
+    }
+    for ours, name in family.tensors.items():
+        yield f"{ours}.weight", _Source(f"{name}.weight", tables.get(ours, (hidden,)))
+        if ours in family.biases:
+            yield f"{ours}.bias", _Source(f"{name}.bias", (hidden,))
+    shapes = {"inner": (inner, hidden), "gate": (inner, hidden), "outer": (hidden, inner)}
+    for layer in range(architecture.num_hidden_layers):
+        for ours, where in family.parts.items():
+            if architecture.pre_norm and ours == "attended_norm" and layer == 0:
+                continue  # the embeddings are normalized already
+            name, part, parts = (where, 0, 1) if isinstance(where, str) else where
+            shape = (hidden,) if ours in NORMS else shapes.get(ours, (hidden, hidden))
+            name = f"{family.layer.format(layer)}{name}"
+            yield f"layers.{layer}.{ours}.weight", _Source(f"{name}.weight", shape, part, parts)
+            if ours in family.biases:
+                bias = _Source(f"{name}.bias", shape[:1], part, parts)
+                yield f"layers.{layer}.{ours}.bias", bias
