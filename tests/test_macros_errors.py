@@ -157,15 +157,15 @@ WRONG_PINS: dict[str, tuple[object, str]] = {
     ),
     "no_kind": (
         {**GOOD_PIN, "kind": ""},
-        "has kind ''; it must be text, tokens or sentencepiece",
+        "has kind ''; it must be text, tokens, sentencepiece or static",
     ),
     "unknown_kind": (
         {**GOOD_PIN, "kind": "images"},
-        "has kind 'images'; it must be text, tokens or sentencepiece",
+        "has kind 'images'; it must be text, tokens, sentencepiece or static",
     ),
     "kinds": (
         {**GOOD_PIN, "kind": ["tokens"]},
-        "has kind ['tokens']; it must be text, tokens or sentencepiece",
+        "has kind ['tokens']; it must be text, tokens, sentencepiece or static",
     ),
     "one_package": (
         {**GOOD_PIN, "packages": "numpy"},
@@ -380,7 +380,7 @@ def test_a_model_of_strings_cannot_count_tokens(project: Project) -> None:
     assert not run.success
     assert (
         "token_count: model 'minilm' is of kind text: it takes whole texts, and cannot tell how "
-        "many tokens they have. Name a model of kind tokens or sentencepiece."
+        "many tokens they have. Name a model of kind tokens, sentencepiece or static."
     ) in run.output
 
 

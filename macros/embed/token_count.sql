@@ -9,7 +9,7 @@
   {% if pin.kind == 'text' %}
     {% do exceptions.raise_compiler_error(
       "token_count: model '" ~ pin.model ~ "' is of kind text: it takes whole texts, and cannot "
-      ~ "tell how many tokens they have. Name a model of kind tokens or sentencepiece."
+      ~ "tell how many tokens they have. Name a model of kind tokens, sentencepiece or static."
     ) %}
   {% endif %}
   {% set outcome = tf_embeddings._outcome(text, pin, 'token_count', tokens_only=true) %}

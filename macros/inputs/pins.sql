@@ -105,7 +105,7 @@
     'version': "'v' and 12 hex digits",
     'build': "'b' and 12 hex digits",
     'dimensions': 'a whole number from 1 to ' ~ most,
-    'kind': 'text, tokens or sentencepiece',
+    'kind': 'text, tokens, sentencepiece or static',
     'packages': "a list of Python packages, such as [numpy, 'tensorflow==2.21.0']",
     'bytes': 'the size of the file, a whole number from 1',
   } %}
@@ -130,7 +130,7 @@
     'build': build is string and fullmatch('b[0-9a-f]{12}', build),
     'dimensions': dimensions is integer and dimensions >= 1
       and (most is none or dimensions <= most),
-    'kind': pin.kind in ['text', 'tokens', 'sentencepiece'],
+    'kind': pin.kind in ['text', 'tokens', 'sentencepiece', 'static'],
     'packages': tf_embeddings._is_list_of_strings(packages) and fullmatch(
       '([A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.+!]+)?,)*', packages | join(',') ~ ','
     ),

@@ -52,6 +52,12 @@ KINDS = {
         tokenizer="sentencepiece",
         inputs=("values", "indices", "dense_shape"),
     ),
+    "static": Kind(
+        "tf_embeddings_udf.encoders.static:StaticEncoder",
+        packages=("numpy", "tokenizers"),
+        tokenizer="tokenizer",
+        inputs=("ids", "rows"),
+    ),
     "text": Kind(
         "tf_embeddings_udf.encoders.text:TextEncoder",
         packages=("numpy",),

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tf_embeddings_udf.encoders import Prepared
+from tf_embeddings_udf.encoders.tokenizing import encodings, load_tokenizer
 from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 from tf_embeddings_udf.manifest import MODEL_FOLDER
 
 if TYPE_CHECKING:
     from tf_embeddings_udf.engines import Engine, Input
     from tf_embeddings_udf.manifest import Manifest
-
-# An encoding weighs about 150 bytes a token until it is truncated: tokenize so many characters
-# at a time, so that 2,048 rows of 100,000 characters do not need gigabytes.
-_CHARACTERS_AT_A_TIME = 4_000_000
 
 # Padded tokens of a batch. On two cores, MiniLM: LiteRT is as fast with 1,024 and a tenth slower
 # with 2,048; TensorFlow is as fast with 1,024, a quarter slower with 4,096 on texts of mixed
@@ -34,10 +30,6 @@ class TokensEncoder:
 
     def __init__(self, manifest: Manifest, folder: Path, engine: Engine) -> None:
         """Load the tokenizer."""
-        # The tokenizer's own threads do not survive a fork, and tokenizing is 2 % of the work.
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        from tokenizers import Tokenizer
-
         self.engine = engine
         self.budget = _BUDGETS[engine.name]
         self._ids = engine.input_named_by("input_ids")
@@ -50,7 +42,7 @@ class TokensEncoder:
             raise engine.says("pooling", f"null, {', '.join(_POOLINGS)}")
 
         name = str(manifest.encoder.get("tokenizer", "tokenizer.json"))
-        self._tokenizer = Tokenizer.from_file(str(folder / MODEL_FOLDER / name))
+        self._tokenizer = load_tokenizer(folder / MODEL_FOLDER / name)
         # The file's padding and limit are from an earlier call of the tokenizer and do not count;
         # the side that is cut, and the padding's id, belong to the model.
         self._direction = (self._tokenizer.truncation or {}).get("direction", "right")
@@ -59,17 +51,10 @@ class TokensEncoder:
         self._tokenizer.no_truncation()
         self._special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         self._max_tokens: int = manifest.encoder["max_tokens"]
-        self._encode = getattr(
-            self._tokenizer, "encode_batch_fast", self._tokenizer.encode_batch
-        )  # without offsets; new in tokenizers 0.20
 
     def prepare(self, texts: Sequence[str]) -> list[Prepared]:
         """Tokenize, count, and truncate as the model's own tokenizer does."""
-        return [
-            self._prepared(encoding)
-            for some in _portions(texts)
-            for encoding in self._encode(some, add_special_tokens=False)
-        ]
+        return [self._prepared(encoding) for encoding in encodings(self._tokenizer, texts)]
 
     def run(self, payloads: Sequence[Any]) -> np.ndarray:
         """Run the model on padded rows, and pool what it gives."""
@@ -130,16 +115,3 @@ class TokensEncoder:
         whole = self._tokenizer.post_process(encoding)
         payload = np.array([whole.ids, whole.type_ids], np.int32)
         return Prepared(payload, self._length or payload.shape[1], count, is_truncated)
-
-
-def _portions(texts: Sequence[str]) -> Iterator[list[str]]:
-    portion: list[str] = []
-    characters = 0
-    for text in texts:
-        portion.append(text)
-        characters += len(text)
-        if characters >= _CHARACTERS_AT_A_TIME:
-            yield portion
-            portion, characters = [], 0
-    if portion:
-        yield portion
