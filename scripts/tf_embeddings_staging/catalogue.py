@@ -34,7 +34,7 @@ from tf_embeddings_staging.fields import (
 from tf_embeddings_staging.options import Options
 from tf_embeddings_staging.sources import SOURCES
 
-Kind = Literal["sentencepiece", "text", "tokens"]
+Kind = Literal["sentencepiece", "static", "text", "tokens"]
 KINDS: tuple[str, ...] = get_args(Kind)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -113,6 +113,7 @@ class _Said:
     prefix: Annotated[str, Strict(), Field(description="a text")] | None = None
     preprocessor: Text | None = None
     allow_ops: Texts = ()
+    static_rule: Literal["model2vec", "model2vec-0.9", "sentence-transformers"] | None = None
     engine: Literal["litert", "tensorflow"] | None = None
 
 

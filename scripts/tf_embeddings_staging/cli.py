@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tf_embeddings_udf import read_manifest
+from tf_embeddings_udf.encoders.static import RULES
 from tf_embeddings_udf.engines import LITERT, TENSORFLOW
 
 from tf_embeddings_staging import listing
@@ -190,6 +191,11 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--prefix", metavar="TEXT", help='a prefix for each text, such as "query: " for E5'
     )
     group.add_argument(
+        "--static-rule",
+        type=_one_of(*RULES),
+        help=f"what a static encoder does to unknown tokens and long texts: {', '.join(RULES)}",
+    )
+    group.add_argument(
         "--preprocessor",
         metavar="SOURCE",
         help="a SavedModel that turns texts into the model's inputs",
@@ -278,6 +284,7 @@ def _run(given: argparse.Namespace, report: Report) -> None:
         prefix=given.prefix,
         preprocessor=given.preprocessor,
         allow_ops=tuple(given.allow_ops),
+        static_rule=given.static_rule,
         engine=None if given.engine == "auto" else given.engine,
     )
     _require_no_options_for_an_artifact(given, source, options)

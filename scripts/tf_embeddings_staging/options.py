@@ -10,7 +10,7 @@ class Options:
     """What the command line, or an entry of the catalogue, says about a model; None: nothing.
 
     Attributes:
-        kind: the kind of encoder: text, tokens or sentencepiece.
+        kind: the kind of encoder: text, tokens, sentencepiece or static.
         signature: the SavedModel's signature to call, or `__call__` for the loaded object itself.
         output: the key, or the index, of the output that holds the vectors.
         pooling: how the vectors of a text's tokens become one: mean, cls or max.
@@ -20,6 +20,8 @@ class Options:
         prefix: what is put before each text.
         preprocessor: the source of the SavedModel that makes a text the model's inputs.
         allow_ops: TensorFlow ops that are allowed although they reach out of the graph.
+        static_rule: what a static encoder does to unknown tokens and long texts, one of the
+            runtime's `RULES`.
         engine: what the model must run on, litert or tensorflow; None: LiteRT if it gives the same
             vectors, TensorFlow if not.
     """
@@ -34,6 +36,7 @@ class Options:
     prefix: str | None = None
     preprocessor: str | None = None
     allow_ops: tuple[str, ...] = ()
+    static_rule: str | None = None
     engine: str | None = None
 
     def overridden_by(self, other: Options) -> Options:

@@ -32,6 +32,7 @@ TASKS: Mapping[str, str] = {
     "compare_litert": "tf_embeddings_staging.conversion.litert:compare_litert_task",
     "convert": "tf_embeddings_staging.conversion.transformer_graph:convert_task",
     "convert_litert": "tf_embeddings_staging.conversion.litert:convert_litert_task",
+    "convert_static": "tf_embeddings_staging.conversion.static_graph:convert_static_task",
     "convert_keras": "tf_embeddings_staging.conversion.keras_file:convert_keras_task",
     "inspect": "tf_embeddings_staging.inspection:inspect_task",
     "probe": "tf_embeddings_staging.building.probe:probe_task",

@@ -12,11 +12,9 @@ from tf_embeddings_udf.manifest import MODEL_FOLDER, PREPROCESSOR_FOLDER
 
 from tf_embeddings_staging import cache, process
 from tf_embeddings_staging.conversion import keras_file
-from tf_embeddings_staging.conversion.encoder_folder import (
-    TOKENIZER,
-    WEIGHTS,
-    read_encoder_folder,
-)
+from tf_embeddings_staging.conversion.encoder_folder import TOKENIZER, WEIGHTS
+from tf_embeddings_staging.conversion.folders import places as encoder_places
+from tf_embeddings_staging.conversion.folders import read_folder
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching.fetch import Fetched
 from tf_embeddings_staging.inspection import sentence_files
@@ -149,20 +147,14 @@ def _encoder_folder(
     given: Input, folder: Path, work: Path, report: Report, limits: Limits
 ) -> Model:
     """Convert the folder of a sentence encoder."""
-    encoder = read_encoder_folder(given.fetched.path, given.options)
+    encoder = read_folder(given.fetched.path, given.options)
     _tell_of_prompts(encoder.prompts, report)
-    if half := sentence_files.half_precision_of(encoder.weights[0].parent):
+    if half := encoder.half_precision:
         report.say(f"Note: the folder asks for {half}; the artifact computes float32.")
     target = folder / MODEL_FOLDER
-    request = {
-        "config": asdict(encoder.config),
-        "weights": [str(path) for path in encoder.weights],
-        "pooling": encoder.pooling,
-        "dense": [one.asked() for one in encoder.dense],
-        "target": str(target),
-    }
+    request = {**encoder.request(), "target": str(target)}
     with report.step("Converting the weights to a TensorFlow SavedModel"):
-        process.run("convert", request, work, limits)
+        process.run(encoder.task, request, work, limits)
     for name in target.iterdir():
         if name.is_file() and name.name not in files_of(target):
             name.unlink()
@@ -176,20 +168,11 @@ def _encoder_folder(
 
 
 def _findings_of_encoder_folder(given: Input) -> dict[str, Any]:
-    encoder = read_encoder_folder(given.fetched.path, given.options)
-    parameters = encoder.config.parameters()
+    encoder = read_folder(given.fetched.path, given.options)
     return {
         **asdict(encoder.model),
         "report": {
-            "why": (
-                f"config.json says model_type '{parameters['model_type']}', and the tokens' "
-                f"vectors are pooled by their {encoder.pooling}."
-            ),
-            "encoder": {
-                **parameters,
-                "pooling": encoder.pooling,
-                "prefix": encoder.model.prefix,
-            },
+            **encoder.findings(),
             "prompts": dict(encoder.prompts),
             "files": {name: path.stat().st_size for name, path in encoder.files().items()},
         },
@@ -268,7 +251,7 @@ def _rewrite_tokenizer(copied: Input) -> bool:
     if copied.is_keras_file:
         return False
     if copied.is_encoder_folder:
-        found = read_encoder_folder(path, copied.options)
+        found = read_folder(path, copied.options)
     else:
         try:
             found = find_neighbors(path, copied.fetched.root, copied.options)
@@ -288,7 +271,7 @@ def _copy_model(given: Input, target: Path) -> Path:
         return target / path.name
     if given.is_encoder_folder:
         modules = sentence_files.modules(path) or []
-        for part in {path, *(path / module for _, module in modules)}:
+        for part in {*encoder_places(path), *(path / module for _, module in modules)}:
             copy = target / path.name / part.relative_to(path)
             shards = [shard.name for shard in part.glob("model-*.safetensors")]
             _copy_settings(part, path, copy, (*sentence_files.FILES, *_WEIGHTS, *shards))

@@ -21,11 +21,8 @@ from tf_embeddings_staging.building.artifact import (
 from tf_embeddings_staging.building.prepare import Input
 from tf_embeddings_staging.catalogue import Entry
 from tf_embeddings_staging.conversion import keras_file
-from tf_embeddings_staging.conversion.encoder_folder import (
-    TOKENIZER,
-    EncoderFolder,
-    read_encoder_folder,
-)
+from tf_embeddings_staging.conversion.encoder_folder import TOKENIZER
+from tf_embeddings_staging.conversion.folders import Folder, read_folder
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.files import files_of, require_text
 from tf_embeddings_staging.inspection.neighbors import Neighbors, find_neighbors
@@ -81,7 +78,7 @@ def _model(given: Input) -> dict[str, Any]:
         return {"keras": keras_file.content_digests(path)}
     if not given.is_encoder_folder:
         return {"saved_model": _digests(files_of(path)), "beside": _beside(given)}
-    encoder = read_encoder_folder(path, given.options)
+    encoder = read_folder(path, given.options)
     return {
         "encoder": {
             **encoder.architecture(),
@@ -107,7 +104,7 @@ def _beside(given: Input) -> dict[str, Any] | str | None:
     return {**asdict(replace(found, rewritten=None)), "tokenizer": _digest_of_tokenizer(found)}
 
 
-def _digest_of_tokenizer(found: EncoderFolder | Neighbors) -> str:
+def _digest_of_tokenizer(found: Folder | Neighbors) -> str:
     """Return the digest of the tokenizer.json that goes into the artifact."""
     if found.rewritten is None:
         return cache.sha256_of(found.tokenizer)

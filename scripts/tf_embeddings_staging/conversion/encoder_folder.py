@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tf_embeddings_staging.conversion.dense_module import DenseModule, read_dense
 from tf_embeddings_staging.conversion.families import Architecture
@@ -55,6 +55,7 @@ class EncoderFolder:
     pooling: str
     dense: tuple[DenseModule, ...]
     prompts: Mapping[str, str]
+    task: ClassVar[str] = "convert"
 
     def architecture(self) -> dict[str, Any]:
         """Return what the vectors depend on beside weights and tokenizer."""
@@ -73,10 +74,30 @@ class EncoderFolder:
             TOKENIZER: self.tokenizer,
         }
 
+    def request(self) -> dict[str, Any]:
+        """Return what `transformer_graph.convert_task` takes, but for the target."""
+        return {
+            "config": asdict(self.config),
+            "weights": [str(path) for path in self.weights],
+            "pooling": self.pooling,
+            "dense": [one.asked() for one in self.dense],
+        }
 
-def is_encoder_folder(folder: Path) -> bool:
-    """Tell whether a folder is meant as a sentence encoder's."""
-    return any((folder / name).is_file() for name in ("modules.json", "config.json"))
+    @property
+    def half_precision(self) -> str | None:
+        """The type of half precision that the folder asks for, if it does."""
+        return sentence_files.half_precision_of(self.weights[0].parent)
+
+    def findings(self) -> dict[str, Any]:
+        """Return what --inspect shows of it."""
+        parameters = self.config.parameters()
+        return {
+            "why": (
+                f"config.json says model_type '{parameters['model_type']}', and the tokens' "
+                f"vectors are pooled by their {self.pooling}."
+            ),
+            "encoder": {**parameters, "pooling": self.pooling, "prefix": self.model.prefix},
+        }
 
 
 def read_encoder_folder(folder: Path, options: Options | None = None) -> EncoderFolder:
@@ -162,6 +183,11 @@ def _require_options_apply(folder: Path, options: Options) -> None:
         "--preprocessor": options.preprocessor,
         "--allow-op": options.allow_ops or None,
     }
+    if options.static_rule is not None:
+        raise StagingError(
+            f"--static-rule {options.static_rule} is for static encoders, whose model is a table "
+            f"of token vectors, and '{folder.name}' is a transformer. Leave --static-rule out."
+        )
     for flag, value in given.items():
         if value is not None:
             raise StagingError(

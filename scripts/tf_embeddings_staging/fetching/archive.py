@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from tf_embeddings_staging.conversion import encoder_folder
+from tf_embeddings_staging.conversion import folders
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.files import is_saved_model
 
@@ -290,7 +290,7 @@ def find_root(folder: Path, label: str) -> Path:
 
 def _roots(folder: Path, depth: int) -> Iterator[Path]:
     """Give the outermost folders that are models, and .keras files."""
-    if is_saved_model(folder) or encoder_folder.is_encoder_folder(folder):
+    if is_saved_model(folder) or folders.is_encoder_folder(folder):
         yield folder
         return
     for path in sorted(folder.iterdir()):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from tf_embeddings_staging import cache
-from tf_embeddings_staging.conversion import encoder_folder
+from tf_embeddings_staging.conversion import folders
 from tf_embeddings_staging.errors import SourceError, StagingError
 from tf_embeddings_staging.fetching.archive import find_root, is_archive_name
 from tf_embeddings_staging.fetching.built import is_artifact_name
@@ -55,8 +55,9 @@ class Local(Source):
 
     @property
     def likely_kind(self) -> str:
-        """Return `tokens` for the folder of an encoder."""
-        return "tokens" if self.path.is_dir() and not is_saved_model(self.path) else "text"
+        """Return `tokens` or `static` for the folder of an encoder."""
+        is_encoder = self.path.is_dir() and not is_saved_model(self.path)
+        return folders.likely_kind(self.path) if is_encoder else "text"
 
     def beside(self, folder: Path) -> Self:
         """Return this path as it is meant in a file of this folder."""
@@ -95,7 +96,7 @@ class Local(Source):
 def _problem(path: Path) -> UnusableError | None:
     """Return why what is there cannot be staged."""
     if path.is_dir():
-        if is_saved_model(path) or encoder_folder.is_encoder_folder(path):
+        if is_saved_model(path) or folders.is_encoder_folder(path):
             return None
         return UnusableError("is a folder with neither saved_model.pb nor config.json.")
     if is_artifact_name(path.name):

@@ -64,6 +64,9 @@ class Kind(ABC):
     takes: str
     """What a signature of this kind takes, in words."""
 
+    is_saved_model = True
+    """Whether a SavedModel can be of this kind."""
+
     may_lack_scripts = True
     """Whether a sound model may give no vector for texts in some scripts."""
 
@@ -400,7 +403,32 @@ def _max_tokens(signature: Signature, options: Options, beside: Neighbors) -> in
     return min(wanted, most or wanted)
 
 
+class Static(Kind):
+    """Static encoders, which come as folders that are converted: no SavedModel is one."""
+
+    takes = "nothing"
+    is_saved_model = False
+
+    def fits(self, signature: Signature) -> bool:
+        """Tell that no signature is of this kind."""
+        del signature
+        return False
+
+    def choose(self, graph: Graph, signature: Signature, options: Options) -> Choice:
+        """Raise: nothing fits."""
+        raise NotImplementedError
+
+    def token_ids(self, tokenizer: Path, text: str) -> list[int]:
+        """Return the ids of a text's tokens."""
+        from tokenizers import Tokenizer
+
+        loaded = Tokenizer.from_file(str(tokenizer))
+        loaded.no_truncation()
+        return loaded.encode(text, add_special_tokens=False).ids
+
+
 KINDS: Mapping[str, Kind] = {
+    "static": Static(),
     "text": Text(),
     "sentencepiece": SentencePiece(),
     "tokens": Tokens(),
@@ -417,7 +445,8 @@ def choose(graph: Graph, options: Options, preprocessor: Graph | None = None) ->
     _require_options(options)
     if preprocessor is not None:
         return Text().choose_behind(graph, options, preprocessor)
-    kinds = {options.kind: KINDS[options.kind]} if options.kind else KINDS
+    kinds = {name: kind for name, kind in KINDS.items() if kind.is_saved_model}
+    kinds = {options.kind: kinds[options.kind]} if options.kind else kinds
     signature = choose_signature(
         graph,
         options,
@@ -447,6 +476,16 @@ def _require_options(options: Options) -> None:
         raise StagingError(
             f"--kind {options.kind}: there is no such kind; the kinds are "
             f"{', '.join(sorted(KINDS))}."
+        )
+    if options.kind is not None and not KINDS[options.kind].is_saved_model:
+        raise StagingError(
+            f"--kind {options.kind}: this is a SavedModel, and a static encoder is a folder with "
+            f"its table in model.safetensors. Leave --kind out, or give that folder as SOURCE."
+        )
+    if options.static_rule is not None:
+        raise StagingError(
+            f"--static-rule {options.static_rule} is for static encoders, and this is a "
+            f"SavedModel: what happens to its tokens is in its graph. Leave --static-rule out."
         )
     if options.pooling not in (None, *POOLINGS):
         raise StagingError(

@@ -1,0 +1,50 @@
+"""The folders that are converted: of a transformer, or of a static encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tf_embeddings_staging.conversion.encoder_folder import (
+    TOKENIZER,
+    WEIGHTS,
+    EncoderFolder,
+    read_encoder_folder,
+)
+from tf_embeddings_staging.conversion.static_folder import (
+    NESTED,
+    StaticFolder,
+    is_static_folder,
+    read_static_folder,
+)
+from tf_embeddings_staging.options import Options
+
+Folder = EncoderFolder | StaticFolder
+
+_CONFIGS = ("modules.json", "config.json", "config_sentence_transformers.json")
+
+
+def is_encoder_folder(folder: Path) -> bool:
+    """Tell whether a folder is meant as a sentence encoder's; no file is read."""
+    is_table = all((folder / name).is_file() for name in (WEIGHTS, TOKENIZER))
+    return is_table or any((folder / name).is_file() for name in _CONFIGS)
+
+
+def likely_kind(folder: Path) -> str:
+    """Return the kind of an encoder's folder."""
+    return "static" if is_static_folder(folder) else "tokens"
+
+
+def places(folder: Path) -> set[Path]:
+    """Return the folders inside that may hold files of the encoder without being named."""
+    return {folder, *([folder / NESTED] if (folder / NESTED).is_dir() else [])}
+
+
+def read_folder(folder: Path, options: Options) -> Folder:
+    """Read what a folder says of its encoder, and what a user says instead.
+
+    Raises:
+        StagingError: a file is missing or unreadable, or asks for what the converter cannot do, or
+            an option does.
+    """
+    is_static = is_static_folder(folder)
+    return (read_static_folder if is_static else read_encoder_folder)(folder, options)
