@@ -191,6 +191,12 @@ def test_an_entry_says_everything_that_it_may(tmp_path: Path) -> None:
         "sources": [
             {"hugging_face": {"repository": "us/tickets", "files": ["a/config.json"]}},
             {"python_package": {"requirement": "tickets==1", "sha256": SHA256, "folder": "m"}},
+            {
+                "python_package": {
+                    **{"requirement": "tickets==1", "sha256": SHA256, "folder": "m"},
+                    "files": {"tokenizer.json": "tokenizers/ours.json"},
+                }
+            },
         ],
         "known": {
             "source": "us",
@@ -205,6 +211,7 @@ def test_an_entry_says_everything_that_it_may(tmp_path: Path) -> None:
     assert entry.sources == (
         HuggingFace("us/tickets", ("a/config.json",), "main"),
         PythonPackage("tickets==1", SHA256, "m"),
+        PythonPackage("tickets==1", SHA256, "m", {"tokenizer.json": "tokenizers/ours.json"}),
     )
     assert entry.packages == ("tensorflow-text",)
     assert entry.options == Options(

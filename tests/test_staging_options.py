@@ -73,6 +73,7 @@ def test_options_are_called_what_the_command_line_calls_them() -> None:
         "--prefix",
         "--preprocessor",
         "--allow-op",
+        "--static-rule",
         "--engine",
     ]
 

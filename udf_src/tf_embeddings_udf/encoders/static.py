@@ -35,12 +35,12 @@ ACTIVATIONS = {
 }
 """What may follow the mean."""
 
-# Ids that the graph sums up at once: a longer text is cut into pieces, whose sums are added here.
-# Sums of pieces do not depend on the other texts of a batch, and need no gigabytes.
-_PIECE = 4096
+# Ids that the graph sums up at once: a longer text is cut into pieces, whose sums are added here,
+# in float64. So a long text is as exact, and does not depend on the rest of its batch.
+_PIECE = 512
 
 # A longer list of ids is kept as an array: an int of Python weighs 36 bytes.
-_MOST_IN_A_LIST = 512
+_MOST_IN_A_LIST = _PIECE
 
 
 class StaticEncoder:
@@ -100,35 +100,42 @@ class StaticEncoder:
     def run(self, payloads: Sequence[Any]) -> np.ndarray:
         """Return the mean of each payload's vectors."""
         counts = np.fromiter(map(len, payloads), np.intp, len(payloads))
-        sums = self._sums(payloads) if counts.max() <= _PIECE else self._sums_of_pieces(payloads)
+        flat = self._flat(payloads, int(counts.sum()))
+        if counts.max() <= _PIECE:
+            sums = self._sums(flat, counts)
+        else:
+            sums = self._sums_of_pieces(flat, counts)
         means = (sums / counts[:, None]).astype(np.float32, copy=False)
         return self._activation(means) if self._activation else means
 
-    def _sums(self, payloads: Sequence[Any]) -> np.ndarray:
-        counts = [len(payload) for payload in payloads]
+    def _flat(self, payloads: Sequence[Any], total: int) -> np.ndarray:
+        """Return all ids in a row."""
+        if isinstance(payloads[0], list) and isinstance(payloads[-1], list):
+            return np.fromiter(chain.from_iterable(payloads), np.int32, total)
+        return np.concatenate(payloads).astype(np.int32, copy=False)
+
+    def _sums(self, flat: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return the sum of the vectors of the first `counts[0]` ids, of the next, and so on."""
         ids, of_ids = self._ids
         rows, of_rows = self._rows
-        if isinstance(payloads[0], list) and isinstance(payloads[-1], list):
-            flat = np.fromiter(chain.from_iterable(payloads), of_ids.dtype, sum(counts))
-        else:
-            flat = np.concatenate(payloads).astype(of_ids.dtype, copy=False)
-        of_text = np.repeat(np.arange(len(payloads), dtype=of_rows.dtype), counts)
-        return self.engine({ids: flat, rows: of_text})
+        of_text = np.repeat(np.arange(len(counts), dtype=of_rows.dtype), counts)
+        return self.engine({ids: flat.astype(of_ids.dtype, copy=False), rows: of_text})
 
-    def _sums_of_pieces(self, payloads: Sequence[Any]) -> np.ndarray:
-        return np.stack(
-            [
-                np.sum(
-                    [
-                        self._sums([payload[start : start + _PIECE]])[0]
-                        for start in range(0, len(payload), _PIECE)
-                    ],
-                    axis=0,
-                    dtype=np.float64,
-                )
-                for payload in payloads
-            ]
-        )
+    def _sums_of_pieces(self, flat: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Do the same where texts are long; no call gets more ids than fit the budget."""
+        pieces = -(-counts // _PIECE)
+        lengths = np.full(pieces.sum(), _PIECE)
+        lengths[np.cumsum(pieces) - 1] = counts - (pieces - 1) * _PIECE
+        ends = np.cumsum(lengths)
+        sums: list[np.ndarray] = []
+        done = first = 0
+        while first < len(lengths):
+            after = int(np.searchsorted(ends, done + self.budget, "right"))
+            some = flat[done : ends[after - 1]]
+            sums.append(self._sums(some, lengths[first:after]))
+            first, done = after, int(ends[after - 1])
+        of_pieces = np.concatenate(sums).astype(np.float64)
+        return np.add.reduceat(of_pieces, np.cumsum(pieces) - pieces)
 
     def _prepared(self, ids: list[int]) -> Prepared:
         if self._drops_first:
