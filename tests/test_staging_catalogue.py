@@ -51,6 +51,7 @@ def write(folder: Path, value: object) -> Path:
 def test_the_models_that_people_ask_for_are_there() -> None:
     assert list(catalogue()) == [
         "minilm",
+        "wordllama",
         "use_lite",
         "use",
         "use_large",
@@ -105,7 +106,7 @@ def test_the_multilingual_ones_need_tensorflow_text() -> None:
 
 
 def test_only_what_was_run_on_real_weights_is_called_verified() -> None:
-    assert [name for name, entry in catalogue().items() if entry.verified] == ["minilm"]
+    assert [name for name, entry in catalogue().items() if entry.verified] == ["minilm", "wordllama"]
 
 
 @pytest.mark.parametrize("name", catalogue())
@@ -257,7 +258,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"about": ""}, "has about: '', and it must be a text."),
     (
         {"kind": "bert"},
-        "has kind: 'bert', and it must be one of sentencepiece, text, tokens.",
+        "has kind: 'bert', and it must be one of sentencepiece, static, text, tokens.",
     ),
     ({"languages": "en"}, "has languages: 'en', and it must be a list of texts."),
     ({"verified": "yes"}, "has verified: 'yes', and it must be true or false."),
@@ -280,7 +281,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"options": {"normalized": True}},
         ", options, has the unknown field 'normalized'. It may have: kind, signature, output, "
-        "pooling, normalize, max_tokens, truncate_dim, prefix, preprocessor, allow_ops, engine.",
+        "pooling, normalize, max_tokens, truncate_dim, prefix, preprocessor, allow_ops, "
+        "static_rule, engine.",
     ),
     (
         {"options": {"pooling": "sum"}},

@@ -69,12 +69,12 @@ def test_a_text_has_one_vector_whatever_else_is_in_the_batch(tmp_path: Path) -> 
     embedder = built(static_folders.make(tmp_path / "encoder", "modules"), tmp_path)
     together = embedder.embed([*TEXTS, *(f"{word} cat" for word in static_folders.WORDS)])
     for row, text in enumerate(TEXTS):
-        alone = embedder.embed([text])
-        assert np.array_equal(alone.embeddings[0], together.embeddings[row])
+        single = embedder.embed([text])
+        assert np.array_equal(single.embeddings[0], together.embeddings[row])
 
 
 def test_a_long_text_is_the_mean_of_all_its_tokens(tmp_path: Path) -> None:
-    """More tokens than one call of the model gets; float32 alone would be 1e-4 off."""
+    """More tokens than one call of the model gets; sums of float32 would be off."""
     folder = static_folders.make(tmp_path / "encoder", "modules_not_scaled")
     table = load_file(folder / "model.safetensors")["embedding.weight"].astype(np.float64)
     ids = np.random.default_rng(5).integers(2, len(table), 40_000)
