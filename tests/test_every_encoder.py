@@ -23,14 +23,17 @@ import bert_folder
 import encoder_makers
 import numpy as np
 import pytest
+import static_folders
 import yaml
 from conftest import load_artifact
 from duckdb_projects import Project, Run, make_project
 from encoder_makers import Direct, Made, bert_tokens, truncated
 from loopback import Server, gives, serve, speaks_tf_hub
 from makers import CORPUS, Artifact
+from safetensors.numpy import load_file
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from staging_cli import Done, stage_model
+from tokenizers import Tokenizer
 
 TOLERANCE = 1e-6
 
@@ -176,6 +179,22 @@ def save_bert_folder(folder: Path) -> Made:
     return Made(made.path, "tokens", direct, (), tokens, None, limit, bert_folder.HIDDEN)
 
 
+def save_static_folder(folder: Path) -> Made:
+    """Save a table of token vectors; `direct` is their mean in NumPy, in float64."""
+    static_folders.make(folder, "modules")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    table = load_file(folder / "model.safetensors")["embedding.weight"].astype(np.float64)
+
+    def tokens(text: str) -> list[int]:
+        return tokenizer.encode(text, add_special_tokens=False).ids
+
+    def direct(texts: Sequence[str]) -> np.ndarray:
+        return normalized(np.array([table[tokens(text)].mean(0) for text in texts]))
+
+    return Made(folder, "static", direct, (), tokens, None, None, static_folders.DIMENSIONS)
+
+
 def save_transformers_with_new_axes(folder: Path) -> Made:
     return encoder_makers.save_transformers_saved_model(folder, new_axes=True)
 
@@ -199,6 +218,7 @@ CASES: dict[str, Case] = {
     "preprocessor_pair": Case(encoder_makers.save_preprocessor_pair),
     "text_ops": Case(encoder_makers.save_text_ops_model),
     "bert_folder": Case(save_bert_folder, runs_on="litert"),
+    "static_folder": Case(save_static_folder, ".zip", "litert"),
 }
 
 # Options that belong to a model; its function runs them in Python, whatever the engine.
@@ -232,6 +252,7 @@ COUNTING = {
     "transformers_pooler",
     "transformers_new_axes",
     "bert_folder",
+    "static_folder",
     "few_tokens",
     "few_pieces_with_prefix",
 }
@@ -239,7 +260,9 @@ COUNTING = {
 
 # A function on Snowflake gets texts in another way, which is the same for models that need the
 # same packages: one of each stands for the others.
-ON_SNOWFLAKE = {"callable_text", "use_lite", "transformers_new_axes", "text_ops", "bert_folder"}
+ON_SNOWFLAKE = {"callable_text", "use_lite", "transformers_new_axes", "text_ops", "bert_folder"} | {
+    "static_folder"
+}
 # Staging takes most of the time: on DuckDB these stand for the others in `make test`.
 ON_DUCKDB = ON_SNOWFLAKE | {"serving_default", "keras_file", "few_pieces_with_prefix"}
 

@@ -106,7 +106,10 @@ def test_the_multilingual_ones_need_tensorflow_text() -> None:
 
 
 def test_only_what_was_run_on_real_weights_is_called_verified() -> None:
-    assert [name for name, entry in catalogue().items() if entry.verified] == ["minilm", "wordllama"]
+    assert [name for name, entry in catalogue().items() if entry.verified] == [
+        "minilm",
+        "wordllama",
+    ]
 
 
 @pytest.mark.parametrize("name", catalogue())

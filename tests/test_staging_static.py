@@ -48,7 +48,17 @@ def refusal_of(folder: Path, options: Options | None = None) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("name", CASES)
+# What `make test` runs: one of each layout, type and rule.
+COMMON = {
+    *("own", "own_float16", "own_quantized_unigram", "nested", "old", "modules", "modules_dense"),
+    *("modules_left", "bare"),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in COMMON else pytest.mark.exhaustive) for name in CASES],
+)
 def test_an_encoder_gives_what_its_library_gives(name: str, tmp_path: Path) -> None:
     folder = static_folders.make(tmp_path / "encoder", name)
     embedder = built(folder, tmp_path, options_of(name))

@@ -37,10 +37,10 @@ ACTIVATIONS = {
 
 # Ids that the graph sums up at once: a longer text is cut into pieces, whose sums are added here,
 # in float64. So a long text is as exact, and does not depend on the rest of its batch.
-_PIECE = 512
+_PIECE = 128
 
 # A longer list of ids is kept as an array: an int of Python weighs 36 bytes.
-_MOST_IN_A_LIST = _PIECE
+_MOST_IN_A_LIST = 512
 
 
 class StaticEncoder:
