@@ -78,11 +78,11 @@ format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
 	$(BIN)/sqlfluff fix --disable-progress-bar macros models demo/models
 
 docs: $(DEV_ENV) $(DOCS_ENV)  ## Write the reference pages and build the documentation site, offline and with its links checked
-	$(BIN)/python .ci/reference.py
+	$(BIN)/python .ci/site_pages.py
 	$(VENV)/docs/bin/mkdocs build --strict --quiet
 
 docs-serve: $(DEV_ENV) $(DOCS_ENV)  ## Serve the documentation site, and build it again at each change
-	$(BIN)/python .ci/reference.py
+	$(BIN)/python .ci/site_pages.py
 	$(VENV)/docs/bin/mkdocs serve
 
 bench: $(DEV_ENV)  ## Measure speed, store and search, compared with the alternatives; half an hour
