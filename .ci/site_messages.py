@@ -46,6 +46,8 @@ _VERBS = (
 )
 _WORD = re.compile("[A-Za-z]{2,}")
 _VERB = re.compile(rf"\b({'|'.join(_VERBS.split())})\b", re.IGNORECASE)
+# Names of things, which messages contain, and a text that is embedded.
+_NAME = re.compile(r"(an?|one|the name of|what the) .*[^.]|[\w ]{1,20}[?]")
 _SQL = re.compile(
     r"\s*(and|case|cast|copy files|create|drop|execute|grant|put|read on|select|sha2|show|usage)\b"
     r"(?! again)|.*\b(is (not )?(null|distinct)|as float)\b|.*[(]cast[(]|[\\(\[]"
@@ -244,10 +246,12 @@ def _of_module(path: Path) -> Iterator[str]:
         if id(node) in silent or not isinstance(node, ast.JoinedStr | ast.Constant):
             continue
         [text] = _python_texts(node, constants) or [""]
-        is_sentence = _says_something(text) and not _SQL.match(text)
+        text = _tidy(text)
+        is_no_message = _SQL.match(text) or _NAME.fullmatch(text)
+        is_sentence = _says_something(text) and not is_no_message
         if is_sentence or (id(node) in errors and len(_WORD.findall(text)) >= 2):
             found.append((node.lineno, text))
-    yield from (_tidy(text) for _, text in sorted(found))
+    yield from (text for _, text in sorted(found))
 
 
 def _errors(path: Path, tree: ast.Module) -> set[int]:

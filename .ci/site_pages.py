@@ -79,9 +79,12 @@ PLACES = [
     ),
     ("Staging: dbt, the stage and the pin", ["scripts/tf_embeddings_staging/warehouse/"]),
     ("The map", ["scripts/map_embeddings.py", "scripts/tf_embeddings_map/"]),
-    ("The DuckDB connection", ["udf_src/tf_embeddings_duckdb.py"]),
-    ("The Python client", ["udf_src/tf_embeddings_client.py"]),
+    (
+        "The DuckDB connection",
+        ["udf_src/tf_embeddings_duckdb.py", "udf_src/tf_embeddings_stage.py"],
+    ),
     ("Where a model runs, on either warehouse", ["udf_src/tf_embeddings_udf/"]),
+    ("The Python client", ["udf_src/"]),
 ]
 
 
