@@ -77,9 +77,10 @@ format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar macros models demo/models
 
+# Not with --quiet, which would hide the warnings that --strict counts.
 docs: $(DEV_ENV) $(DOCS_ENV)  ## Write the reference pages and build the documentation site, offline and with its links checked
 	$(BIN)/python .ci/site_pages.py
-	$(VENV)/docs/bin/mkdocs build --strict --quiet
+	$(VENV)/docs/bin/mkdocs build --strict
 
 docs-serve: $(DEV_ENV) $(DOCS_ENV)  ## Serve the documentation site, and build it again at each change
 	$(BIN)/python .ci/site_pages.py

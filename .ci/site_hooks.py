@@ -29,36 +29,51 @@ MOST_BYTES = 200_000
 
 log = logging.getLogger("mkdocs.hooks.site")
 
-_FENCE = re.compile(r"^ *(```+|~~~+)")
-_ITEM = re.compile(r" {0,3}([-*+]|\d+[.)]) ")
-_LIST = re.compile(r" {0,3}([-*+]|1[.)]) ")  # what may follow a paragraph
+_FENCE = re.compile(r"(```+|~~~+)")
+_ITEM = re.compile(r"([-*+]|\d{1,9}[.)]) +")
+_LIST = re.compile(r"([-*+]|1[.)]) +")
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 
 
 def as_mkdocs_reads(markdown: str, page: str, files: set[str]) -> str:
     """Return GitHub's Markdown as MkDocs must be given it, for the same page.
 
-    A list may follow a paragraph without an empty line, and a link may lead to a file outside of
-    docs, which has a page on the site. `page` and `files` are paths relative to docs.
+    A list may follow a paragraph without an empty line; what belongs to an item begins below the
+    item's text, not at four spaces; and a link may lead to a file outside of docs, which has a page
+    on the site. `page` and `files` are paths relative to docs.
     """
     lines: list[str] = []
-    fence, in_list = "", False
+    columns: list[int] = []  # where the text of each open item begins
+    fence, fence_indent, is_after_gap = "", 0, True
     for line in markdown.split("\n"):
-        previous = lines[-1] if lines else ""
-        if found := _FENCE.match(line):
-            if not fence:
-                fence = found[1]
-            elif found[1].startswith(fence):
+        text = line.lstrip(" ")
+        indent = len(line) - len(text)
+        if not text:
+            lines.append("")
+            is_after_gap = True
+            continue
+        mark = _FENCE.match(text)
+        if fence:
+            if mark and mark[1].startswith(fence) and mark[1] == text.rstrip():
                 fence = ""
-        elif not fence:
-            if _ITEM.match(line):
-                if not in_list and previous.strip() and _LIST.match(line):
-                    lines.append("")
-                in_list = True
-            elif line.strip() and not previous.strip() and not line.startswith(" "):
-                in_list = False
-            line = _LINK.sub(lambda link: link[1] + _target(link[2], page, files) + link[3], line)
-        lines.append(line)
+            lines.append("    " * len(columns) + line[min(indent, fence_indent) :])
+            continue
+        # Only a list that begins with 1 may follow a paragraph: other numbers end a sentence.
+        item = _ITEM.match(text) if is_after_gap or columns else _LIST.match(text)
+        begins_list = item and not columns
+        if item or is_after_gap:
+            while columns and indent < columns[-1]:
+                columns.pop()
+        if not is_after_gap and (begins_list or (mark and columns)):
+            lines.append("")
+        if mark:
+            fence, fence_indent = mark[1], indent if columns else 0
+        else:
+            text = _LINK.sub(lambda link: link[1] + _target(link[2], page, files) + link[3], text)
+        lines.append("    " * len(columns) + text if columns else " " * indent + text)
+        is_after_gap = text.startswith("#")
+        if item:
+            columns.append(indent + item.end())
     return "\n".join(lines)
 
 
@@ -89,6 +104,9 @@ def page_of(path: str) -> str:
 
 def repository_pages(paths: set[str]) -> dict[str, str]:
     """Return a page for each of these files and folders, by its path relative to docs."""
+    paths = paths - {"README.md"}  # which the site's index.md stands for
+    if not paths:
+        return {}
     tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -97,7 +115,7 @@ def repository_pages(paths: set[str]) -> dict[str, str]:
         check=True,
     ).stdout.splitlines()
     pages = {}
-    for path in sorted(paths - {"README.md"}):
+    for path in sorted(paths):
         inside = [name for name in tracked if name.startswith(f"{path}/")]
         if inside:
             shown = {name for name in inside if _is_shown(name)}
@@ -169,17 +187,6 @@ def loads(name: str, text: str) -> Iterator[str]:
     else:
         return
     yield from (url for url in urls if re.match(r"(https?:)?//", url.strip()))
-
-
-def on_config(config: MkDocsConfig) -> None:
-    """Take two spaces as the indentation of what belongs to a list item, as GitHub does."""
-    from markdown import Extension, Markdown
-
-    class Indentation(Extension):
-        def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
-            md.tab_length = 2
-
-    config.markdown_extensions.append(Indentation())  # type: ignore[arg-type]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -255,14 +258,67 @@ def test_every_argument_of_a_macro_has_a_type_that_dbt_knows(project: Project) -
 
 
 def test_a_page_is_read_as_github_reads_it() -> None:
-    markdown = (
-        "These are:\n- one\n- two,\n  on two lines\n\nThen:\n1. first\n2. second\n\n"
-        "A year:\n1986. Not a list.\n\n```text\nNot:\n- a list, [nor](../../a/link.sql)\n```\n"
-    )
+    github = """\
+These are:
+- one
+- two,
+  on two lines
 
-    assert site_hooks.as_mkdocs_reads(markdown, "guides/x.md", set()) == markdown.replace(
-        "These are:\n", "These are:\n\n"
-    ).replace("Then:\n", "Then:\n\n")
+Then:
+1. first
+
+   ```yaml
+   a:
+     - b
+   ```
+
+   More of the first.
+2. second
+   - inner,
+     on two lines
+
+   Of the second again.
+
+A year:
+1986. Not a list.
+
+```text
+Not:
+- a list, [nor](../../a/link.sql)
+```
+"""
+    mkdocs = """\
+These are:
+
+- one
+- two,
+    on two lines
+
+Then:
+
+1. first
+
+    ```yaml
+    a:
+      - b
+    ```
+
+    More of the first.
+2. second
+    - inner,
+        on two lines
+
+    Of the second again.
+
+A year:
+1986. Not a list.
+
+```text
+Not:
+- a list, [nor](../../a/link.sql)
+```
+"""
+    assert site_hooks.as_mkdocs_reads(github, "guides/x.md", set()) == mkdocs
 
 
 def test_a_link_out_of_docs_leads_to_a_page_of_that_file() -> None:
@@ -332,3 +388,59 @@ def test_what_a_browser_would_load_from_elsewhere_is_found(name: str, text: str)
 )
 def test_what_stays_on_the_site_is_not(name: str, text: str) -> None:
     assert not [*site_hooks.loads(name, text)]
+
+
+def build_site(folder: Path, pages: dict[str, str], nav: list[str]) -> tuple[bool, str]:
+    """Build these pages as `make docs` does; return whether that succeeds, and what it says."""
+    mkdocs = Path(sys.prefix) / "docs" / "bin" / "mkdocs"
+    if not mkdocs.exists():
+        pytest.skip("MkDocs is not installed: make docs")
+    makefile = (PACKAGE / "Makefile").read_text(encoding="utf-8")
+    [arguments] = re.findall(r"^\t\$\(VENV\)/docs/bin/mkdocs (build .*)$", makefile, re.M)
+    ours = (PACKAGE / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[0]
+    (folder / "mkdocs.yml").write_text(ours + "\nnav:\n" + "".join(f"  - {page}\n" for page in nav))
+    (folder / ".ci").mkdir()
+    shutil.copy(PACKAGE / ".ci" / "site_hooks.py", folder / ".ci")
+    shutil.copytree(PACKAGE / "docs" / "assets", folder / "docs" / "assets")
+    for name, text in pages.items():
+        (folder / "docs" / name).write_text(text)
+    done = subprocess.run(
+        [mkdocs, *arguments.split()], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return done.returncode == 0, done.stderr
+
+
+def test_a_site_without_a_fault_is_built_and_its_lists_are_lists(tmp_path: Path) -> None:
+    text = "# A\n\nIt has:\n- one\n\n  ```sh\n  dbt build\n  ```\n\n[B](b.md#more-or-less)\n"
+    built, said = build_site(
+        tmp_path, {"a.md": text, "b.md": "# B\n## More, or less\n"}, ["a.md", "b.md"]
+    )
+
+    assert built, said
+    page = (tmp_path / "site" / "a.html").read_text(encoding="utf-8")
+    assert re.search(r"<li>\s*<p>one</p>\s*<div class=\"language-sh highlight\">", page)
+    assert 'href="b.html#more-or-less"' in page
+    for path in (tmp_path / "site").rglob("*.js"):
+        assert "https://unpkg.com" not in path.read_text(encoding="utf-8"), path
+
+
+def test_each_fault_of_a_page_fails_the_build(tmp_path: Path) -> None:
+    faults = (
+        "# A\n\n[gone](gone.md) [no such heading](b.md#gone) [of the root](/a.md)\n\n"
+        "![badge](https://example.com/badge.svg)\n\n"
+        '<script src="https://cdn.example.com/a.js"></script>\n'
+    )
+    pages = {"a.md": faults, "b.md": "# B\n", "unlisted.md": "# C\n"}
+    built, said = build_site(tmp_path, pages, ["a.md", "b.md", "missing.md"])
+
+    assert not built
+    for words in (
+        "'gone.md'",
+        "'b.md#gone'",
+        "'/a.md'",
+        "a.html loads https://example.com/badge.svg",
+        "a.html loads https://cdn.example.com/a.js",
+        "unlisted.md",
+        "'missing.md'",
+    ):
+        assert words in said, words
