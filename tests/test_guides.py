@@ -139,13 +139,13 @@ def test_the_searches_find_what_is_near(finished: Finished) -> None:
         from answers inner join tickets on id = neighbor_id
         where neighbor_rank <= 2 order by 1
     """
-    assert place.rows(best) == [(1, "card"), (2, "transfer")]
+    assert place.rows(best) == [(1, "card"), (2, "fees")]
     languages = "select lang from answers inner join tickets on id = neighbor_id group by 1"
     assert place.rows(languages) == [("en",)]
 
-    pairs = {frozenset(pair) for pair in place.rows("select id_a, id_b from duplicate_tickets")}
-    assert {frozenset({11, 46}), frozenset({131, 132})} <= pairs
-    assert len(pairs) < 30
+    pairs = place.rows("select id_a, id_b from duplicate_tickets order by all")
+    alike = [(11, 46), (21, 61), (37, 94), (56, 107), (71, 116), (74, 122)]
+    assert pairs == [*alike, (98, 135), (98, 144), (131, 132), (135, 144)]
 
     [(nearest,)] = place.rows(
         "select id from first_ticket_and_others order by similarity desc limit 1"
@@ -160,7 +160,8 @@ def test_the_upgrade_ends_with_the_new_version_and_keeps_the_old_rows(finished: 
     place = finished(page("upgrade"))
     pins = yaml.safe_load((place.project / "dbt_project.yml").read_text())["vars"]
     new = pins["tf_embeddings_models"]["minilm_64"]["version"]
-    assert place.rows("select distinct model_version from tickets_embedded") == [(new,)]
+    versions = "select distinct model_version from tickets_embedded where embedding is not null"
+    assert place.rows(versions) == [(new,)]
     counted = place.rows("select count(*) from embedding_store group by model_version")
     assert len(counted) == 2
     assert len({*counted}) == 1
