@@ -122,6 +122,24 @@ def parse(page: str) -> list[Block | Start]:
     return found
 
 
+def section(page: str, title: str) -> str:
+    """Return the text of a page's section, up to the next heading of its level or above."""
+    level = title.index(" ")
+    _, found, rest = (ROOT / page).read_text(encoding="utf-8").partition(f"\n{title}\n")
+    assert found, f"{page}: {title}"
+    return re.split(rf"^#{{1,{level}}} ", rest, maxsplit=1, flags=re.M)[0]
+
+
+def the_block(page: str, text: str, title: str | None = None) -> Block:
+    """Return the one block of a page that holds this text and, if given, has this title."""
+    [found] = [
+        part
+        for part in parse(page)
+        if isinstance(part, Block) and text in part.text and title in (None, part.title)
+    ]
+    return found
+
+
 def not_run() -> dict[str, list[dict[str, str]]]:
     """Return what pages_not_run.yml lists: page -> entries of `block`, its beginning, and `why`."""
     text = (ROOT / "tests" / "pages_not_run.yml").read_text(encoding="utf-8")
@@ -229,7 +247,8 @@ class Reader:
             self._tell(block, "the SQL", partial(self._duckdb, text))
         elif title == "dbt show":
             query = text if re.match(r"\s*(select|with)\b", text) else f"select {text.strip()} as x"
-            self._tell(block, "dbt show", partial(self.dbt, ["show", "--inline", query]))
+            command = shlex.join(["dbt", "show", "--inline", query])
+            self._tell(block, "dbt show", partial(self.call, command))
         elif _FILE.fullmatch(title):
             self.write(title, text)
         else:
@@ -240,7 +259,7 @@ class Reader:
 
     def call(self, command: str) -> str:
         """Run a command; return what it prints. dbt runs in this process: that saves seconds."""
-        words = shlex.split(command, comments=True)
+        words = shlex.split(command)
         if words[0] == "cd" and len(words) == 2:
             self.project = (self.project / words[1]).resolve()
             return ""
