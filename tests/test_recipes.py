@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -321,8 +321,8 @@ def recipe_files(*pages: str) -> dict[str, str]:
 def test_the_same_files_give_the_same_on_snowflake(
     tmp_path: Path, local_snowflake: LocalSnowflake, minilm: Artifact, finished: Finished
 ) -> None:
-    """classify, duplicates, topics and several columns, on one store; masking beside them."""
-    names = ("classify", "duplicates", "topics", "several-columns")
+    """All on one store; masking stands beside them."""
+    names = ("classify", "duplicates", "topics", "several-columns", "evaluate")
     pages = [f"docs/recipes/{name}.md" for name in names]
     masking = recipe_files("docs/recipes/mask-personal-data.md")
     masking.pop("models/tickets_embedded.sql")
@@ -354,6 +354,7 @@ def test_the_same_files_give_the_same_on_snowflake(
             "select id, similar_id, place from {}similar_tickets",
             "select which, tickets, round(of_the_same_category, 4) from {}which_text_is_better",
         ],
+        "evaluate": ["select query_id, neighbor_id, place from {}judged_places"],
         "mask-personal-data": ["select id, title, body from {}tickets_masked where id <> 139"],
     }
     for name, of_one in queries.items():
@@ -361,3 +362,28 @@ def test_the_same_files_give_the_same_on_snowflake(
         for query in of_one:
             ours = sorted(place.rows(query.format("")))
             assert sorted(project.rows(query.format("dev."))) == ours
+
+
+@pytest.mark.exhaustive
+def test_the_table_for_cortex_search_takes_only_what_is_new_on_snowflake(
+    tmp_path: Path, local_snowflake: LocalSnowflake, minilm: Artifact
+) -> None:
+    project = make_snowflake_project(tmp_path / "p", local_snowflake, artifacts=[minilm])
+    project.write("seeds/tickets.csv", TICKETS.read_text(encoding="utf-8"))
+    for path, text in recipe_files("docs/recipes/cortex-search.md").items():
+        project.write(path, text)
+    sources = [{"ref": "tickets", "column": "body"}]
+    project.configure(vars={**project.vars(), "tf_embeddings_sources": sources})
+    assert project.dbt("build").success
+    known = "select id, body, model_version from dev.tickets_embedded order by id"
+    before = project.rows(known)
+    assert len(before) == 150
+
+    project.execute("update dev.tickets set body = 'My card is lost.' where id = 7")
+    run = project.dbt("run")
+    assert run.success, run.errors
+    after = project.rows(known)
+    assert [row[0] for row in after] == [row[0] for row in before]
+    assert [new for new, old in zip(after, before, strict=True) if new != old] == [
+        (7, "My card is lost.", minilm.version)
+    ]
