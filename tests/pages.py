@@ -1,7 +1,7 @@
 r"""The pages, README.md and docs/, are run: a reader follows each one block by block.
 
-A page's front matter says where its reader starts, such as `run: tickets`; a comment
-`<!-- run: nothing -->` inside a page makes a new start. What a block does is in its info string:
+A page's front matter says where its reader starts, such as `run: tickets`; after a comment
+`<!-- run: nothing -->` the reader starts again, elsewhere. What a block does is in its info string:
 
     sql title="models/x.sql"         the file is written; so are YAML, Python, CSV, …
     yaml title="dbt_project.yml"     merged into the file (packages.yml and profiles.yml, too)
@@ -54,11 +54,12 @@ PAGES = sorted(["README.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob
 PROGRAMS = Path(sys.executable).parent
 LIGHT = Path(sys.prefix) / "light" / "bin"  # the environment without TensorFlow
 
-# Where a page may start: another page, at whose end it does, or what the functions below make.
+# Where a page may start: `nothing`, `repository` (a checkout), or at the end of a run of a page.
 AT_THE_END_OF = {
-    "tickets": "docs/get-started/duckdb.md",
-    "tickets_store": "docs/guides/store.md",
-    "snowflake": "docs/get-started/snowflake.md",
+    "tickets": ("docs/get-started/duckdb.md", 0),
+    "tickets_store": ("docs/guides/store.md", 0),
+    "account": ("docs/get-started/snowflake.md", 0),
+    "snowflake": ("docs/get-started/snowflake.md", 1),
 }
 
 _FENCE = re.compile(r"( *)(`{3,})([^`\n]*)")
@@ -128,13 +129,9 @@ def not_run() -> dict[str, list[dict[str, str]]]:
 
 
 def is_listed(block: Block) -> bool:
+    """Whether a block stands in pages_not_run.yml."""
     entries = not_run().get(block.page, [])
     return any(block.text.startswith(entry["block"]) for entry in entries)
-
-
-def is_run(page: str) -> bool:
-    """Whether a page has a block that is run."""
-    return any(isinstance(part, Start) for part in parse(page))
 
 
 class Place:
@@ -166,15 +163,16 @@ class Place:
         with serve(keep=self.account) as server:
             return server.execute(sql, database="analytics", **keys)
 
-    def copy(self, folder: Path) -> Place:
-        """Copy it into a folder. The copies share unpacked models, so each is loaded once."""
+    def copy(self, folder: Path) -> Path:
+        """Copy it into a folder that is not there yet; return the project in it.
+
+        The copies share unpacked models, so that a process loads each once.
+        """
         shutil.copytree(self.folder, folder, symlinks=True, ignore=_unpacked)
         for cache in self.folder.rglob("tf_embeddings_stage/.cache"):
-            place = folder / cache.relative_to(self.folder)
-            place.symlink_to(cache.resolve())
-        copied = Place(folder)
-        copied._note.unlink()
-        return copied
+            (folder / cache.relative_to(self.folder)).symlink_to(cache.resolve())
+        (folder / self._note.name).unlink()
+        return folder / self.project.relative_to(self.folder)
 
 
 def _unpacked(folder: str, names: list[str]) -> list[str]:
@@ -367,59 +365,53 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return {**old, **new, **both}
 
 
-def follow(page: str, place: Place, start: Callable[[str, Path], tuple[Place, Path]]) -> None:
-    """Follow a page from each of its starts to its end, in the place's folder."""
-    parts = parse(page)
-    runs: list[tuple[Start, list[Block]]] = []
-    for part in parts:
+def runs(page: str) -> list[tuple[Start, list[Block]]]:
+    """Return a page's blocks by the start that they follow."""
+    found: list[tuple[Start, list[Block]]] = []
+    for part in parse(page):
         if isinstance(part, Start):
-            runs.append((part, []))
-        elif runs:
-            runs[-1][1].append(part)
-        elif part.language != "text" and not is_listed(part):
-            raise part.error("is not run: its page does not say where it starts (`run: …`)")
-    for number, (begin, blocks) in enumerate(runs, 1):
-        is_last = number == len(runs)
-        folder = place.folder if is_last else Path(f"{place.folder}-{number}")
-        shutil.rmtree(folder, ignore_errors=True)
-        begun, project = start(begin.name, folder)
-        with Reader(begun, project) as reader:
-            for block in blocks:
-                reader.follow(block)
-        if is_last:
-            begun.finish(reader.project)
+            found.append((part, []))
+        elif found:
+            found[-1][1].append(part)
+    return found
 
 
 class Finished:
     """Follows each page once a session; `finished(page)` is what its reader then has.
 
-    Its folder is shared by all tests: copy it before you change it.
+    Its folder is shared by all tests: copy it before you change it. A page has a run for each of
+    its starts; `finished(page)` is the last one.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, page: str) -> Place:
-        place = Place(self.folder / page.removesuffix(".md").replace("/", "-"))
-        with locked(place.folder.with_suffix(".lock")):
+    def __call__(self, page: str, run: int = -1) -> Place:
+        every = runs(page)
+        begin, blocks = every[run]
+        name = f"{page.removesuffix('.md').replace('/', '-')}-{run % len(every)}"
+        place = Place(self.folder / name)
+        with locked(self.folder / f"{name}.lock"):
             if not place.is_finished:
-                follow(page, place, self.start)
+                shutil.rmtree(place.folder, ignore_errors=True)
+                project = self.start(begin.name, place)
+                with Reader(place, project) as reader:
+                    for block in blocks:
+                        reader.follow(block)
+                place.finish(reader.project)
         return place
 
-    def start(self, name: str, folder: Path) -> tuple[Place, Path]:
-        """Make a start in a folder; return it with the folder of its project."""
-        place = Place(folder)
+    def start(self, name: str, place: Place) -> Path:
+        """Make a start in a new place; return the folder of its project."""
         if name in AT_THE_END_OF:
-            done = self(AT_THE_END_OF[name])
-            copied = done.copy(folder)
-            return copied, folder / done.project.relative_to(done.folder)
-        if name == "nothing":
-            folder.mkdir(parents=True)
-        elif name == "repository":
-            copy_repository(folder)
-        else:
-            raise KeyError(f"run: {name}. A page may start at: {', '.join(AT_THE_END_OF)}, …")
-        return place, folder
+            return self(*AT_THE_END_OF[name]).copy(place.folder)
+        if name not in ("nothing", "repository"):
+            raise KeyError(f"run: {name}. Pages start at: nothing, repository, {[*AT_THE_END_OF]}")
+        project = place.folder / "project"
+        project.mkdir(parents=True)
+        if name == "repository":
+            copy_repository(project)
+        return project
 
 
 def copy_repository(folder: Path) -> None:

@@ -143,6 +143,24 @@ def test_the_whole_project_builds_with_no_warning(built: Built) -> None:
     assert "WARN=0 ERROR=0 SKIP=0" in built.said
 
 
+def test_every_column_is_described(built: Built) -> None:
+    """As `dbt docs` shows the demo and the package: its models, its seeds and the store."""
+    manifest = json.loads((built.demo / "target" / "manifest.json").read_text("utf-8"))
+    relations = [
+        node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] in ("model", "seed")
+        and node["config"]["materialized"] != "ephemeral"
+    ]
+
+    assert len(relations) > 8
+    for node in relations:
+        columns = built.column(f"select column_name from (describe {node['name']})")
+        described = [name for name, column in node["columns"].items() if column["description"]]
+        assert node["description"], node["name"]
+        assert sorted(described) == sorted(columns), node["name"]
+
+
 def test_nothing_in_the_project_is_deprecated(staged: Path) -> None:
     said = run(staged, DBT, "parse", "--no-partial-parse", "--show-all-deprecations")
     assert "deprecat" not in said.lower()

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from pages import PAGES, ROOT, Block, Finished, is_run, not_run, parse
+from pages import PAGES, ROOT, Block, Finished, is_listed, not_run, parse, runs
+
+RUNS = [(page, run) for page in PAGES for run in range(len(runs(page)))]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if is_run(page)])
-def test_who_follows_a_page_gets_to_its_end(page: str, finished: Finished) -> None:
-    finished(page)
+@pytest.mark.parametrize(("page", "run"), RUNS)
+def test_who_follows_a_page_gets_to_its_end(page: str, run: int, finished: Finished) -> None:
+    finished(page, run)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if not is_run(page)])
-def test_a_page_that_starts_nowhere_has_only_listed_blocks(page: str) -> None:
-    beginnings = [entry["block"] for entry in not_run().get(page, [])]
+@pytest.mark.parametrize("page", PAGES)
+def test_a_block_before_the_start_is_listed(page: str) -> None:
+    followed = [block for _, blocks in runs(page) for block in blocks]
     for part in parse(page):
-        if isinstance(part, Block) and part.language != "text":
-            listed = any(part.text.startswith(beginning) for beginning in beginnings)
-            assert listed, part.error("is not run: its page does not say where it starts")
+        if isinstance(part, Block) and part not in followed and part.language != "text":
+            assert is_listed(part), part.error("is not run: where does it start?")
 
 
 def test_what_is_not_run_is_there_once() -> None:

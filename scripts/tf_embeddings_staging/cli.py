@@ -178,7 +178,8 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--max-tokens",
         metavar="N",
         type=_whole_number,
-        help="truncate texts to N tokens, special tokens included",
+        help="truncate texts to N tokens, special tokens included: fewer than the model's own "
+        "limit, or more if the model allows it",
     )
     group.add_argument(
         "--truncate-dim",
