@@ -177,10 +177,9 @@ def test_the_planted_duplicates_are_found_and_nothing_else(
 
 def test_a_chain_of_pairs_is_one_group(finished: Finished, tmp_path: Path) -> None:
     """Seven tickets in a chain, the longest that six rounds follow; of eight, the test fails."""
-    place = finished("docs/recipes/duplicates.md").copy(tmp_path / "copy")
-    project = tmp_path / "copy" / finished("docs/recipes/duplicates.md").project.name
+    project = finished("docs/recipes/duplicates.md").copy(tmp_path / "copy")
     chain = "select {} as id_a, {} as id_b, 0.9 as cosine_similarity"
-    with Reader(place, project) as reader:
+    with Reader(Place(tmp_path / "copy"), project) as reader:
         for last, fails in ((7, False), (8, True)):
             pairs = [chain.format(n, n + 1) for n in range(1, last)]
             reader.write("models/duplicate_candidates.sql", " union all ".join(pairs))
@@ -286,10 +285,9 @@ def test_drift_is_as_far_as_the_page_says(embedded: Vectors) -> None:
 
 
 def test_a_broken_export_fails_the_drift_test(finished: Finished, tmp_path: Path) -> None:
-    done = finished("docs/recipes/drift.md")
-    place = done.copy(tmp_path / "copy")
+    project = finished("docs/recipes/drift.md").copy(tmp_path / "copy")
     relation = "(select id, (select body from tickets where id = 98) as body from tickets)"
-    with Reader(place, tmp_path / "copy" / done.project.name) as reader:
+    with Reader(Place(tmp_path / "copy"), project) as reader:
         reader.write(
             "models/tickets_embedded.sql",
             "{{ config(materialized='table') }} {{ tf_embeddings.with_embeddings("
