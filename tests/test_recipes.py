@@ -297,6 +297,19 @@ def test_a_broken_export_fails_the_drift_test(finished: Finished, tmp_path: Path
             reader.dbt(["build", "--select", "tickets_embedded"])
 
 
+@pytest.mark.parametrize("page", RECIPES, ids=lambda page: page.stem)
+def test_the_rows_on_top_of_a_page_are_among_those_that_it_prints(page: Path) -> None:
+    texts = [
+        part
+        for part in parse(str(page.relative_to(ROOT)))
+        if isinstance(part, Block) and part.language == "text"
+    ]
+    shown = [line for part in texts if not part.title for line in part.text.splitlines()]
+    printed = [line for part in texts if part.title == "prints" for line in part.text.splitlines()]
+
+    assert set(shown) <= set(printed)
+
+
 def test_the_index_links_every_recipe() -> None:
     index = (ROOT / "docs/recipes/index.md").read_text(encoding="utf-8")
     linked = set(re.findall(r"\]\(([\w-]+\.md)\)", index))
