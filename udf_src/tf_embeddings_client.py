@@ -315,6 +315,11 @@ class Client:
 class _Warehouse(Protocol):
     """What differs between the warehouses: a connection that runs SQL."""
 
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """The names of the exceptions for SQL that names what does not exist."""
+        ...
+
     def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Row]]:
         """Return the names of the columns, and the rows."""
         ...
@@ -325,6 +330,8 @@ class _Warehouse(Protocol):
 
 
 class _DuckDB:
+    refusals = ("CatalogException", "BinderException")
+
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
@@ -339,6 +346,8 @@ class _DuckDB:
 
 
 class _Snowflake:
+    refusals = ("ProgrammingError",)
+
     def __init__(
         self,
         connection: SnowflakeConnection,
@@ -417,7 +426,7 @@ class _Snowflake:
         except Exception as error:
             raise TfEmbeddingsError(
                 f"tf_embeddings: the functions of schema {schema} cannot be listed: "
-                f"{_first_line(error)}. Grant its usage to role {self._connection.role}, or "
+                f"{_said(error)}. Grant its usage to role {self._connection.role}, or "
                 f"connect with the database of dbt's target."
             ) from error
         shown = [dict(zip(names, row, strict=True)) for row in rows]
@@ -482,11 +491,13 @@ def _explained(
     warehouse: _Warehouse, table: str, named: Iterable[tuple[str, str]], error: Exception
 ) -> str | None:
     """Return why a search failed, if the table or a column is missing."""
+    if type(error).__name__ not in warehouse.refusals:
+        return None
     try:
         there, _ = warehouse.query(f"select * from {table} limit 0", [])
     except Exception:
         return (
-            f"tf_embeddings: search cannot read table {table}: {_first_line(error)}. Name its "
+            f"tf_embeddings: search cannot read table {table}: {_said(error)}. Name its "
             f"schema too, as table='schema.name', or build it with: dbt build --select "
             f"+{table.rpartition('.')[2]}"
         )
@@ -500,8 +511,10 @@ def _explained(
     return None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def _said(error: Exception) -> str:
+    """Return what a warehouse said: the first line, and the second where that begins a list."""
+    first, *others = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+    return (f"{first} {others[0]}" if first.endswith(":") and others else first).rstrip(".!")
 
 
 def _identifier(name: str) -> str:
