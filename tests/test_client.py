@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -11,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import duckdb
 import numpy as np
@@ -24,6 +27,7 @@ from tf_embeddings_udf import Embedder, TfEmbeddingsError
 
 if TYPE_CHECKING:
     from makers import Artifact
+    from pages import Finished
 
 SAME_VECTOR = 1e-6
 OF_SNOWFLAKE = 1e-4  # documented margin of its VECTOR functions
@@ -105,14 +109,6 @@ def test_a_text_has_the_vector_of_the_runtime(client: Client, tiny_embedder: Emb
     np.testing.assert_allclose(two, right, rtol=0, atol=SAME_VECTOR)
     assert client.embed(text for text in ["the fox"]).shape == (1, 8)
     assert client.embed([]).shape == (0, 8)
-
-
-@pytest.mark.exhaustive  # the page docs/recipes/python-client.md prints the same number
-def test_minilm_gives_the_published_component(minilm: Artifact, tmp_path: Path) -> None:
-    made = make_project(tmp_path / "project", artifacts=[minilm])
-    client = Client(made.folder)
-    assert client.embed("hello")[0] == pytest.approx(-0.0627717, abs=SAME_VECTOR)
-    assert repr(client) == f"<Client of model 'minilm', version {minilm.version}>"
 
 
 @pytest.mark.parametrize(
@@ -674,3 +670,57 @@ def test_the_newest_of_several_functions_is_called(
         with pytest.raises(ProgrammingError, match=new):
             client.embed(QUESTION, connection)
         assert len(client.embed(QUESTION, connection)) == 8
+
+
+# The pages.
+
+
+@pytest.fixture(scope="module")
+def tickets(finished: Finished) -> Path:
+    """The project of the page about apps, with the real MiniLM."""
+    return finished("docs/recipes/search-in-an-app.md", 0).project
+
+
+def test_minilm_gives_the_component_of_the_pages(tickets: Path) -> None:
+    client = Client(tickets)
+    assert client.embed("hello")[0] == pytest.approx(-0.0627717, abs=SAME_VECTOR)
+    assert repr(client) == f"<Client of model 'minilm', version {client.version}>"
+
+
+def test_the_app_of_the_page_answers(tickets: Path) -> None:
+    serve = """
+from http.server import ThreadingHTTPServer
+from app import Search
+server = ThreadingHTTPServer(("127.0.0.1", 0), Search)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+    udf_src = tickets / "dbt_packages" / "tf_embeddings" / "udf_src"
+    with subprocess.Popen(
+        [sys.executable, "-c", serve],
+        cwd=tickets,
+        env={**os.environ, "PYTHONPATH": str(udf_src)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            address = f"http://127.0.0.1:{int(server.stdout.readline())}/?q="
+
+            def ask(question: str) -> list[dict[str, Any]]:
+                with urlopen(address + question, timeout=60) as answer:
+                    return json.load(answer)
+
+            questions = ["my+card+was+stolen&category=card", "my+card+was+stolen"] * 4
+            with ThreadPoolExecutor(4) as threads:
+                answers = threads.map(ask, questions)
+                for first, second in zip(answers, answers, strict=True):
+                    assert [row["category"] for row in first] == ["card"] * 5
+                    assert [row["id"] for row in first[:2]] == [21, 61]
+                    assert [row["id"] for row in second[:3]] == [112, 21, 61]
+            with pytest.raises(HTTPError) as error:
+                ask("++")
+            assert (error.value.code, b"no content" in error.value.read()) == (400, True)
+        finally:
+            server.terminate()
