@@ -336,6 +336,27 @@ print(sorted({{"dbt", "tensorflow", "pandas", "pyarrow"}} & sys.modules.keys()))
     assert done.stdout.splitlines()[1] == "[]"
 
 
+def test_an_app_on_snowflake_needs_only_the_connector_numpy_and_yaml(tmp_path: Path) -> None:
+    write(
+        tmp_path, dbt_project__yml=f"name: shop\nvars: {{tf_embeddings_models: {{one: {PIN}}}}}\n"
+    )
+    script = """
+import sys, snowflake.connector
+others = {"dbt", "duckdb", "pandas", "tokenizers", "ai_edge_litert", "rich"} - sys.modules.keys()
+from tf_embeddings_client import Client
+Client()
+print(sorted(others & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "udf_src")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
 # The project.
 
 
