@@ -1,4 +1,4 @@
-"""What is drawn: places in whole numbers, categories with colors, and where to write their names."""
+"""What is drawn: places in whole numbers, and categories with colors and names."""
 
 from __future__ import annotations
 
