@@ -61,7 +61,16 @@ PLACES = [
             "scripts/stage_model.py",
             *(
                 f"scripts/tf_embeddings_staging/{name}"
-                for name in ("cli", "catalogue", "errors", "fields", "model", "options", "sources")
+                for name in (
+                    "cli",
+                    "command_line",
+                    "catalogue",
+                    "errors",
+                    "fields",
+                    "model",
+                    "options",
+                    "sources",
+                )
             ),
         ],
     ),
