@@ -88,7 +88,7 @@ PLACES = [
         ],
     ),
     ("Staging: dbt, the stage and the pin", ["scripts/tf_embeddings_staging/warehouse/"]),
-    ("The map", ["scripts/map_embeddings.py", "scripts/tf_embeddings_map/"]),
+    ("The map", ["macros/map/", "scripts/map_embeddings.py", "scripts/tf_embeddings_map/"]),
     (
         "The DuckDB connection",
         ["udf_src/tf_embeddings_duckdb.py", "udf_src/tf_embeddings_stage.py"],
