@@ -73,7 +73,11 @@ def tickets() -> list[Ticket]:
     for number in range(40):
         topic = number % len(TOPICS)
         vector = (centers[topic] + random.normal(size=DIMENSIONS) * 0.3).astype(np.float32)
-        body = HOSTILE[number] if number < len(HOSTILE) else f"about my {TOPICS[topic]} {number}"
+        body = f"about my {TOPICS[topic]} {number}"
+        if number < len(HOSTILE):
+            body = HOSTILE[number].replace(
+                "$", ""
+            )  # fakesnow takes $word in a literal for a variable
         category = None if number == 39 else "<b>card</b>" if topic == 0 else TOPICS[topic]
         rows.append(Ticket(number, body, category, ("en", "de")[number % 2], vector, VERSION))
     vector = rows[0].vector
