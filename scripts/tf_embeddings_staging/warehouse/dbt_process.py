@@ -146,7 +146,9 @@ def run_dbt(command: Sequence[str]) -> None:
     dbt = find_dbt()
     heard = _heard(dbt, command, log_file=False)
     if not heard.success:
-        raise error(dbt, next(iter(heard.errors), f"{command[0]} failed"), {})
+        # Others only say which node failed.
+        longest = max(heard.errors, key=len, default=f"{command[0]} failed")
+        raise error(dbt, longest, {})
 
 
 def _heard(dbt: Path, command: Sequence[str], log_file: bool) -> Heard:
