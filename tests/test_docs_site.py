@@ -19,6 +19,7 @@ import tf_embeddings_duckdb
 import yaml
 from duckdb_projects import PACKAGE, Project, make_project
 from makers import Artifact
+from test_macros_install import PUBLIC
 from tf_embeddings_staging.cli import main
 
 TROUBLESHOOTING = PACKAGE / "docs" / "guides" / "troubleshooting.md"
@@ -297,6 +298,15 @@ def test_every_column_of_the_packages_models_is_described(project: Project) -> N
         described = [name for name, column in model["columns"].items() if column["description"]]
         columns = project.rows(f"select column_name from (describe {model['name']})")
         assert sorted(described) == sorted(name for (name,) in columns), model["name"]
+
+
+def test_the_overview_of_the_package_names_what_is_public(project: Project) -> None:
+    overview = project.manifest()["docs"]["doc.tf_embeddings.__tf_embeddings__"]["block_contents"]
+    macros = {name for name in PUBLIC if not name.startswith("test_")}
+
+    named = set(re.findall(r"`(\w+)`", overview))
+    assert macros <= named
+    assert {name for name in named if not name.startswith(("tf_", "test_"))} == macros
 
 
 def test_every_argument_of_a_macro_has_a_type_that_dbt_knows(project: Project) -> None:
