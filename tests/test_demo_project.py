@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -282,6 +283,16 @@ def test_the_incremental_model_gives_the_same_vectors(built: Built) -> None:
 def test_the_results_are_printed_question_by_question(built: Built) -> None:
     assert "Which bird is awake all night?" in built.said
     assert "owl          0.66  nocturnal bird of prey" in built.said
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/get-started/no-account.md"])
+def test_the_answers_on_a_page_are_those_of_the_demo(built: Built, page: str) -> None:
+    said = " ".join(built.said.split())
+    text = (ROOT / page).read_text("utf-8")
+    shown = re.findall(r"(\w+) +(0\.\d\d) +([a-z].+?)(?:…|  |$)", text, re.M)
+    assert {"harbor", "blow", "coast"} <= {word for word, _, _ in shown}
+    for word, similarity, definition in shown:
+        assert f"{word} {similarity} {definition.strip()}" in said
 
 
 def test_the_demo_runs_from_the_folder_above(built: Built) -> None:
