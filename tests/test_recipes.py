@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -177,10 +177,9 @@ def test_the_planted_duplicates_are_found_and_nothing_else(
 
 def test_a_chain_of_pairs_is_one_group(finished: Finished, tmp_path: Path) -> None:
     """Seven tickets in a chain, the longest that six rounds follow; of eight, the test fails."""
-    place = finished("docs/recipes/duplicates.md").copy(tmp_path / "copy")
-    project = tmp_path / "copy" / finished("docs/recipes/duplicates.md").project.name
+    project = finished("docs/recipes/duplicates.md").copy(tmp_path / "copy")
     chain = "select {} as id_a, {} as id_b, 0.9 as cosine_similarity"
-    with Reader(place, project) as reader:
+    with Reader(Place(tmp_path / "copy"), project) as reader:
         for last, fails in ((7, False), (8, True)):
             pairs = [chain.format(n, n + 1) for n in range(1, last)]
             reader.write("models/duplicate_candidates.sql", " union all ".join(pairs))
@@ -286,10 +285,9 @@ def test_drift_is_as_far_as_the_page_says(embedded: Vectors) -> None:
 
 
 def test_a_broken_export_fails_the_drift_test(finished: Finished, tmp_path: Path) -> None:
-    done = finished("docs/recipes/drift.md")
-    place = done.copy(tmp_path / "copy")
+    project = finished("docs/recipes/drift.md").copy(tmp_path / "copy")
     relation = "(select id, (select body from tickets where id = 98) as body from tickets)"
-    with Reader(place, tmp_path / "copy" / done.project.name) as reader:
+    with Reader(Place(tmp_path / "copy"), project) as reader:
         reader.write(
             "models/tickets_embedded.sql",
             "{{ config(materialized='table') }} {{ tf_embeddings.with_embeddings("
@@ -297,6 +295,19 @@ def test_a_broken_export_fails_the_drift_test(finished: Finished, tmp_path: Path
         )
         with pytest.raises(RuntimeError, match="FAIL 1 tf_embeddings_embedding_drift"):
             reader.dbt(["build", "--select", "tickets_embedded"])
+
+
+@pytest.mark.parametrize("page", RECIPES, ids=lambda page: page.stem)
+def test_the_rows_on_top_of_a_page_are_among_those_that_it_prints(page: Path) -> None:
+    texts = [
+        part
+        for part in parse(str(page.relative_to(ROOT)))
+        if isinstance(part, Block) and part.language == "text"
+    ]
+    shown = [line for part in texts if not part.title for line in part.text.splitlines()]
+    printed = [line for part in texts if part.title == "prints" for line in part.text.splitlines()]
+
+    assert set(shown) <= set(printed)
 
 
 def test_the_index_links_every_recipe() -> None:
@@ -321,8 +332,8 @@ def recipe_files(*pages: str) -> dict[str, str]:
 def test_the_same_files_give_the_same_on_snowflake(
     tmp_path: Path, local_snowflake: LocalSnowflake, minilm: Artifact, finished: Finished
 ) -> None:
-    """classify, duplicates, topics and several columns, on one store; masking beside them."""
-    names = ("classify", "duplicates", "topics", "several-columns")
+    """All on one store; masking stands beside them."""
+    names = ("classify", "duplicates", "topics", "several-columns", "evaluate")
     pages = [f"docs/recipes/{name}.md" for name in names]
     masking = recipe_files("docs/recipes/mask-personal-data.md")
     masking.pop("models/tickets_embedded.sql")
@@ -354,6 +365,7 @@ def test_the_same_files_give_the_same_on_snowflake(
             "select id, similar_id, place from {}similar_tickets",
             "select which, tickets, round(of_the_same_category, 4) from {}which_text_is_better",
         ],
+        "evaluate": ["select query_id, neighbor_id, place from {}judged_places"],
         "mask-personal-data": ["select id, title, body from {}tickets_masked where id <> 139"],
     }
     for name, of_one in queries.items():
@@ -361,3 +373,28 @@ def test_the_same_files_give_the_same_on_snowflake(
         for query in of_one:
             ours = sorted(place.rows(query.format("")))
             assert sorted(project.rows(query.format("dev."))) == ours
+
+
+@pytest.mark.exhaustive
+def test_the_table_for_cortex_search_takes_only_what_is_new_on_snowflake(
+    tmp_path: Path, local_snowflake: LocalSnowflake, minilm: Artifact
+) -> None:
+    project = make_snowflake_project(tmp_path / "p", local_snowflake, artifacts=[minilm])
+    project.write("seeds/tickets.csv", TICKETS.read_text(encoding="utf-8"))
+    for path, text in recipe_files("docs/recipes/cortex-search.md").items():
+        project.write(path, text)
+    sources = [{"ref": "tickets", "column": "body"}]
+    project.configure(vars={**project.vars(), "tf_embeddings_sources": sources})
+    assert project.dbt("build").success
+    known = "select id, body, model_version from dev.tickets_embedded order by id"
+    before = project.rows(known)
+    assert len(before) == 150
+
+    project.execute("update dev.tickets set body = 'My card is lost.' where id = 7")
+    run = project.dbt("run")
+    assert run.success, run.errors
+    after = project.rows(known)
+    assert [row[0] for row in after] == [row[0] for row in before]
+    assert [new for new, old in zip(after, before, strict=True) if new != old] == [
+        (7, "My card is lost.", minilm.version)
+    ]
