@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import staging_cli
 from duckdb_projects import Project, make_project
-from snowflake_projects import LocalSnowflake, make_snowflake_project
+from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_map import cli
 from tf_embeddings_map.colors import DARK, LIGHT
 from tf_embeddings_map.page import page, shortened
@@ -53,6 +53,11 @@ HOSTILE = (
     "'= ünïcode \N{PILE OF POO}\ttab \x1b[31m \r\n line",
     "x" * 5000,
 )
+FILES = {
+    "models/tickets_embedded.sql": "select 1 as id",
+    "models/not_built.sql": "select 1 as id",
+    "models/fleeting.sql": "{{ config(materialized='ephemeral') }} select 1 as id",
+}
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -100,28 +105,29 @@ def tickets_project(
 ) -> Project:
     """A project whose model tickets_embedded is built; it embeds nothing and needs no plugin."""
     folder = tmp_path_factory.mktemp("dbt") / "project"
-    files = {
-        "models/tickets_embedded.sql": "select 1 as id",
-        "models/not_built.sql": "select 1 as id",
-        "models/fleeting.sql": "{{ config(materialized='ephemeral') }} select 1 as id",
-    }
-    if request.param == "duckdb":
-        made = make_project(folder, plugin=False, files=files)
-        schema, type_ = "main", f"float[{DIMENSIONS}]"
-    else:
-        server: LocalSnowflake = request.getfixturevalue("local_snowflake")
-        made = make_snowflake_project(folder, server, files=files)
-        schema, type_ = "dev", f"vector(float, {DIMENSIONS})"
-        made.execute("create schema dev")
+    if request.param == "snowflake":
+        return snowflake_tickets(folder, request.getfixturevalue("local_snowflake"))
+    made = make_project(folder, plugin=False, files=FILES)
+    make_tickets(made, "main", f"float[{DIMENSIONS}]")
+    return made
+
+
+def snowflake_tickets(folder: Path, server: LocalSnowflake) -> SnowflakeProject:
+    made = make_snowflake_project(folder, server, files=FILES)
+    made.execute("create schema dev")
+    make_tickets(made, "dev", f"vector(float, {DIMENSIONS})")
+    return made
+
+
+def make_tickets(made: Project, schema: str, vector: str) -> None:
     made.pin(minilm=PIN)
     selects = [
         f"select {row.id} as id, {sql(row.body)} as body, {sql(row.category)} as category, "
-        f"{sql(row.lang)} as lang, cast({vector_sql(row.vector)} as {type_}) as embedding, "
+        f"{sql(row.lang)} as lang, cast({vector_sql(row.vector)} as {vector}) as embedding, "
         f"{sql(row.version)} as model_version"
         for row in tickets()
     ]
     made.execute(f"create table {schema}.tickets_embedded as {' union all '.join(selects)}")
-    return made
 
 
 def sql(text: str | None) -> str:
@@ -222,7 +228,7 @@ def test_the_table_has_what_the_file_has_and_can_be_written_again(drawn: Project
     query = "select key, x, y, label, label_2, text from {} order by key"
     file = drawn.folder / "map.parquet"
     expected = duckdb.sql(query.format(f"'{file}'")).fetchall()
-    schema = "dev" if hasattr(drawn, "server") else "main"
+    schema = "dev" if isinstance(drawn, SnowflakeProject) else "main"
 
     def as_seed(text: str | None) -> str | None:
         """A seed's empty text and the text null are NULL; a line's end is a line feed."""
@@ -307,7 +313,7 @@ def test_what_is_wrong_is_said_in_one_sentence(tickets_project: Project) -> None
 
 
 def test_a_table_that_is_not_a_map_is_not_overwritten(tickets_project: Project) -> None:
-    schema = "dev" if hasattr(tickets_project, "server") else "main"
+    schema = "dev" if isinstance(tickets_project, SnowflakeProject) else "main"
     tickets_project.execute(f"create or replace table {schema}.precious as select 1 as id")
     said = refused(tickets_project, *MODEL, "--table", "precious")
     assert "--table is 'precious', a table that is not a map (it has: id)." in said

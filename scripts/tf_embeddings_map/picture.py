@@ -11,7 +11,7 @@ from tf_embeddings_map.points import Category, Points
 
 _WIDTH = 800
 _MARGIN = 24
-_TOP = 64  # below the title
+_TOP = 72  # below the title
 _LEAST_HEIGHT, _MOST_HEIGHT = 320, 560
 _LINE = 17  # between two names
 _LETTER = 8.3  # the mean width of a name's letter, in pixels
