@@ -326,8 +326,8 @@ def _stage(
     dbt = dbt_options(given)
     asked = pin.kept_packages(project_file, name, likely_packages(source, options))
     # First, because the model may take minutes: dbt finds a project's errors in seconds.
-    report.say("Asking dbt for the stage ...")
-    target = find_target(dbt, asked)
+    with report.step("Asking dbt for the stage"):
+        target = find_target(dbt, asked)
     pin.require_read(pin.home(project_file), target.dbt)
     require_place(target, project_file.parent)
     _warn(target.warnings, report)
@@ -478,8 +478,8 @@ def _verify(artifact: Artifact, dbt: DbtOptions, report: Report) -> None:
     Raises:
         StagingError: they differ by more than the tolerance.
     """
-    report.say("Verifying: embedding the golden texts in the warehouse ...")
-    answer = run_macro(dbt, "_verify_staged", {"model": artifact.model, "pin": artifact.pin()})
+    with report.step("Verifying: embedding the golden texts in the warehouse"):
+        answer = run_macro(dbt, "_verify_staged", {"model": artifact.model, "pin": artifact.pin()})
     report.say(answer["line"])
     if answer["problem"]:
         raise StagingError(answer["problem"].removeprefix("verify: "))
