@@ -106,7 +106,7 @@ lock: $(DEV_ENV)  ## Rewrite the lock files from requirements*.txt and pyproject
 
 clean:  ## Remove everything that the other targets made
 	rm -rf $(VENV) .cache site .pytest_cache .ruff_cache .hypothesis
-	cd demo && rm -rf target dbt_packages logs demo.duckdb demo.duckdb.wal tf_embeddings_stage
+	cd demo && rm -rf assets target dbt_packages logs demo.duckdb demo.duckdb.wal tf_embeddings_stage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## List the targets

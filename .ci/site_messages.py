@@ -34,7 +34,16 @@ SILENT = (
 )
 # Calls whose texts are no messages, or lines of progress; and errors that their own code catches.
 SILENT_CALLS = (
-    *("_Parser", "add_argument", "add_argument_group", "compile", "counted", "execute"),
+    *(
+        "ArgumentParser",
+        "Parser",
+        "_Parser",
+        "add_argument",
+        "add_argument_group",
+        "compile",
+        "counted",
+        "execute",
+    ),
     *("say", "step", "ArgumentError", "AttributeError", "ProtocolError", "ValueError"),
 )
 
@@ -46,8 +55,8 @@ _VERBS = (
 )
 _WORD = re.compile("[A-Za-z]{2,}")
 _VERB = re.compile(rf"\b({'|'.join(_VERBS.split())})\b", re.IGNORECASE)
-# Names of things, which messages contain, and a text that is embedded.
-_NAME = re.compile(r"(an?|one|the name of|what the) .*[^.]|[\w ]{1,20}[?]")
+# Names of things, which messages contain; a text that is embedded; XML and CSS.
+_NAME = re.compile(r"(an?|one|the name of|what the) .*[^.]|[\w ]{1,20}[?]|<.*>|.*\{\{.*")
 _SQL = re.compile(
     r"\s*(and|case|cast|copy files|create|drop|execute|grant|put|read on|select|sha2|show|usage)\b"
     r"(?! again)|.*\b(is (not )?(null|distinct)|as float)\b|.*[(]cast[(]|[\\(\[]"

@@ -8,6 +8,7 @@ page is not current.
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -60,7 +61,16 @@ PLACES = [
             "scripts/stage_model.py",
             *(
                 f"scripts/tf_embeddings_staging/{name}"
-                for name in ("cli", "catalogue", "errors", "fields", "model", "options", "sources")
+                for name in (
+                    "cli",
+                    "command_line",
+                    "catalogue",
+                    "errors",
+                    "fields",
+                    "model",
+                    "options",
+                    "sources",
+                )
             ),
         ],
     ),
@@ -78,7 +88,7 @@ PLACES = [
         ],
     ),
     ("Staging: dbt, the stage and the pin", ["scripts/tf_embeddings_staging/warehouse/"]),
-    ("The map", ["scripts/map_embeddings.py", "scripts/tf_embeddings_map/"]),
+    ("The map", ["macros/map/", "scripts/map_embeddings.py", "scripts/tf_embeddings_map/"]),
     (
         "The DuckDB connection",
         ["udf_src/tf_embeddings_duckdb.py", "udf_src/tf_embeddings_stage.py"],
@@ -292,24 +302,28 @@ def _cell(text: str) -> str:
 def command_line_page() -> str:
     """Return the page of the scripts, from their parsers."""
     sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "udf_src")]
-    from tf_embeddings_staging.cli import _parser
-
-    return _page(
-        [
-            _head("Command line", "the scripts' parsers"),
-            "Call a script in your project's folder, with the Python of an environment that has "
-            "its [requirements](../guides/deployment.md).",
-            *_parser_parts("stage_model.py", _parser()),
-        ]
-    )
+    parts = [
+        _head("Command line", "the scripts' parsers"),
+        "Call a script in your project's folder, with the Python of an environment that has its "
+        "[requirements](../guides/deployment.md).",
+    ]
+    scripts = sorted((ROOT / "scripts").glob("*.py"), key=lambda path: path.stem != "stage_model")
+    for script in scripts:
+        [module] = re.findall(r"from (\w+\.cli) import main", script.read_text(encoding="utf-8"))
+        parts += _parser_parts(script.name, importlib.import_module(module)._parser())
+    return _page(parts)
 
 
 def _parser_parts(script: str, parser: argparse.ArgumentParser) -> list[str]:
-    parts = [
-        f"## `{script}`",
-        f"`python dbt_packages/tf_embeddings/scripts/{script} SOURCE [flags]`",
-        str(parser.description),
+    needed = [
+        str(action.metavar or action.dest)
+        if not action.option_strings
+        else f"{action.option_strings[0]} {action.metavar or action.dest.upper()}"
+        for action in parser._actions
+        if action.required or not action.option_strings
     ]
+    called = " ".join(["python", f"dbt_packages/tf_embeddings/scripts/{script}", *needed])
+    parts = [f"## `{script}`", f"`{called} [flags]`", str(parser.description)]
     for group in parser._action_groups:
         actions = [action for action in group._group_actions if action.dest != "help"]
         rows = [f"| {_flag(action)} | {_help(parser, action)} |" for action in actions]

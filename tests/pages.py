@@ -329,7 +329,13 @@ class Reader:
         return self.server().profile(**{**ours, "port": port})
 
     def _environment(self) -> dict[str, str]:
-        return {_SNOWFLAKE_PORT: str(self._server.port)} if self._server else {}
+        if self._server is None:
+            return {}
+        # What connections.toml has, which the connector reads from this variable too.
+        login = self._server.profile(user="dbt_runner", role="transformer", database="analytics")
+        keys = ("account", "host", "port", "protocol", "user", "password", "role", "database")
+        toml = "".join(f"my_project.{key} = {login[key]!r}\n" for key in keys)
+        return {_SNOWFLAKE_PORT: str(self._server.port), "SNOWFLAKE_CONNECTIONS": toml}
 
     def _snowflake(self, script: str) -> str:
         with self.server().connect(role="public") as connection:

@@ -183,6 +183,19 @@ def test_staging_it_again_fetches_nothing_and_rebuilds_nothing(built: Built) -> 
     assert {path: path.stat().st_mtime_ns for path in stage.rglob("*")} == before
 
 
+def test_the_map_is_where_the_last_line_says_and_in_the_docs(built: Built) -> None:
+    last = built.said.splitlines()[-1]
+    assert last == "A map of the definitions: open demo/assets/map.html in a browser."
+    page = (built.demo / "assets" / "map.html").read_bytes()
+    assert b"<title>A dictionary, by meaning</title>" in page
+    assert page.count(b"noun.animal") == 1  # a value, of many points
+
+    run(built.demo, DBT, "--quiet", "docs", "generate", "--static")
+    assert (built.demo / "target" / "assets" / "map.html").read_bytes() == page
+    catalog = (built.demo / "target" / "manifest.json").read_text("utf-8")
+    assert "[a map of them](assets/map.html)" in catalog
+
+
 def test_every_definition_has_one_vector_of_384_numbers(built: Built) -> None:
     columns = "select column_name, column_type from (describe glosses_embedded)"
     assert built.rows(columns) == [

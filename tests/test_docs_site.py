@@ -16,8 +16,10 @@ import site_hooks
 import site_messages
 import site_pages
 import tf_embeddings_duckdb
+import yaml
 from duckdb_projects import PACKAGE, Project, make_project
 from makers import Artifact
+from test_macros_install import PUBLIC
 from tf_embeddings_staging.cli import main
 
 TROUBLESHOOTING = PACKAGE / "docs" / "guides" / "troubleshooting.md"
@@ -218,6 +220,66 @@ def test_what_a_connection_reports_is_on_the_page(tmp_path: Path) -> None:
     assert not on_the_page("tf_embeddings: no one has written this message, which is made up.")
 
 
+def in_a_table(said: str) -> list[str]:
+    """Return the messages of the page's tables that occur in a text."""
+    written = TROUBLESHOOTING.read_text(encoding="utf-8").partition(site_pages.BEGIN)[0]
+    first_cells = re.findall(r"^\| (`.*?) \|", written, re.M)
+    messages = [text for cell in first_cells for text in re.findall(r"`([^`]{20,})`", cell)]
+    patterns = {text: ".*?".join(map(re.escape, text.split("…"))) for text in messages}
+    return [text for text, pattern in patterns.items() if re.search(pattern, said, re.S)]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"models/joined.sql": "select * from {{ ref('embedding_store') }}"},
+            "depends on a node named 'embedding_store' which is disabled",
+        ),
+        (
+            {
+                "models/x.yml": "models: [{name: embedding_store, description: mine}]",
+                "dbt_project.yml": "vars: {tf_embeddings_sources: [{ref: tickets, column: body}]}",
+            },
+            "dbt found two schema.yml entries for the same resource named embedding_store",
+        ),
+        (
+            {"packages.yml": "packages: []", "models/a.sql": "{{ tf_embeddings.embed('x') }}"},
+            "'tf_embeddings' is undefined",
+        ),
+        (
+            {"models/a.sql": "select tf_embeddings_tiny_v0_b0('a', false)"},
+            "Scalar Function with name tf_embeddings_… does not exist",
+        ),
+        (
+            {"models/a.sql": "select {{ tf_embeddings.embed('x') }} from nowhere", "stage": "gone"},
+            "tf_embeddings.on-run-start.0 failed, error: …",
+        ),
+        ({"vars.yml": "vars: {a: 1}", "dbt_project.yml": "vars: {b: 1}"}, "Variables cannot be …"),
+    ],
+)
+def test_what_dbt_and_duckdb_say_themselves_is_in_a_table(
+    files: dict[str, str], message: str, tmp_path: Path, tiny: Artifact
+) -> None:
+    project = make_project(tmp_path / "project", artifacts=[tiny])
+    project.write("models/tickets.sql", "select 1 as id, 'hello' as body")
+    for path, text in files.items():
+        if path == "stage":
+            shutil.rmtree(project.stage)
+        elif path == "dbt_project.yml":
+            project.configure(vars={**project.vars(), **yaml.safe_load(text)["vars"]})
+        else:
+            project.write(path, text)
+        if path == "packages.yml":
+            shutil.rmtree(project.folder / "dbt_packages")
+            (project.folder / "package-lock.yml").unlink()
+    run = project.dbt("run")
+
+    assert not run.success
+    found = in_a_table(f"{run.output} {' '.join(run.errors)}")
+    assert any(text.startswith(message.rstrip("…")) for text in found), (run.output, run.errors)
+
+
 # --- dbt docs -------------------------------------------------------------------------------------
 
 
@@ -236,6 +298,15 @@ def test_every_column_of_the_packages_models_is_described(project: Project) -> N
         described = [name for name, column in model["columns"].items() if column["description"]]
         columns = project.rows(f"select column_name from (describe {model['name']})")
         assert sorted(described) == sorted(name for (name,) in columns), model["name"]
+
+
+def test_the_overview_of_the_package_names_what_is_public(project: Project) -> None:
+    overview = project.manifest()["docs"]["doc.tf_embeddings.__tf_embeddings__"]["block_contents"]
+    macros = {name for name in PUBLIC if not name.startswith("test_")}
+
+    named = set(re.findall(r"`(\w+)`", overview))
+    assert macros <= named
+    assert {name for name in named if not name.startswith(("tf_", "test_"))} == macros
 
 
 def test_every_argument_of_a_macro_has_a_type_that_dbt_knows(project: Project) -> None:
