@@ -232,10 +232,13 @@ def test_a_table_without_rows_of_the_version_is_an_error(client: Client) -> None
     ("arguments", "says"),
     [
         ({"question": " "}, "the text has no content for the model, so it has no vector."),
+        ({"question": None}, "the text is None, so it has no vector. Give a text with content."),
         (
             {"question": np.zeros(3)},
-            "question is an array of shape (3,); it must be a text, or a vector of 8 finite",
+            "search got a question of type ndarray and shape (3,); it must be a text, or a vector "
+            "of 8 finite numbers, as embed returns it.",
         ),
+        ({"question": {}}, "search got a question of type dict; it must be a text, or a vector of"),
         (
             {"table": "nope"},
             "search cannot read table nope: Catalog Error: Table with name nope does not "

@@ -221,8 +221,8 @@ class Client:
         for argument, name in named:
             _require_name(argument, name, parts=1)
 
-        vector = self.embed(question, connection) if isinstance(question, str) else question
-        values = self._values(vector)
+        is_text = question is None or isinstance(question, str)
+        values = self._values(self.embed(question, connection) if is_text else question)
         conditions, parameters = [f"{version} = {_PARAMETER}"], [self.version]
         for column, value in (where or {}).items():
             conditions.append(_condition(column, value))
@@ -256,11 +256,16 @@ class Client:
     def _values(self, vector: Any) -> list[float]:  # noqa: ANN401 - what the user passes
         import numpy as np
 
-        array = np.asarray(vector, np.float32)
+        try:
+            array = np.asarray(vector, np.float32)
+        except (TypeError, ValueError):
+            array = np.empty(0)
         if array.shape != (self.dimensions,) or not np.isfinite(array).all():
+            shape = f" and shape {array.shape}" if isinstance(vector, np.ndarray) else ""
             raise TfEmbeddingsError(
-                f"tf_embeddings: question is an array of shape {array.shape}; it must be a text, "
-                f"or a vector of {self.dimensions} finite numbers, as embed returns it."
+                f"tf_embeddings: search got a question of type {type(vector).__name__}{shape}; it "
+                f"must be a text, or a vector of {self.dimensions} finite numbers, as embed "
+                f"returns it."
             )
         return array.tolist()
 
