@@ -1,4 +1,4 @@
-"""The guides' commands to upgrade a model, blue and green, and for CI: on DuckDB through dbt."""
+"""The pages' commands to upgrade a model and for CI, and their baselines: on DuckDB through dbt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from makers import Artifact, write_artifact
 from pages import commands, the_block
 
 SAME_VECTOR = 1e-6
-EMBEDDED = "models/tickets_embedded.yml"
 BODIES = [
     *(
         f"the {one} {two}"
@@ -106,21 +105,12 @@ def recipe() -> list[list[str]]:
 
 
 def ci() -> tuple[list[str], list[str]]:
-    """Return the guide's CI command in two parts: its selection, and the vars with the store."""
-    block = the_block("docs/guides/teams-and-ci.md", "dbt build --target ci")
+    """Return the recipe's CI command in two parts: its selection, and the vars with the store."""
+    block = the_block("docs/recipes/dev-and-ci.md", "dbt build --target ci")
     [command] = commands(block.text.replace("prod.main", f"{NAME}.main"))
     words = shlex.split(command)[1:]
     place = words.index("--vars")
     return words[:place], words[place:]
-
-
-def data_test(name: str) -> dict[str, Any]:
-    """Return the properties of `tickets_embedded` with one of the guide's data tests."""
-    block = the_block("docs/guides/data-tests.md", f"tf_embeddings.{name}", EMBEDDED)
-    [model] = yaml.safe_load(block.text)["models"]
-    [column] = model["columns"]
-    tests = [one for one in column["data_tests"] if f"tf_embeddings.{name}" in one]
-    return {"models": [{**model, "columns": [{**column, "data_tests": tests}]}]}
 
 
 def dbt(project: Project, *arguments: str) -> Run:
@@ -217,9 +207,9 @@ def test_ci_defers_to_production_and_copies_its_vectors(
 def test_vectors_are_compared_with_those_of_the_day_when_the_baseline_was_built(
     project: Project,
 ) -> None:
-    baseline = the_block("docs/guides/data-tests.md", "{{", "models/tickets_baseline.sql")
-    project.write("models/tickets_baseline.sql", baseline.text)
-    project.write_yaml("models/tickets.yml", data_test("embedding_drift"))
+    page = "docs/recipes/drift.md"
+    project.write("models/tickets_baseline.sql", the_block(page, "is_incremental()").text)
+    project.write("models/tickets.yml", the_block(page, "embedding_drift").text)
     dbt(project, "build")
     use(project, "tickets_next")
     done = project.dbt("build")
@@ -229,14 +219,15 @@ def test_vectors_are_compared_with_those_of_the_day_when_the_baseline_was_built(
 
 
 def test_a_golden_seed_fails_when_vectors_change(project: Project) -> None:
-    copy = the_block("docs/guides/data-tests.md", "copy (").text
+    page = "docs/recipes/golden-vectors.md"
+    copy = the_block(page, "copy (").text
     dbt(project, "build")
     (project.folder / "seeds").mkdir(exist_ok=True)
     seed = project.folder / "seeds" / "tickets_golden.csv"
     project.execute(copy.replace("seeds/tickets_golden.csv", str(seed)))
     assert len(seed.read_text(encoding="utf-8").splitlines()) == 1 + len(BODIES)
 
-    project.write_yaml("models/tickets.yml", data_test("embedding_matches_golden"))
+    project.write("models/tickets.yml", the_block(page, "embedding_matches_golden").text)
     assert "pass" in golden_status(dbt(project, "build"))
     use(project, "tickets_next")
     assert "fail" in golden_status(project.dbt("build"))

@@ -54,16 +54,18 @@ def rows_of(table: str) -> list[list[str]]:
 
 
 def test_the_catalogue_is_listed_as_it_is() -> None:
+    catalogued = section("choose-a-model", "The catalogue")
     listed = [
-        (name.strip("`"), int(dimensions), kind.strip("`"), license, weights == "checked")
-        for name, dimensions, kind, _, license, _, weights in rows_of(
-            section("choose-a-model", "The catalogue")
-        )
+        (name.strip("`"), int(dimensions), kind.strip("`"), weights == "checked")
+        for name, dimensions, kind, _, weights in rows_of(catalogued)
     ]
     assert listed == [
-        (entry.name, entry.dimensions, entry.kind, entry.license, entry.verified)
-        for entry in catalogue().values()
+        (entry.name, entry.dimensions, entry.kind, entry.verified) for entry in catalogue().values()
     ]
+    (mit,) = re.findall(r"MIT for (.*?), Apache-2.0 for all others", catalogued)
+    licenses = {name: entry.license for name, entry in catalogue().items()}
+    assert {name for name in licenses if licenses[name] == "MIT"} == {*re.findall(r"`(\w+)`", mit)}
+    assert {*licenses.values()} == {"MIT", "Apache-2.0"}
 
 
 def test_the_models_that_are_advised_are_in_the_catalogue() -> None:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 import yaml
 from pages import (
-    LIGHT,
     PAGES,
     ROOT,
     Block,
     Finished,
-    Reader,
     is_listed,
     not_run,
     parse,
@@ -22,15 +18,9 @@ from pages import (
     section,
     the_block,
 )
-from tf_embeddings_staging.building.engine import choose_engine
-from tf_embeddings_staging.catalogue import catalogue
-from tf_embeddings_staging.model import Model
-from tf_embeddings_staging.options import Limits, Options
-from tf_embeddings_staging.progress import Report
 
 RUNS = [(page, run) for page in PAGES for run in range(len(runs(page)))]
 SNOWFLAKE = "docs/get-started/snowflake.md"
-TEAMS = "docs/guides/teams-and-ci.md"
 
 
 @pytest.mark.parametrize(("page", "run"), RUNS)
@@ -96,44 +86,6 @@ def test_the_pin_looks_as_the_guide_says(finished: Finished) -> None:
         assert shown["minilm"][key] == written["minilm"][key]
 
 
-def test_a_colleague_and_ci_need_no_tensorflow(finished: Finished, tmp_path: Path) -> None:
-    """A clone of the project, the artifact's file, and the environment that requirements.txt is."""
-    place = finished("docs/get-started/duckdb.md")
-    clone = tmp_path / "clone"
-    clone.mkdir()
-    for name in ("dbt_project.yml", "packages.yml", "profiles.yml", "models", "seeds"):
-        original = place.project / name
-        copy = shutil.copytree if original.is_dir() else shutil.copyfile
-        copy(original, clone / name)
-    before = (clone / "dbt_project.yml").read_text("utf-8")
-    (tmp_path / "shared_models").mkdir()
-    (artifact,) = (place.project / "tf_embeddings_stage").glob("minilm/*/minilm-*.zip")
-    shutil.copyfile(artifact, tmp_path / "shared_models" / artifact.name)
-
-    job = the_block(TEAMS, "pip install")
-    assert "requirements-staging.txt" not in job.text
-    with Reader(place, clone, LIGHT) as reader:
-        reader.follow(job)
-        counted = reader.call(
-            "python -c \"import duckdb; print(duckdb.connect('dev.duckdb').sql("
-            "'select count(embedding) from tickets_embedded').fetchall())\""
-        )
-
-    assert counted == "[(149,)]\n"
-    assert (clone / "dbt_project.yml").read_text("utf-8") == before
-
-
-def test_the_lines_on_the_engine_are_what_staging_says(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = the_block("docs/guides/stage-a-model.md", "Engine of minilm")
-    litert, tensorflow = shown.text.splitlines()
-    assert f"\n{litert}\n" in section("docs/get-started/no-account.md", "## The demo")
-
-    use = catalogue()["use"]
-    model, nowhere = Model(use.kind, {}, name=use.name), Path("nowhere")
-    choose_engine(model, nowhere, nowhere, Report(), Options(), Limits())
-    assert f"{tensorflow}\n" in capsys.readouterr().err
-
-
 def test_the_readme_has_at_most_250_lines_and_five_commands_to_vectors() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 250
     own = section("README.md", "## Your own project on DuckDB")
@@ -145,6 +97,22 @@ def test_the_readme_has_at_most_250_lines_and_five_commands_to_vectors() -> None
         "python dbt_packages/tf_embeddings/scripts/stage_model.py minilm --write",
         "dbt build",
     ]
+
+
+def test_the_readmes_links_lead_somewhere() -> None:
+    """Those of the other pages are checked where the site is built."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = link.partition("#")
+        assert (ROOT / path).exists(), link
+        titles = re.findall(r"^#+ (.*)", (ROOT / path).read_text("utf-8"), re.M) if anchor else ()
+        slugs = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+        assert anchor == "" or anchor in slugs, link
+
+
+def test_the_demos_line_on_the_engine_is_that_of_the_guide() -> None:
+    line = the_block("docs/guides/stage-a-model.md", "Engine of minilm").text.splitlines()[0]
+    assert f"\n{line}\n" in section("docs/get-started/no-account.md", "## The demo")
 
 
 def test_the_version_is_the_same_everywhere() -> None:
