@@ -307,7 +307,7 @@ def test_what_is_wrong_is_said_in_one_sentence(tickets_project: Project) -> None
     said = refused(where, *MODEL, "--table", "tickets_embedded")
     assert "--table is 'tickets_embedded', which is the table of model.a_project." in said
     said = refused(where, *MODEL, "--limit", "2", *out)
-    assert "a map needs at least 3 different vectors, and these rows have 2." in said
+    assert "a map needs at least 4 different vectors, and these rows have 2." in said
     assert not (where.folder / "m.html").exists()
 
 
@@ -382,7 +382,7 @@ def test_a_method_gets_the_vectors_and_a_fixed_seed(monkeypatch: pytest.MonkeyPa
 
 
 def test_too_few_different_vectors_are_refused() -> None:
-    with pytest.raises(StagingError, match="at least 3 different vectors, and these rows have 1"):
+    with pytest.raises(StagingError, match="at least 4 different vectors, and these rows have 1"):
         project(np.ones((50, 4), np.float32), "pca")
 
 
