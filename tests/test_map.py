@@ -438,8 +438,11 @@ def test_the_picture_is_xml_with_a_dot_for_each_row(drawn: Project) -> None:
             assert 0 < y < height
 
 
-def test_the_picture_has_colors_for_light_and_dark_and_loads_nothing() -> None:
-    drawn_picture = picture(made_points(made_rows(50)))
+def test_page_and_picture_load_nothing_and_the_picture_has_colors_for_light_and_dark() -> None:
+    drawn_points = made_points(made_rows(50))
+    assert "http://" not in page(drawn_points)
+    assert "https://" not in page(drawn_points)
+    drawn_picture = picture(drawn_points)
     light, _, dark = drawn_picture.partition("@media (prefers-color-scheme:dark)")
     assert all(color in light for color in LIGHT)
     assert all(color in dark for color in DARK)
