@@ -307,7 +307,7 @@ def test_what_is_wrong_is_said_in_one_sentence(tickets_project: Project) -> None
     said = refused(where, *MODEL, "--table", "tickets_embedded")
     assert "--table is 'tickets_embedded', which is the table of model.a_project." in said
     said = refused(where, *MODEL, "--limit", "2", *out)
-    assert "a map needs at least 3 different vectors, and these rows have 2." in said
+    assert "a map needs at least 4 different vectors, and these rows have 2." in said
     assert not (where.folder / "m.html").exists()
 
 
@@ -382,7 +382,7 @@ def test_a_method_gets_the_vectors_and_a_fixed_seed(monkeypatch: pytest.MonkeyPa
 
 
 def test_too_few_different_vectors_are_refused() -> None:
-    with pytest.raises(StagingError, match="at least 3 different vectors, and these rows have 1"):
+    with pytest.raises(StagingError, match="at least 4 different vectors, and these rows have 1"):
         project(np.ones((50, 4), np.float32), "pca")
 
 
@@ -438,8 +438,11 @@ def test_the_picture_is_xml_with_a_dot_for_each_row(drawn: Project) -> None:
             assert 0 < y < height
 
 
-def test_the_picture_has_colors_for_light_and_dark_and_loads_nothing() -> None:
-    drawn_picture = picture(made_points(made_rows(50)))
+def test_page_and_picture_load_nothing_and_the_picture_has_colors_for_light_and_dark() -> None:
+    drawn_points = made_points(made_rows(50))
+    assert "http://" not in page(drawn_points)
+    assert "https://" not in page(drawn_points)
+    drawn_picture = picture(drawn_points)
     light, _, dark = drawn_picture.partition("@media (prefers-color-scheme:dark)")
     assert all(color in light for color in LIGHT)
     assert all(color in dark for color in DARK)
