@@ -9,7 +9,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -184,7 +184,7 @@ def data_of(file: Path) -> dict[str, Any]:
 
 
 def test_the_parquet_file_has_every_row_of_the_version(drawn: Project) -> None:
-    rows = duckdb.sql(f"from '{drawn.folder / 'map.parquet'}'")
+    rows = duckdb.read_parquet(str(drawn.folder / "map.parquet"))
 
     assert rows.columns == ["key", "x", "y", "label", "label_2", "text"]
     assert [str(type_) for type_ in rows.types] == (
@@ -199,7 +199,7 @@ def test_the_parquet_file_has_every_row_of_the_version(drawn: Project) -> None:
 def test_the_places_are_the_principal_components_of_an_independent_decomposition(
     drawn: Project,
 ) -> None:
-    rows = duckdb.sql(f"select x, y from '{drawn.folder / 'map.parquet'}'").fetchall()
+    rows = duckdb.read_parquet(str(drawn.folder / "map.parquet")).select("x", "y").fetchall()
     by_key = sorted(ON_MAP, key=lambda row: str(row.id))
     vectors = np.stack([row.vector for row in by_key if row.vector is not None])
     vectors = vectors.astype(np.float64)
@@ -226,8 +226,7 @@ def test_a_second_run_writes_the_same_bytes(drawn: Project) -> None:
 
 def test_the_table_has_what_the_file_has_and_can_be_written_again(drawn: Project) -> None:
     query = "select key, x, y, label, label_2, text from {} order by key"
-    file = drawn.folder / "map.parquet"
-    expected = duckdb.sql(query.format(f"'{file}'")).fetchall()
+    expected = duckdb.read_parquet(str(drawn.folder / "map.parquet")).fetchall()
     schema = "dev" if isinstance(drawn, SnowflakeProject) else "main"
 
     def as_seed(text: str | None) -> str | None:
@@ -308,7 +307,7 @@ def test_what_is_wrong_is_said_in_one_sentence(tickets_project: Project) -> None
     said = refused(where, *MODEL, "--table", "tickets_embedded")
     assert "--table is 'tickets_embedded', which is the table of model.a_project." in said
     said = refused(where, *MODEL, "--limit", "2", *out)
-    assert "a map needs at least 3 different vectors, and these rows have 2." in said
+    assert "a map needs at least 4 different vectors, and these rows have 2." in said
     assert not (where.folder / "m.html").exists()
 
 
@@ -345,12 +344,12 @@ def test_a_missing_package_of_a_method_is_named(
 # --- the projection and the drawing, without dbt -------------------------------------------------
 
 
-def made_rows(count: int, texts: list[str | None] | None = None, labels: int = 12) -> Rows:
+def made_rows(count: int, texts: Sequence[str | None] = (), labels: int = 12) -> Rows:
     random = np.random.default_rng(3)
     vectors = random.normal(size=(count, 24)).astype(np.float32)
     return Rows(
         keys=[f"key-{number:06}" for number in range(count)],
-        texts=texts or [f"text {number}" for number in range(count)],
+        texts=[*texts] or [f"text {number}" for number in range(count)],
         labels=[[f"value {number % labels}" for number in range(count)]],
         vectors=vectors,
         columns=("id", "body", ("category",)),
@@ -383,7 +382,7 @@ def test_a_method_gets_the_vectors_and_a_fixed_seed(monkeypatch: pytest.MonkeyPa
 
 
 def test_too_few_different_vectors_are_refused() -> None:
-    with pytest.raises(StagingError, match="at least 3 different vectors, and these rows have 1"):
+    with pytest.raises(StagingError, match="at least 4 different vectors, and these rows have 1"):
         project(np.ones((50, 4), np.float32), "pca")
 
 
@@ -439,8 +438,11 @@ def test_the_picture_is_xml_with_a_dot_for_each_row(drawn: Project) -> None:
             assert 0 < y < height
 
 
-def test_the_picture_has_colors_for_light_and_dark_and_loads_nothing() -> None:
-    drawn_picture = picture(made_points(made_rows(50)))
+def test_page_and_picture_load_nothing_and_the_picture_has_colors_for_light_and_dark() -> None:
+    drawn_points = made_points(made_rows(50))
+    assert "http://" not in page(drawn_points)
+    assert "https://" not in page(drawn_points)
+    drawn_picture = picture(drawn_points)
     light, _, dark = drawn_picture.partition("@media (prefers-color-scheme:dark)")
     assert all(color in light for color in LIGHT)
     assert all(color in dark for color in DARK)
@@ -574,7 +576,7 @@ class Opened(NamedTuple):
 @pytest.fixture
 def opened(browser: WebDriver, tmp_path: Path) -> Iterator[Opened]:
     """A page of 60 points, twelve of each value: open, and without a fault when a test ends."""
-    texts: list[str | None] = [f"text number {number}" for number in range(60)]
+    texts = [f"text number {number}" for number in range(60)]
     texts[: len(HOSTILE)] = HOSTILE
     rows = made_rows(60, texts, labels=5)
     two = Rows(

@@ -150,7 +150,7 @@ def _run(given: argparse.Namespace, report: Report) -> None:
     report.say(f"Projecting them with {given.method} ...")
     places = project(rows.vectors, given.method)
     title = given.title or f"{given.model}{f' by {labels[0]}' if labels else ''}"
-    drawn = points(rows, places, title, given.highlight)
+    drawn = points(rows, places, title, tuple(dict.fromkeys(given.highlight)))
     if given.out:
         write_page(drawn, given.out)
         report.say(f"Wrote {given.out}")

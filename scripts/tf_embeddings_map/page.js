@@ -39,7 +39,7 @@
   }
 
   function radius() {
-    const base = Math.max(1.8, Math.min(5, 130 / Math.sqrt(count)));
+    const base = Math.max(1.6, Math.min(5, Math.min(state.width, state.height) / 5.5 / Math.sqrt(count)));
     return base * Math.min(2.2, Math.pow(state.scale / fitScale(), 0.35));
   }
 
@@ -107,9 +107,10 @@
     pen.lineJoin = "round";
     label().values.forEach((value, index) => {
       if (value.color === null || state.hidden.has(index)) return;
-      const px = value.x * state.scale + state.left;
+      let px = value.x * state.scale + state.left;
       const text = value.name.length > 28 ? `${value.name.slice(0, 27)}…` : value.name;
       const half = pen.measureText(text).width / 2 + 4;
+      if (px > 0 && px < state.width) px = Math.max(half, Math.min(state.width - half, px));
       for (const step of [0, -1, 1, -2, 2, -3, 3]) {
         const py = value.y * state.scale + state.top - 14 + 18 * step;
         const box = [px - half, py - 9, px + half, py + 9];

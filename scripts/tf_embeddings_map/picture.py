@@ -59,9 +59,9 @@ def picture(points: Points) -> str:
     count = f"{len(points.keys):,} texts. Those of similar meaning lie together."
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
-        f'width="{_WIDTH}" height="{height}" role="img" aria-labelledby="title about">',
-        f'<title id="title">{title}</title>',
-        f'<desc id="about">{escape(_description(points))}</desc>',
+        f'width="{_WIDTH}" height="{height}" role="img">',
+        f"<title>{title}</title>",
+        f"<desc>{escape(_description(points))}</desc>",
         f"<style>{_style(len(placed))}</style>",
         f'<rect class="paper" width="{_WIDTH}" height="{height}" rx="10"/>',
         f'<text class="title" x="{_MARGIN}" y="32">{title}</text>',

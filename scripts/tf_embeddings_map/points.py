@@ -24,7 +24,7 @@ MOST_VALUES = 50
 
 NOTHING = "(none)"
 _OTHERS = "(other)"
-# C0 and C1 without tab and line feed, and what Unicode says is no character. XML refuses them.
+# Controls but tab and line feed, surrogates, and the last two of a plane. XML refuses most of them.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 

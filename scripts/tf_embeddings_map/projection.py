@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # What `pip install` calls them.
 PACKAGES = {"umap": "umap-learn", "pacmap": "pacmap"}
 METHODS = ("pca", *PACKAGES)
-FEWEST_ROWS = 3
+FEWEST_ROWS = 4
 _SEED = 42
 
 
