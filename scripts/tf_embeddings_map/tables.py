@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
+from ruamel.yaml import YAML
 from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_dbt
 from tf_embeddings_staging.warehouse.target import project_folder
 
@@ -74,7 +75,7 @@ def write_to_warehouse(table: pa.Table, name: str, dbt: DbtOptions) -> None:
             "flags": {"send_anonymous_usage_stats": False},
             "seeds": {"tf_embeddings_map": config},
         }
-        (folder / "dbt_project.yml").write_text(yaml.safe_dump(definition, sort_keys=False))
+        (folder / "dbt_project.yml").write_text(json.dumps(definition))  # JSON is YAML
         flags = ["--project-dir", str(folder), *_profiles_dir(dbt, project)]
         for flag, value in (("--target", dbt.target), ("--vars", dbt.vars)):
             flags += [flag, value] if value else []
@@ -84,7 +85,7 @@ def write_to_warehouse(table: pa.Table, name: str, dbt: DbtOptions) -> None:
 def _profile(project: Path) -> str:
     """Return the profile that a project names."""
     text = (project / "dbt_project.yml").read_text(encoding="utf-8")
-    return str(yaml.safe_load(text).get("profile", "default"))
+    return str(YAML(typ="safe", pure=True).load(text).get("profile", "default"))
 
 
 def _profiles_dir(dbt: DbtOptions, project: Path) -> list[str]:
