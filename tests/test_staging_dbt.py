@@ -98,7 +98,7 @@ def test_no_dbt_at_all_is_one_sentence(
     project: Project, without_dbt: Path, artifact: Artifact
 ) -> None:
     assert said(run(without_dbt, project, artifact, "/nowhere")) == (
-        f"there is no dbt in '{without_dbt.parent}' or on PATH, and this script stages through "
+        f"there is no dbt in '{without_dbt.parent}' or on PATH, and this script works through "
         f"your own dbt. Activate its environment, or install one: dbt Core 1.11 or later with the "
         f"adapter of your warehouse, or dbt v2.\n"
     )
