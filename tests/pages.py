@@ -12,7 +12,10 @@ A page's front matter says where its reader starts, such as `run: tickets`; afte
     text title="prints"              is what the block before printed; … stands for anything
     text                             is not run
 
-Other blocks stand in pages_not_run.yml, with the reason. In all blocks, `v0123456789ab` and
+Other blocks stand in pages_not_run.yml, with the reason. What a block says of the environment is
+replaced by the tests' own: `python -m venv` and `source …/activate` do nothing, pip checks only
+that all is installed, the package comes from this checkout instead of its repository, and a target
+of Snowflake gets the connection of the local one. In all blocks, `v0123456789ab` and
 `b0123456789ab` are the version and build of the project's `minilm`, once it is pinned.
 
 A test of what a page's project holds at the end asks the fixture `finished`, which follows each
@@ -67,6 +70,7 @@ _START = re.compile(r"(?:<!-- )?run: (\w+)(?: -->)?")
 _FILE = re.compile(r"[\w./-]+\.\w+")
 _MERGED = ("dbt_project.yml", "packages.yml", "profiles.yml")
 _SHELL = set("|&;<>()")
+_ENVIRONMENT = re.compile(r"python -m venv \S+|source \S*\.venv/bin/activate")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 _TIME = re.compile(r"^\d\d:\d\d:\d\d +", re.M)
 _SNOWFLAKE_KEYS = ("user", "role", "warehouse", "database", "schema", "threads")
@@ -234,7 +238,9 @@ class Reader:
             return
         title, text = block.title, self._with_pins(block.text)
         if block.language == "text":
-            if title == "prints":
+            if title not in ("", "prints"):
+                raise block.error('has an unknown title: text takes title="prints", or none')
+            if title:
                 self._compare(block, text)
             return
         self.printed = ""
@@ -263,9 +269,12 @@ class Reader:
         if words[0] == "cd" and len(words) == 2:
             self.project = (self.project / words[1]).resolve()
             return ""
-        if words[0] == "source" or words[:3] == ["python", "-m", "venv"]:
-            return ""  # the environment is active
-        is_plain = _SHELL.isdisjoint(shlex.shlex(command, punctuation_chars=True))
+        if _ENVIRONMENT.fullmatch(command):
+            return ""  # it is active
+        if words[0] in ("export", "source", "."):
+            raise RuntimeError(f"{words[0]} has no effect on the next command here")
+        tokens = shlex.shlex(command, punctuation_chars=True)
+        is_plain = not any(token[0] in _SHELL for token in tokens)
         if words[0] == "dbt" and is_plain and "$" not in command and self.programs == PROGRAMS:
             return self.dbt(words[1:])
         environment = {**os.environ, **self._environment()}
@@ -274,7 +283,7 @@ class Reader:
         # parser, which dbt runs without, cannot be installed without GitHub.)
         environment.update(PIP_NO_DEPS="1", PIP_NO_INDEX="1")
         done = subprocess.run(
-            ["sh", "-c", command],
+            ["bash", "-o", "pipefail", "-c", command],
             cwd=self.project,
             env=environment,
             stdout=subprocess.PIPE,

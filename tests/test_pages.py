@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,9 @@ from pages import (
     ROOT,
     Block,
     Finished,
+    PageError,
+    Place,
+    Reader,
     is_listed,
     not_run,
     parse,
@@ -159,3 +163,26 @@ def test_the_smoke_suite_of_dbt_1_11_runs_both_engines_and_the_demo_on_both() ->
 
     assert 'params=["duckdb", "snowflake"]' in suite
     assert 'parametrize("target", ["duckdb", "local_snowflake"])' in suite
+
+
+def block(language: str, title: str, text: str) -> Block:
+    return Block("a page", 1, language, title, text)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (block("sh", "", "false | true\n"), "fails: false | true"),
+        (block("sh", "", "dbt --version || dbt --nothing && false\n"), "fails: dbt --version ||"),
+        (block("sh", "", "export A=1\n"), "export has no effect on the next command here"),
+        (block("sh", "", "source no/such/file\n"), "source has no effect on the next command here"),
+        (block("text", "print", "1\n"), "has an unknown title"),
+        (block("text", "prints", "not this\n"), "is not what the block before prints"),
+        (block("python", "", "print(1)\n"), "is not run. Give it a title"),
+        (block("sql", "DuckDB", "select no_such_column\n"), "fails: the SQL"),
+    ],
+)
+def test_what_a_page_cannot_do_fails(tmp_path: Path, wrong: Block, says: str) -> None:
+    with Reader(Place(tmp_path), tmp_path) as reader, pytest.raises(PageError) as error:
+        reader.follow(wrong)
+    assert says in str(error.value)
