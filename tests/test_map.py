@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 import pytest
 import staging_cli
-from duckdb_projects import Project, make_project
+from duckdb_projects import NAME, Project, make_project
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_map import cli
 from tf_embeddings_map.colors import DARK, LIGHT
@@ -26,8 +26,10 @@ from tf_embeddings_map.page import page, shortened
 from tf_embeddings_map.picture import picture
 from tf_embeddings_map.points import MOST_VALUES, Points, points
 from tf_embeddings_map.projection import pca, project
-from tf_embeddings_map.reading import Rows
+from tf_embeddings_map.reading import Connection, Rows
+from tf_embeddings_map.tables import as_table, write_to_warehouse
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.warehouse.dbt_process import DbtOptions
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -268,6 +270,40 @@ def test_columns_may_be_named(drawn: Project) -> None:
     assert "of tickets_embedded has 41 values in 42 rows, and it must be different" in (
         done.stderr.lower()
     )
+
+
+def test_the_table_goes_where_the_rows_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The profile is of ~/.dbt, though the project's folder has a different one."""
+    made = make_project(tmp_path / "project", plugin=False, files=FILES)
+    make_tickets(made, "main", f"float[{DIMENSIONS}]")
+    home = tmp_path / "home" / ".dbt"
+    home.mkdir(parents=True)
+    read = tmp_path / "read.duckdb"
+    shutil.copy(made.database, read)
+    profiles = (made.folder / "profiles.yml").read_text().replace(str(made.database), str(read))
+    (home / "profiles.yml").write_text(profiles)
+    made.execute("create table tickets_map as select 1 as precious")
+    monkeypatch.setenv("HOME", str(home.parent))
+    done = staging_cli.call_main(
+        *(cli.main, SCRIPT, tmp_path, *MODEL, "--project-dir", "project", "--table", "tickets_map")
+    )
+    assert done.returncode == 0, done.stderr
+    assert made.rows("from tickets_map") == [(1,)]
+    with duckdb.connect(str(read)) as connection:
+        assert len(connection.execute("from tickets_map").fetchall()) == len(ON_MAP)
+
+
+def test_a_seed_in_another_database_is_refused(tmp_path: Path) -> None:
+    made = make_project(tmp_path / "project", plugin=False)
+    made.execute("create table tickets_map as select 1 as precious")
+    dbt = DbtOptions(profiles_dir=str(made.folder), profile=NAME, target="dev")
+    connection = Connection(dbt, {"type": "duckdb", "path": "another.duckdb"})
+    rows = made_rows(9)
+    with pytest.raises(StagingError, match="came from path 'another.duckdb', but dbt would write"):
+        write_to_warehouse(as_table(rows, pca(rows.vectors)), "tickets_map", connection)
+    assert made.rows("from tickets_map") == [(1,)]
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -58,7 +58,22 @@ limit {{ [page, rows - start] | min }} offset {{ start }}
     'key': found.key,
     'text': found.text,
     'labels': found.labels,
+    'connection': {
+      'profiles_dir': flags.PROFILES_DIR | string if flags.PROFILES_DIR else none,
+      'profile': target.profile_name,
+      'target': target.name,
+      'place': tf_embeddings._map_place(),
+    },
   }), info=true) %}
+{% endmacro %}
+
+{% macro _map_place() %}
+  {# What tells the target's database from others; scripts/tf_embeddings_map/tables.py compares. #}
+  {% set place = {} %}
+  {% for part in ['type', 'account', 'host', 'path', 'database', 'schema'] %}
+    {% do place.update({part: target.get(part) | string}) %}
+  {% endfor %}
+  {{ return(place) }}
 {% endmacro %}
 
 {% macro _map_relation(model) %}

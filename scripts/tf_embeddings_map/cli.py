@@ -161,8 +161,8 @@ def _run(given: argparse.Namespace, report: Report) -> None:
     if given.parquet:
         write_parquet(table, given.parquet)
         report.say(f"Wrote {given.parquet}")
-    if given.table:
-        write_to_warehouse(table, given.table, dbt)
+    if given.table and rows.connection:
+        write_to_warehouse(table, given.table, rows.connection)
         report.say(f"Wrote the table {given.table}")
 
 

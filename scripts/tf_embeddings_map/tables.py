@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ruamel.yaml import YAML
-from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_dbt
-from tf_embeddings_staging.warehouse.target import project_folder
+from tf_embeddings_staging.warehouse.dbt_process import run_dbt
 
-from tf_embeddings_map.reading import Rows
+from tf_embeddings_map.reading import Connection, Rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DIGITS = 6
+
+# Of the temporary project. The braces of JSON are those of a dict in Jinja too.
+_PLACE = """\
+{%% macro require_the_place() %%}
+  {%% set place = %s %%}
+  {%% for part, value in place.items() if execute and (target.get(part) | string) != value %%}
+    {%% do exceptions.raise_compiler_error(
+      "map_embeddings: the rows came from " ~ part ~ " '" ~ value ~ "', but dbt would write the "
+      ~ "table to '" ~ target.get(part) ~ "'. Name the folder of profiles.yml in --profiles-dir."
+    ) %%}
+  {%% endfor %%}
+{%% endmacro %%}
+"""
 
 
 def as_table(rows: Rows, places: NDArray[np.float64]) -> pa.Table:
@@ -49,19 +60,22 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, compression="zstd")
 
 
-def write_to_warehouse(table: pa.Table, name: str, dbt: DbtOptions) -> None:
+def write_to_warehouse(table: pa.Table, name: str, connection: Connection) -> None:
     """Write the table into the target's schema, as a seed of a temporary dbt project.
 
-    A seed, because dbt takes no more than 128 KB as an argument.
+    A seed, because dbt takes no more than 128 KB as an argument. The seed refuses any other place
+    than the one that the rows came from, where the macro has checked the name.
 
     Raises:
         StagingError: dbt fails.
     """
-    project = project_folder(dbt.project_dir)
+    dbt = connection.dbt
     with tempfile.TemporaryDirectory(prefix="tf_embeddings_") as given:
         folder = Path(given)
-        (folder / "seeds").mkdir()
+        for each in ("seeds", "macros"):
+            (folder / each).mkdir()
         _write_csv(table, folder / "seeds" / f"{name}.csv")
+        (folder / "macros" / "place.sql").write_text(_PLACE % json.dumps(dict(connection.place)))
         types = {
             column: "double" if pa.types.is_floating(type_) else "varchar"
             for column, type_ in zip(table.column_names, table.schema.types, strict=True)
@@ -71,31 +85,14 @@ def write_to_warehouse(table: pa.Table, name: str, dbt: DbtOptions) -> None:
             "name": "tf_embeddings_map",
             "version": "1.0.0",
             "config-version": 2,
-            "profile": dbt.profile or _profile(project),
+            "profile": dbt.profile,
             "flags": {"send_anonymous_usage_stats": False},
+            "on-run-start": "{{ require_the_place() }}",
             "seeds": {"tf_embeddings_map": config},
         }
         (folder / "dbt_project.yml").write_text(json.dumps(definition))  # JSON is YAML
-        flags = ["--project-dir", str(folder), *_profiles_dir(dbt, project)]
-        for flag, value in (("--target", dbt.target), ("--vars", dbt.vars)):
-            flags += [flag, value] if value else []
+        flags = replace(dbt, project_dir=str(folder)).flags()
         run_dbt(["seed", "--target-path", str(folder / "target"), *flags])
-
-
-def _profile(project: Path) -> str:
-    """Return the profile that a project names."""
-    text = (project / "dbt_project.yml").read_text(encoding="utf-8")
-    return str(YAML(typ="safe", pure=True).load(text).get("profile", "default"))
-
-
-def _profiles_dir(dbt: DbtOptions, project: Path) -> list[str]:
-    """Return the flag for the folder where dbt finds the project's profile."""
-    if dbt.profiles_dir:
-        return ["--profiles-dir", dbt.profiles_dir]
-    if "DBT_PROFILES_DIR" in os.environ:
-        return []
-    here = [folder for folder in (Path.cwd(), project) if (folder / "profiles.yml").is_file()]
-    return ["--profiles-dir", str(here[0])] if here else []
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:
