@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -295,13 +297,47 @@ def test_the_table_goes_where_the_rows_came_from(
         assert len(connection.execute("from tickets_map").fetchall()) == len(ON_MAP)
 
 
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGHUP"])
+def test_an_end_from_outside_leaves_no_file(tmp_path: Path, end: str) -> None:
+    """As a canceled job of CI and `docker stop` end the script while dbt runs."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, tempfile, time\n"
+        f"sys.path[:0] = {[str(ROOT / 'scripts'), str(ROOT / 'udf_src')]}\n"
+        "from tf_embeddings_staging.command_line import run\n"
+        "def work():\n"
+        "    with tempfile.TemporaryDirectory(prefix='tf_embeddings_'):\n"
+        "        print('begun', flush=True)\n"
+        "        time.sleep(600)\n"
+        "sys.exit(run('map_embeddings', work, interrupted='Run it again.'))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, program],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.Signals[end])
+    said = process.communicate(timeout=60)[1]
+    assert said == "map_embeddings: interrupted. Run it again.\n"
+    assert process.returncode == 130
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_seed_in_another_database_is_refused(tmp_path: Path) -> None:
     made = make_project(tmp_path / "project", plugin=False)
     made.execute("create table tickets_map as select 1 as precious")
     dbt = DbtOptions(profiles_dir=str(made.folder), profile=NAME, target="dev")
     connection = Connection(dbt, {"type": "duckdb", "path": "another.duckdb"})
     rows = made_rows(9)
-    with pytest.raises(StagingError, match="came from path 'another.duckdb', but dbt would write"):
+    with pytest.raises(
+        StagingError, match=r"came from path 'another\.duckdb', but dbt would write"
+    ):
         write_to_warehouse(as_table(rows, pca(rows.vectors)), "tickets_map", connection)
     assert made.rows("from tickets_map") == [(1,)]
 

@@ -30,7 +30,7 @@ _USUAL = Question("")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw a map; return 0, 1 for an error, 2 for a wrong command line, 130 for Ctrl-C."""
+    """Draw a map; return 0, 1 for an error, 2 for a wrong command line, 130 if interrupted."""
     return run(
         "map_embeddings",
         lambda: _run(_parser().parse_args(arguments), Report()),
