@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import staging_cli
 from duckdb_projects import NAME, Project, make_project
+from snowflake.connector.cursor import SnowflakeCursor
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_map import cli
 from tf_embeddings_map.colors import DARK, LIGHT
@@ -29,7 +30,7 @@ from tf_embeddings_map.picture import picture
 from tf_embeddings_map.points import MOST_VALUES, Points, points
 from tf_embeddings_map.projection import pca, project
 from tf_embeddings_map.reading import Connection, Rows
-from tf_embeddings_map.tables import as_table, write_to_warehouse
+from tf_embeddings_map.tables import as_table, batch_size, write_to_warehouse
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.warehouse.dbt_process import DbtOptions
 
@@ -295,6 +296,54 @@ def test_the_table_goes_where_the_rows_came_from(
     assert made.rows("from tickets_map") == [(1,)]
     with duckdb.connect(str(read)) as connection:
         assert len(connection.execute("from tickets_map").fetchall()) == len(ON_MAP)
+
+
+def test_a_text_that_is_too_long_for_a_seed_is_cut(tmp_path: Path) -> None:
+    made = make_project(tmp_path / "project", plugin=False, files=FILES)
+    make_tickets(made, "main", f"float[{DIMENSIONS}]")
+    made.execute("update tickets_embedded set body = repeat('é', 131073) where id = 7")
+    made.execute("update tickets_embedded set body = repeat('é', 131072) where id = 8")
+    done = draw(made, *MODEL, "--table", "tickets_map", "--parquet", "map.parquet")
+    assert done.returncode == 0, done.stderr
+    assert "1 values of it are cut after 131,072 characters" in done.stderr
+    query = "select text from {} where key in ('7', '8')"
+    assert made.rows(query.format("tickets_map")) == [("é" * 131_072,)] * 2
+    whole = duckdb.read_parquet(str(made.folder / "map.parquet")).filter("key = '7'")
+    assert whole.select("text").fetchall() == [("é" * 131_073,)]
+
+
+def test_the_rows_of_a_seed_s_statement_go_by_their_size() -> None:
+    assert batch_size([["key", 0.5, 0.5, "text"]] * 30_000) == 10_000
+    lines = [["key", 0.5, 0.5, "é" * 1000]] * 9999
+    assert batch_size(lines) == 156
+    assert batch_size([["key", 0.5, 0.5, "é" * 131_072], *lines]) == 78
+    assert batch_size([["é" * 131_072] * 5] * 3) == 1
+
+
+def test_no_statement_of_a_seed_is_above_a_megabyte(
+    local_snowflake: LocalSnowflake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = snowflake_tickets(tmp_path / "project", local_snowflake)
+    project.execute("update dev.tickets_embedded set body = repeat('x', 100000) where id < 40")
+    sizes: list[int] = []
+    execute = SnowflakeCursor.execute
+
+    def counting(
+        self: SnowflakeCursor,
+        command: str,
+        params: Sequence[object] | None = None,
+        **keys: Any,  # noqa: ANN401 - the connector's own
+    ) -> object:
+        sizes.append(len(command) + sum(len(str(value)) for value in params or ()))
+        return execute(self, command, params, **keys)
+
+    monkeypatch.setattr(SnowflakeCursor, "execute", counting)
+    done = draw(project, *MODEL, "--table", "tickets_map")
+    assert done.returncode == 0, done.stderr
+    assert 100_000 < max(sizes) < 1_000_000
+    assert project.rows("select count(*), sum(length(text)) from dev.tickets_map") == [
+        (len(ON_MAP), 4_000_000)
+    ]
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGHUP"])

@@ -23,7 +23,7 @@ from tf_embeddings_map.picture import write_picture
 from tf_embeddings_map.points import COLORS, points
 from tf_embeddings_map.projection import METHODS, project
 from tf_embeddings_map.reading import Question, read
-from tf_embeddings_map.tables import as_table, write_parquet, write_to_warehouse
+from tf_embeddings_map.tables import MOST_LETTERS, as_table, write_parquet, write_to_warehouse
 
 _MOST_ROWS = 100_000
 _USUAL = Question("")
@@ -162,8 +162,13 @@ def _run(given: argparse.Namespace, report: Report) -> None:
         write_parquet(table, given.parquet)
         report.say(f"Wrote {given.parquet}")
     if given.table and rows.connection:
-        write_to_warehouse(table, given.table, rows.connection)
+        cut = write_to_warehouse(table, given.table, rows.connection)
         report.say(f"Wrote the table {given.table}")
+        if cut:
+            report.say(
+                f"{cut:,} values of it are cut after {MOST_LETTERS:,} characters, because a seed "
+                f"of dbt takes no longer ones; --parquet has them whole."
+            )
 
 
 def _require_fitting(given: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 _DIGITS = 6
 
+# The longest field of a seed: the limit of Python's csv, with which dbt reads it.
+MOST_LETTERS = 131_072
+# Rows in a statement of a seed; it should have at most 1 MB, with its literals:
+# https://docs.snowflake.com/en/user-guide/query-size-limits. Half of it: a quote takes two bytes.
+_MOST_ROWS = 10_000
+_STATEMENT = 500_000
+_AROUND = 3  # the quotes and the comma of a literal
+
 # Of the temporary project. The braces of JSON are those of a dict in Jinja too.
 _PLACE = """\
 {%% macro require_the_place() %%}
@@ -34,6 +42,7 @@ _PLACE = """\
   {%% endfor %%}
 {%% endmacro %%}
 """
+_BATCH = "{%% macro snowflake__get_batch_size() %%}{{ return(%d) }}{%% endmacro %%}"
 
 
 def as_table(rows: Rows, places: NDArray[np.float64]) -> pa.Table:
@@ -60,11 +69,14 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, compression="zstd")
 
 
-def write_to_warehouse(table: pa.Table, name: str, connection: Connection) -> None:
+def write_to_warehouse(table: pa.Table, name: str, connection: Connection) -> int:
     """Write the table into the target's schema, as a seed of a temporary dbt project.
 
     A seed, because dbt takes no more than 128 KB as an argument. The seed refuses any other place
     than the one that the rows came from, where the macro has checked the name.
+
+    Returns:
+        how many texts, keys and labels were cut, because a seed takes no longer ones.
 
     Raises:
         StagingError: dbt fails.
@@ -74,8 +86,14 @@ def write_to_warehouse(table: pa.Table, name: str, connection: Connection) -> No
         folder = Path(given)
         for each in ("seeds", "macros"):
             (folder / each).mkdir()
-        _write_csv(table, folder / "seeds" / f"{name}.csv")
-        (folder / "macros" / "place.sql").write_text(_PLACE % json.dumps(dict(connection.place)))
+        lines = [tuple(map(_fitting, line)) for line in _lines(table)]
+        _write_csv(table.column_names, lines, folder / "seeds" / f"{name}.csv")
+        macros = {
+            "place.sql": _PLACE % json.dumps(dict(connection.place)),
+            "batch.sql": _BATCH % batch_size(lines),
+        }
+        for file, text in macros.items():
+            (folder / "macros" / file).write_text(text)
         types = {
             column: "double" if pa.types.is_floating(type_) else "varchar"
             for column, type_ in zip(table.column_names, table.schema.types, strict=True)
@@ -93,13 +111,34 @@ def write_to_warehouse(table: pa.Table, name: str, connection: Connection) -> No
         (folder / "dbt_project.yml").write_text(json.dumps(definition))  # JSON is YAML
         flags = replace(dbt, project_dir=str(folder)).flags()
         run_dbt(["seed", "--target-path", str(folder / "target"), *flags])
+    return sum(
+        value is not None and len(value) > MOST_LETTERS
+        for column in table.columns
+        if pa.types.is_string(column.type)
+        for value in column.to_pylist()
+    )
 
 
-def _write_csv(table: pa.Table, path: Path) -> None:
+def _fitting(value: object) -> object:
+    return value[:MOST_LETTERS] if isinstance(value, str) else value
+
+
+def batch_size(lines: Sequence[Sequence[object]]) -> int:
+    """Return how many rows a statement of a seed has, so that none is longer than it should be."""
+    sizes = [sum(len(str(value).encode()) + _AROUND for value in line) for line in lines]
+    rows = _MOST_ROWS
+    while rows > 1 and any(
+        sum(sizes[start : start + rows]) > _STATEMENT for start in range(0, len(sizes), rows)
+    ):
+        rows //= 2
+    return rows
+
+
+def _write_csv(names: Sequence[str], lines: Sequence[Sequence[object]], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(table.column_names)
-        writer.writerows(_lines(table))
+        writer.writerow(names)
+        writer.writerows(lines)
 
 
 def _lines(table: pa.Table) -> Iterator[tuple[object, ...]]:
