@@ -23,7 +23,7 @@ import staging_cli
 from duckdb_projects import NAME, Project, make_project
 from snowflake.connector.cursor import SnowflakeCursor
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
-from tf_embeddings_map import cli
+from tf_embeddings_map import cli, reading
 from tf_embeddings_map.colors import DARK, LIGHT
 from tf_embeddings_map.page import page, shortened
 from tf_embeddings_map.picture import picture
@@ -391,6 +391,23 @@ def test_a_seed_in_another_database_is_refused(tmp_path: Path) -> None:
     assert made.rows("from tickets_map") == [(1,)]
 
 
+def test_a_name_with_quotes_is_a_column(tickets_project: Project) -> None:
+    where = tickets_project
+    schema = "dev" if isinstance(where, SnowflakeProject) else "main"
+    where.execute(
+        f'create table {schema}.not_built as select id, body, category as "we""ird", embedding, '
+        f"model_version from {schema}.tickets_embedded"
+    )
+    try:
+        done = draw(where, "--model", "not_built", "--label", 'we"ird', "--out", "quoted.html")
+    finally:
+        where.execute(f"drop table {schema}.not_built")
+    assert done.returncode == 0, done.stderr
+    [column] = data_of(where.folder / "quoted.html")["columns"]
+    assert column["name"] == 'we"ird'
+    assert "login" in [value["name"] for value in column["values"]]
+
+
 # --- errors ---------------------------------------------------------------------------------------
 
 
@@ -438,6 +455,27 @@ def test_a_table_that_is_not_a_map_is_not_overwritten(tickets_project: Project) 
     said = refused(tickets_project, *MODEL, "--table", "precious")
     assert "--table is 'precious', a table that is not a map (it has: id)." in said
     assert tickets_project.rows(f"select id from {schema}.precious") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (["=a", "=b", "=b", "=c"], "4 rows were counted, and 4 with 3 keys were read"),
+        (["=a", "=b", "=c"], "4 rows were counted, and 3 with 3 keys were read"),
+    ],
+)
+def test_rows_that_change_between_two_pages_are_refused(
+    monkeypatch: pytest.MonkeyPatch, keys: list[str], said: str
+) -> None:
+    """A rebuild moves the rows, so that a page has some of the page before, or skips some."""
+    pages = [
+        {"start": start, "rows": [[key, "=text", "[1, 2]"] for key in keys[start : start + 2]]}
+        for start in (0, 2)
+    ]
+    answers = [*pages, {"rows": 4}]
+    monkeypatch.setattr(reading, "run_macro_for_answers", lambda *_, **__: answers)
+    with pytest.raises(StagingError, match=f"tickets changed while it was read: {said}"):
+        reading.read(DbtOptions(), reading.Question("tickets"))
 
 
 def test_a_table_of_another_version_is_refused(tickets_project: Project) -> None:

@@ -14,14 +14,14 @@
   {% set pin = tf_embeddings._pin(embedding_model, 'map_embeddings') %}
   {% set found = tf_embeddings._map_columns(relation, key, text, embedding, labels, version) %}
   {% do tf_embeddings._map_table(table, labels) if table is not none %}
-  {% set key, vector = adapter.quote(found.key), adapter.quote(found.embedding) %}
+  {% set key, vector = tf_embeddings._map_quoted(found.key), tf_embeddings._map_quoted(found.embedding) %}
   {% set has_vector = vector ~ ' is not null' %}
-  {% set is_pinned = adapter.quote(found.version) ~ " = '" ~ pin.version ~ "'" %}
+  {% set is_pinned = tf_embeddings._map_quoted(found.version) ~ " = '" ~ pin.version ~ "'" %}
   {% set count %}
 select
   count(*) as vectors,
   count(case when {{ is_pinned }} then 1 end) as pinned,
-  count(distinct case when {{ is_pinned }} then {{ key }} end) as keys
+  count(distinct case when {{ is_pinned }} then cast({{ key }} as varchar) end) as keys
 from {{ relation }}
 where {{ has_vector }}
   {% endset %}
@@ -34,9 +34,9 @@ where {{ has_vector }}
     {% set sql %}
 select
   '=' || cast({{ key }} as varchar) as map_key,
-  '=' || cast({{ adapter.quote(found.text) }} as varchar) as map_text,
+  '=' || cast({{ tf_embeddings._map_quoted(found.text) }} as varchar) as map_text,
     {%- for label in found.labels %}
-  '=' || cast({{ adapter.quote(label) }} as varchar) as map_label_{{ loop.index }},
+  '=' || cast({{ tf_embeddings._map_quoted(label) }} as varchar) as map_label_{{ loop.index }},
     {%- endfor %}
   {{ tf_embeddings._vector_json(vector) }} as map_vector
 from {{ relation }}
@@ -53,6 +53,7 @@ limit {{ [page, rows - start] | min }} offset {{ start }}
   {% do log('tf_embeddings_answer ' ~ tojson({
     'rows_with_vectors': vectors,
     'rows_of_the_version': pinned,
+    'rows': rows,
     'version': pin.version,
     'embedding_model': pin.model,
     'key': found.key,
@@ -65,6 +66,11 @@ limit {{ [page, rows - start] | min }} offset {{ start }}
       'place': tf_embeddings._map_place(),
     },
   }), info=true) %}
+{% endmacro %}
+
+{% macro _map_quoted(name) %}
+  {# A column's name in quotes; dbt's own quote leaves those inside it as they are. #}
+  {{ return(adapter.quote(name | replace('"', '""'))) }}
 {% endmacro %}
 
 {% macro _map_place() %}
@@ -167,7 +173,7 @@ limit {{ [page, rows - start] | min }} offset {{ start }}
     {% endif %}
     {% set lengths = [] %}
     {% for column in candidates %}
-      {% do lengths.append('avg(length(' ~ adapter.quote(column) ~ '))') %}
+      {% do lengths.append('avg(length(' ~ tf_embeddings._map_quoted(column) ~ '))') %}
     {% endfor %}
     {% set averages = run_query(
       'select ' ~ lengths | join(', ') ~ ' from ' ~ relation
@@ -222,7 +228,7 @@ limit {{ [page, rows - start] | min }} offset {{ start }}
     ) %}
   {% endif %}
   {% if not pinned %}
-    {% set version = adapter.quote(found.version) %}
+    {% set version = tf_embeddings._map_quoted(found.version) %}
     {% set versions = [] %}
     {% for row in run_query(
       'select ' ~ version ~ ', count(*) from ' ~ relation ~ ' where ' ~ has_vector

@@ -81,7 +81,7 @@ def read(dbt: DbtOptions, question: Question) -> Rows:
     """Have dbt read the rows.
 
     Raises:
-        StagingError: dbt or the macro refuses, or no vector is finite.
+        StagingError: dbt or the macro refuses, no vector is finite, or the rows changed meanwhile.
     """
     answers = run_macro_for_answers(
         dbt,
@@ -105,6 +105,13 @@ def read(dbt: DbtOptions, question: Question) -> Rows:
         row for _, page in sorted({p["start"]: p["rows"] for p in pages}.items()) for row in page
     ]
     del answers, pages
+    different = len({row[0] for row in lists})
+    if not different == len(lists) == summary["rows"]:
+        raise StagingError(
+            f"{question.model} changed while it was read: {summary['rows']:,} rows were counted, "
+            f"and {len(lists):,} with {different:,} keys were read. Run this again when dbt no "
+            f"longer builds it."
+        )
     read_rows = [
         (_text(key) or "", _text(text), [_text(label) for label in labels], vector)
         for key, text, *labels, json in lists
