@@ -14,7 +14,8 @@
   {% set pin = tf_embeddings._pin(embedding_model, 'map_embeddings') %}
   {% set found = tf_embeddings._map_columns(relation, key, text, embedding, labels, version) %}
   {% do tf_embeddings._map_table(table, labels) if table is not none %}
-  {% set key, vector = tf_embeddings._map_quoted(found.key), tf_embeddings._map_quoted(found.embedding) %}
+  {% set key = tf_embeddings._map_quoted(found.key) %}
+  {% set vector = tf_embeddings._map_quoted(found.embedding) %}
   {% set has_vector = vector ~ ' is not null' %}
   {% set is_pinned = tf_embeddings._map_quoted(found.version) ~ " = '" ~ pin.version ~ "'" %}
   {% set count %}
