@@ -568,6 +568,30 @@ def test_many_values_are_grouped_and_the_most_frequent_have_colors() -> None:
     assert sum(each.count for each in column.categories) == 300 == len(column.of)
 
 
+def test_a_value_that_is_called_like_null_or_the_rest_is_a_value_of_its_own() -> None:
+    rows = made_rows(300)
+    values = [f"v{number:02}" for number in range(70)]
+    rows.labels[0][:] = [None] * 20 + ["(none)"] * 10 + ["(other)"] * 30 + values * 3 + values[:30]
+    [column] = made_points(rows).columns
+    counts = [(each.name, each.count) for each in column.categories]
+    assert counts[0] == ("(other)", 30)
+    assert counts[1] == ("(none)", 10)
+    assert column.categories[1].color == 1
+    assert counts.count(("(none)", 20)) == 1
+    assert column.categories[counts.index(("(none)", 20))].color is None
+    assert counts[-1][0] == "(other)"
+    assert sum(count for _, count in counts) == 300
+    assert [Counter(column.of)[number] for number in range(len(counts))] == [n for _, n in counts]
+
+    [column] = made_points(rows, "(none)").columns
+    assert [(each.name, each.count) for each in column.categories if each.color == 0] == [
+        ("(none)", 10)
+    ]
+    rows.labels[0][20:30] = ["other"] * 10
+    [column] = made_points(rows, "(none)").columns  # a name for NULL, if there is no such value
+    assert column.categories[0].count == 20
+
+
 def test_highlighted_values_have_the_colors_in_their_order() -> None:
     [column] = made_points(made_rows(30), "value 7", "value 3").columns
     colored = [each.name for each in column.categories if each.color is not None]
