@@ -445,7 +445,7 @@ def test_what_is_wrong_is_said_in_one_sentence(tickets_project: Project) -> None
     said = refused(where, *MODEL, "--table", "tickets_embedded")
     assert "--table is 'tickets_embedded', which is the table of model.a_project." in said
     said = refused(where, *MODEL, "--limit", "2", *out)
-    assert "a map needs at least 4 different vectors, and these rows have 2." in said
+    assert "'2' is not a whole number from 4 to 100000" in said
     assert not (where.folder / "m.html").exists()
 
 
@@ -488,6 +488,36 @@ def test_a_table_of_another_version_is_refused(tickets_project: Project) -> None
     assert "is v0123456789ab in 42 rows, vffffffffffff in 2 rows)" in said
 
 
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may be read."""
+    monkeypatch.setattr(cli, "read", lambda *_: pytest.fail("it was read"))
+
+
+@pytest.mark.usefixtures("unread")
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*arguments: str) -> str:
+        done = staging_cli.call_main(cli.main, SCRIPT, tmp_path, *MODEL, *arguments)
+        assert done.returncode == 2
+        return done.stderr
+
+    (tmp_path / "folder").mkdir()
+    for flag in ("--out", "--svg", "--parquet"):
+        assert said(flag, "folder") == (
+            "map_embeddings: 'folder' is a folder. Name a file in it.\n"
+        )
+    (tmp_path / "old.html").write_text("")
+    refused = (tmp_path / "folder", Path("old.html"))
+    monkeypatch.setattr(cli.os, "access", lambda path, _: path not in refused)  # root may all
+    for file in ("folder/new.html", "old.html"):
+        assert said("--out", file) == (
+            f"map_embeddings: '{file}' cannot be written. Name a file where you may write.\n"
+        )
+
+
+@pytest.mark.usefixtures("unread")
 def test_a_missing_package_of_a_method_is_named(
     tickets_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -541,8 +571,12 @@ def test_a_method_gets_the_vectors_and_a_fixed_seed(monkeypatch: pytest.MonkeyPa
 
 
 def test_too_few_different_vectors_are_refused() -> None:
-    with pytest.raises(StagingError, match="at least 4 different vectors, and these rows have 1"):
+    said = r"at least 4 different vectors, and 50 rows have 1\. Embed a column whose texts differ"
+    with pytest.raises(StagingError, match=said):
         project(np.ones((50, 4), np.float32), "pca")
+    said = r"at least 4 vectors, and there are 2\. Choose a model with more rows"
+    with pytest.raises(StagingError, match=said):
+        project(np.eye(2, 4, dtype=np.float32), "pca")
 
 
 @pytest.mark.parametrize("letter", ["x", "\N{PILE OF POO}", '"', "<", "\u754c"])
