@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,19 +31,12 @@ _MOST_ROWS = 10_000
 _STATEMENT = 500_000
 _AROUND = 3  # the quotes and the comma of a literal
 
-# Of the temporary project. The braces of JSON are those of a dict in Jinja too.
-_PLACE = """\
-{%% macro require_the_place() %%}
-  {%% set place = %s %%}
-  {%% for part, value in place.items() if execute and (target.get(part) | string) != value %%}
-    {%% do exceptions.raise_compiler_error(
-      "map_embeddings: the rows came from " ~ part ~ " '" ~ value ~ "', but dbt would write the "
-      ~ "table to '" ~ target.get(part) ~ "'. Name the folder of profiles.yml in --profiles-dir."
-    ) %%}
-  {%% endfor %%}
-{%% endmacro %%}
-"""
-_BATCH = "{%% macro snowflake__get_batch_size() %%}{{ return(%d) }}{%% endmacro %%}"
+# Beside tables.py: the macros of the temporary project. Its gaps get JSON, which Jinja reads too.
+_MACROS = "seed.sql"
+_REFUSAL = (
+    "map_embeddings: the rows came from a different database than the table would be written to. "
+    "Name the folder of profiles.yml in --profiles-dir."
+)
 
 
 def as_table(rows: Rows, places: NDArray[np.float64]) -> pa.Table:
@@ -88,24 +82,29 @@ def write_to_warehouse(table: pa.Table, name: str, connection: Connection) -> in
             (folder / each).mkdir()
         lines = [tuple(map(_fitting, line)) for line in _lines(table)]
         _write_csv(table.column_names, lines, folder / "seeds" / f"{name}.csv")
-        macros = {
-            "place.sql": _PLACE % json.dumps(dict(connection.place)),
-            "batch.sql": _BATCH % batch_size(lines),
-        }
-        for file, text in macros.items():
-            (folder / "macros" / file).write_text(text)
+        macros = Template(Path(__file__).with_name(_MACROS).read_text(encoding="utf-8"))
+        text = macros.substitute(
+            place=json.dumps(dict(connection.place)),
+            refusal=json.dumps(_REFUSAL),
+            rows=batch_size(lines),
+        )
+        (folder / "macros" / _MACROS).write_text(text, encoding="utf-8")
         types = {
             column: "double" if pa.types.is_floating(type_) else "varchar"
             for column, type_ in zip(table.column_names, table.schema.types, strict=True)
         }
-        config = {"+column_types": types, "+full_refresh": True, "+quote_columns": False}
+        config = {
+            "+column_types": types,
+            "+full_refresh": True,
+            "+pre-hook": "{{ require_the_place() }}",
+            "+quote_columns": False,
+        }
         definition = {
             "name": "tf_embeddings_map",
             "version": "1.0.0",
             "config-version": 2,
             "profile": dbt.profile,
             "flags": {"send_anonymous_usage_stats": False},
-            "on-run-start": "{{ require_the_place() }}",
             "seeds": {"tf_embeddings_map": config},
         }
         (folder / "dbt_project.yml").write_text(json.dumps(definition))  # JSON is YAML
