@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -18,16 +20,19 @@ import duckdb
 import numpy as np
 import pytest
 import staging_cli
-from duckdb_projects import Project, make_project
+from duckdb_projects import NAME, Project, make_project
+from snowflake.connector.cursor import SnowflakeCursor
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
-from tf_embeddings_map import cli
+from tf_embeddings_map import cli, reading
 from tf_embeddings_map.colors import DARK, LIGHT
 from tf_embeddings_map.page import page, shortened
 from tf_embeddings_map.picture import picture
 from tf_embeddings_map.points import MOST_VALUES, Points, points
 from tf_embeddings_map.projection import pca, project
-from tf_embeddings_map.reading import Rows
+from tf_embeddings_map.reading import Connection, Rows
+from tf_embeddings_map.tables import as_table, batch_size, write_to_warehouse
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.warehouse.dbt_process import DbtOptions
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -229,16 +234,18 @@ def test_the_table_has_what_the_file_has_and_can_be_written_again(drawn: Project
     expected = duckdb.read_parquet(str(drawn.folder / "map.parquet")).fetchall()
     schema = "dev" if isinstance(drawn, SnowflakeProject) else "main"
 
+    empty = ("", "null") if isinstance(drawn, SnowflakeProject) else ("",)
+
     def as_seed(text: str | None) -> str | None:
-        """A seed's empty text and the text null are NULL; a line's end is a line feed."""
-        return None if text in (None, "", "null") else text.replace("\r\n", "\n")
+        """An empty text is NULL, on Snowflake also `null`; a line's end is a line feed."""
+        return None if text is None or text in empty else text.replace("\r\n", "\n")
 
     for labels in (MODEL, MODEL[:4]):
         found = drawn.rows(query.format(f"{schema}.tickets_map"))
         for row, other in zip(found, expected, strict=True):
             assert (row[0], *row[3:5]) == (other[0], *other[3:5])
             assert row[1:3] == pytest.approx(other[1:3], abs=1e-6)
-            assert as_seed(row[5]) == as_seed(other[5])
+            assert (row[5] and row[5].replace("\r\n", "\n")) == as_seed(other[5])
         done = draw(drawn, *labels, "--table", "tickets_map")
         assert done.returncode == 0, done.stderr
         if labels != MODEL:
@@ -268,6 +275,137 @@ def test_columns_may_be_named(drawn: Project) -> None:
     assert "of tickets_embedded has 41 values in 42 rows, and it must be different" in (
         done.stderr.lower()
     )
+
+
+def test_the_table_goes_where_the_rows_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The profile is of ~/.dbt, though the project's folder has a different one."""
+    made = make_project(tmp_path / "project", plugin=False, files=FILES)
+    make_tickets(made, "main", f"float[{DIMENSIONS}]")
+    home = tmp_path / "home" / ".dbt"
+    home.mkdir(parents=True)
+    read = tmp_path / "read.duckdb"
+    shutil.copy(made.database, read)
+    profiles = (made.folder / "profiles.yml").read_text().replace(str(made.database), str(read))
+    (home / "profiles.yml").write_text(profiles)
+    made.execute("create table tickets_map as select 1 as precious")
+    monkeypatch.setenv("HOME", str(home.parent))
+    done = staging_cli.call_main(
+        *(cli.main, SCRIPT, tmp_path, *MODEL, "--project-dir", "project", "--table", "tickets_map")
+    )
+    assert done.returncode == 0, done.stderr
+    assert made.rows("from tickets_map") == [(1,)]
+    with duckdb.connect(str(read)) as connection:
+        assert len(connection.execute("from tickets_map").fetchall()) == len(ON_MAP)
+
+
+def test_a_text_that_is_too_long_for_a_seed_is_cut(tmp_path: Path) -> None:
+    made = make_project(tmp_path / "project", plugin=False, files=FILES)
+    make_tickets(made, "main", f"float[{DIMENSIONS}]")
+    made.execute("update tickets_embedded set body = repeat('é', 131073) where id = 7")
+    made.execute("update tickets_embedded set body = repeat('é', 131072) where id = 8")
+    done = draw(made, *MODEL, "--table", "tickets_map", "--parquet", "map.parquet")
+    assert done.returncode == 0, done.stderr
+    assert "1 values of it are cut after 131,072 characters" in done.stderr
+    query = "select text from {} where key in ('7', '8')"
+    assert made.rows(query.format("tickets_map")) == [("é" * 131_072,)] * 2
+    whole = duckdb.read_parquet(str(made.folder / "map.parquet")).filter("key = '7'")
+    assert whole.select("text").fetchall() == [("é" * 131_073,)]
+
+
+def test_the_rows_of_a_seed_s_statement_go_by_their_size() -> None:
+    assert batch_size([["key", 0.5, 0.5, "text"]] * 30_000) == 10_000
+    lines = [["key", 0.5, 0.5, "é" * 1000]] * 9999
+    assert batch_size(lines) == 156
+    assert batch_size([["key", 0.5, 0.5, "é" * 131_072], *lines]) == 78
+    assert batch_size([["é" * 131_072] * 5] * 3) == 1
+
+
+def test_no_statement_of_a_seed_is_above_a_megabyte(
+    local_snowflake: LocalSnowflake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = snowflake_tickets(tmp_path / "project", local_snowflake)
+    project.execute("update dev.tickets_embedded set body = repeat('x', 100000) where id < 40")
+    sizes: list[int] = []
+    execute = SnowflakeCursor.execute
+
+    def counting(
+        self: SnowflakeCursor,
+        command: str,
+        params: Sequence[object] | None = None,
+        **keys: Any,  # noqa: ANN401 - the connector's own
+    ) -> object:
+        sizes.append(len(command) + sum(len(str(value)) for value in params or ()))
+        return execute(self, command, params, **keys)
+
+    monkeypatch.setattr(SnowflakeCursor, "execute", counting)
+    done = draw(project, *MODEL, "--table", "tickets_map")
+    assert done.returncode == 0, done.stderr
+    assert 100_000 < max(sizes) < 1_000_000
+    assert project.rows("select count(*), sum(length(text)) from dev.tickets_map") == [
+        (len(ON_MAP), 4_000_000)
+    ]
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGHUP"])
+def test_an_end_from_outside_leaves_no_file(tmp_path: Path, end: str) -> None:
+    """As a canceled job of CI and `docker stop` end the script while dbt runs."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, tempfile, time\n"
+        f"sys.path[:0] = {[str(ROOT / 'scripts'), str(ROOT / 'udf_src')]}\n"
+        "from tf_embeddings_staging.command_line import run\n"
+        "def work():\n"
+        "    with tempfile.TemporaryDirectory(prefix='tf_embeddings_'):\n"
+        "        print('begun', flush=True)\n"
+        "        time.sleep(600)\n"
+        "sys.exit(run('map_embeddings', work, interrupted='Run it again.'))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, program],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.Signals[end])
+    said = process.communicate(timeout=60)[1]
+    assert said == "map_embeddings: interrupted. Run it again.\n"
+    assert process.returncode == 130
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_seed_in_another_database_is_refused(tmp_path: Path) -> None:
+    made = make_project(tmp_path / "project", plugin=False)
+    made.execute("create table tickets_map as select 1 as precious")
+    dbt = DbtOptions(profiles_dir=str(made.folder), profile=NAME, target="dev")
+    connection = Connection(dbt, {"type": "duckdb", "path": "another.duckdb"})
+    rows = made_rows(9)
+    with pytest.raises(StagingError, match="the rows came from a different database than"):
+        write_to_warehouse(as_table(rows, pca(rows.vectors)), "tickets_map", connection)
+    assert made.rows("from tickets_map") == [(1,)]
+
+
+def test_a_name_with_quotes_is_a_column(tickets_project: Project) -> None:
+    where = tickets_project
+    schema = "dev" if isinstance(where, SnowflakeProject) else "main"
+    where.execute(
+        f'create table {schema}.not_built as select id, body, category as "we""ird", embedding, '
+        f"model_version from {schema}.tickets_embedded"
+    )
+    try:
+        done = draw(where, "--model", "not_built", "--label", 'we"ird', "--out", "quoted.html")
+    finally:
+        where.execute(f"drop table {schema}.not_built")
+    assert done.returncode == 0, done.stderr
+    [column] = data_of(where.folder / "quoted.html")["columns"]
+    assert column["name"] == 'we"ird'
+    assert "login" in [value["name"] for value in column["values"]]
 
 
 # --- errors ---------------------------------------------------------------------------------------
@@ -307,7 +445,7 @@ def test_what_is_wrong_is_said_in_one_sentence(tickets_project: Project) -> None
     said = refused(where, *MODEL, "--table", "tickets_embedded")
     assert "--table is 'tickets_embedded', which is the table of model.a_project." in said
     said = refused(where, *MODEL, "--limit", "2", *out)
-    assert "a map needs at least 4 different vectors, and these rows have 2." in said
+    assert "'2' is not a whole number from 4 to 100000" in said
     assert not (where.folder / "m.html").exists()
 
 
@@ -317,6 +455,27 @@ def test_a_table_that_is_not_a_map_is_not_overwritten(tickets_project: Project) 
     said = refused(tickets_project, *MODEL, "--table", "precious")
     assert "--table is 'precious', a table that is not a map (it has: id)." in said
     assert tickets_project.rows(f"select id from {schema}.precious") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (["=a", "=b", "=b", "=c"], "4 rows were counted, and 4 with 3 keys were read"),
+        (["=a", "=b", "=c"], "4 rows were counted, and 3 with 3 keys were read"),
+    ],
+)
+def test_rows_that_change_between_two_pages_are_refused(
+    monkeypatch: pytest.MonkeyPatch, keys: list[str], said: str
+) -> None:
+    """A rebuild moves the rows, so that a page has some of the page before, or skips some."""
+    pages = [
+        {"start": start, "rows": [[key, "=text", "[1, 2]"] for key in keys[start : start + 2]]}
+        for start in (0, 2)
+    ]
+    answers = [*pages, {"rows": 4}]
+    monkeypatch.setattr(reading, "run_macro_for_answers", lambda *_, **__: answers)
+    with pytest.raises(StagingError, match=f"tickets changed while it was read: {said}"):
+        reading.read(DbtOptions(), reading.Question("tickets"))
 
 
 def test_a_table_of_another_version_is_refused(tickets_project: Project) -> None:
@@ -329,6 +488,50 @@ def test_a_table_of_another_version_is_refused(tickets_project: Project) -> None
     assert "is v0123456789ab in 42 rows, vffffffffffff in 2 rows)" in said
 
 
+def test_several_models_and_no_default_name_the_script_s_own_option(
+    tickets_project: Project,
+) -> None:
+    tickets_project.pin(minilm=PIN, use=PIN)
+    try:
+        said = refused(tickets_project, *MODEL, "--out", "m.html")
+    finally:
+        tickets_project.pin(minilm=PIN)
+    assert said == (
+        "map_embeddings: var tf_embeddings_models has several models (minilm, use). Pass "
+        "--embedding-model …, or name one in var tf_embeddings_default_model."
+    )
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may be read."""
+    monkeypatch.setattr(cli, "read", lambda *_: pytest.fail("it was read"))
+
+
+@pytest.mark.usefixtures("unread")
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*arguments: str) -> str:
+        done = staging_cli.call_main(cli.main, SCRIPT, tmp_path, *MODEL, *arguments)
+        assert done.returncode == 2
+        return done.stderr
+
+    (tmp_path / "folder").mkdir()
+    for flag in ("--out", "--svg", "--parquet"):
+        assert said(flag, "folder") == (
+            "map_embeddings: 'folder' is a folder. Name a file in it.\n"
+        )
+    (tmp_path / "old.html").write_text("")
+    refused = (tmp_path / "folder", Path("old.html"))
+    monkeypatch.setattr(cli.os, "access", lambda path, _: path not in refused)  # root may all
+    for file in ("folder/new.html", "old.html"):
+        assert said("--out", file) == (
+            f"map_embeddings: '{file}' cannot be written. Name a file where you may write.\n"
+        )
+
+
+@pytest.mark.usefixtures("unread")
 def test_a_missing_package_of_a_method_is_named(
     tickets_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,8 +585,12 @@ def test_a_method_gets_the_vectors_and_a_fixed_seed(monkeypatch: pytest.MonkeyPa
 
 
 def test_too_few_different_vectors_are_refused() -> None:
-    with pytest.raises(StagingError, match="at least 4 different vectors, and these rows have 1"):
+    said = r"at least 4 different vectors, and 50 rows have 1\. Embed a column whose texts differ"
+    with pytest.raises(StagingError, match=said):
         project(np.ones((50, 4), np.float32), "pca")
+    said = r"at least 4 vectors, and there are 2\. Choose a model with more rows"
+    with pytest.raises(StagingError, match=said):
+        project(np.eye(2, 4, dtype=np.float32), "pca")
 
 
 @pytest.mark.parametrize("letter", ["x", "\N{PILE OF POO}", '"', "<", "\u754c"])
@@ -407,6 +614,30 @@ def test_many_values_are_grouped_and_the_most_frequent_have_colors() -> None:
     assert column.categories[-1].name == "(other)"
     assert [each.color for each in column.categories] == [*range(8), *[None] * (MOST_VALUES - 8)]
     assert sum(each.count for each in column.categories) == 300 == len(column.of)
+
+
+def test_a_value_that_is_called_like_null_or_the_rest_is_a_value_of_its_own() -> None:
+    rows = made_rows(300)
+    values = [f"v{number:02}" for number in range(70)]
+    rows.labels[0][:] = [None] * 20 + ["(none)"] * 10 + ["(other)"] * 30 + values * 3 + values[:30]
+    [column] = made_points(rows).columns
+    counts = [(each.name, each.count) for each in column.categories]
+    assert counts[0] == ("(other)", 30)
+    assert counts[1] == ("(none)", 10)
+    assert column.categories[1].color == 1
+    assert counts.count(("(none)", 20)) == 1
+    assert column.categories[counts.index(("(none)", 20))].color is None
+    assert counts[-1][0] == "(other)"
+    assert sum(count for _, count in counts) == 300
+    assert [Counter(column.of)[number] for number in range(len(counts))] == [n for _, n in counts]
+
+    [column] = made_points(rows, "(none)").columns
+    assert [(each.name, each.count) for each in column.categories if each.color == 0] == [
+        ("(none)", 10)
+    ]
+    rows.labels[0][20:30] = ["other"] * 10
+    [column] = made_points(rows, "(none)").columns  # a name for NULL, if there is no such value
+    assert column.categories[0].count == 20
 
 
 def test_highlighted_values_have_the_colors_in_their_order() -> None:

@@ -14,14 +14,15 @@
   {% set pin = tf_embeddings._pin(embedding_model, 'map_embeddings') %}
   {% set found = tf_embeddings._map_columns(relation, key, text, embedding, labels, version) %}
   {% do tf_embeddings._map_table(table, labels) if table is not none %}
-  {% set key, vector = adapter.quote(found.key), adapter.quote(found.embedding) %}
+  {% set key = tf_embeddings._map_quoted(found.key) %}
+  {% set vector = tf_embeddings._map_quoted(found.embedding) %}
   {% set has_vector = vector ~ ' is not null' %}
-  {% set is_pinned = adapter.quote(found.version) ~ " = '" ~ pin.version ~ "'" %}
+  {% set is_pinned = tf_embeddings._map_quoted(found.version) ~ " = '" ~ pin.version ~ "'" %}
   {% set count %}
 select
   count(*) as vectors,
   count(case when {{ is_pinned }} then 1 end) as pinned,
-  count(distinct case when {{ is_pinned }} then {{ key }} end) as keys
+  count(distinct case when {{ is_pinned }} then cast({{ key }} as varchar) end) as keys
 from {{ relation }}
 where {{ has_vector }}
   {% endset %}
@@ -34,9 +35,9 @@ where {{ has_vector }}
     {% set sql %}
 select
   '=' || cast({{ key }} as varchar) as map_key,
-  '=' || cast({{ adapter.quote(found.text) }} as varchar) as map_text,
+  '=' || cast({{ tf_embeddings._map_quoted(found.text) }} as varchar) as map_text,
     {%- for label in found.labels %}
-  '=' || cast({{ adapter.quote(label) }} as varchar) as map_label_{{ loop.index }},
+  '=' || cast({{ tf_embeddings._map_quoted(label) }} as varchar) as map_label_{{ loop.index }},
     {%- endfor %}
   {{ tf_embeddings._vector_json(vector) }} as map_vector
 from {{ relation }}
@@ -53,12 +54,33 @@ limit {{ [page, rows - start] | min }} offset {{ start }}
   {% do log('tf_embeddings_answer ' ~ tojson({
     'rows_with_vectors': vectors,
     'rows_of_the_version': pinned,
+    'rows': rows,
     'version': pin.version,
     'embedding_model': pin.model,
     'key': found.key,
     'text': found.text,
     'labels': found.labels,
+    'connection': {
+      'profiles_dir': flags.PROFILES_DIR | string if flags.PROFILES_DIR else none,
+      'profile': target.profile_name,
+      'target': target.name,
+      'place': tf_embeddings._map_place(),
+    },
   }), info=true) %}
+{% endmacro %}
+
+{% macro _map_quoted(name) %}
+  {# A column's name in quotes; dbt's own quote leaves those inside it as they are. #}
+  {{ return(adapter.quote(name | replace('"', '""'))) }}
+{% endmacro %}
+
+{% macro _map_place() %}
+  {# What tells the target's database from others; scripts/tf_embeddings_map/tables.py compares. #}
+  {% set place = {} %}
+  {% for part in ['type', 'account', 'host', 'path', 'database', 'schema'] %}
+    {% do place.update({part: target.get(part) | string}) %}
+  {% endfor %}
+  {{ return(place) }}
 {% endmacro %}
 
 {% macro _map_relation(model) %}
@@ -152,7 +174,7 @@ limit {{ [page, rows - start] | min }} offset {{ start }}
     {% endif %}
     {% set lengths = [] %}
     {% for column in candidates %}
-      {% do lengths.append('avg(length(' ~ adapter.quote(column) ~ '))') %}
+      {% do lengths.append('avg(length(' ~ tf_embeddings._map_quoted(column) ~ '))') %}
     {% endfor %}
     {% set averages = run_query(
       'select ' ~ lengths | join(', ') ~ ' from ' ~ relation
@@ -207,7 +229,7 @@ limit {{ [page, rows - start] | min }} offset {{ start }}
     ) %}
   {% endif %}
   {% if not pinned %}
-    {% set version = adapter.quote(found.version) %}
+    {% set version = tf_embeddings._map_quoted(found.version) %}
     {% set versions = [] %}
     {% for row in run_query(
       'select ' ~ version ~ ', count(*) from ' ~ relation ~ ' where ' ~ has_vector

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,16 +22,16 @@ from tf_embeddings_staging.progress import Report
 from tf_embeddings_map.page import write_page
 from tf_embeddings_map.picture import write_picture
 from tf_embeddings_map.points import COLORS, points
-from tf_embeddings_map.projection import METHODS, project
+from tf_embeddings_map.projection import FEWEST_ROWS, METHODS, project, require
 from tf_embeddings_map.reading import Question, read
-from tf_embeddings_map.tables import as_table, write_parquet, write_to_warehouse
+from tf_embeddings_map.tables import MOST_LETTERS, as_table, write_parquet, write_to_warehouse
 
 _MOST_ROWS = 100_000
 _USUAL = Question("")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw a map; return 0, 1 for an error, 2 for a wrong command line, 130 for Ctrl-C."""
+    """Draw a map; return 0, 1 for an error, 2 for a wrong command line, 130 if interrupted."""
     return run(
         "map_embeddings",
         lambda: _run(_parser().parse_args(arguments), Report()),
@@ -120,9 +121,11 @@ def _table(text: str) -> str:
 
 def _limit(text: str) -> int:
     number = whole_number(text)
-    if number <= _MOST_ROWS:
+    if FEWEST_ROWS <= number <= _MOST_ROWS:
         return number
-    raise argparse.ArgumentTypeError(f"'{text}' is above {_MOST_ROWS}")
+    raise argparse.ArgumentTypeError(
+        f"'{text}' is not a whole number from {FEWEST_ROWS} to {_MOST_ROWS}"
+    )
 
 
 def _run(given: argparse.Namespace, report: Report) -> None:
@@ -161,16 +164,21 @@ def _run(given: argparse.Namespace, report: Report) -> None:
     if given.parquet:
         write_parquet(table, given.parquet)
         report.say(f"Wrote {given.parquet}")
-    if given.table:
-        write_to_warehouse(table, given.table, dbt)
+    if given.table and rows.connection:
+        cut = write_to_warehouse(table, given.table, rows.connection)
         report.say(f"Wrote the table {given.table}")
+        if cut:
+            report.say(
+                f"{cut:,} values of it are cut after {MOST_LETTERS:,} characters, because a seed "
+                f"of dbt takes no longer ones; --parquet has them whole."
+            )
 
 
 def _require_fitting(given: argparse.Namespace) -> None:
-    """Refuse flags that contradict each other.
+    """Refuse what would fail after the rows are read and projected.
 
     Raises:
-        UsageError: naming them.
+        StagingError: naming the flags.
     """
     if not (given.out or given.svg or given.parquet or given.table):
         raise UsageError(
@@ -181,6 +189,11 @@ def _require_fitting(given: argparse.Namespace) -> None:
         raise UsageError("--highlight names values of a label. Name its column with --label.")
     if len(set(given.highlight)) > COLORS:
         raise UsageError(f"--highlight is given more than {COLORS} values. Leave some out.")
-    for path in (given.out, given.svg, given.parquet):
-        if path and not path.absolute().parent.is_dir():
+    for path in filter(None, (given.out, given.svg, given.parquet)):
+        if not path.absolute().parent.is_dir():
             raise UsageError(f"there is no folder '{path.parent}' for {path.name}. Make it first.")
+        if path.is_dir():
+            raise UsageError(f"'{path}' is a folder. Name a file in it.")
+        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+            raise UsageError(f"'{path}' cannot be written. Name a file where you may write.")
+    require(given.method)

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,9 +24,17 @@ COLORS = 8
 MOST_VALUES = 50
 
 NOTHING = "(none)"
-_OTHERS = "(other)"
 # Controls but tab and line feed, surrogates, and the last two of a plane. XML refuses most of them.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+class _Others(Enum):
+    """What stands for the values that are not shown."""
+
+    OTHERS = "(other)"
+
+
+_OTHERS = _Others.OTHERS
 
 
 @dataclass(frozen=True)
@@ -122,28 +131,34 @@ def _whole(places: NDArray[np.float64]) -> NDArray[np.int64]:
 def _column(
     name: str, values: Sequence[str | None], places: NDArray[np.int64], highlighted: Sequence[str]
 ) -> Column:
-    named = [NOTHING if value is None else clean(value) for value in values]
-    counts = Counter(named)
-    by_frequency = sorted(counts, key=lambda value: (-counts[value], value))
-    unknown = [value for value in highlighted if value not in counts]
+    # NULL is None, and what is grouped is _OTHERS: no value of the column can be one of them.
+    found: list[str | _Others | None] = [
+        None if value is None else clean(value) for value in values
+    ]
+    counts = Counter(found)
+    by_frequency = sorted(counts, key=lambda value: (-counts[value], _name(value), value is None))
+    named = {_name(value): value for value in sorted(counts, key=lambda value: value is not None)}
+    unknown = [value for value in highlighted if value not in named]
     if unknown:
+        names = ", ".join(map(_name, by_frequency[:MOST_VALUES]))
         raise StagingError(
-            f"--highlight {unknown[0]} is not a value of {name} (it has: "
-            f"{', '.join(by_frequency[:MOST_VALUES])}). Write a value as the column has it."
+            f"--highlight {unknown[0]} is not a value of {name} (it has: {names}). Write a value "
+            f"as the column has it."
         )
-    colored = list(highlighted) or [v for v in by_frequency if v != NOTHING][:COLORS]
-    shown = [*colored, *(v for v in by_frequency if v not in colored)]
+    frequent: list[str | _Others | None] = [value for value in by_frequency if value is not None]
+    colored = [named[value] for value in highlighted] or frequent[:COLORS]
+    shown = [*colored, *(value for value in by_frequency if value not in colored)]
     if len(shown) > MOST_VALUES:
         kept = set(shown[: MOST_VALUES - 1])
-        named = [value if value in kept else _OTHERS for value in named]
+        found = [value if value in kept else _OTHERS for value in found]
         shown = [*shown[: MOST_VALUES - 1], _OTHERS]
-        counts = Counter(named)
+        counts = Counter(found)
     index = {value: number for number, value in enumerate(shown)}
-    of = [index[value] for value in named]
+    of = [index[value] for value in found]
     members = np.array(of)
     categories = [
         Category(
-            value,
+            _name(value),
             counts[value],
             colored.index(value) if value in colored else None,
             _densest(places[members == number]),
@@ -151,6 +166,11 @@ def _column(
         for number, value in enumerate(shown)
     ]
     return Column(clean(name), categories, of)
+
+
+def _name(value: str | _Others | None) -> str:
+    """Return how a value is shown."""
+    return NOTHING if value is None else value.value if isinstance(value, _Others) else value
 
 
 def _densest(places: NDArray[np.int64]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,21 +19,39 @@ FEWEST_ROWS = 4
 _SEED = 42
 
 
+def require(method: str) -> None:
+    """Refuse a method before anything is read.
+
+    Raises:
+        StagingError: its package is missing.
+    """
+    if method in PACKAGES and importlib.util.find_spec(method) is None:
+        raise StagingError(
+            f"--method {method} needs the Python package {PACKAGES[method]}. Install it with: pip "
+            f"install {PACKAGES[method]}"
+        )
+
+
 def project(vectors: NDArray[np.float32], method: str) -> NDArray[np.float64]:
     """Return [rows, 2]: each vector's place, the same on every call.
 
     Raises:
-        StagingError: there are too few different vectors, or the method's package is missing.
+        StagingError: there are too few different vectors.
     """
+    if len(vectors) < FEWEST_ROWS:
+        raise StagingError(
+            f"a map needs at least {FEWEST_ROWS} vectors, and there are {len(vectors)}. Choose a "
+            f"model with more rows."
+        )
     different = len(np.unique(vectors, axis=0))
     if different < FEWEST_ROWS:
         raise StagingError(
-            f"a map needs at least {FEWEST_ROWS} different vectors, and these rows have "
-            f"{different}. Choose a model with more rows."
+            f"a map needs at least {FEWEST_ROWS} different vectors, and {len(vectors):,} rows have "
+            f"{different}. Embed a column whose texts differ, or name another one in --embedding."
         )
     if method == "pca":
         return pca(vectors)
-    places = _OTHERS[method](vectors, _module(method))
+    places = _OTHERS[method](vectors, importlib.import_module(method))
     return np.asarray(places, np.float64)
 
 
@@ -50,18 +69,6 @@ def pca(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     two = axes[:, [-1, -2]]
     largest = two[np.abs(two).argmax(axis=0), [0, 1]]
     return centered @ (two * np.sign(largest))
-
-
-def _module(method: str) -> Any:  # noqa: ANN401 - a library without types
-    try:
-        return importlib.import_module(method)
-    except ModuleNotFoundError as error:
-        if error.name != method:
-            raise
-        raise StagingError(
-            f"--method {method} needs the Python package {PACKAGES[method]}. Install it with: pip "
-            f"install {PACKAGES[method]}"
-        ) from None
 
 
 def _umap(vectors: NDArray[np.float32], umap: Any) -> Any:  # noqa: ANN401

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tf_embeddings_staging.errors import StagingError
@@ -42,6 +42,19 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Connection:
+    """The connection of dbt that the rows came through.
+
+    Attributes:
+        dbt: the flags that lead to the same connection again.
+        place: what tells its database from others.
+    """
+
+    dbt: DbtOptions
+    place: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Rows:
     """The rows of a map, sorted by key.
 
@@ -52,6 +65,7 @@ class Rows:
         vectors: float32 [rows, dimensions].
         columns: the names of the columns key and text, and of the labels.
         notes: what a user should know about the choice of rows, in sentences.
+        connection: that of dbt; None if the rows do not come from a warehouse.
     """
 
     keys: list[str]
@@ -60,13 +74,14 @@ class Rows:
     vectors: NDArray[np.float32]
     columns: tuple[str, str, tuple[str, ...]]
     notes: tuple[str, ...]
+    connection: Connection | None = None
 
 
 def read(dbt: DbtOptions, question: Question) -> Rows:
     """Have dbt read the rows.
 
     Raises:
-        StagingError: dbt or the macro refuses, or no vector is finite.
+        StagingError: dbt or the macro refuses, no vector is finite, or the rows changed meanwhile.
     """
     answers = run_macro_for_answers(
         dbt,
@@ -90,6 +105,13 @@ def read(dbt: DbtOptions, question: Question) -> Rows:
         row for _, page in sorted({p["start"]: p["rows"] for p in pages}.items()) for row in page
     ]
     del answers, pages
+    different = len({row[0] for row in lists})
+    if not different == len(lists) == summary["rows"]:
+        raise StagingError(
+            f"{question.model} changed while it was read: {summary['rows']:,} rows were counted, "
+            f"and {len(lists):,} with {different:,} keys were read. Run this again when dbt no "
+            f"longer builds it."
+        )
     read_rows = [
         (_text(key) or "", _text(text), [_text(label) for label in labels], vector)
         for key, text, *labels, json in lists
@@ -111,7 +133,19 @@ def read(dbt: DbtOptions, question: Question) -> Rows:
         vectors=np.stack([row[3] for row in read_rows]),
         columns=(summary["key"], summary["text"], tuple(summary["labels"])),
         notes=tuple(_notes(summary, asked, len(read_rows))),
+        connection=_connection(dbt, summary["connection"]),
     )
+
+
+def _connection(dbt: DbtOptions, said: Mapping[str, Any]) -> Connection:
+    """Return the connection that dbt says it used; dbt v2 may not know the folder."""
+    found = replace(
+        dbt,
+        profiles_dir=said["profiles_dir"] or dbt.profiles_dir,
+        profile=said["profile"],
+        target=said["target"],
+    )
+    return Connection(found, said["place"])
 
 
 def _text(cell: str | None) -> str | None:

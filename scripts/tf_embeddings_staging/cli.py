@@ -51,7 +51,7 @@ _MOST_MEMORY = 2 * 2**30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Stage a model; return 0, 1 for an error, 2 for a wrong command line, 130 for Ctrl-C."""
+    """Stage a model; return 0, 1 for an error, 2 for a wrong command line, 130 if interrupted."""
     return run(
         "stage_model",
         lambda: _run(_parser().parse_args(arguments), Report()),

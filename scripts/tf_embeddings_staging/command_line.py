@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -62,7 +65,10 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 
 
 def run(script: str, work: Callable[[], None], *, interrupted: str, debug: bool = False) -> int:
-    """Do the script's work; return 0, 1 for an error, 2 for a wrong command line, 130 for Ctrl-C.
+    """Do the script's work; return 0, 1 for an error, 2 for a wrong command line.
+
+    130 for Ctrl-C, and for what ends a program in CI, in a container or with its terminal: these
+    too leave no process and no temporary file.
 
     Args:
         script: its name, which begins each error.
@@ -71,7 +77,8 @@ def run(script: str, work: Callable[[], None], *, interrupted: str, debug: bool 
         debug: whether to show an error's details.
     """
     try:
-        work()
+        with _interruptible():
+            work()
     except StagingError as error:
         return _fail(script, error, 2 if isinstance(error, UsageError) else 1, debug=debug)
     except ModuleNotFoundError as error:
@@ -83,6 +90,28 @@ def run(script: str, work: Callable[[], None], *, interrupted: str, debug: bool 
     except KeyboardInterrupt:
         return _fail(script, StagingError(f"interrupted. {interrupted}"), 130, debug=debug)
     return 0
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Make the first signal to end what Ctrl-C is; later ones must not end the cleaning up."""
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # nohup ignores SIGHUP; only the main thread may set what a signal does.
+    here = threading.current_thread() is threading.main_thread()
+    ours = [each for each in signals if here and signal.getsignal(each) is signal.SIG_DFL]
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        for each in ours:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    try:
+        for each in ours:
+            signal.signal(each, interrupt)
+        yield
+    finally:
+        for each in ours:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _fail(script: str, error: StagingError, code: int, *, debug: bool) -> int:

@@ -217,14 +217,17 @@ def _lines(stdout: io.BufferedReader) -> Iterator[str]:
     """Yield each line, and the beginning of one at once if it is not an event: a question."""
     utf8 = codecs.getincrementaldecoder("utf-8")("replace")
     decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
-    rest = ""
+    begun: list[str] = []  # the parts of a line; to join them at each chunk would be quadratic
     while chunk := stdout.read1():
-        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-        yield from (f"{line}\n" for line in lines)
-        if not rest.startswith("{"):
-            yield rest
-            rest = ""
-    yield rest + decoder.decode(b"", final=True)
+        first, *others = decoder.decode(chunk).split("\n")
+        begun += [first] if first else []
+        for part in others:
+            yield "".join([*begun, "\n"])
+            begun = [part] if part else []
+        if begun and not begun[0].startswith("{"):
+            yield "".join(begun)
+            begun = []
+    yield "".join([*begun, decoder.decode(b"", final=True)])
 
 
 def _show(text: str) -> None:
