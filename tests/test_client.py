@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -433,6 +434,53 @@ def test_a_folder_without_a_project_and_a_broken_file_are_errors(tmp_path: Path)
     write(tmp_path, dbt_project__yml="vars: [")
     with pytest.raises(TfEmbeddingsError, match=r"dbt_project.yml' is not YAML \("):
         Client(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("password: 'hunter2' hunter2", "expected <block end>, but found '<scalar>' at line 5, co"),
+        ("  a: hunter1\n      a: hunter2", "a key occurs twice at line 6, column 7"),
+        ("password: *hunter2", "found undefined alias … at line 5, column 15"),
+        ("password: !hunter2 x", "could not determine a constructor for the tag … at line 5, "),
+        ("password: hunter2: hunter2", "mapping values are not allowed here at line 5, column 22"),
+        ("password: !!int hunter2", "a value is not of its type"),
+        ("password: !!bool hunter2", "a value is not of its type"),
+        ("password: hunter2\0", "a character outside of YAML"),
+        ("password: hunter2\udcff", "not UTF-8 at byte 58"),
+    ],
+)
+def test_an_error_in_a_profile_shows_no_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, reason: str
+) -> None:
+    """Values of profiles.yml are secrets, and the parser's own text has the line."""
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
+    write(tmp_path, dbt_project__yml=f"name: shop\nvars: {{{PINS}, {DEFAULT}}}\n")
+    profile = f"shop:\n  target: a\n  outputs:\n    a:\n    {line}\n"
+    (tmp_path / "profiles.yml").write_bytes(profile.encode(errors="surrogateescape"))
+    with pytest.raises(TfEmbeddingsError) as error:
+        Client(tmp_path).embed("a fox")
+    said = str(error.value)
+    assert said.startswith(f"tf_embeddings: '{tmp_path / 'profiles.yml'}' is not YAML ({reason}"), (
+        said
+    )
+    assert "hunter" not in said
+
+
+def test_a_profile_with_an_anchor_twice_warns_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parser's warning has the lines of the file."""
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
+    write(
+        tmp_path,
+        dbt_project__yml=f"name: shop\nvars: {{{PINS}, {DEFAULT}}}\n",
+        profiles__yml="shop: {outputs: {a: {user: &a x, password: &a hunter2}}}\n",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(TfEmbeddingsError, match="is not in the stage folder"):
+            Client(tmp_path).embed("a fox")
 
 
 DEFAULT = "tf_embeddings_default_model: two"

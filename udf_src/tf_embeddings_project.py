@@ -40,13 +40,15 @@ _JINJA = re.compile(
     re.VERBOSE,
 )
 
+_QUOTED = re.compile(r"""(?P<token>'(?:.|<[a-z ]+>)')|['"].*""")
+
 
 class NotYamlError(TfEmbeddingsError):
     """A file of the project is not YAML.
 
     Attributes:
         file: the file's name.
-        reason: what the parser said, in one line.
+        reason: why and where, in one line, without the values, which may be secrets.
     """
 
     def __init__(self, file: Path, reason: str) -> None:
@@ -131,11 +133,11 @@ def load_project(file: Path) -> Project:
         TfEmbeddingsError: the package that reads YAML is not installed.
     """
     folder = file.parent
-    content = _as_map(_load(file))
+    content = _as_map(read_yaml(file))
     variables = map_below(content, VARS)
     vars_file = folder / VARS_FILE
     if not variables and vars_file.is_file():
-        elsewhere = map_below(_as_map(_load(vars_file)), VARS)
+        elsewhere = map_below(_as_map(read_yaml(vars_file)), VARS)
         if elsewhere:
             variables, file = elsewhere, vars_file
     return Project(folder, content, variables, file)
@@ -214,7 +216,7 @@ def stage_in_profile(project: Project, target: str | None = None) -> Stage:
     profile: Mapping[str, Any] = {}
     if there is not None:
         name = str(render(project.content.get("profile") or project.name))
-        profile = map_below(_as_map(_load(there / "profiles.yml")), name)
+        profile = map_below(_as_map(read_yaml(there / "profiles.yml")), name)
     outputs = map_below(profile, "outputs")
     if target is not None and target not in outputs:
         raise TfEmbeddingsError(
@@ -271,7 +273,13 @@ def _as_map(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _load(file: Path) -> Any:  # noqa: ANN401 - any YAML value
+def read_yaml(file: Path, text: str | None = None) -> Any:  # noqa: ANN401 - any YAML value
+    """Return the content of a YAML file, or of this text of it.
+
+    Raises:
+        NotYamlError: it is not YAML.
+        TfEmbeddingsError: the package that reads YAML is not installed.
+    """
     if missing_packages(["ruamel.yaml"]):
         raise TfEmbeddingsError(
             f"tf_embeddings: the Python package 'ruamel.yaml', which reads {file.name}, is not "
@@ -280,7 +288,26 @@ def _load(file: Path) -> Any:  # noqa: ANN401 - any YAML value
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    parser = YAML(typ="safe", pure=True)
+    parser.composer.warn_double_anchors = False  # the warning shows lines of the file
     try:
-        return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise NotYamlError(file, re.sub(r"\s+", " ", str(error)).strip()) from None
+        return parser.load(file.read_text(encoding="utf-8") if text is None else text)
+    except (YAMLError, ValueError, LookupError) as error:
+        raise NotYamlError(file, _reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return what a YAML parser says and where, without the file's lines and values."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start + 1}"
+    mark = getattr(error, "problem_mark", None)
+    where = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
+    if type(error).__name__ == "DuplicateKeyError":
+        return f"a key occurs twice{where}"
+    if type(error).__name__ == "ReaderError":
+        return "a character outside of YAML"
+    said = getattr(error, "problem", None)
+    if not said:
+        return f"a value is not of its type{where}"
+    # In quotes are parts of the file, but for single characters and the names of tokens.
+    return _QUOTED.sub(lambda match: match["token"] or "…", " ".join(said.split())) + where

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ruamel.yaml import YAML
+from tf_embeddings_project import PROJECT_FILE, NotYamlError, load_project
+from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.warehouse.dbt_process import DbtOptions, run_dbt
 from tf_embeddings_staging.warehouse.target import project_folder
 
@@ -55,7 +56,7 @@ def write_to_warehouse(table: pa.Table, name: str, dbt: DbtOptions) -> None:
     A seed, because dbt takes no more than 128 KB as an argument.
 
     Raises:
-        StagingError: dbt fails.
+        StagingError: dbt fails, or the project's file is not YAML.
     """
     project = project_folder(dbt.project_dir)
     with tempfile.TemporaryDirectory(prefix="tf_embeddings_") as given:
@@ -84,8 +85,11 @@ def write_to_warehouse(table: pa.Table, name: str, dbt: DbtOptions) -> None:
 
 def _profile(project: Path) -> str:
     """Return the profile that a project names."""
-    text = (project / "dbt_project.yml").read_text(encoding="utf-8")
-    return str(YAML(typ="safe", pure=True).load(text).get("profile", "default"))
+    try:
+        named = load_project(project / PROJECT_FILE).content.get("profile")
+    except NotYamlError as error:
+        raise StagingError(f"{error.file} is not YAML ({error.reason}).") from None
+    return str(named or "default")
 
 
 def _profiles_dir(dbt: DbtOptions, project: Path) -> list[str]:
