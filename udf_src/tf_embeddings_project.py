@@ -4,7 +4,7 @@
     pin = pinned(project)                 # the default model, as the macros choose it
     stage = stage_in_profile(project)     # the stage folder, as the plugin's config names it
 
-YAML is read as it is written; of Jinja, `env_var` and the two folders in `flags` are understood.
+YAML is read as it is written; of Jinja, `env_var` and `flags.PROFILES_DIR` are understood.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _JINJA = re.compile(
     r"""\{\{\s*(?:
         env_var\(\s*(?P<q>['"])(?P<name>.*?)(?P=q)\s*
             (?:,\s*(?P<r>['"])(?P<default>.*?)(?P=r)\s*)?\)
-        | flags[.](?P<flag>PROFILES_DIR|PROJECT_DIR)
+        | flags[.](?P<flag>PROFILES_DIR)
     )\s*\}\}""",
     re.VERBOSE,
 )
@@ -204,7 +204,8 @@ def stage_in_profile(project: Project, target: str | None = None) -> Stage:
 
     Args:
         project: as `read_project` returns it.
-        target: the target's name; the profile's own if not given.
+        target: the target's name; that of DBT_TARGET or the profile's own if not given. The
+            profile is that of DBT_PROFILE or the project's own.
 
     Raises:
         TfEmbeddingsError: the profile has no such target, or a value is Jinja that only dbt reads.
@@ -215,13 +216,17 @@ def stage_in_profile(project: Project, target: str | None = None) -> Stage:
     render = functools.partial(_rendered, project=project, profiles=there)
     profile: Mapping[str, Any] = {}
     if there is not None:
-        name = str(render(project.content.get("profile") or project.name))
+        named = os.environ.get("DBT_PROFILE") or project.content.get("profile") or project.name
+        name = str(render(named))
         profile = map_below(_as_map(read_yaml(there / "profiles.yml")), name)
     outputs = map_below(profile, "outputs")
+    correct = "Correct target='…', or leave it out."
+    if target is None and there is not None and os.environ.get("DBT_TARGET"):
+        target, correct = os.environ["DBT_TARGET"], "Correct DBT_TARGET, or unset it."
     if target is not None and target not in outputs:
         raise TfEmbeddingsError(
             f"tf_embeddings: the profile of project '{project.name}' has no target '{target}' (it "
-            f"has: {', '.join(outputs) or 'none'}). Correct target='…', or leave it out."
+            f"has: {', '.join(outputs) or 'none'}). {correct}"
         )
     chosen = target or str(render(profile.get("target", "default")))
     plugins = map_below(outputs, chosen).get("plugins")
@@ -243,9 +248,9 @@ def _rendered(value: Any, project: Project, profiles: Path | None) -> Any:  # no
 
     def replacement(match: re.Match[str]) -> str:
         name, default = match["name"], match["default"]
-        if match["flag"] == "PROFILES_DIR":
+        if match["flag"]:
             return str(profiles)
-        if match["flag"] == "PROJECT_DIR" or name == "DBT_PROJECT_DIR":
+        if name == "DBT_PROJECT_DIR":
             return str(project.folder)
         found = os.environ.get(name, default)
         if found is None:
