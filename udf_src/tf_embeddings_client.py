@@ -434,7 +434,7 @@ class _Snowflake:
         return self.is_refusal(error) and "syntax error" in str(error)
 
     def is_mismatch(self, error: Exception) -> bool:
-        return type(error).__name__ == "ProgrammingError" and "is not recognized" in str(error)
+        return str(getattr(error, "sqlstate", "")).startswith("22")  # a data exception
 
     def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Row]]:
         if self._connection.is_pyformat:
