@@ -829,7 +829,7 @@ def test_what_is_wrong_in_snowflake_is_said(on_snowflake: SnowflakeProject) -> N
             "tf_embeddings: search got columns 'title', but table docs_embedded has only: id, "
             "lang, body, embedding, model_version. Name one of these columns."
         )
-        with pytest.raises(TfEmbeddingsError, match="search cannot compare: .*one"):
+        with pytest.raises(TfEmbeddingsError, match=r"search cannot compare: .*one"):
             client.search(connection, np.ones(8), "docs_embedded", where={"id": "one"})
         with closing(connection.cursor()) as cursor:
             cursor.execute(
