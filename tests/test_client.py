@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -21,6 +22,7 @@ import pytest
 import tf_embeddings_client
 from duckdb_projects import Project, make_project
 from snowflake.connector import ProgrammingError
+from snowflake.connector.cursor import SnowflakeCursor
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
 from tf_embeddings_client import Client, NoVectorError
 from tf_embeddings_udf import Embedder, TfEmbeddingsError
@@ -148,6 +150,13 @@ def test_what_is_not_a_text_is_named(client: Client) -> None:
     with pytest.raises(TfEmbeddingsError) as error:
         client.embed(["a fox", float("nan")])  # pyright: ignore[reportArgumentType]
     assert str(error.value) == ("tf_embeddings: text 1 of 2 is of type float; embed takes texts.")
+    for one in (3, b"a fox"):
+        with pytest.raises(TfEmbeddingsError) as error:
+            client.embed(one)  # pyright: ignore[reportArgumentType]
+        assert str(error.value) == (
+            f"tf_embeddings: embed got texts of type {type(one).__name__}; it must be a text, or a "
+            f"list of texts."
+        )
 
 
 # Searching.
@@ -178,6 +187,9 @@ def test_the_nearest_rows_are_found(
         ({"lang": ["de", "en"], "id": [1, 4]}, [1, 4]),
         ({"lang": "' or true --"}, []),
         ({"lang": None}, []),
+        ({"id": {1, 4}}, [1, 4]),
+        ({"id": np.array([1, 4])}, [1, 4]),
+        ({"id": np.int64(4)}, [4]),
         ({}, [1, 2, 3, 4]),
     ],
 )
@@ -208,10 +220,42 @@ def test_rows_of_other_versions_and_vectors_without_direction_are_left_out(
             (5, vector, "v000000000000"),
             (6, [1.0] * 3, "v000000000000"),
             (7, None, None),
+            (8, [None, *vector[1:]], client.version),
         ]:
             connection.execute("insert into docs values (?, ?, ?)", [id_, values, version])
         rows = client.search(connection, QUESTION, "docs")
         require_found(rows, expected(tiny_embedder, [4]))
+        connection.execute(
+            "create table arrays as from docs select * replace (embedding::float[8] as embedding) "
+            "where id <> 6"
+        )
+        rows = client.search(connection, QUESTION, "arrays")
+        require_found(rows, expected(tiny_embedder, [4]))
+
+
+def test_only_tables_and_views_of_the_catalog_are_read(client: Client, tmp_path: Path) -> None:
+    """DuckDB reads a name that it does not know as a file, or as a variable of the program."""
+    with duckdb.connect() as connection:
+        connection.execute("create table docs as select 1 as id")
+        secret = connection.sql(
+            f"select 's' as word, [{', '.join('1' * 8)}] as embedding, '{client.version}' as "
+            f"model_version"
+        )
+        secret.write_parquet(str(tmp_path / "secret.parquet"))
+        files = [f'"{tmp_path}/secret.parquet"', f'"{tmp_path}/no.csv"', "secret", "secret.parquet"]
+        for name in files:
+            with pytest.raises(TfEmbeddingsError, match=r"search cannot read table .* not exist"):
+                client.search(connection, QUESTION, name)
+        secret.create_view("shown")
+        connection.execute(
+            'create schema others; create table others."a ""b""" as from secret;'
+            'create table "order" as from secret'
+        )
+        for name in ("shown", "memory.shown", 'memory.others."a ""b"""', '"order"'):
+            [row] = client.search(connection, QUESTION, name)
+            assert row["word"] == "s"
+        with pytest.raises(TfEmbeddingsError, match=r"got a name that is a reserved word: .*order"):
+            client.search(connection, QUESTION, "order")
 
 
 def test_a_table_without_rows_of_the_version_is_an_error(client: Client) -> None:
@@ -226,6 +270,12 @@ def test_a_table_without_rows_of_the_version_is_an_error(client: Client) -> None
         f"version of model 'tiny' that the project pins. Build the table again with: dbt build "
         f"--select +docs"
     )
+
+
+class SnowparkSession:
+    """Stands for the class of Snowpark."""
+
+    __module__ = "snowflake.snowpark.session"
 
 
 @pytest.mark.parametrize(
@@ -276,12 +326,48 @@ def test_a_table_without_rows_of_the_version_is_an_error(client: Client) -> None
             {"where": {"lang": []}},
             "search got where={'lang': []}; a list must have values, and no None.",
         ),
-        ({"k": 0}, "search got k=0; it must be a whole number from 1."),
+        (
+            {"where": {"lang": {"a": 1}}},
+            "search got where={'lang': {'a': 1}}; it must be a value, a list of values, or None.",
+        ),
+        ({"where": "id = 1"}, "search got where='id = 1'; it must be a dict of columns and values"),
+        (
+            {"where": {"id": "one"}},
+            "search cannot compare: Conversion Error: Could not convert string 'one' to INT32. In "
+            "where, give values of the columns' types, and as embedding a column with vectors",
+        ),
+        (
+            {"where": {"id": object}},
+            "search cannot compare: Not implemented Error: Unable to transform python value",
+        ),
+        ({"embedding": "body"}, "search cannot compare: Conversion Error:"),
+        ({"k": 0}, "search got k=0; it must be a whole number from 1 to 1,000,000,000."),
+        ({"k": 10**20}, "search got k=100000000000000000000; it must be a whole number from 1 to"),
+        *(
+            (
+                {"columns": columns},
+                "search got columns that are not a list of names, or an empty one; write columns="
+                "['id'], or leave it out for all.",
+            )
+            for columns in ([], "id")
+        ),
+        *(
+            (
+                {argument: value},
+                "search got a name that is a reserved word: Parser Error: syntax error at or near",
+            )
+            for argument, value in [
+                ("columns", ["order"]),
+                ("where", {"order": 1}),
+            ]
+        ),
         (
             {"connection": 1},
             "connection is a int; it must be a connection of duckdb or of snowflake-"
-            "connector-python.",
+            "connector-python, such as the one in session.connection of a Snowpark session.",
         ),
+        ({"connection": duckdb.sql("select 1")}, "connection is a DuckDBPyRelation; it must be a"),
+        ({"connection": SnowparkSession()}, "connection is a SnowparkSession; it must be a"),
     ],
 )
 def test_a_wrong_argument_of_a_search_is_named(
@@ -435,6 +521,53 @@ def test_a_folder_without_a_project_and_a_broken_file_are_errors(tmp_path: Path)
         Client(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("password: 'hunter2' hunter2", "expected <block end>, but found '<scalar>' at line 5, co"),
+        ("  a: hunter1\n      a: hunter2", "a key occurs twice at line 6, column 7"),
+        ("password: *hunter2", "found undefined alias … at line 5, column 15"),
+        ("password: !hunter2 x", "could not determine a constructor for the tag … at line 5, "),
+        ("password: hunter2: hunter2", "mapping values are not allowed here at line 5, column 22"),
+        ("password: !!int hunter2", "a value is not of its type"),
+        ("password: !!bool hunter2", "a value is not of its type"),
+        ("password: hunter2\0", "a character outside of YAML"),
+        ("password: hunter2\udcff", "not UTF-8 at byte 58"),
+    ],
+)
+def test_an_error_in_a_profile_shows_no_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, reason: str
+) -> None:
+    """Values of profiles.yml are secrets, and the parser's own text has the line."""
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
+    write(tmp_path, dbt_project__yml=f"name: shop\nvars: {{{PINS}, {DEFAULT}}}\n")
+    profile = f"shop:\n  target: a\n  outputs:\n    a:\n    {line}\n"
+    (tmp_path / "profiles.yml").write_bytes(profile.encode(errors="surrogateescape"))
+    with pytest.raises(TfEmbeddingsError) as error:
+        Client(tmp_path).embed("a fox")
+    said = str(error.value)
+    assert said.startswith(f"tf_embeddings: '{tmp_path / 'profiles.yml'}' is not YAML ({reason}"), (
+        said
+    )
+    assert "hunter" not in said
+
+
+def test_a_profile_with_an_anchor_twice_warns_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parser's warning has the lines of the file."""
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
+    write(
+        tmp_path,
+        dbt_project__yml=f"name: shop\nvars: {{{PINS}, {DEFAULT}}}\n",
+        profiles__yml="shop: {outputs: {a: {user: &a x, password: &a hunter2}}}\n",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(TfEmbeddingsError, match="is not in the stage folder"):
+            Client(tmp_path).embed("a fox")
+
+
 DEFAULT = "tf_embeddings_default_model: two"
 
 
@@ -486,6 +619,7 @@ def test_the_stage_folder_is_the_one_of_the_profile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, place: str
 ) -> None:
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
+    monkeypatch.delenv("DBT_TARGET", raising=False)
     monkeypatch.setenv("DBT_PROJECT_DIR", "/somewhere")
     monkeypatch.setenv("SHOP_STAGE", "elsewhere")
     write(tmp_path, dbt_project__yml=f"name: shop\nvars: {{{PINS}, {DEFAULT}}}\n")
@@ -514,11 +648,9 @@ def test_the_stage_folder_is_the_one_of_the_profile(
             "profiles.yml names the environment variable SHOP_UNSET, which is not set. Set it, or "
             "pass stage='…', the stage folder.",
         ),
-        (
-            "{{ target.name }}",
-            {},
-            "only dbt can read '{{ target.name }}' in profiles.yml. Pass stage='…', the stage "
-            "folder.",
+        *(
+            (jinja, {}, f"only dbt can read '{jinja}' in profiles.yml. Pass stage='…', the stage")
+            for jinja in ("{{ target.name }}", "{{ flags.PROJECT_DIR }}/models")
         ),
         (
             "models",
@@ -546,6 +678,36 @@ def test_a_stage_that_cannot_be_read_is_an_error(
     with pytest.raises(TfEmbeddingsError) as error:
         Client(tmp_path, **arguments).embed("a fox")
     assert str(error.value).startswith(f"tf_embeddings: {says}")
+
+
+def test_the_environment_names_the_profile_and_the_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As dbt reads DBT_PROFILE and DBT_TARGET."""
+    monkeypatch.delenv("DBT_PROFILES_DIR", raising=False)
+    write(tmp_path, dbt_project__yml=f"name: shop\nvars: {{{PINS}, {DEFAULT}}}\n")
+
+    def said(**arguments: Any) -> str:  # noqa: ANN401
+        with pytest.raises(TfEmbeddingsError) as error:
+            Client(tmp_path, **arguments).embed("a fox")
+        return str(error.value)
+
+    monkeypatch.setenv("DBT_TARGET", "bare")
+    assert f"'{tmp_path / 'tf_embeddings_stage'}'" in said(), "without profiles.yml"
+    write(tmp_path, profiles__yml=PROFILE.replace("STAGE", "models"))
+    assert f"'{tmp_path / 'tf_embeddings_stage'}'" in said()
+    assert f"'{tmp_path / 'models'}'" in said(target="dev")
+    monkeypatch.setenv("DBT_TARGET", "prod")
+    assert said() == (
+        "tf_embeddings: the profile of project 'shop' has no target 'prod' (it has: dev, bare). "
+        "Correct DBT_TARGET, or unset it."
+    )
+    monkeypatch.setenv("DBT_TARGET", "")
+    assert f"'{tmp_path / 'models'}'" in said()
+    other = PROFILE.replace("shop:", "other:").replace("STAGE", "others")
+    write(tmp_path, profiles__yml=PROFILE.replace("STAGE", "models") + other)
+    monkeypatch.setenv("DBT_PROFILE", "other")
+    assert f"'{tmp_path / 'others'}'" in said()
 
 
 def test_a_pin_that_differs_from_its_artifact_is_an_error(
@@ -620,6 +782,26 @@ def test_snowflakes_function_embeds_several_texts(
     assert vectors.dtype == "float32"
 
 
+def test_a_statement_holds_at_most_so_many_bytes(
+    on_snowflake: SnowflakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snowflake refuses a statement of more than 1 MB; the connector doubles quotes."""
+    sizes: list[int] = []
+
+    texts = ["fox " + "'" * 150_000, "dog " + "ä" * 75_000, None, "a fox " * 100_000, "a", "dog"]
+    with on_snowflake.server.connect(database=on_snowflake.name) as connection:
+        execute = SnowflakeCursor.execute
+
+        def measured(self: SnowflakeCursor, command: str, params: Any, **others: Any) -> Any:  # noqa: ANN401
+            sizes.append(len(command) + 2 * sum(len(one.encode()) for one in params if one))
+            return execute(self, command, params, **others)
+
+        monkeypatch.setattr(SnowflakeCursor, "execute", measured)
+        with pytest.raises(NoVectorError, match=r"1 of 6 texts have no vector: text 2 is None"):
+            Client(on_snowflake.folder).embed(texts, connection)
+    assert [size > 1_000_000 for size in sizes[1:]] == [False, True, False]
+
+
 def test_a_text_that_was_embedded_here_searches_in_snowflake(
     on_snowflake: SnowflakeProject, tiny_with_runtime: Artifact, tiny_embedder: Embedder
 ) -> None:
@@ -647,6 +829,8 @@ def test_what_is_wrong_in_snowflake_is_said(on_snowflake: SnowflakeProject) -> N
             "tf_embeddings: search got columns 'title', but table docs_embedded has only: id, "
             "lang, body, embedding, model_version. Name one of these columns."
         )
+        with pytest.raises(TfEmbeddingsError, match=r"search cannot compare: .*one"):
+            client.search(connection, np.ones(8), "docs_embedded", where={"id": "one"})
         with closing(connection.cursor()) as cursor:
             cursor.execute(
                 "create or replace table others as select 'v' as model_version, null as embedding"
@@ -698,6 +882,8 @@ def test_the_newest_of_several_functions_is_called(
 
 # The pages.
 
+PAGE = Path(__file__).parents[1] / "docs" / "recipes" / "search-in-an-app.md"
+
 
 @pytest.fixture(scope="module")
 def tickets(finished: Finished) -> Path:
@@ -738,11 +924,22 @@ server.serve_forever()
 
             questions = ["my+card+was+stolen&category=card", "my+card+was+stolen"] * 4
             with ThreadPoolExecutor(4) as threads:
-                answers = threads.map(ask, questions)
-                for first, second in zip(answers, answers, strict=True):
-                    assert [row["category"] for row in first] == ["card"] * 5
-                    assert [row["id"] for row in first[:2]] == [21, 61]
-                    assert [row["id"] for row in second[:3]] == [112, 21, 61]
+
+                def require_answers() -> None:
+                    answers = threads.map(ask, questions)
+                    for first, second in zip(answers, answers, strict=True):
+                        assert [row["category"] for row in first] == ["card"] * 5
+                        assert [row["id"] for row in first[:2]] == [21, 61]
+                        assert [row["id"] for row in second[:3]] == [112, 21, 61]
+
+                require_answers()
+                # The copy that the page makes must not be written into the file that is open.
+                _, commands = PAGE.read_text(encoding="utf-8").split("```sh\ndbt build\n")
+                copy = commands.partition("```")[0]
+                before = (tickets / "app.duckdb").stat().st_ino
+                subprocess.run(copy, shell=True, cwd=tickets, check=True)
+                assert (tickets / "app.duckdb").stat().st_ino != before
+                require_answers()
             with pytest.raises(HTTPError) as error:
                 ask("++")
             assert (error.value.code, b"no content" in error.value.read()) == (400, True)

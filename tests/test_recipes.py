@@ -10,10 +10,13 @@ import hashlib
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import duckdb
 import numpy as np
 import pytest
+from jinja2 import Template
 from pages import ROOT, Block, Finished, Place, Reader, parse
 from snowflake_projects import make_snowflake_project
 
@@ -126,6 +129,48 @@ def test_categories_are_predicted_as_numpy_does(finished: Finished, embedded: Ve
     assert accuracy == pytest.approx(embedded.accuracy(embedded.places(labels)))
     predicted = {id_ for (id_,) in place.rows("select id from predicted_categories")}
     assert predicted == set(range(1, 151)) - set(labels) - {139}
+
+
+def test_a_label_without_an_id_does_not_stop_all_predictions() -> None:
+    """`not in` is never true if the list holds a NULL."""
+    model = recipe_files("docs/recipes/classify.md")["models/predicted_categories.sql"]
+    tables = """
+      create table tickets_embedded as
+        select i as id, [i, 1]::float[] as embedding, 'v' as model_version from range(1, 5) as t(i);
+      create table labels as
+        select * from (values (1, 'app'), (2, 'card'), (null, 'loan')) as t(id, category);
+    """
+    with duckdb.connect() as connection:
+        connection.execute(tables)
+        predicted = connection.execute(rendered(model)).fetchall()
+    assert sorted(id_ for id_, *_ in predicted) == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("path", "row"),
+    [
+        ("classify", "'all' as which, cast(null as double) as accuracy"),
+        ("demo", "cast(null as double) as accuracy"),
+        ("mask-personal-data", "1 as id, cast(null as varchar) as title, 'a@b.org' as body"),
+    ],
+)
+def test_a_data_test_does_not_pass_because_of_a_null(path: str, row: str) -> None:
+    if path == "demo":
+        text = (ROOT / "demo/tests/categories_are_predicted.sql").read_text(encoding="utf-8")
+    else:
+        files = recipe_files(f"docs/recipes/{path}.md")
+        [text] = [text for name, text in files.items() if name.startswith("tests/")]
+    with duckdb.connect() as connection:
+        failing = connection.execute(rendered(text, f"(select {row})")).fetchall()
+    assert len(failing) == 1
+
+
+def rendered(text: str, table: str | None = None) -> str:
+    """Return a model or a data test as SQL that reads this table, or those of the same name."""
+    macros = SimpleNamespace(cosine_similarity=lambda a, b: f"list_cosine_similarity({a}, {b})")
+    return Template(text).render(
+        ref=lambda name: table or name, config=lambda **_: "", tf_embeddings=macros
+    )
 
 
 def test_other_examples_give_what_the_page_says(embedded: Vectors) -> None:

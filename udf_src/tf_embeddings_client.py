@@ -16,7 +16,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,10 +49,14 @@ _SCHEMA = "tf_embeddings"
 # Stands for a value in SQL, until a warehouse puts its own mark there. No name can have it.
 _PARAMETER = "\0"
 
-# So many texts go to Snowflake in one statement, which may have 1 MB.
+# What goes to Snowflake in one statement, which may have 1 MB. The connector writes some bytes as
+# two.
+# https://docs.snowflake.com/en/user-guide/query-size-limits
 _TEXTS_IN_A_STATEMENT = 100
+_BYTES_IN_A_STATEMENT = 400_000
 
 _MOST_TEXTS_NAMED = 3
+_MOST_ROWS = 1_000_000_000
 
 
 class NoVectorError(TfEmbeddingsError):
@@ -93,8 +97,8 @@ class Client:
         Args:
             project: the folder of the dbt project, or a folder in it.
             model: the name of a pinned model; the default one if not given.
-            target: whose plugin config in profiles.yml names the stage folder; the profile's own
-                if not given.
+            target: whose plugin config in profiles.yml names the stage folder; that of DBT_TARGET
+                or the profile's own if not given.
             stage: the stage folder, instead of the one that profiles.yml names.
             cache: where artifacts are unpacked, instead of the plugin's `cache`.
             threads: threads for the model, instead of the plugin's `threads`; 0 for all cores.
@@ -154,6 +158,11 @@ class Client:
         """
         import numpy as np
 
+        if isinstance(texts, bytes) or not isinstance(texts, Iterable | None):
+            raise TfEmbeddingsError(
+                f"tf_embeddings: embed got texts of type {type(texts).__name__}; it must be a "
+                f"text, or a list of texts."
+            )
         several = [texts] if isinstance(texts, str) or texts is None else list(texts)
         for place, text in enumerate(several):
             if not isinstance(text, str | None):
@@ -192,10 +201,12 @@ class Client:
         Args:
             connection: to the warehouse that has the table.
             question: a text, or its vector as `embed` returns it.
-            table: its name, with its schema and database where the connection needs them.
+            table: its name, with its schema and database where the connection needs them. Names
+                come from your code: whoever chooses them chooses what is read.
             k: how many rows to return at most.
             columns: the columns to return; all but the vector and its version if not given.
-            where: column -> the value that its rows must have, a list of values, or None for NULL.
+            where: column -> the value that its rows must have, a list, set or array of values, or
+                None for NULL.
             min_similarity: leave out rows that are less similar.
             embedding: the column of the vectors.
             version: the column of their versions.
@@ -210,12 +221,26 @@ class Client:
                 row has the pinned version; or as `embed` does.
         """
         warehouse = self._warehouse(connection)
-        if type(k) is not int or k < 1:
+        if type(k) is not int or not 1 <= k <= _MOST_ROWS:
             raise TfEmbeddingsError(
-                f"tf_embeddings: search got k={k!r}; it must be a whole number from 1."
+                f"tf_embeddings: search got k={k!r}; it must be a whole number from 1 to "
+                f"{_MOST_ROWS:,}."
             )
+        if columns is not None:
+            columns = [] if isinstance(columns, str) else list(columns)
+            if not columns:
+                raise TfEmbeddingsError(
+                    "tf_embeddings: search got columns that are not a list of names, or an empty "
+                    "one; write columns=['id'], or leave it out for all."
+                )
+        if not isinstance(where, Mapping | None):
+            raise TfEmbeddingsError(
+                f"tf_embeddings: search got where={where!r}; it must be a dict of columns and "
+                f"values, such as {{'lang': 'en'}}."
+            )
+        wanted = {column: _plain(value) for column, value in (where or {}).items()}
         named = [("embedding", embedding), ("version", version)]
-        named += [("where", column) for column in where or {}]
+        named += [("where", column) for column in wanted]
         named += [("columns", column) for column in columns or []]
         _require_name("table", table, parts=3)
         for argument, name in named:
@@ -224,9 +249,9 @@ class Client:
         is_text = question is None or isinstance(question, str)
         values = self._values(self.embed(question, connection) if is_text else question)
         conditions, parameters = [f"{version} = {_PARAMETER}"], [self.version]
-        for column, value in (where or {}).items():
+        for column, value in wanted.items():
             conditions.append(_condition(column, value))
-            parameters.extend(value if isinstance(value, list | tuple) else [value])
+            parameters.extend(value if isinstance(value, list) else [value])
         parameters = [one for one in parameters if one is not None]
         if columns is None:
             selected = f"searched.* exclude ({embedding}, {version})"
@@ -242,6 +267,7 @@ class Client:
           limit {k}
         """
         try:
+            warehouse.require_table(table)
             keys, rows = warehouse.query(sql, [json.dumps(values), *parameters])
         except Exception as error:
             if said := _explained(warehouse, table, named, error):
@@ -307,26 +333,42 @@ class Client:
 
     def _warehouse(self, connection: Any) -> _Warehouse:  # noqa: ANN401 - checked here
         module = type(connection).__module__.partition(".")[0]
-        if module in ("duckdb", "_duckdb"):
+        if module in ("duckdb", "_duckdb") and hasattr(connection, "cursor"):
             return _DuckDB(connection)
-        if module == "snowflake":
+        if module == "snowflake" and hasattr(connection, "is_pyformat"):
             return _Snowflake(connection, self._project, self._pin, self._functions)
         raise TfEmbeddingsError(
             f"tf_embeddings: connection is a {type(connection).__name__}; it must be a connection "
-            f"of duckdb or of snowflake-connector-python."
+            f"of duckdb or of snowflake-connector-python, such as the one in session.connection "
+            f"of a Snowpark session."
         )
 
 
 class _Warehouse(Protocol):
     """What differs between the warehouses: a connection that runs SQL."""
 
-    @property
-    def refusals(self) -> tuple[str, ...]:
-        """The names of the exceptions for SQL that names what does not exist."""
+    def is_refusal(self, error: Exception) -> bool:
+        """Return whether it refuses SQL that names what does not exist."""
+        ...
+
+    def is_unread(self, error: Exception) -> bool:
+        """Return whether it cannot read SQL, which it cannot if a name is a reserved word."""
+        ...
+
+    def is_mismatch(self, error: Exception) -> bool:
+        """Return whether values do not have the types of their columns."""
         ...
 
     def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Row]]:
         """Return the names of the columns, and the rows."""
+        ...
+
+    def require_table(self, table: str) -> None:
+        """Raise what the warehouse raises if there is no such table, if a query may not do so."""
+        ...
+
+    def columns(self, table: str) -> list[str]:
+        """Return the names of a table's columns."""
         ...
 
     def similarity(self, embedding: str, dimensions: int) -> str:
@@ -335,24 +377,44 @@ class _Warehouse(Protocol):
 
 
 class _DuckDB:
-    refusals = ("CatalogException", "BinderException")
-
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+
+    def is_refusal(self, error: Exception) -> bool:
+        return type(error).__name__ in ("CatalogException", "BinderException")
+
+    def is_unread(self, error: Exception) -> bool:
+        return type(error).__name__ == "ParserException"
+
+    def is_mismatch(self, error: Exception) -> bool:
+        return type(error).__name__ in (
+            *("BinderException", "ConversionException", "InvalidInputException"),
+            *("NotImplementedException", "OutOfRangeException", "TypeMismatchException"),
+        )
 
     def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Row]]:
         # Unlike execute, sql keeps its result apart from those of other threads.
         found = self._connection.sql(sql.replace(_PARAMETER, "?"), params=list(parameters))
         return found.columns, found.fetchall()
 
+    def require_table(self, table: str) -> None:
+        # A name that is not in the catalog reads the file or the Python variable of that name.
+        # https://duckdb.org/docs/stable/guides/glossary#replacement-scan
+        self.columns(table)
+
+    def columns(self, table: str) -> list[str]:
+        _, rows = self.query(f"select name from pragma_table_info({_PARAMETER})", [table])
+        return [row[0] for row in rows]
+
     def similarity(self, embedding: str, dimensions: int) -> str:
-        vector = f"cast({_PARAMETER} as float[{dimensions}])"
-        return f"array_cosine_similarity(cast({embedding} as float[{dimensions}]), {vector})"
+        type_ = f"float[{dimensions}]"
+        column, vector = f"cast({embedding} as {type_})", f"cast({_PARAMETER} as {type_})"
+        # A NULL in a vector is an error of the function.
+        return f"""case when list_position({column}, null) is null
+          then array_cosine_similarity({column}, {vector}) end"""
 
 
 class _Snowflake:
-    refusals = ("ProgrammingError",)
-
     def __init__(
         self,
         connection: SnowflakeConnection,
@@ -365,6 +427,15 @@ class _Snowflake:
         self._pin = pin
         self._functions = functions
 
+    def is_refusal(self, error: Exception) -> bool:
+        return type(error).__name__ == "ProgrammingError"
+
+    def is_unread(self, error: Exception) -> bool:
+        return self.is_refusal(error) and "syntax error" in str(error)
+
+    def is_mismatch(self, error: Exception) -> bool:
+        return str(getattr(error, "sqlstate", "")).startswith("22")  # a data exception
+
     def query(self, sql: str, parameters: Sequence[Any]) -> tuple[list[str], list[Row]]:
         if self._connection.is_pyformat:
             sql = sql.replace("%", "%%").replace(_PARAMETER, "%s")
@@ -374,6 +445,12 @@ class _Snowflake:
             rows = [tuple(row) for row in cursor.fetchall()]  # pyright: ignore[reportArgumentType]
         return [name.lower() if _STORED_NAME.fullmatch(name) else name for name in names], rows
 
+    def require_table(self, table: str) -> None:
+        """Do nothing: a query reads tables and views only."""
+
+    def columns(self, table: str) -> list[str]:
+        return self.query(f"select * from {table} limit 0", [])[0]
+
     def similarity(self, embedding: str, dimensions: int) -> str:
         # https://docs.snowflake.com/en/sql-reference/data-types-vector#vector-conversion
         vector = f"cast(as_array(parse_json({_PARAMETER})) as vector(float, {dimensions}))"
@@ -382,8 +459,7 @@ class _Snowflake:
     def embed(self, texts: Sequence[str | None]) -> tuple[list[str], list[list[float]]]:
         """Have the function embed texts; return their statuses, and the vectors of those `ok`."""
         statuses, vectors = ["null"] * len(texts), []
-        for first in range(0, len(texts), _TEXTS_IN_A_STATEMENT):
-            some = texts[first : first + _TEXTS_IN_A_STATEMENT]
+        for first, some in _portions(texts):
             values = ", ".join(f"({place}, {_PARAMETER})" for place in range(len(some)))
             rows = self._answers(
                 f"(cast(column2 as varchar), false) as outcome from values {values}", some
@@ -446,6 +522,20 @@ class _Snowflake:
         return f"{schema}.{newest['name']}"
 
 
+def _portions(texts: Sequence[str | None]) -> Iterator[tuple[int, Sequence[str | None]]]:
+    """Yield the place and the texts of each statement; a text that is too long has its own."""
+    first, size = 0, 0
+    for place, text in enumerate(texts):
+        bytes_ = len((text or "").encode(errors="surrogatepass"))
+        is_full = place - first == _TEXTS_IN_A_STATEMENT or size + bytes_ > _BYTES_IN_A_STATEMENT
+        if place > first and is_full:
+            yield first, texts[first:place]
+            first, size = place, 0
+        size += bytes_
+    if first < len(texts):
+        yield first, texts[first:]
+
+
 def _no_vector(statuses: Sequence[str], model: str) -> NoVectorError:
     reasons = {
         "null": "is None",
@@ -479,10 +569,22 @@ def _require_name(argument: str, name: object, parts: int) -> None:
     )
 
 
+def _plain(value: Any) -> Any:  # noqa: ANN401 - what the user passes
+    """Return a value as Python's own, and several of them as a list."""
+    if hasattr(value, "tolist"):  # of NumPy or pandas
+        value = value.tolist()
+    return list(value) if isinstance(value, tuple | set | frozenset) else value
+
+
 def _condition(column: str, value: object) -> str:
     if value is None:
         return f"{column} is null"
-    if not isinstance(value, list | tuple):
+    if isinstance(value, Mapping):
+        raise TfEmbeddingsError(
+            f"tf_embeddings: search got where={{{column!r}: {value!r}}}; it must be a value, a "
+            f"list of values, or None."
+        )
+    if not isinstance(value, list):
         return f"{column} = {_PARAMETER}"
     if not value or None in value:
         raise TfEmbeddingsError(
@@ -495,11 +597,30 @@ def _condition(column: str, value: object) -> str:
 def _explained(
     warehouse: _Warehouse, table: str, named: Iterable[tuple[str, str]], error: Exception
 ) -> str | None:
-    """Return why a search failed, if the table or a column is missing."""
-    if type(error).__name__ not in warehouse.refusals:
-        return None
+    """Return why a search failed, if an argument is the cause."""
+    if warehouse.is_unread(error):
+        return (
+            f"tf_embeddings: search got a name that is a reserved word: {_said(error)}. Put it in "
+            f"double quotes, such as columns=['\"order\"']."
+        )
+    if warehouse.is_refusal(error):
+        said = _missing(warehouse, table, named, error)
+        if said is not None:
+            return said
+    if warehouse.is_mismatch(error):
+        return (
+            f"tf_embeddings: search cannot compare: {_said(error)}. In where, give values of the "
+            f"columns' types, and as embedding a column with vectors of the model."
+        )
+    return None
+
+
+def _missing(
+    warehouse: _Warehouse, table: str, named: Iterable[tuple[str, str]], error: Exception
+) -> str | None:
+    """Return which table or column is missing."""
     try:
-        there, _ = warehouse.query(f"select * from {table} limit 0", [])
+        there = warehouse.columns(table)
     except Exception:
         return (
             f"tf_embeddings: search cannot read table {table}: {_said(error)}. Name its "

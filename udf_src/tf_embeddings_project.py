@@ -4,7 +4,7 @@
     pin = pinned(project)                 # the default model, as the macros choose it
     stage = stage_in_profile(project)     # the stage folder, as the plugin's config names it
 
-YAML is read as it is written; of Jinja, `env_var` and the two folders in `flags` are understood.
+YAML is read as it is written; of Jinja, `env_var` and `flags.PROFILES_DIR` are understood.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ _JINJA = re.compile(
     r"""\{\{\s*(?:
         env_var\(\s*(?P<q>['"])(?P<name>.*?)(?P=q)\s*
             (?:,\s*(?P<r>['"])(?P<default>.*?)(?P=r)\s*)?\)
-        | flags[.](?P<flag>PROFILES_DIR|PROJECT_DIR)
+        | flags[.](?P<flag>PROFILES_DIR)
     )\s*\}\}""",
     re.VERBOSE,
 )
+
+_QUOTED = re.compile(r"""(?P<token>'(?:.|<[a-z ]+>)')|['"].*""")
 
 
 class NotYamlError(TfEmbeddingsError):
@@ -46,7 +48,7 @@ class NotYamlError(TfEmbeddingsError):
 
     Attributes:
         file: the file's name.
-        reason: what the parser said, in one line.
+        reason: why and where, in one line, without the values, which may be secrets.
     """
 
     def __init__(self, file: Path, reason: str) -> None:
@@ -131,11 +133,11 @@ def load_project(file: Path) -> Project:
         TfEmbeddingsError: the package that reads YAML is not installed.
     """
     folder = file.parent
-    content = _as_map(_load(file))
+    content = _as_map(read_yaml(file))
     variables = map_below(content, VARS)
     vars_file = folder / VARS_FILE
     if not variables and vars_file.is_file():
-        elsewhere = map_below(_as_map(_load(vars_file)), VARS)
+        elsewhere = map_below(_as_map(read_yaml(vars_file)), VARS)
         if elsewhere:
             variables, file = elsewhere, vars_file
     return Project(folder, content, variables, file)
@@ -202,7 +204,8 @@ def stage_in_profile(project: Project, target: str | None = None) -> Stage:
 
     Args:
         project: as `read_project` returns it.
-        target: the target's name; the profile's own if not given.
+        target: the target's name; that of DBT_TARGET or the profile's own if not given. The
+            profile is that of DBT_PROFILE or the project's own.
 
     Raises:
         TfEmbeddingsError: the profile has no such target, or a value is Jinja that only dbt reads.
@@ -213,13 +216,17 @@ def stage_in_profile(project: Project, target: str | None = None) -> Stage:
     render = functools.partial(_rendered, project=project, profiles=there)
     profile: Mapping[str, Any] = {}
     if there is not None:
-        name = str(render(project.content.get("profile") or project.name))
-        profile = map_below(_as_map(_load(there / "profiles.yml")), name)
+        named = os.environ.get("DBT_PROFILE") or project.content.get("profile") or project.name
+        name = str(render(named))
+        profile = map_below(_as_map(read_yaml(there / "profiles.yml")), name)
     outputs = map_below(profile, "outputs")
+    correct = "Correct target='…', or leave it out."
+    if target is None and there is not None and os.environ.get("DBT_TARGET"):
+        target, correct = os.environ["DBT_TARGET"], "Correct DBT_TARGET, or unset it."
     if target is not None and target not in outputs:
         raise TfEmbeddingsError(
             f"tf_embeddings: the profile of project '{project.name}' has no target '{target}' (it "
-            f"has: {', '.join(outputs) or 'none'}). Correct target='…', or leave it out."
+            f"has: {', '.join(outputs) or 'none'}). {correct}"
         )
     chosen = target or str(render(profile.get("target", "default")))
     plugins = map_below(outputs, chosen).get("plugins")
@@ -241,9 +248,9 @@ def _rendered(value: Any, project: Project, profiles: Path | None) -> Any:  # no
 
     def replacement(match: re.Match[str]) -> str:
         name, default = match["name"], match["default"]
-        if match["flag"] == "PROFILES_DIR":
+        if match["flag"]:
             return str(profiles)
-        if match["flag"] == "PROJECT_DIR" or name == "DBT_PROJECT_DIR":
+        if name == "DBT_PROJECT_DIR":
             return str(project.folder)
         found = os.environ.get(name, default)
         if found is None:
@@ -271,7 +278,13 @@ def _as_map(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _load(file: Path) -> Any:  # noqa: ANN401 - any YAML value
+def read_yaml(file: Path, text: str | None = None) -> Any:  # noqa: ANN401 - any YAML value
+    """Return the content of a YAML file, or of this text of it.
+
+    Raises:
+        NotYamlError: it is not YAML.
+        TfEmbeddingsError: the package that reads YAML is not installed.
+    """
     if missing_packages(["ruamel.yaml"]):
         raise TfEmbeddingsError(
             f"tf_embeddings: the Python package 'ruamel.yaml', which reads {file.name}, is not "
@@ -280,7 +293,26 @@ def _load(file: Path) -> Any:  # noqa: ANN401 - any YAML value
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    parser = YAML(typ="safe", pure=True)
+    parser.composer.warn_double_anchors = False  # the warning shows lines of the file
     try:
-        return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise NotYamlError(file, re.sub(r"\s+", " ", str(error)).strip()) from None
+        return parser.load(file.read_text(encoding="utf-8") if text is None else text)
+    except (YAMLError, ValueError, LookupError) as error:
+        raise NotYamlError(file, _reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return what a YAML parser says and where, without the file's lines and values."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start + 1}"
+    mark = getattr(error, "problem_mark", None)
+    where = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
+    if type(error).__name__ == "DuplicateKeyError":
+        return f"a key occurs twice{where}"
+    if type(error).__name__ == "ReaderError":
+        return "a character outside of YAML"
+    said = getattr(error, "problem", None)
+    if not said:
+        return f"a value is not of its type{where}"
+    # In quotes are parts of the file, but for single characters and the names of tokens.
+    return _QUOTED.sub(lambda match: match["token"] or "…", " ".join(said.split())) + where

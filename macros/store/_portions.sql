@@ -137,8 +137,8 @@ where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id 
 
 {% macro _log_new_texts(new_texts, limit, pin) %}
   {#
-    Logs how many texts a run has to embed, if that may be many: it is bounded, embeds all in one
-    statement, or is the first of this version. It queries the sources, so only in a run: it cannot
+    Logs how many texts a run has to embed, if it is bounded or the first of this version. That
+    reads and hashes the sources once more, so other runs do not count. Only in a run: it cannot
     query the CTEs of a unit test, or of an ephemeral source.
   #}
   {% set parents = [] %}
@@ -157,7 +157,7 @@ where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id 
     {% endif %}
     {{ return('') }}
   {% endif %}
-  {% if limit is none and tf_embeddings._settings().portion != 0 and is_incremental() %}
+  {% if limit is none and is_incremental() %}
     {% set of_version = "select 1 from " ~ this ~ " where model_version = '" ~ pin.version ~ "'" %}
     {% if run_query(of_version ~ ' limit 1').rows %}
       {{ return('') }}

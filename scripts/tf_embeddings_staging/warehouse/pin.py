@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from tf_embeddings_project import (
     DEFAULT_MODEL,
@@ -31,6 +30,7 @@ from tf_embeddings_project import (
     VARS_FILE,
     NotYamlError,
     load_project,
+    read_yaml,
 )
 from tf_embeddings_udf.lock import locked
 
@@ -175,9 +175,9 @@ def with_pin(
 
 def _load(text: str, file: str = PROJECT_FILE) -> Any:  # noqa: ANN401 - any YAML value
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise _not_yaml(file, re.sub(r"\s+", " ", str(error)).strip()) from None
+        return read_yaml(Path(file), text)
+    except NotYamlError as error:
+        raise _not_yaml(error.file, error.reason) from None
 
 
 def _not_yaml(file: str, reason: str) -> StagingError:
