@@ -88,7 +88,7 @@ class Built:
 
 def make_demo(repository: Path, target: str = "duckdb", **variables: str) -> str:
     """Run the README's command, in the Python environment of these tests; a warning fails it."""
-    command = f"make demo TARGET={target} VENV='{sys.prefix}' 2>&1"
+    command = f"make --no-print-directory demo TARGET={target} VENV='{sys.prefix}' 2>&1"
     return run(repository, "sh", "-c", command, DBT_WARN_ERROR="true", **variables)
 
 
