@@ -358,6 +358,7 @@ def test_an_end_from_outside_leaves_no_file(tmp_path: Path, end: str) -> None:
         "import sys, tempfile, time\n"
         f"sys.path[:0] = {[str(ROOT / 'scripts'), str(ROOT / 'udf_src')]}\n"
         "from tf_embeddings_staging.command_line import run\n"
+        f"import signal; signal.signal(signal.{end}, signal.SIG_DFL)\n"  # nohup ignores SIGHUP
         "def work():\n"
         "    with tempfile.TemporaryDirectory(prefix='tf_embeddings_'):\n"
         "        print('begun', flush=True)\n"
