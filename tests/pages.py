@@ -57,7 +57,7 @@ PAGES = sorted(["README.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob
 PROGRAMS = Path(sys.executable).parent
 LIGHT = Path(sys.prefix) / "light" / "bin"  # the environment without TensorFlow
 
-# Where a page may start: `nothing`, `repository` (a checkout), or at the end of a run of a page.
+# Where a page may start beside `nothing`: at the end of a run of a page.
 AT_THE_END_OF = {
     "tickets": ("docs/get-started/duckdb.md", 0),
     "tickets_store": ("docs/guides/store.md", 0),
@@ -439,22 +439,11 @@ class Finished:
         """Make a start in a new place; return the folder of its project."""
         if name in AT_THE_END_OF:
             return self(*AT_THE_END_OF[name]).copy(place.folder)
-        if name not in ("nothing", "repository"):
-            raise KeyError(f"run: {name}. Pages start at: nothing, repository, {[*AT_THE_END_OF]}")
+        if name != "nothing":
+            raise KeyError(f"run: {name}. Pages start at: nothing, {[*AT_THE_END_OF]}")
         project = place.folder / "project"
         project.mkdir(parents=True)
-        if name == "repository":
-            copy_repository(project)
         return project
-
-
-def copy_repository(folder: Path) -> None:
-    """Copy the tracked files of this repository, as they are now."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
-    for name in listed.stdout.decode().split("\0"):
-        if name and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
 
 
 def _table(rows: list[Any]) -> str:

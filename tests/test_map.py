@@ -470,8 +470,7 @@ def test_rows_that_change_between_two_pages_are_refused(
 ) -> None:
     """A rebuild moves the rows, so that a page has some of the page before, or skips some."""
     pages = [
-        {"start": start, "rows": [[key, "=text", "[1, 2]"] for key in keys[start : start + 2]]}
-        for start in (0, 2)
+        {"rows": [[key, "=text", "[1, 2]"] for key in keys[start : start + 2]]} for start in (0, 2)
     ]
     answers = [*pages, {"rows": 4}]
     monkeypatch.setattr(reading, "run_macro_for_answers", lambda *_, **__: answers)

@@ -1,5 +1,5 @@
 {% macro _map_rows(
-  model, key, text, embedding, labels, version, embedding_model, limit, table, page=2000
+  model, key, text, embedding, labels, version, embedding_model, limit, table
 ) %}
   {#
     Reads the rows of a map for scripts/map_embeddings.py, and answers with lines of the log: pages
@@ -13,7 +13,7 @@
   {% set relation = tf_embeddings._map_relation(model) %}
   {% set pin = tf_embeddings._pin(embedding_model, 'map_embeddings') %}
   {% set found = tf_embeddings._map_columns(relation, key, text, embedding, labels, version) %}
-  {% do tf_embeddings._map_table(table, labels) if table is not none %}
+  {% do tf_embeddings._map_table(table) if table is not none %}
   {% set key = tf_embeddings._map_quoted(found.key) %}
   {% set vector = tf_embeddings._map_quoted(found.embedding) %}
   {% set has_vector = vector ~ ' is not null' %}
@@ -30,7 +30,7 @@ where {{ has_vector }}
   {% set vectors, pinned, keys = counted[0] | int, counted[1] | int, counted[2] | int %}
   {% do tf_embeddings._check_map(relation, found, pin, vectors, pinned, keys, has_vector) %}
 
-  {% set rows = [pinned, limit] | min %}
+  {% set rows, page = [pinned, limit] | min, 2000 %}
   {% for start in range(0, rows, page) %}
     {% set sql %}
 select
@@ -49,7 +49,7 @@ limit {{ [page, rows - start] | min }} offset {{ start }}
     {% for row in run_query(sql).rows %}
       {% do lists.append(row.values() | list) %}
     {% endfor %}
-    {% do log('tf_embeddings_answer ' ~ tojson({'start': start, 'rows': lists}), info=true) %}
+    {% do log('tf_embeddings_answer ' ~ tojson({'rows': lists}), info=true) %}
   {% endfor %}
   {% do log('tf_embeddings_answer ' ~ tojson({
     'rows_with_vectors': vectors,
@@ -251,8 +251,8 @@ limit {{ [page, rows - start] | min }} offset {{ start }}
   {% endif %}
 {% endmacro %}
 
-{% macro _map_table(table, labels) %}
-  {# Refuses to write a map over anything but a map with these columns or fewer labels. #}
+{% macro _map_table(table) %}
+  {# Refuses to write a map over anything but a map. #}
   {% set database, schema = target.database, target.schema %}
   {% for node in (graph.nodes.values() | list) + (graph.sources.values() | list) %}
     {% set name = node.get('identifier') or node.get('alias') or node.name %}

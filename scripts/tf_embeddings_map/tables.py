@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from string import Template
@@ -76,11 +76,12 @@ def write_to_warehouse(table: pa.Table, name: str, connection: Connection) -> in
         StagingError: dbt fails.
     """
     dbt = connection.dbt
+    whole = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
     with tempfile.TemporaryDirectory(prefix="tf_embeddings_") as given:
         folder = Path(given)
         for each in ("seeds", "macros"):
             (folder / each).mkdir()
-        lines = [tuple(map(_fitting, line)) for line in _lines(table)]
+        lines = [tuple(map(_fitting, line)) for line in whole]
         _write_csv(table.column_names, lines, folder / "seeds" / f"{name}.csv")
         macros = Template(Path(__file__).with_name(_MACROS).read_text(encoding="utf-8"))
         text = macros.substitute(
@@ -110,12 +111,7 @@ def write_to_warehouse(table: pa.Table, name: str, connection: Connection) -> in
         (folder / "dbt_project.yml").write_text(json.dumps(definition))  # JSON is YAML
         flags = replace(dbt, project_dir=str(folder)).flags()
         run_dbt(["seed", "--target-path", str(folder / "target"), *flags])
-    return sum(
-        value is not None and len(value) > MOST_LETTERS
-        for column in table.columns
-        if pa.types.is_string(column.type)
-        for value in column.to_pylist()
-    )
+    return sum(_fitting(value) != value for line in whole for value in line)
 
 
 def _fitting(value: object) -> object:
@@ -138,7 +134,3 @@ def _write_csv(names: Sequence[str], lines: Sequence[Sequence[object]], path: Pa
         writer = csv.writer(file)
         writer.writerow(names)
         writer.writerows(lines)
-
-
-def _lines(table: pa.Table) -> Iterator[tuple[object, ...]]:
-    yield from zip(*(column.to_pylist() for column in table.columns), strict=True)

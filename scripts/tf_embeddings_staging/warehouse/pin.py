@@ -30,6 +30,7 @@ from tf_embeddings_project import (
     VARS_FILE,
     NotYamlError,
     load_project,
+    map_below,
     read_yaml,
 )
 from tf_embeddings_udf.lock import locked
@@ -71,7 +72,7 @@ def home(project_file: Path) -> Home:
     return Home(
         project.file,
         (VARS, MODELS) if scope is None else (VARS, scope, MODELS),
-        _map({MODELS: project.var(MODELS)}, MODELS),
+        pins if isinstance(pins := project.var(MODELS), Mapping) else {},
         bool(project.var(DEFAULT_MODEL)),
     )
 
@@ -87,12 +88,6 @@ def require_read(place: Home, dbt_version: str) -> None:
             f"this project has its vars in {VARS_FILE}, which dbt {dbt_version} does not read. "
             f"Use dbt 1.12 or later, or move the vars to {PROJECT_FILE}."
         )
-
-
-def _map(level: object, key: str) -> Mapping[str, Any]:
-    """Return the map below a key, or an empty one."""
-    found = level.get(key) if isinstance(level, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
 
 
 def render(name: str, pin: Mapping[str, Any], keys: Sequence[str] = (VARS, MODELS)) -> str:
@@ -135,7 +130,7 @@ def _replace(path: Path, text: str) -> None:
 
 def kept_packages(path: Path, name: str, packages: Sequence[str]) -> tuple[str, ...]:
     """Return a model's packages, with the versions of the project's pin if it has the same ones."""
-    kept = _map(home(path).pins, name).get("packages")
+    kept = map_below(home(path).pins, name).get("packages")
     pinned = [str(package) for package in kept] if isinstance(kept, list) else []
     if sorted(package.partition("==")[0] for package in pinned) == sorted(packages):
         return tuple(pinned)
@@ -144,7 +139,7 @@ def kept_packages(path: Path, name: str, packages: Sequence[str]) -> tuple[str, 
 
 def pinned_build(path: Path, name: str) -> str | None:
     """Return the build that a project pins for a model, or None."""
-    build = _map(home(path).pins, name).get("build")
+    build = map_below(home(path).pins, name).get("build")
     return build if isinstance(build, str) else None
 
 
