@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import json
 import multiprocessing
 import os
@@ -8,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -290,7 +290,8 @@ def test_litert_has_as_many_interpreters_as_threads(tiny: Artifact) -> None:
 def test_a_text_by_itself_runs_on_all_threads_and_a_column_on_one_each(
     tiny: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gc.collect()  # a model that an earlier test loaded would share its interpreters
+    # An earlier test's model, which may still be loaded, would share its interpreters.
+    monkeypatch.setattr(litert, "_loaded", weakref.WeakValueDictionary())
     made: list[int] = []
     make = litert._Interpreter.__init__
 
