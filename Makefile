@@ -12,6 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := $(abspath $(VENV))/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export NO_MKDOCS_2_WARNING := 1
 
 # The lock files are complete, so pip resolves nothing (`--no-deps`). A stamp file in the environment
 # names the digest of its lock file, so that a changed lock file installs the environment again.
@@ -25,6 +26,8 @@ LIGHT_ENV := $(VENV)/.light-$(call digest,requirements-light.lock)
 # The other versions of dbt that the tests run, each in an environment of its own.
 DBT_1_11_ENV := $(VENV)/.dbt-1.11-$(call digest,requirements-dbt-1.11.lock)
 DBT_V2_ENV := $(VENV)/.dbt-v2-$(call digest,requirements-dbt-v2.lock)
+# The generator of the documentation site.
+DOCS_ENV := $(VENV)/.docs-$(call digest,requirements-docs.lock)
 # Where dbt v2 looks for its Snowflake driver, below $XDG_CACHE_HOME. Without it, v2 downloads one.
 V2_DRIVER := com.getdbt/adbc/x86_64-manylinux_2_17-linux-gnu/libadbc_driver_snowflake-0.21.0.dev+dbt0.21.13.so
 # The libraries that we compare with: only for `make bench-peers`.
@@ -38,7 +41,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=lo
 
 ON_1_12 := --ignore-glob='*/test_dbt_*.py'
 
-.PHONY: demo snowflake-shell test test-all test-dbt-1.11 test-dbt-v2 lint format bench bench-peers lock clean help
+.PHONY: demo snowflake-shell test test-all test-dbt-1.11 test-dbt-v2 lint format docs docs-serve bench bench-peers lock clean help
 
 demo: $(if $(filter duckdb,$(TARGET)),$(DEMO_ENV),$(DEV_ENV))  ## Stage a real model, build and test the demo project, show search results
 	PATH="$(BIN):$$PATH" $(if $(filter local_snowflake,$(TARGET)),python tests/local_snowflake run --) demo/run.sh $(TARGET)
@@ -74,6 +77,15 @@ format: $(DEV_ENV)  ## Rewrite Python and SQL in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar macros models demo/models
 
+# Not with --quiet, which would hide the warnings that --strict counts.
+docs: $(DEV_ENV) $(DOCS_ENV)  ## Write the reference pages and build the documentation site, offline and with its links checked
+	$(BIN)/python .ci/site_pages.py
+	$(VENV)/docs/bin/mkdocs build --strict
+
+docs-serve: $(DEV_ENV) $(DOCS_ENV)  ## Serve the documentation site, and build it again at each change
+	$(BIN)/python .ci/site_pages.py
+	$(VENV)/docs/bin/mkdocs serve
+
 bench: $(DEV_ENV)  ## Measure speed, store and search, compared with the alternatives; half an hour
 	$(BIN)/python bench/speed.py --peers $(VENV)/peers
 	$(BIN)/python bench/store.py
@@ -90,10 +102,11 @@ lock: $(DEV_ENV)  ## Rewrite the lock files from requirements*.txt and pyproject
 	$(COMPILE) --upgrade requirements.txt --group dbt-1.11 -o requirements-dbt-1.11.lock
 	$(COMPILE) --upgrade --group dbt-v2 -o requirements-dbt-v2.lock
 	$(COMPILE) --upgrade --group anaconda -o requirements-anaconda.lock
+	$(COMPILE) --upgrade --group docs -o requirements-docs.lock
 
 clean:  ## Remove everything that the other targets made
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis
-	cd demo && rm -rf target dbt_packages logs demo.duckdb demo.duckdb.wal tf_embeddings_stage
+	rm -rf $(VENV) .cache site .pytest_cache .ruff_cache .hypothesis
+	cd demo && rm -rf assets target dbt_packages logs demo.duckdb demo.duckdb.wal tf_embeddings_stage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## List the targets
@@ -139,6 +152,12 @@ $(DBT_V2_ENV): | $(DEV_ENV)
 		$(VENV)/dbt-v2/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-dbt-v2.lock && \
 		mkdir -p $(dir $(VENV)/dbt-v2/cache/$(V2_DRIVER)) && \
 		cp $(VENV)/dbt-v2/lib/python3*/site-packages/adbc_driver_snowflake/*.so $(VENV)/dbt-v2/cache/$(V2_DRIVER); fi
+	touch $@
+
+$(DOCS_ENV): | $(VENV)/bin/python
+	rm -rf $(VENV)/docs $(VENV)/.docs-*
+	$(BIN)/python -m venv $(VENV)/docs
+	$(VENV)/docs/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-docs.lock
 	touch $@
 
 $(PEERS_ENV): | $(VENV)/bin/python

@@ -32,7 +32,7 @@ EMPTY_PATHS = "{key} is empty, which dbt v2 takes as unset; name a folder that d
 # `%`, flags, a width or `*`; or `%`, a precision, and the conversions e and g.
 WIDTH_OR_EXPONENT = re.compile(r"%(?:[-+ #0]*(?:[1-9]\d*|\*)|[-+ #0]*(?:\.\d+)?[eEgG])")
 RAW = re.compile(r"{%-?\s*(?:end)?raw\s*-?%}")
-BLOCK = re.compile(r"^```(?:sql|yaml|yml|jinja)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(?:sql|yaml|yml|jinja)(?: [^\n]*)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def problems_of(text: str) -> Iterator[tuple[int, str]]:

@@ -414,3 +414,14 @@
 {% macro default___drift(tested, baseline) %}
   {{ return(tf_embeddings._unsupported('embedding_drift')) }}
 {% endmacro %}
+
+{# map.sql #}
+
+{% macro _vector_json(vector) %}
+  {# A vector as the text of a JSON list of its components. #}
+  {{ return(adapter.dispatch('_vector_json', 'tf_embeddings')(vector)) }}
+{% endmacro %}
+
+{% macro default___vector_json(vector) %}
+  {{ return(tf_embeddings._unsupported('map_embeddings')) }}
+{% endmacro %}

@@ -21,6 +21,7 @@ from warm_worker import warm_workers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pages import Finished
     from snowflake_projects import LocalSnowflake
 
 STAGING = Path(__file__).parents[1] / "scripts" / "tf_embeddings_staging"
@@ -33,7 +34,7 @@ os.environ.setdefault("TF_EMBEDDINGS_CACHE", str(Path(__file__).parents[1] / ".c
 
 
 # The files that take minutes: who came to one of them last would keep the others waiting.
-_LONG = ("demo_project", "every_encoder", "readme", "staging_snowflake", "operations_snowflake")
+_LONG = ("demo_project", "every_encoder", "pages", "staging_snowflake", "operations_snowflake")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -236,6 +237,17 @@ def minilm_on_tensorflow_embedder(minilm_on_tensorflow: makers.Artifact) -> Embe
 @pytest.fixture(scope="session")
 def strings_embedder(strings: makers.Artifact) -> Embedder:
     return load_artifact(strings)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """What a reader has at the end of a page; all processes of the tests share it."""
+    from pages import Finished
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pages"
+    folder.mkdir(exist_ok=True)
+    return Finished(folder)
 
 
 @pytest.fixture(scope="session")

@@ -153,9 +153,14 @@ def make_snowflake_project(
 
 
 @contextmanager
-def serve(**environment: str) -> Iterator[LocalSnowflake]:
-    """Start a server in a process of its own, with these variables, and stop it."""
+def serve(*, keep: Path | None = None, **environment: str) -> Iterator[LocalSnowflake]:
+    """Start a server in a process of its own, with these variables, and stop it.
+
+    `keep` is the folder of an account that a later server continues with.
+    """
     command = [sys.executable, str(MODULE), "serve", "--port", "0"]
+    if keep is not None:
+        command += ["--keep", str(keep)]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

@@ -11,7 +11,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -36,15 +36,26 @@ def call(folder: Path, *arguments: str | Path, **environment: str) -> Done:
 
     What kills, races, exit codes and secrets prove needs `run_script`.
     """
+    return call_main(cli.main, SCRIPT, folder, *arguments, **environment)
+
+
+def call_main(
+    main: Callable[[Sequence[str]], int],
+    script: str,
+    folder: Path,
+    *arguments: str | Path,
+    **environment: str,
+) -> Done:
+    """Call a script's main function in a folder, as `call` does."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(sys, "argv", [SCRIPT])
+        patch.setattr(sys, "argv", [script])
         patch.setattr(dbt_process, "_run_dbt", _run_dbt)
         for name, value in environment.items():
             patch.setenv(name, value)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = cli.main([str(argument) for argument in arguments])
+            code = main([str(argument) for argument in arguments])
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 

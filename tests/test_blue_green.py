@@ -1,8 +1,7 @@
-"""The README's blue/green recipe for an upgrade: runs its commands, on DuckDB through dbt."""
+"""The pages' commands to upgrade a model and for CI, and their baselines: on DuckDB through dbt."""
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -15,8 +14,9 @@ import pytest
 import yaml
 from conftest import load_artifact
 from counting import Reached, counted
-from duckdb_projects import NAME, PACKAGE, Project, Run, make_project
+from duckdb_projects import NAME, Project, Run, make_project
 from makers import Artifact, write_artifact
+from pages import commands, the_block
 
 SAME_VECTOR = 1e-6
 BODIES = [
@@ -95,23 +95,20 @@ def stored(project: Project) -> list[tuple[Any, ...]]:
 
 
 def recipe() -> list[list[str]]:
-    """Return the dbt commands of the README's recipe, without `dbt`."""
-    upgrade = section("### Upgrade a model: blue and green")
-    return [shlex.split(line) for line in re.findall(r"^ *dbt (.*)$", upgrade, re.M)]
-
-
-def section(title: str) -> str:
-    """Return the text of a section of the README."""
-    readme = (PACKAGE / "README.md").read_text(encoding="utf-8")
-    _, found, rest = readme.partition(f"\n{title}\n")
-    assert found
-    return re.split(r"^#{1,3} ", rest, maxsplit=1, flags=re.M)[0]
+    """Return the guide's commands for the steps 2 and 3, without `dbt`."""
+    blocks = [
+        the_block("docs/guides/upgrade.md", beginning)
+        for beginning in ("dbt run --select embedding_store", "dbt run-operation tf_embeddings.com")
+    ]
+    texts = [block.text.replace("minilm_64", "tickets_next") for block in blocks]
+    return [shlex.split(text.replace("minilm", "tickets"))[1:] for text in texts]
 
 
 def ci() -> tuple[list[str], list[str]]:
-    """Return the README's CI command in two parts: its selection, and the vars with the store."""
-    [command] = re.findall(r"^ *dbt (.*--defer.*)$", section("### Recipes"), re.M)
-    words = shlex.split(command.replace("prod.main", f"{NAME}.main"))
+    """Return the recipe's CI command in two parts: its selection, and the vars with the store."""
+    block = the_block("docs/recipes/dev-and-ci.md", "dbt build --target ci")
+    [command] = commands(block.text.replace("prod.main", f"{NAME}.main"))
+    words = shlex.split(command)[1:]
     place = words.index("--vars")
     return words[:place], words[place:]
 
@@ -172,7 +169,7 @@ def test_a_model_is_built_beside_the_old_one_compared_switched_and_taken_back(
 def test_ci_defers_to_production_and_copies_its_vectors(
     project: Project, old: Artifact, reached: Reached
 ) -> None:
-    """The README's recipe: production's database is attached under its own name."""
+    """Production's database is attached under its own name."""
     project.write(
         "models/top.sql", "select count(embedding) as vectors from {{ ref('tickets_embedded') }}"
     )
@@ -210,10 +207,9 @@ def test_ci_defers_to_production_and_copies_its_vectors(
 def test_vectors_are_compared_with_those_of_the_day_when_the_baseline_was_built(
     project: Project,
 ) -> None:
-    readme = section("### Recipes")
-    baseline, tests = re.findall(r"^```(?:sql|yaml)\n(.*?)^```$", readme, re.M | re.S)[:2]
-    project.write("models/tickets_baseline.sql", baseline)
-    project.write("models/tickets.yml", tests)
+    page = "docs/recipes/drift.md"
+    project.write("models/tickets_baseline.sql", the_block(page, "is_incremental()").text)
+    project.write("models/tickets.yml", the_block(page, "embedding_drift").text)
     dbt(project, "build")
     use(project, "tickets_next")
     done = project.dbt("build")
@@ -223,15 +219,15 @@ def test_vectors_are_compared_with_those_of_the_day_when_the_baseline_was_built(
 
 
 def test_a_golden_seed_fails_when_vectors_change(project: Project) -> None:
-    blocks = re.findall(r"^```(?:sql|yaml)\n(.*?)^```$", section("### Recipes"), re.M | re.S)
-    copy, tests = blocks[2:4]
+    page = "docs/recipes/golden-vectors.md"
+    copy = the_block(page, "copy (").text
     dbt(project, "build")
     (project.folder / "seeds").mkdir(exist_ok=True)
     seed = project.folder / "seeds" / "tickets_golden.csv"
     project.execute(copy.replace("seeds/tickets_golden.csv", str(seed)))
     assert len(seed.read_text(encoding="utf-8").splitlines()) == 1 + len(BODIES)
 
-    project.write("models/tickets.yml", tests)
+    project.write("models/tickets.yml", the_block(page, "embedding_matches_golden").text)
     assert "pass" in golden_status(dbt(project, "build"))
     use(project, "tickets_next")
     assert "fail" in golden_status(project.dbt("build"))

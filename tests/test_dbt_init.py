@@ -1,6 +1,6 @@
-"""A project that `dbt init` of dbt 1.11 or v2 makes: with the README's steps it ends with vectors.
+"""A project that `dbt init` of dbt 1.11 or v2 makes: with the guides' steps it ends with vectors.
 
-`test_readme.py` does the same with the dbt of this environment.
+`test_pages.py` does the same with the dbt of this environment.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pages import PROGRAMS, ROOT, Block, Place, Reader, parse
 from smoke_project import environment_of, staging_programs
-from snowflake_projects import serve
-from test_readme import PROGRAMS, Follower, blocks, call, section, write_tickets
+
+DUCKDB = "docs/get-started/duckdb.md"
+SNOWFLAKE = "docs/get-started/snowflake.md"
+TWO_ROLES = (ROOT / SNOWFLAKE).read_text("utf-8").partition("\n## One role stages")[0].count("\n")
 
 
 @pytest.mark.parametrize(
@@ -32,20 +35,35 @@ def test_who_follows_the_snowflake_guide_has_vectors(
     monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
     monkeypatch.setenv("DBT_USE_COLORS", "false")
     monkeypatch.setenv("PATH", f"{PROGRAMS}:{os.environ['PATH']}")  # for pip
-    *_, model, tests, _ = blocks(section("## Your own project on DuckDB").partition("\n### ")[0])
-    roles, profile, install, build = blocks(section("### Set it up"))
-    assert named in call(tmp_path, "dbt --version", programs)
-    call(tmp_path, f"{init} --skip-profile-setup", programs)
+    assert named in run(programs, tmp_path, "dbt --version")
+    run(programs, tmp_path, f"{init} --skip-profile-setup")
     folder = tmp_path / "my_project"
     for sample in ("models", "seeds", "macros"):
         shutil.rmtree(folder / sample)
-    write_tickets(folder, model.text, tests.text)
+        (folder / sample).mkdir()
 
-    with serve() as server:
-        reader = Follower(server, folder)
-        reader.execute(roles.text)
-        reader.write_profile(profile.text, prod="transformer")
-        for command in [*install.text.splitlines(), *build.text.splitlines()]:
-            call(folder, command, programs)
-        sql = "select id, array_size(embedding::array) from dbt.tickets_embedded order by id"
-        assert reader.rows(sql) == [(1, 384), (2, None), (3, 384)]
+    place = Place(tmp_path / "place")
+    with Reader(place, folder, programs) as reader:
+        for page in (DUCKDB, SNOWFLAKE):
+            for block in parse(page):
+                if isinstance(block, Block) and is_needed(block):
+                    reader.follow(block)
+        sql = """
+            select count(*), count(embedding), max(array_size(embedding::array))
+            from dbt.tickets_embedded
+        """
+        assert reader.server().execute(sql, database="analytics") == [(150, 149, 384)]
+
+
+def is_needed(block: Block) -> bool:
+    """Whether a block is a step of who uses only Snowflake, with one role."""
+    if block.page == DUCKDB:
+        steps = ("dbt deps", "cp ", "packages:", "vars:", "{{ config", "models:")
+        return block.text.startswith(steps) and block.title != "models/titles_embedded.sql"
+    return block.line < TWO_ROLES and (
+        block.language == "sh" or block.title in ("Snowflake", "profiles.yml")
+    )
+
+
+def run(programs: Path, folder: Path, command: str) -> str:
+    return Reader(Place(folder), folder, programs).call(command)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,11 @@ def built(project: V2Project) -> V2Project:
     assert run.success, run.errors
     assert not [message for message in run.printed if message.startswith("[warning]")]
     assert public_in("generic_tests") <= Smoke(project, PROGRAMS).passed_tests()
+    said = [message for message in run.printed if "embedding_store: embedding_store has" in message]
+    assert [re.sub("[0-9]+", "n", message) for message in said][:2] == [
+        "embedding_store: embedding_store has n new texts to embed",
+        "embedding_store: embedding_store has embedded n of n new texts",
+    ]
     return project
 
 

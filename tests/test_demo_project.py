@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,7 +88,7 @@ class Built:
 
 def make_demo(repository: Path, target: str = "duckdb", **variables: str) -> str:
     """Run the README's command, in the Python environment of these tests; a warning fails it."""
-    command = f"make demo TARGET={target} VENV='{sys.prefix}' 2>&1"
+    command = f"make --no-print-directory demo TARGET={target} VENV='{sys.prefix}' 2>&1"
     return run(repository, "sh", "-c", command, DBT_WARN_ERROR="true", **variables)
 
 
@@ -143,6 +144,24 @@ def test_the_whole_project_builds_with_no_warning(built: Built) -> None:
     assert "WARN=0 ERROR=0 SKIP=0" in built.said
 
 
+def test_every_column_is_described(built: Built) -> None:
+    """As `dbt docs` shows the demo and the package: its models, its seeds and the store."""
+    manifest = json.loads((built.demo / "target" / "manifest.json").read_text("utf-8"))
+    relations = [
+        node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] in ("model", "seed")
+        and node["config"]["materialized"] != "ephemeral"
+    ]
+
+    assert len(relations) > 8
+    for node in relations:
+        columns = built.column(f"select column_name from (describe {node['name']})")
+        described = [name for name, column in node["columns"].items() if column["description"]]
+        assert node["description"], node["name"]
+        assert sorted(described) == sorted(columns), node["name"]
+
+
 def test_nothing_in_the_project_is_deprecated(staged: Path) -> None:
     said = run(staged, DBT, "parse", "--no-partial-parse", "--show-all-deprecations")
     assert "deprecat" not in said.lower()
@@ -162,6 +181,19 @@ def test_staging_it_again_fetches_nothing_and_rebuilds_nothing(built: Built) -> 
     assert "Fetching" not in said
     assert "Converting" not in said
     assert {path: path.stat().st_mtime_ns for path in stage.rglob("*")} == before
+
+
+def test_the_map_is_where_the_last_line_says_and_in_the_docs(built: Built) -> None:
+    last = built.said.splitlines()[-1]
+    assert last == "A map of the definitions: open demo/assets/map.html in a browser."
+    page = (built.demo / "assets" / "map.html").read_bytes()
+    assert b"<title>A dictionary, by meaning</title>" in page
+    assert page.count(b"noun.animal") == 1  # a value, of many points
+
+    run(built.demo, DBT, "--quiet", "docs", "generate", "--static")
+    assert (built.demo / "target" / "assets" / "map.html").read_bytes() == page
+    catalog = (built.demo / "target" / "manifest.json").read_text("utf-8")
+    assert "[a map of them](assets/map.html)" in catalog
 
 
 def test_every_definition_has_one_vector_of_384_numbers(built: Built) -> None:
@@ -264,6 +296,16 @@ def test_the_incremental_model_gives_the_same_vectors(built: Built) -> None:
 def test_the_results_are_printed_question_by_question(built: Built) -> None:
     assert "Which bird is awake all night?" in built.said
     assert "owl          0.66  nocturnal bird of prey" in built.said
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/get-started/no-account.md"])
+def test_the_answers_on_a_page_are_those_of_the_demo(built: Built, page: str) -> None:
+    said = " ".join(built.said.split())
+    text = (ROOT / page).read_text("utf-8")
+    shown = re.findall(r"(\w+) +(0\.\d\d) +([a-z].+?)(?:…|  |$)", text, re.M)
+    assert {"harbor", "blow", "coast"} <= {word for word, _, _ in shown}
+    for word, similarity, definition in shown:
+        assert f"{word} {similarity} {definition.strip()}" in said
 
 
 def test_the_demo_runs_from_the_folder_above(built: Built) -> None:

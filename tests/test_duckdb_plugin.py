@@ -248,11 +248,12 @@ CALLS_FROM_A_FOREIGN_THREAD = """
 import ctypes, sys
 from pathlib import Path
 import pyarrow as pa
-from tf_embeddings_duckdb import _embed_function, _stage, _verify
+from tf_embeddings_duckdb import _embed_function, _verify
+from tf_embeddings_stage import stage_of
 
 libc = ctypes.CDLL(None)
 key, thread = ctypes.c_uint(), ctypes.c_ulong()
-stage = _stage({"stage": "stage", "cache": sys.argv[1]})
+stage = stage_of({"stage": "stage", "cache": sys.argv[1]})
 first, second = (_embed_function(stage, Path(path)) for path in sys.argv[2:4])
 pin = sys.argv[4:]
 

@@ -121,7 +121,9 @@ def test_yaml_readme_and_empty_lists_of_paths_are_looked_at(tmp_path: Path) -> N
         encoding="utf-8",
     )
     readme.write_text(
-        "{{ x | float(0) }}\n\n```sql\nselect 1\n{{ x | int(0) }}\n```\n", encoding="utf-8"
+        "{{ x | float(0) }}\n\n```sql\nselect 1\n{{ x | int(0) }}\n```\n"
+        '```sql title="models/a.sql"\n{{ x | int(0) }}\n```\n',
+        encoding="utf-8",
     )
 
     code, output = lint(project, readme)
@@ -132,6 +134,7 @@ def test_yaml_readme_and_empty_lists_of_paths_are_looked_at(tmp_path: Path) -> N
         "not exist",
         f"{project}:5: float takes no default in dbt v2; test the value before",
         f"{readme}:5: int takes no default in dbt v2; test the value before",
+        f"{readme}:8: int takes no default in dbt v2; test the value before",
     ]
 
 

@@ -218,6 +218,11 @@ def test_the_tests_of_vectors_alone_need_no_model(project: Project) -> None:
             "pin to dbt_project.yml (or vars.yml).",
         ),
         (
+            call_of("embedding_dimension", embedding_model=7),
+            "embedding_dimension: model is 7; it must be the name of a model in quotes, such as "
+            "embedding_model: minilm, or be left out for the default model.",
+        ),
+        (
             call_of("embedding_is_unit_norm", tolerance="small"),
             "embedding_is_unit_norm: tolerance is 'small'; it must be a number from 0 to 1, the "
             "most that a length may differ from 1.",

@@ -132,7 +132,7 @@ def test_a_public_macro_is_the_first_of_a_file_of_its_name() -> None:
 def test_each_feature_has_a_folder_and_a_file_of_its_name_for_each_warehouse() -> None:
     features = {path.name for path in MACROS.iterdir() if path.is_dir()} - {*WAREHOUSES, "inputs"}
     assert features == {
-        *("embed", "generic_tests", "hook", "operations", "search", "staging", "store"),
+        *("embed", "generic_tests", "hook", "map", "operations", "search", "staging", "store"),
     }
     for warehouse in WAREHOUSES:
         assert features <= {path.stem for path in (MACROS / warehouse).iterdir()}, warehouse

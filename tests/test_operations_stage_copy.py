@@ -14,8 +14,8 @@ import yaml
 from conftest import Saved
 from duckdb_projects import NAME, Run, make_project
 from makers import Artifact, shortened, write_artifact
+from pages import commands, the_block
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
-from test_readme import blocks, section
 from tf_embeddings_staging.warehouse import pin as pins
 
 EMBEDDED = {
@@ -144,13 +144,14 @@ def test_it_copies_and_prints_the_pin_that_makes_a_model_embed(
     assert len(embedding) == artifact.dimensions
 
 
-def test_the_readmes_command_copies(
+def test_the_guides_command_copies(
     project: SnowflakeProject, elsewhere: Elsewhere, artifact: Artifact
 ) -> None:
-    [block] = blocks(section("### Where nothing can be uploaded"))
+    block = the_block("docs/guides/deployment.md", "dbt run-operation tf_embeddings.stage_copy")
     elsewhere.put(artifact.path)
-    command = block.text.replace("@analytics.public.artifacts", elsewhere.stage)
-    run = project.dbt(*shlex.split(command.replace("minilm", "tiny"))[1:])
+    [command] = commands(block.text.replace("@analytics.public.artifacts", elsewhere.stage))
+    words = shlex.split(command.replace("--target admin", "").replace("minilm", "tiny"))
+    run = project.dbt(*words[1:])
 
     assert run.success, run.errors
     assert staged(project) == {place(artifact): artifact.path.stat().st_size}

@@ -541,7 +541,7 @@ CAUSES: list[tuple[str, bool, str | None]] = [
 
 
 def test_the_cause_is_what_snowflake_said(project: SnowflakeProject, tiny: Artifact) -> None:
-    """Some of it no local Snowflake says; README has the same table."""
+    """Some of it no local Snowflake says; the guide to troubleshooting has the same table."""
     project.write(
         "macros/causes.sql",
         "{% macro causes(cases) %}{% for said, is_of_hook, _ in cases %}{{ log('cause: ' ~ "

@@ -374,7 +374,7 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         catalogue(tmp_path / "mine.yml")
 
 
-@pytest.mark.parametrize("text", ["tickets: [", "a: 1\na: 2", "a: \x00"])
+@pytest.mark.parametrize("text", ["tickets: [", "a: hunter1\na: hunter2", "a: \x00"])
 def test_a_file_that_is_no_yaml_is_one_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.yml"
     path.write_text(text)
@@ -382,7 +382,7 @@ def test_a_file_that_is_no_yaml_is_one_sentence(tmp_path: Path, text: str) -> No
         StagingError, match=r"^the catalogue '.*mine\.yml' is not YAML: .*\.$"
     ) as error:
         catalogue(path)
-    assert "<unicode string>" not in str(error.value)
+    assert "hunter" not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "- minilm", "minilm"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import sysconfig
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import makers
 import pytest
@@ -21,6 +22,7 @@ from staging_cli import SCRIPT, Done, run_script, staged_files
 from staging_cli import stage_model as stage
 from tf_embeddings_staging.process import python_environment
 from tf_embeddings_staging.redaction import without_secrets
+from tf_embeddings_staging.warehouse import dbt_process
 from tf_embeddings_staging.warehouse.dbt_errors import error
 from tf_embeddings_staging.warehouse.dbt_process import Heard, find_dbt
 from tf_embeddings_udf import Embedder
@@ -98,7 +100,7 @@ def test_no_dbt_at_all_is_one_sentence(
     project: Project, without_dbt: Path, artifact: Artifact
 ) -> None:
     assert said(run(without_dbt, project, artifact, "/nowhere")) == (
-        f"there is no dbt in '{without_dbt.parent}' or on PATH, and this script stages through "
+        f"there is no dbt in '{without_dbt.parent}' or on PATH, and this script works through "
         f"your own dbt. Activate its environment, or install one: dbt Core 1.11 or later with the "
         f"adapter of your warehouse, or dbt v2.\n"
     )
@@ -168,6 +170,31 @@ def test_what_a_login_says_and_asks_is_shown_while_dbt_waits(
         )
         give_up.cancel()
     assert process.returncode == 0
+
+
+def test_a_long_event_is_split_once() -> None:
+    """Each byte is searched for a line's end once, not at each chunk that follows."""
+    text = '{"long": "' + "é" * 300_000 + '"}\nNext? '
+    stdout = cast("io.BufferedReader", io.BufferedReader(io.BytesIO(text.encode()), 4096))
+    splits: list[int] = []
+
+    class Counted(str):
+        def split(self, *arguments: Any, **keys: Any) -> list[str]:  # noqa: ANN401 - as str's
+            splits.append(len(self))
+            return super().split(*arguments, **keys)
+
+        def __radd__(self, other: str) -> Counted:
+            return Counted(other + str(self))
+
+    class Decoder(io.IncrementalNewlineDecoder):
+        def decode(self, *arguments: Any, **keys: Any) -> str:  # noqa: ANN401 - as its parent's
+            return Counted(super().decode(*arguments, **keys))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(io, "IncrementalNewlineDecoder", Decoder)
+        lines = list(dbt_process._lines(stdout))
+    assert [line for line in lines if line] == text.splitlines(keepends=True)
+    assert sum(splits) == len(text)
 
 
 @pytest.mark.parametrize(

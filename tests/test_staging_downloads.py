@@ -7,8 +7,10 @@ import email.utils
 import io
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import loopback
 import pytest
@@ -23,6 +25,7 @@ from loopback import (
     says,
 )
 from rich.console import Console
+from tf_embeddings_staging import progress
 from tf_embeddings_staging.fetching.download import DownloadError, Patience, Wanted, download
 from tf_embeddings_staging.progress import Report
 
@@ -102,6 +105,29 @@ def test_progress_is_shown(server: Server, tmp_path: Path) -> None:
     fetch(server.at("/file", gives(FILE)), tmp_path, report=report)
     assert "262.1/262.1 kB" in said.getvalue()
     assert "Fetching the file: done" in said.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(1.9, "Converting: done\n"), (12.4, "Converting: done in 12 s\n")]
+)
+def test_a_step_says_how_long_it_took(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, says: str
+) -> None:
+    began = time.monotonic()
+    clock = SimpleNamespace(monotonic=iter([began, began + seconds]).__next__)
+    monkeypatch.setattr(progress, "time", clock)
+    said = io.StringIO()
+    with Report(Console(file=said, force_terminal=True, width=120)).step("Converting"):
+        pass
+    assert "0:00:0" in said.getvalue()
+    assert said.getvalue().endswith(says)
+
+
+def test_no_terminal_gets_only_the_names_of_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report()
+    with report.step("Converting"), report.bar("Fetching"):
+        pass
+    assert capsys.readouterr().err == "Converting ...\nFetching ...\n"
 
 
 # Breaking off and going on.

@@ -273,6 +273,16 @@ def test_a_file_that_is_not_yaml_does_not_change(tmp_path: Path) -> None:
     assert file.read_text() == "vars: ["
 
 
+@pytest.mark.parametrize("text", ["vars: {a: hunter1, a: hunter2}", "vars: hunter2: hunter2"])
+def test_an_error_of_yaml_shows_no_value(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "dbt_project.yml"
+    file.write_text(text)
+    for call in (pins.home, lambda file: pins.write(file, "minilm", PIN)):
+        with pytest.raises(StagingError, match=r"is not YAML \(.* at line 1, column ") as error:
+            call(file)
+        assert "hunter" not in str(error.value)
+
+
 @pytest.mark.parametrize("file", ["dbt_project.yml", "vars.yml"])  # dbt 1.12 reads the second
 @pytest.mark.parametrize("scope", [(), ("shop",), ("tf_embeddings",)])
 def test_a_pin_goes_to_the_existing_map(file: str, scope: tuple[str, ...], tmp_path: Path) -> None:

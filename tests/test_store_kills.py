@@ -72,11 +72,16 @@ def held(project: Project) -> list[tuple[Any, ...]]:
     return project.rows("from store order by all")
 
 
+def said(done: Run) -> list[str]:
+    """Return what a run printed of the store's progress."""
+    return [line for line in done.printed if line.startswith("embedding_store: ")]
+
+
 @pytest.mark.exhaustive
 def test_a_run_that_is_killed_loses_its_portion_and_nothing_else(
     project: Project, reached: Reached
 ) -> None:
-    said = "embedding_store: store has embedded {} of {} new texts"
+    line = "embedding_store: store has embedded {:,} of {:,} new texts"
     project.configure(vars={**project.vars(), "tf_embeddings_portion": 1000})
     kill(project, "texts", 900)
     assert tables(project) == [("texts",)]
@@ -90,9 +95,7 @@ def test_a_run_that_is_killed_loses_its_portion_and_nothing_else(
 
     done = run(project)
     assert reached.take().total() == 2000
-    assert [line for line in done.printed if "has embedded" in line] == [
-        said.format(now, 2000) for now in (1000, 2000)
-    ]
+    assert said(done) == [line.format(now, 2000) for now in (1000, 2000)]
     committed = held(project)
     assert set(kept) < set(committed)
     assert len(committed) == len({row[0] for row in committed}) == 5000
@@ -106,9 +109,7 @@ def test_a_run_that_is_killed_loses_its_portion_and_nothing_else(
 
     done = run(project)
     assert reached.take().total() == 1500
-    assert [line for line in done.printed if "has embedded" in line] == [
-        said.format(now, 1500) for now in (1000, 1500)
-    ]
+    assert said(done) == [line.format(now, 1500) for now in (1000, 1500)]
     assert len({row[0] for row in held(project)}) == len(held(project)) == 7500
     assert tables(project) == [("store",), ("texts",)]
 
@@ -141,12 +142,44 @@ def test_one_statement_embeds_all_where_portions_are_off(
     done = run(project)
     assert reached.take() == dict.fromkeys((f"text {i}" for i in range(5000)), 1)
     assert len(done.sent("tf_embeddings_to_embed")) == 1
-    assert "has embedded" not in done.output
+    assert said(done) == ["embedding_store: store has 5,000 new texts to embed"]
+
+    project.execute("insert into texts select 'more ' || i from range(3) as t(i)")
+    done = run(project)
+    assert said(done) == []
+    assert not done.sent("count(*) from tf_embeddings_unknown"), "a count reads the sources again"
 
 
 def test_portions_grow_while_they_take_little_time(project: Project, reached: Reached) -> None:
     done = run(project)
     assert reached.take() == dict.fromkeys((f"text {i}" for i in range(5000)), 1)
-    said = [line.split()[4] for line in done.printed if "has embedded" in line]
-    assert said[0] == "250"
-    assert said[-1] == "5000"
+    to_come, first, *_, last = said(done)
+    assert to_come == "embedding_store: store has 5,000 new texts to embed"
+    assert first == "embedding_store: store has embedded 250 of 5,000 new texts"
+    assert last == "embedding_store: store has embedded 5,000 of 5,000 new texts"
+
+
+def test_what_remains_is_said_in_words(tmp_path: Path) -> None:
+    """Whoever waits wants to know how long; the last seconds are not worth a number."""
+    right = {
+        (0, 0.01): "0",
+        (999, 0.01): "999",
+        (1000, 0.02): "1,000, about 20 seconds left",
+        (9_400, 0.01): "9,400, about 90 seconds left",
+        (14_534, 0.01): "14,534, about 2 minutes left",
+        (1_234_567, 0.004): "1,234,567, about 82 minutes left",
+        (1_000_000, 0.02): "1,000,000, about 6 hours left",
+    }
+    macro = """
+      {% macro show(cases) %}
+        {% for texts, seconds in cases %}
+          {% do print(
+            tf_embeddings._thousands(texts) ~ tf_embeddings._time_left(texts, seconds)
+          ) %}
+        {% endfor %}
+      {% endmacro %}
+    """
+    project = make_project(tmp_path / "project", files={"macros/show.sql": macro})
+    done = project.dbt("run-operation", "show", "--args", str({"cases": [*map(list, right)]}))
+    assert done.success, done.errors
+    assert done.said == [*right.values()]

@@ -45,13 +45,12 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
+from tf_embeddings_stage import Stage, model_and_build, require_packages, stage_of
 from tf_embeddings_udf import (
-    Manifest,
     TfEmbeddingsError,
     cached,
     missing_packages,
@@ -83,10 +82,8 @@ _OPERATIONS: dict[str, tuple[Mapping[str, str], str]] = {
     "tf_embeddings_remove": (_PIN, "BOOLEAN"),
 }
 
-_FILE_NAME = re.compile(r"([a-z][a-z0-9_]{0,39})-(b[0-9a-f]{12})\.zip")
 _PLACE = re.compile(r"([a-z][a-z0-9_]{0,39})/(v[0-9a-f]{12})/\1-(b[0-9a-f]{12})\.zip")
 _KEYS = {"stage", "cache", "threads"}
-_MOST_FILES_LISTED = 5
 
 # DuckDB keeps a pointer to a Python function while the database is open, but a reference only while
 # the connection that registered it is open. Without these references it would call freed memory.
@@ -94,20 +91,6 @@ _registered: list[Callable[..., Any]] = []
 
 # Keyed by process, because a forked child lacks its parent's threads, and by number of threads.
 _threads: dict[tuple[int, int], ThreadPoolExecutor] = {}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The stage folder, the cache for its unpacked artifacts, and the models' threads."""
-
-    folder: Path
-    cache: Path
-    threads: int
-
-    def artifacts(self) -> list[Path]:
-        """Return the files of the artifacts, `<model>/<version>/<model>-<build>.zip`, sorted."""
-        found = self.folder.glob("*/*/*.zip")
-        return sorted(path for path in found if _FILE_NAME.fullmatch(path.name))
 
 
 def register(
@@ -136,7 +119,7 @@ def register(
     given: dict[str, Any] = {"stage": os.fspath(stage), "threads": threads}
     if cache is not None:
         given["cache"] = os.fspath(cache)
-    _register_all(connection, _stage(given, "register got"))
+    _register_all(connection, stage_of(given, "register got"))
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - of a module
@@ -160,7 +143,7 @@ def _plugin() -> type[BasePlugin]:
                 if (plugin.alias or plugin.module.rpartition(".")[2]) == self.name:
                     plugin_config = plugin.config or {}
             _require_known_keys(plugin_config.keys())
-            self._stage = _stage(plugin_config)
+            self._stage = stage_of(plugin_config)
             _cancel_with_dbt()
 
         def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
@@ -227,7 +210,7 @@ def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
             manifest = read_manifest(path)
         except TfEmbeddingsError:
             continue
-        model, build = _model_and_build(path)
+        model, build = model_and_build(path)
         _register(
             conn,
             f"tf_embeddings_{model}_{manifest.version}_{build}",
@@ -242,30 +225,12 @@ def _register_all(conn: duckdb.DuckDBPyConnection, stage: Stage) -> None:
         )
 
 
-def _stage(config: Mapping[str, Any], says: str = "the plugin's config says") -> Stage:
-    folder = _folder(config, "stage", "tf_embeddings_stage", says)
-    cache = _folder(config, "cache", str(folder / ".cache"), says)
-    threads = config.get("threads", 0)
-    if type(threads) is not int or threads < 0:
-        raise TfEmbeddingsError(
-            f"tf_embeddings: {says} threads: {threads!r}. Give a whole number, or 0 for all cores."
-        )
-    return Stage(folder, cache, threads)
-
-
 def _require_known_keys(keys: Set[str]) -> None:
     if unknown := sorted(keys - _KEYS):
         raise TfEmbeddingsError(
             f"tf_embeddings: the plugin's config has an unknown key '{unknown[0]}'. Allowed keys: "
             f"{', '.join(sorted(_KEYS))}."
         )
-
-
-def _folder(config: Mapping[str, Any], key: str, default: str, says: str) -> Path:
-    value = config.get(key, default)
-    if isinstance(value, str) and value:
-        return Path(value).expanduser().absolute()
-    raise TfEmbeddingsError(f"tf_embeddings: {says} {key}: {value!r}. Give the path of a folder.")
 
 
 def _sql_literal(text: str) -> str:
@@ -301,7 +266,7 @@ def _register(
 
 def _embed_function(stage: Stage, path: Path) -> Callable[[Any, Any], Any]:
     """Return the Arrow function of an artifact; DuckDB calls it from several threads at once."""
-    model, build = _model_and_build(path)
+    model, build = model_and_build(path)
 
     @functools.cache
     def folder() -> Path:
@@ -360,7 +325,7 @@ def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) 
     Raises:
         TfEmbeddingsError: it is missing or damaged, differs from the pin, or a package is missing.
     """
-    path = _staged(stage, model, version, build)
+    path = stage.find(model, version, build)
     manifest = read_manifest(path, f"'{path}'")
     if (manifest.version, manifest.dimensions) != (version, dimensions):
         raise TfEmbeddingsError(
@@ -369,7 +334,7 @@ def _check(stage: Stage, model: str, version: str, build: str, dimensions: int) 
             f"{manifest.dimensions} dimensions. Correct the pin in var tf_embeddings_models, or "
             f"write it with: {stage_command(model)}"
         )
-    _require_packages(manifest)
+    require_packages(manifest, "pyarrow")
     unpack(path, stage.cache, model=model, build=build)
     return True
 
@@ -378,7 +343,7 @@ def _refusal(stage: Stage, model: str, version: str, build: str, dimensions: int
     """Return why the model of a pin cannot run; an empty string if it embeds a word."""
     try:
         _check(stage, model, version, build, dimensions)
-        path = _staged(stage, model, version, build)
+        path = stage.find(model, version, build)
         folder = unpack(path, stage.cache, model=model, build=build)
         _in_own_thread(stage, lambda: cached(folder, stage.threads).outcomes(["hello"], [False]))
     except Exception as error:  # also what a library raises
@@ -393,7 +358,7 @@ def _verify(stage: Stage, model: str, version: str, build: str) -> str:
         TfEmbeddingsError: the artifact is missing or damaged, has a different version or no golden
             vectors, or a package is missing.
     """
-    path = _staged(stage, model, version, build)
+    path = stage.find(model, version, build)
     manifest = read_manifest(path, f"'{path}'")
     if manifest.version != version:
         raise TfEmbeddingsError(
@@ -401,7 +366,7 @@ def _verify(stage: Stage, model: str, version: str, build: str) -> str:
             f"{path.name} has version {manifest.version}. Correct the pin in var "
             f"tf_embeddings_models, or write it with: {stage_command(model)}"
         )
-    _require_packages(manifest)
+    require_packages(manifest, "pyarrow")
     folder = unpack(path, stage.cache, model=model, build=build)
 
     said = _in_own_thread(stage, lambda: report(cached(folder, stage.threads), folder))
@@ -452,49 +417,3 @@ def _remove(stage: Stage, model: str, version: str, build: str) -> bool:
 def _leads_elsewhere(stage: Stage, path: Path) -> bool:
     inside = path.parent.relative_to(stage.folder)
     return path.parent.resolve() != stage.folder.resolve() / inside
-
-
-def _staged(stage: Stage, model: str, version: str, build: str) -> Path:
-    """Return the file of an artifact: from its own place, or from another version's folder."""
-    name = f"{model}-{build}.zip"
-    staged = stage.artifacts()
-    expected = stage.folder / model / version / name
-    if expected in staged:
-        return expected
-    elsewhere = [path for path in staged if path.name == name]
-    if elsewhere:
-        return elsewhere[0]
-    raise TfEmbeddingsError(
-        f"tf_embeddings: the artifact of model '{model}' (version {version}, build {build}) is "
-        f"not in the stage folder '{stage.folder}' ({_listing(stage, staged)}). "
-        f"Stage it with: {stage_command(model)}"
-    )
-
-
-def _listing(stage: Stage, staged: list[Path]) -> str:
-    if not stage.folder.is_dir():
-        return "it does not exist"
-    if not staged:
-        return "it is empty"
-    names = [path.relative_to(stage.folder).as_posix() for path in staged[:_MOST_FILES_LISTED]]
-    more = len(staged) - len(names)
-    return f"it has: {', '.join(names)}{f' and {more} more' if more else ''}"
-
-
-def _require_packages(manifest: Manifest) -> None:
-    needed = dict.fromkeys([*manifest.packages, "pyarrow"])
-    missing = missing_packages(needed)
-    if not missing:
-        return
-    packages = ", ".join(missing)
-    raise TfEmbeddingsError(
-        f"tf_embeddings: model '{manifest.model}' needs Python packages that are not installed: "
-        f"{packages}. Install them with: {pip_command(*missing)}"
-    )
-
-
-def _model_and_build(path: Path) -> tuple[str, str]:
-    match = _FILE_NAME.fullmatch(path.name)
-    if match is None:
-        raise ValueError(path.name)
-    return match[1], match[2]

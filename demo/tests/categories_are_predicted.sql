@@ -1,3 +1,3 @@
 select *
 from {{ ref('category_accuracy') }}
-where accuracy < 0.5
+where accuracy is null or accuracy < 0.5

@@ -8,8 +8,9 @@
   {% if model is not none and (model is not string or not model) %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": model is " ~ tf_embeddings._quoted(model)
-      ~ "; it must be the name of a model in quotes, such "
-      ~ "as model='minilm', or be left out for the default model."
+      ~ "; it must be the name of a model in quotes, such as "
+      ~ tf_embeddings._model_argument(macro, 'minilm')
+      ~ ", or be left out for the default model."
     ) %}
   {% endif %}
   {% if not settings.models %}
@@ -20,8 +21,9 @@
   {% endif %}
   {% if model is none and not settings.default_model %}
     {% do exceptions.raise_compiler_error(
-      macro ~ ": var tf_embeddings_models has several models (" ~ names ~ "). Pass model='…', or "
-      ~ "name one in var tf_embeddings_default_model."
+      macro ~ ": var tf_embeddings_models has several models (" ~ names ~ "). Pass "
+      ~ tf_embeddings._model_argument(macro, '…')
+      ~ ", or name one in var tf_embeddings_default_model."
     ) %}
   {% endif %}
   {% if model is none and settings.default_model not in settings.models %}
@@ -39,6 +41,19 @@
 
   {% set name = settings.default_model if model is none else model %}
   {{ return(tf_embeddings._checked_pin(name, settings.models[name], macro)) }}
+{% endmacro %}
+
+{% macro _model_argument(macro, name) %}
+  {# How the caller of _pin is told a model: a script by an option, a data test in YAML. #}
+  {% if macro == 'map_embeddings' %}
+    {{ return('--embedding-model ' ~ name) }}
+  {% elif macro in [
+    'embedding_coverage', 'embedding_dimension', 'embedding_version_is_current',
+    'text_is_not_truncated'
+  ] %}
+    {{ return('embedding_model: ' ~ name) }}
+  {% endif %}
+  {{ return("model='" ~ name ~ "'") }}
 {% endmacro %}
 
 {% macro _script() %}

@@ -1,7 +1,8 @@
 {% macro _settings() %}
   {#
     Every var of the package, checked, with its default. Only this macro reads them. They are flat
-    because a user's nodes do not see the default vars of a package.
+    because a user's nodes do not see the default vars of a package. What each of them is stands at
+    the end of this file.
   #}
   {% set models = tf_embeddings._setting('models', {}, 'mapping', 'a map of model names to pins') %}
   {% set only_model = (models | list)[0] if models | length == 1 else none %}
@@ -184,3 +185,56 @@
   {# Whether dbt v2 runs, not dbt Core 1.x. #}
   {{ return(dbt_version.split('.') | first | int >= 2) }}
 {% endmacro %}
+
+{#
+  What each setting is, as YAML, for docs/reference/settings.md: `make docs` writes that page.
+
+  models: >
+    The pins: a map of model names to version, build, dimensions, kind, packages and bytes.
+    `stage_model.py --write` writes them.
+  default_model: >
+    The model of a macro that is called without `model=`. By default the only model, if there is
+    one.
+  sources: >
+    The texts of the package's model `embedding_store`, which is off without them: a map, or a list
+    of maps, of `ref` or `source`, `column` or `columns`, and optionally `where`.
+  keep_text: >
+    Whether `embedding_store` keeps the texts beside their hashes, for `compare_versions` to show.
+    It applies to texts that are embedded from then on.
+  max_new_texts: >
+    The most texts that one run of a store embeds, in the order of their hash. By default there is
+    no limit.
+  portion: >
+    How many texts a store embeds and commits in one statement; 0 for all. By default portions begin
+    small and grow until one takes ten seconds, or a minute on Snowflake.
+  shared_store: >
+    A store to copy vectors from before the model is called, such as production's in development and
+    CI.
+  full_refresh: >
+    Whether `--full-refresh` rebuilds stores too. That drops the rows of all versions.
+  database: >
+    The database of the schema that `tf_embeddings_schema` names. By default the target's. Snowflake
+    does not replicate a database that has such a function: if you replicate databases, name a
+    separate one before you stage the first model.
+  schema: >
+    The schema of the stage and the functions, the same for all developers.
+  stage: >
+    The stage, in that schema.
+  stage_encryption: >
+    The encryption of the stage. It cannot change after the stage is created.
+  runtime_version: >
+    The functions' Python.
+  artifact_repository: >
+    Where the functions' packages come from: PyPI's shared repository, Anaconda's channel, or a
+    repository of your own. Anaconda's channel is not known to have LiteRT, so models stay on
+    TensorFlow there.
+  max_batch_size: >
+    The most rows in one call of a function, which may take 180 seconds. Lower it for a large model.
+  grants: >
+    Roles that may use the stage and the functions. They get USAGE on the schema and the functions
+    and READ on the stage; USAGE on the database and the database role of the package repository
+    are for you to grant.
+  manage: >
+    Whether the hook creates schema, stage and functions: false if a different role does, or the
+    list of the targets that do.
+#}

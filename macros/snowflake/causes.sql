@@ -1,8 +1,8 @@
 {% macro _cause(message, pin, is_of_hook=false) %}
   {#
     Why a model cannot run, and the next step, from an error of Snowflake; none if that is not
-    certain. The runtime's own errors (`tf_embeddings: …`) include the next step. README has the
-    same as a table.
+    certain. The runtime's own errors (`tf_embeddings: …`) include the next step.
+    docs/guides/troubleshooting.md has the same as a table.
   #}
   {% set settings = tf_embeddings._settings() %}
   {% set said = message | string | lower %}

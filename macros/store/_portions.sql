@@ -106,13 +106,13 @@ where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id 
     {% do columns.append(column) %}
   {% endfor %}
   {% set said = 'embedding_store: ' ~ this.identifier ~ ' has embedded ' %}
-  {% set of = ' of ' ~ total ~ ' new texts' %}
-  {% set so_far = namespace(texts=first, size=first) %}
+  {% set of = ' of ' ~ tf_embeddings._thousands(total) ~ ' new texts' %}
+  {% set so_far = namespace(texts=first, size=first, left='') %}
   {% for _ in range(total // first + 1) %}
     {% if so_far.texts < total %}
       {# dbt began a transaction, and `statement` begins one; the materialization ends the last. #}
       {% do adapter.commit() %}
-      {% do log(said ~ so_far.texts ~ of, info=true) %}
+      {% do log(said ~ tf_embeddings._thousands(so_far.texts) ~ of ~ so_far.left, info=true) %}
       {% set size = [so_far.size, total - so_far.texts] | min %}
       {% set rows = '(\n' ~ parts | join(tf_embeddings._texts_to_embed(size)) ~ '\n)' %}
       {% set began = modules.datetime.datetime.now() %}
@@ -128,16 +128,18 @@ where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id 
         {% set so_far.size = so_far.size * 2 %}
       {% endif %}
       {% set so_far.texts = so_far.texts + size %}
+      {% set so_far.left = tf_embeddings._time_left(total - so_far.texts, took / size) %}
     {% endif %}
   {% endfor %}
-  {% do log(said ~ total ~ of, info=true) %}
+  {% do log(said ~ tf_embeddings._thousands(total) ~ of, info=true) %}
   {{ return('') }}
 {% endmacro %}
 
-{% macro _log_remaining(new_texts, limit) %}
+{% macro _log_new_texts(new_texts, limit, pin) %}
   {#
-    Logs how many texts a bounded run leaves for the next. It queries the sources, so only in a run:
-    it cannot query the CTEs of a unit test, or of an ephemeral source.
+    Logs how many texts a run has to embed, if it is bounded or the first of this version. That
+    reads and hashes the sources once more, so other runs do not count. Only in a run: it cannot
+    query the CTEs of a unit test, or of an ephemeral source.
   #}
   {% set parents = [] %}
   {% for id in model.get('depends_on', {}).get('nodes', []) if id in graph.nodes %}
@@ -147,18 +149,60 @@ where model_version = '{{ pin.version }}' and invocation_id = '{{ invocation_id 
     {{ return('') }}
   {% endif %}
   {% if 'ephemeral' in parents %}
-    {% do log(
-      'embedding_store: embedding at most ' ~ limit ~ ' new texts now; what remains is not '
-      ~ 'counted, because a source is ephemeral', info=true
-    ) %}
+    {% if limit is not none %}
+      {% do log(
+        'embedding_store: embedding at most ' ~ tf_embeddings._thousands(limit) ~ ' new texts now; '
+        ~ 'what remains is not counted, because a source is ephemeral', info=true
+      ) %}
+    {% endif %}
     {{ return('') }}
   {% endif %}
+  {% if limit is none and is_incremental() %}
+    {% set of_version = "select 1 from " ~ this ~ " where model_version = '" ~ pin.version ~ "'" %}
+    {% if run_query(of_version ~ ' limit 1').rows %}
+      {{ return('') }}
+    {% endif %}
+  {% endif %}
 
+  {# dbt v2 also renders a model without a connection: even a count has no row then. #}
   {% set count = 'with ' ~ new_texts ~ '\n\nselect count(*) from tf_embeddings_unknown' %}
-  {% set found = run_query(count).rows[0][0] | int %}
+  {% set counts = run_query(count) %}
+  {% set found = counts.rows[0][0] | int if counts.rows else 0 %}
+  {% if limit is none %}
+    {% if found %}
+      {% do log(
+        'embedding_store: ' ~ this.identifier ~ ' has ' ~ tf_embeddings._thousands(found)
+        ~ ' new texts to embed', info=true
+      ) %}
+    {% endif %}
+    {{ return('') }}
+  {% endif %}
   {% set now = [found, limit] | min %}
   {% do log(
-    'embedding_store: ' ~ found ~ ' new texts, embedding ' ~ now ~ ' of them now; ' ~ (found - now)
+    'embedding_store: ' ~ tf_embeddings._thousands(found) ~ ' new texts, embedding '
+    ~ tf_embeddings._thousands(now) ~ ' of them now; ' ~ tf_embeddings._thousands(found - now)
     ~ ' remain for the next run', info=true
   ) %}
+{% endmacro %}
+
+{% macro _time_left(texts, seconds) %}
+  {# What remains, at the pace of these seconds for one text, in words; nothing if it is little. #}
+  {% set left = texts * seconds %}
+  {% if left < 15 %}
+    {{ return('') }}
+  {% elif left < 100 %}
+    {{ return(', about ' ~ (left / 10) | round | int * 10 ~ ' seconds left') }}
+  {% elif left < 6000 %}
+    {{ return(', about ' ~ (left / 60) | round | int ~ ' minutes left') }}
+  {% endif %}
+  {{ return(', about ' ~ (left / 3600) | round | int ~ ' hours left') }}
+{% endmacro %}
+
+{% macro _thousands(number) %}
+  {# A whole number as text, with a comma after each thousand. #}
+  {% set digits = number | int | string %}
+  {% if digits | length <= 3 %}
+    {{ return(digits) }}
+  {% endif %}
+  {{ return(tf_embeddings._thousands(digits[:-3]) ~ ',' ~ digits[-3:]) }}
 {% endmacro %}

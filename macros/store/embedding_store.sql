@@ -19,9 +19,7 @@
     'invocation_id',
   ] %}
   {% set new_texts = tf_embeddings._new_texts(sources, pin, shared) %}
-  {% if limit is not none %}
-    {% do tf_embeddings._log_remaining(new_texts, limit) %}
-  {% endif %}
+  {% do tf_embeddings._log_new_texts(new_texts, limit, pin) %}
 
   {# DuckDB takes a column with a single text for a constant, and embeds it while it plans. #}
   {% set text = 'case when text_hash is not null then text end' %}

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PlainValidator, Strict
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from tf_embeddings_project import NotYamlError, read_yaml
 
 from tf_embeddings_staging.errors import SourceError, StagingError
 from tf_embeddings_staging.fetching.fetch import Errand, Fetched, Source
@@ -287,14 +286,11 @@ def read_catalogue(path: Path) -> Mapping[str, Entry]:
             entry, the field, what it is and what it must be.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = YAML(typ="safe").load(text)
+        raw = read_yaml(path)
     except OSError as error:
         raise StagingError(f"the catalogue '{path}' cannot be read: {error.strerror}.") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        said = str(error).replace('in "<unicode string>", ', "in ")
-        what = " ".join(said.split())[:300]
-        raise StagingError(f"the catalogue '{path}' is not YAML: {what}.") from None
+    except NotYamlError as error:
+        raise StagingError(f"the catalogue '{path}' is not YAML: {error.reason}.") from None
     if not isinstance(raw, dict):
         raise StagingError(
             f"the catalogue '{path}' must be a map from names to models; what each says is at the "

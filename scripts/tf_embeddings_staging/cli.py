@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 from tf_embeddings_udf import read_manifest
 from tf_embeddings_udf.encoders.static import RULES
@@ -19,8 +18,17 @@ from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build, likely_packages, look
 from tf_embeddings_staging.cache import cache_folder
 from tf_embeddings_staging.catalogue import KINDS, Entry, catalogue
-from tf_embeddings_staging.errors import StagingError, missing_package
-from tf_embeddings_staging.options import Limits, Options
+from tf_embeddings_staging.command_line import (
+    Parser,
+    UsageError,
+    add_dbt_flags,
+    dbt_options,
+    one_of,
+    run,
+    whole_number,
+)
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.options import POOLINGS, Limits, Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Built, Source, resolve
 from tf_embeddings_staging.warehouse import pin, snowflake_stage, stage
@@ -35,7 +43,6 @@ from tf_embeddings_staging.warehouse.target import (
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEBUG = "--debug"
-_POOLINGS = ("mean", "cls", "max")
 _ENGINES = (LITERT, TENSORFLOW)
 
 # A node of a standard warehouse has about 16 GB, which several worker processes share.
@@ -43,54 +50,18 @@ _ENGINES = (LITERT, TENSORFLOW)
 _MOST_MEMORY = 2 * 2**30
 
 
-class UsageError(StagingError):
-    """The command line itself is wrong."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports an error in one sentence, like the rest of the CLI."""
-
-    def error(self, message: str) -> NoReturn:
-        said = re.sub(r"^argument ([^:]*): ", r"\1: ", message)
-        raise UsageError(f"{said.rstrip('.')}. --help shows what is allowed.")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Stage a model; return 0, 1 for an error, 2 for a wrong command line, 130 for Ctrl-C."""
-    debug = _DEBUG in (sys.argv[1:] if arguments is None else arguments)
-    try:
-        _run(_parser().parse_args(arguments), Report())
-    except StagingError as error:
-        return _fail(error, 2 if isinstance(error, UsageError) else 1, debug=debug)
-    except ModuleNotFoundError as error:
-        return _fail(missing_package((error.name or "").partition(".")[0]), 1, debug=debug)
-    except OSError as error:
-        what = f"'{error.filename}': {error.strerror}" if error.filename else str(error)
-        return _fail(StagingError(f"{what}."), 1, debug=debug)
-    except KeyboardInterrupt:
-        stopped = StagingError("interrupted. Run it again: it reuses what was fetched and built.")
-        return _fail(stopped, 130, debug=debug)
-    return 0
-
-
-def _fail(error: StagingError, code: int, *, debug: bool) -> int:
-    print(f"stage_model: {_placed(str(error))}", file=sys.stderr)
-    if error.details and debug:
-        print(f"\n{error.details}", file=sys.stderr)
-    return code
-
-
-def _placed(message: str) -> str:
-    """Return a message whose commands name the package's folder as it was called."""
-    script = Path(sys.argv[0])
-    if script.parts[-2:] != ("scripts", "stage_model.py"):
-        return message
-    package = script.parent.parent.as_posix()
-    return re.sub(r"(?<![\w./-])dbt_packages/tf_embeddings(?=/)", lambda _: package, message)
+    """Stage a model; return 0, 1 for an error, 2 for a wrong command line, 130 if interrupted."""
+    return run(
+        "stage_model",
+        lambda: _run(_parser().parse_args(arguments), Report()),
+        interrupted="Run it again: it reuses what was fetched and built.",
+        debug=_DEBUG in (sys.argv[1:] if arguments is None else arguments),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="stage_model",
         description="Stage a text-embedding model for dbt: fetch, inspect, convert and test it, "
         "put it on the stage and print its pin. Safe to run again.",
@@ -132,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--engine",
-        type=_one_of("auto", *_ENGINES),
+        type=one_of("auto", *_ENGINES),
         default="auto",
         help="what runs the model: litert, tensorflow, or auto (default): LiteRT if it gives the "
         "same vectors, else TensorFlow",
@@ -142,12 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_model_flags(parser)
     _add_limits(parser)
-    dbt = parser.add_argument_group("dbt's own flags")
-    dbt.add_argument("--project-dir", help="the folder of dbt_project.yml")
-    dbt.add_argument("--profiles-dir", help="the folder of profiles.yml")
-    dbt.add_argument("--profile", help="the profile to use")
-    dbt.add_argument("--target", "-t", help="the profile's target to stage for")
-    dbt.add_argument("--vars", help="variables for the project, as YAML")
+    add_dbt_flags(parser, "to stage for")
     return parser
 
 
@@ -156,7 +122,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
         "the model", "These override what inspection finds. Each is part of the version."
     )
     group.add_argument(
-        "--kind", type=_one_of(*KINDS), help=f"the kind of encoder: {', '.join(KINDS)}"
+        "--kind", type=one_of(*KINDS), help=f"the kind of encoder: {', '.join(KINDS)}"
     )
     group.add_argument(
         "--signature", help="the signature to call, or __call__ for the loaded object itself"
@@ -167,8 +133,8 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--pooling",
-        type=_one_of(*_POOLINGS),
-        help=f"how to pool the tokens' vectors: {', '.join(_POOLINGS)}",
+        type=one_of(*POOLINGS),
+        help=f"how to pool the tokens' vectors: {', '.join(POOLINGS)}",
     )
     group.add_argument(
         "--normalize",
@@ -178,13 +144,14 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-tokens",
         metavar="N",
-        type=_whole_number,
-        help="truncate texts to N tokens, special tokens included",
+        type=whole_number,
+        help="truncate texts to N tokens, special tokens included: fewer than the model's own "
+        "limit, or more if the model allows it",
     )
     group.add_argument(
         "--truncate-dim",
         metavar="N",
-        type=_whole_number,
+        type=whole_number,
         help="keep the first N numbers of a vector (Matryoshka models)",
     )
     group.add_argument(
@@ -192,7 +159,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--static-rule",
-        type=_one_of(*RULES),
+        type=one_of(*RULES),
         help=f"what a static encoder does to unknown tokens and long texts: {', '.join(RULES)}",
     )
     group.add_argument(
@@ -239,21 +206,6 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         default=usual.seconds / 60,
         help="the most time for such a process (%(default)g minutes)",
     )
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def check(text: str) -> str:
-        if text in allowed:
-            return text
-        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(allowed)}")
-
-    return check
-
-
-def _whole_number(text: str) -> int:
-    if re.fullmatch("[0-9]{1,9}", text) and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
 
 
 def _positive_number(text: str) -> float:
@@ -377,11 +329,11 @@ def _stage(
 ) -> None:
     name = _name(given.name, source)
     project_file = project_folder(given.project_dir) / "dbt_project.yml"
-    dbt = DbtOptions(given.project_dir, given.profiles_dir, given.profile, given.target, given.vars)
+    dbt = dbt_options(given)
     asked = pin.kept_packages(project_file, name, likely_packages(source, options))
     # First, because the model may take minutes: dbt finds a project's errors in seconds.
-    report.say("Asking dbt for the stage ...")
-    target = find_target(dbt, asked)
+    with report.step("Asking dbt for the stage"):
+        target = find_target(dbt, asked)
     pin.require_read(pin.home(project_file), target.dbt)
     require_place(target, project_file.parent)
     _warn(target.warnings, report)
@@ -532,8 +484,8 @@ def _verify(artifact: Artifact, dbt: DbtOptions, report: Report) -> None:
     Raises:
         StagingError: they differ by more than the tolerance.
     """
-    report.say("Verifying: embedding the golden texts in the warehouse ...")
-    answer = run_macro(dbt, "_verify_staged", {"model": artifact.model, "pin": artifact.pin()})
+    with report.step("Verifying: embedding the golden texts in the warehouse"):
+        answer = run_macro(dbt, "_verify_staged", {"model": artifact.model, "pin": artifact.pin()})
     report.say(answer["line"])
     if answer["problem"]:
         raise StagingError(answer["problem"].removeprefix("verify: "))

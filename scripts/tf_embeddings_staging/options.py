@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+POOLINGS = ("mean", "cls", "max", "mean_sqrt_len", "weightedmean", "lasttoken")
+"""What the converter can do; the runtime pools a SavedModel's tokens by the first three."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -13,7 +16,7 @@ class Options:
         kind: the kind of encoder: text, tokens, sentencepiece or static.
         signature: the SavedModel's signature to call, or `__call__` for the loaded object itself.
         output: the key, or the index, of the output that holds the vectors.
-        pooling: how the vectors of a text's tokens become one: mean, cls or max.
+        pooling: how the vectors of a text's tokens become one, one of `POOLINGS`.
         normalize: whether vectors are scaled to length 1.
         max_tokens: the tokens after which a text is truncated.
         truncate_dim: how many of a vector's first numbers are kept.

@@ -1,7 +1,8 @@
-"""What the user sees while it runs: bars on a terminal, plain lines elsewhere; always on stderr."""
+"""What the user sees, always on stderr: bars and times on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,10 +11,14 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    SpinnerColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+_NOTICEABLE = 2  # seconds
 
 
 class Bar:
@@ -63,9 +68,10 @@ class Report:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
         )
+        began = time.monotonic()
         with Progress(*columns, console=self._console, transient=True) as progress:
             yield _DrawnBar(progress, label)
-        self.say(f"{label}: done")
+        self.say(f"{label}: {_done_in(time.monotonic() - began)}")
 
     @contextmanager
     def step(self, label: str) -> Iterator[None]:
@@ -74,6 +80,14 @@ class Report:
             self.say(f"{label} ...")
             yield
             return
-        with self._console.status(label):
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        began = time.monotonic()
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            progress.add_task(label, total=None)
             yield
-        self.say(f"{label}: done")
+        self.say(f"{label}: {_done_in(time.monotonic() - began)}")
+
+
+def _done_in(seconds: float) -> str:
+    """Say that a step is done, and how long it took if that was noticeable."""
+    return "done" if seconds < _NOTICEABLE else f"done in {seconds:.0f} s"

@@ -25,11 +25,10 @@ from tf_embeddings_staging.inspection.sentence_files import (
     read_optional,
 )
 from tf_embeddings_staging.model import Model
-from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.options import POOLINGS, Options
 
 WEIGHTS = "model.safetensors"
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
-POOLINGS = ("mean", "cls", "max", "mean_sqrt_len", "weightedmean", "lasttoken")
 
 
 @dataclass(frozen=True)

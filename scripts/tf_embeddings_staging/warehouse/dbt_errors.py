@@ -9,7 +9,7 @@ from typing import Any
 
 from tf_embeddings_staging.errors import StagingError
 
-_OURS = "stage_model: "
+_OURS = re.compile("(stage_model|map_embeddings): ")
 
 # What dbt puts around an error's sentence: 1.x before it, v2 before and after it.
 _PREFIX = re.compile(r"(?:\[ERROR\]: )?Encountered an error[^:]*:\s*")
@@ -67,8 +67,8 @@ def error(dbt: Path, message: str, step: Mapping[str, Any]) -> StagingError:
     text = v2["sentence"] if v2 else _PREFIX.sub("", message, count=1)
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if not _HEADLINE.fullmatch(line)]
-    if said and said[0].startswith(_OURS):
-        return StagingError("\n".join(said).removeprefix(_OURS))
+    if said and _OURS.match(said[0]):
+        return StagingError(_OURS.sub("", "\n".join(said), count=1))
     sentence = " ".join(said) or message.strip()
     if not step:
         return StagingError(f"dbt says: {sentence}")

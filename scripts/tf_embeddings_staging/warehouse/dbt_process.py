@@ -105,7 +105,14 @@ class Heard:
 def run_macro(
     options: DbtOptions, macro: str, arguments: Mapping[str, Any], *, log_file: bool = True
 ) -> dict[str, Any]:
-    """Run a macro of the package, and return its answer.
+    """Run a macro of the package, and return its answer; see `run_macro_for_answers`."""
+    return run_macro_for_answers(options, macro, arguments, log_file=log_file)[-1]
+
+
+def run_macro_for_answers(
+    options: DbtOptions, macro: str, arguments: Mapping[str, Any], *, log_file: bool = True
+) -> list[dict[str, Any]]:
+    """Run a macro of the package, and return its answers: at least one.
 
     Args:
         options: dbt's own flags.
@@ -120,22 +127,41 @@ def run_macro(
     """
     name = f"tf_embeddings.{macro}"
     given = json.dumps(arguments, ensure_ascii=False)
-    command = ["run-operation", name, "--args", given, *options.flags(), *_FLAGS]
     dbt = find_dbt()
-    is_logged = log_file and "DBT_LOG_LEVEL_FILE" in os.environ
-    with contextlib.nullcontext(()) if is_logged else _no_log_file() as flags:
-        heard = _run_dbt(dbt, [*command, *flags])
-        for _ in range(_RETRIES):
-            if not any(_LOCKED in error for error in heard.errors):
-                break
-            time.sleep(1)  # another process has the database open, and run-operation opens it too
-            heard = _run_dbt(dbt, [*command, *flags])
+    heard = _heard(dbt, ["run-operation", name, "--args", given, *options.flags()], log_file)
     answers = [found[1] for line in heard.logged if (found := _ANSWER.fullmatch(line))]
     if heard.success and answers:
-        return json.loads(answers[-1])
+        return [json.loads(answer) for answer in answers]
     message = next(iter(heard.errors), f"macro {name} returned nothing")
     steps = [line.removeprefix(_STEP) for line in heard.logged if line.startswith(_STEP)]
     raise error(dbt, message, json.loads(steps[-1]) if steps else {})
+
+
+def run_dbt(command: Sequence[str]) -> None:
+    """Call dbt with flags of its own form; it writes no log.
+
+    Raises:
+        StagingError: it fails, or there is no dbt.
+    """
+    dbt = find_dbt()
+    heard = _heard(dbt, command, log_file=False)
+    if not heard.success:
+        # Others only say which node failed.
+        longest = max(heard.errors, key=len, default=f"{command[0]} failed")
+        raise error(dbt, longest, {})
+
+
+def _heard(dbt: Path, command: Sequence[str], log_file: bool) -> Heard:
+    """Call dbt, and again while another process has DuckDB's database open."""
+    is_logged = log_file and "DBT_LOG_LEVEL_FILE" in os.environ
+    with contextlib.nullcontext(()) if is_logged else _no_log_file() as flags:
+        heard = _run_dbt(dbt, [*command, *_FLAGS, *flags])
+        for _ in range(_RETRIES):
+            if not any(_LOCKED in error for error in heard.errors):
+                break
+            time.sleep(1)  # run-operation opens it too
+            heard = _run_dbt(dbt, [*command, *_FLAGS, *flags])
+    return heard
 
 
 def find_dbt() -> Path:
@@ -149,7 +175,7 @@ def find_dbt() -> Path:
     if found:
         return Path(found)
     raise StagingError(
-        f"there is no dbt in '{here}' or on PATH, and this script stages through your own dbt. "
+        f"there is no dbt in '{here}' or on PATH, and this script works through your own dbt. "
         f"Activate its environment, or install one: dbt Core 1.11 or later with the adapter of "
         f"your warehouse, or dbt v2."
     )
@@ -191,14 +217,17 @@ def _lines(stdout: io.BufferedReader) -> Iterator[str]:
     """Yield each line, and the beginning of one at once if it is not an event: a question."""
     utf8 = codecs.getincrementaldecoder("utf-8")("replace")
     decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
-    rest = ""
+    begun: list[str] = []  # the parts of a line; to join them at each chunk would be quadratic
     while chunk := stdout.read1():
-        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-        yield from (f"{line}\n" for line in lines)
-        if not rest.startswith("{"):
-            yield rest
-            rest = ""
-    yield rest + decoder.decode(b"", final=True)
+        first, *others = decoder.decode(chunk).split("\n")
+        begun += [first] if first else []
+        for part in others:
+            yield "".join([*begun, "\n"])
+            begun = [part] if part else []
+        if begun and not begun[0].startswith("{"):
+            yield "".join(begun)
+            begun = []
+    yield "".join([*begun, decoder.decode(b"", final=True)])
 
 
 def _show(text: str) -> None:

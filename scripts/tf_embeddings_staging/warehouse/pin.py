@@ -21,18 +21,22 @@ from pathlib import Path
 from typing import Any, cast
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from tf_embeddings_project import (
+    DEFAULT_MODEL,
+    MODELS,
+    PROJECT_FILE,
+    VARS,
+    VARS_FILE,
+    NotYamlError,
+    load_project,
+    map_below,
+    read_yaml,
+)
 from tf_embeddings_udf.lock import locked
 
 from tf_embeddings_staging.cache import sweep
 from tf_embeddings_staging.errors import StagingError
-
-_PROJECT_FILE = "dbt_project.yml"
-_VARS = "vars"
-_VARS_FILE = "vars.yml"
-_MODELS = "tf_embeddings_models"
-_DEFAULT = "tf_embeddings_default_model"
 
 Edit = tuple[int, int, str]  # from, to, text
 
@@ -55,29 +59,21 @@ class Home:
 
 
 def home(project_file: Path) -> Home:
-    """Find a project's map of pins; looks in the same order as the macro _scoped_var.
-
-    dbt reads vars.yml if it has vars, and refuses vars in both files.
+    """Find a project's map of pins.
 
     Raises:
         StagingError: a file is not YAML.
     """
-    project = _load(project_file.read_text(encoding="utf-8"))
-    variables, file = _map(project, _VARS), project_file
-    vars_file = project_file.with_name(_VARS_FILE)
-    if not variables and vars_file.is_file():
-        written = _load(vars_file.read_text(encoding="utf-8"), _VARS_FILE)
-        if _map(written, _VARS):
-            variables, file = _map(written, _VARS), vars_file
-    name = str(project.get("name")) if isinstance(project, dict) else ""
-    scopes = [name, "tf_embeddings"]
-    has_default = any(_map(variables, scope).get(_DEFAULT) for scope in scopes)
-    scope = next((scope for scope in scopes if _MODELS in _map(variables, scope)), None)
+    try:
+        project = load_project(project_file)
+    except NotYamlError as error:
+        raise _not_yaml(error.file, error.reason) from None
+    scope = project.scope(MODELS)
     return Home(
-        file,
-        (_VARS, _MODELS) if scope is None else (_VARS, scope, _MODELS),
-        _map(variables if scope is None else variables[scope], _MODELS),
-        has_default or bool(variables.get(_DEFAULT)),
+        project.file,
+        (VARS, MODELS) if scope is None else (VARS, scope, MODELS),
+        pins if isinstance(pins := project.var(MODELS), Mapping) else {},
+        bool(project.var(DEFAULT_MODEL)),
     )
 
 
@@ -87,20 +83,14 @@ def require_read(place: Home, dbt_version: str) -> None:
     Raises:
         StagingError: it is in vars.yml, which dbt reads from 1.12 on.
     """
-    if place.file.name == _VARS_FILE and re.match(r"1\.(\d|1[01])\.", dbt_version):
+    if place.file.name == VARS_FILE and re.match(r"1\.(\d|1[01])\.", dbt_version):
         raise StagingError(
-            f"this project has its vars in {_VARS_FILE}, which dbt {dbt_version} does not read. "
-            f"Use dbt 1.12 or later, or move the vars to {_PROJECT_FILE}."
+            f"this project has its vars in {VARS_FILE}, which dbt {dbt_version} does not read. "
+            f"Use dbt 1.12 or later, or move the vars to {PROJECT_FILE}."
         )
 
 
-def _map(level: object, key: str) -> Mapping[str, Any]:
-    """Return the map below a key, or an empty one."""
-    found = level.get(key) if isinstance(level, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
-def render(name: str, pin: Mapping[str, Any], keys: Sequence[str] = (_VARS, _MODELS)) -> str:
+def render(name: str, pin: Mapping[str, Any], keys: Sequence[str] = (VARS, MODELS)) -> str:
     """Return the lines of a pin in dbt_project.yml, below these keys."""
     return "\n".join(_block([*keys, name], pin, "", "  ")) + "\n"
 
@@ -140,7 +130,7 @@ def _replace(path: Path, text: str) -> None:
 
 def kept_packages(path: Path, name: str, packages: Sequence[str]) -> tuple[str, ...]:
     """Return a model's packages, with the versions of the project's pin if it has the same ones."""
-    kept = _map(home(path).pins, name).get("packages")
+    kept = map_below(home(path).pins, name).get("packages")
     pinned = [str(package) for package in kept] if isinstance(kept, list) else []
     if sorted(package.partition("==")[0] for package in pinned) == sorted(packages):
         return tuple(pinned)
@@ -149,7 +139,7 @@ def kept_packages(path: Path, name: str, packages: Sequence[str]) -> tuple[str, 
 
 def pinned_build(path: Path, name: str) -> str | None:
     """Return the build that a project pins for a model, or None."""
-    build = _map(home(path).pins, name).get("build")
+    build = map_below(home(path).pins, name).get("build")
     return build if isinstance(build, str) else None
 
 
@@ -163,8 +153,8 @@ def with_pin(
     text: str,
     name: str,
     pin: Mapping[str, Any],
-    keys: Sequence[str] = (_VARS, _MODELS),
-    file: str = _PROJECT_FILE,
+    keys: Sequence[str] = (VARS, MODELS),
+    file: str = PROJECT_FILE,
 ) -> str:
     """Return the text of a dbt_project.yml with this pin below these keys."""
     wanted = _load(text, file)
@@ -178,12 +168,15 @@ def with_pin(
     raise StagingError(f"could not write the pin to {file}. Add it by hand.")
 
 
-def _load(text: str, file: str = _PROJECT_FILE) -> Any:  # noqa: ANN401 - any YAML value
+def _load(text: str, file: str = PROJECT_FILE) -> Any:  # noqa: ANN401 - any YAML value
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        reason = re.sub(r"\s+", " ", str(error)).strip()
-        raise StagingError(f"{file} is not YAML ({reason}), so the pin was not written.") from None
+        return read_yaml(Path(file), text)
+    except NotYamlError as error:
+        raise _not_yaml(error.file, error.reason) from None
+
+
+def _not_yaml(file: str, reason: str) -> StagingError:
+    return StagingError(f"{file} is not YAML ({reason}), so the pin was not written.")
 
 
 def _holds(text: str, wanted: object) -> bool:
