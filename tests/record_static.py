@@ -44,7 +44,7 @@ def recorded(name: str, old: str) -> list[list[float]]:
 
 def _encoded(by: str, folder: str, old: str) -> Any:  # noqa: ANN401 - arrays or lists
     if by == "model2vec":
-        from model2vec import StaticModel
+        from model2vec import StaticModel  # pyright: ignore[reportMissingImports]
 
         return StaticModel.from_pretrained(folder).encode(static_folders.TEXTS)
     if by == "model2vec-0.9":
@@ -56,7 +56,9 @@ def _encoded(by: str, folder: str, old: str) -> Any:  # noqa: ANN401 - arrays or
             check=True,
         )
         return json.loads(said.stdout)
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import (  # pyright: ignore[reportMissingImports]
+        SentenceTransformer,
+    )
 
     return SentenceTransformer(folder, device="cpu").encode(static_folders.TEXTS)
 

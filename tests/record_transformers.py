@@ -124,9 +124,11 @@ def tokenizer(padding: int) -> dict[str, Any]:
 
 def recorded(name: str, case: dict[str, Any]) -> dict[str, Any]:
     """Return a case with the shapes of its weights, its files, and its vectors."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from transformers import AutoConfig, AutoModel
+    import torch  # pyright: ignore[reportMissingImports]
+    from sentence_transformers import (  # pyright: ignore[reportMissingImports]
+        SentenceTransformer,
+    )
+    from transformers import AutoConfig, AutoModel  # pyright: ignore[reportMissingImports]
 
     said = dict(case["config"])
     config = AutoConfig.for_model(said.pop("model_type", name), **said)

@@ -23,13 +23,14 @@ TOLERANCE = 1e-5
 
 def embedded(encoder: EncoderFolder, case: dict[str, Any]) -> np.ndarray:
     """Return the vectors of a case's token ids, from the graph that is converted."""
+    import tensorflow as tf
     from tf_embeddings_staging.conversion.transformer import read_weights
     from tf_embeddings_staging.conversion.transformer_graph import Encoder
 
     weights = read_weights(encoder.config, encoder.weights)
     graph = Encoder(encoder.config, weights, encoder.pooling, encoder.dense)
     ids, mask = (np.array(case[name], np.int32) for name in ("input_ids", "attention_mask"))
-    return graph.embed(ids, mask)["embedding"].numpy()
+    return graph.embed(tf.constant(ids), tf.constant(mask))["embedding"].numpy()
 
 
 def test_every_family_is_recorded() -> None:
