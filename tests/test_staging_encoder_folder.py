@@ -410,7 +410,8 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4665a5\nsize 9086
         {
             "sentence_bert_config.json": {
                 **{"transformer_task": "feature-extraction", "max_seq_length": 17},
-                **{"module_output_name": "token_embeddings", "model_args": {}},
+                "module_output_name": "token_embeddings",
+                "model_args": {"add_pooling_layer": False, "trust_remote_code": True},
                 "modality_config": {
                     "text": {"method": "forward", "method_output_name": "last_hidden_state"}
                 },

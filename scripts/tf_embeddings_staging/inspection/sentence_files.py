@@ -68,7 +68,10 @@ _HARMLESS_OF_TEXT: Mapping[str, tuple[object, ...] | None] = {
     "truncation": (True, "longest_first", "only_first"),
 }
 _OF_LOADING = ("model_args", "model_kwargs", "config_args", "config_kwargs")
-_HARMLESS_IN_LOADING = ("attn_implementation", "dtype", "torch_dtype", "trust_remote_code")
+_HARMLESS_IN_LOADING = (
+    # The pooler's weights have no part in a text's vector: `Family.unused`.
+    *("add_pooling_layer", "attn_implementation", "dtype", "torch_dtype", "trust_remote_code"),
+)
 _OF_TOKENIZER = ("tokenizer_args", "processor_kwargs")
 _OTHER_INPUTS = ("audio", "chat_template", "image", "video")
 
