@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 from tf_embeddings_staging.building.probe import TEXTS
 from tf_embeddings_staging.catalogue import (
+    UNLIMITED,
     Entry,
     Known,
     KnownOrdering,
@@ -20,7 +21,7 @@ from tf_embeddings_staging.catalogue import (
     read_catalogue,
 )
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.options import POOLINGS, Options
 from tf_embeddings_staging.sources import (
     SOURCES,
     Archive,
@@ -52,6 +53,33 @@ def test_the_models_that_people_ask_for_are_there() -> None:
     assert list(catalogue()) == [
         "minilm",
         "wordllama",
+        "potion_8m",
+        "potion_retrieval",
+        "static_retrieval",
+        "static_multilingual",
+        "potion_multilingual",
+        "minilm_l12",
+        "mpnet",
+        "distilroberta",
+        "bge_small",
+        "bge_base",
+        "gte_small",
+        "gte_base",
+        "e5_small_query",
+        "e5_small_passage",
+        "arctic_s_query",
+        "arctic_s_passage",
+        "arctic_m_query",
+        "arctic_m_passage",
+        "granite_30m",
+        "granite_small_r2",
+        "nomic_query",
+        "nomic_passage",
+        "multilingual_minilm",
+        "multilingual_e5_small_query",
+        "multilingual_e5_small_passage",
+        "distiluse_multilingual",
+        "labse_tokens",
         "use_lite",
         "use",
         "use_large",
@@ -61,9 +89,6 @@ def test_the_models_that_people_ask_for_are_there() -> None:
         "nnlm_en_dim50",
         "sentence_t5_base",
         "labse",
-        "e5_small_query",
-        "e5_small_passage",
-        "bge_small",
     ]
 
 
@@ -76,6 +101,10 @@ def test_an_entry_says_all_that_a_reader_wants_to_know(name: str) -> None:
     assert entry.home.startswith("https://")
     assert entry.license in ("Apache-2.0", "MIT")
     assert entry.languages
+    if entry.kind in ("tokens", "static"):  # what the converter makes: it can be told
+        assert entry.megabytes
+        assert entry.token_limit
+        assert entry.speed
 
 
 @pytest.mark.parametrize("name", catalogue())
@@ -120,13 +149,27 @@ def test_a_closest_pair_is_of_weights_that_were_run(name: str) -> None:
     assert entry.verified or not (ordering and ordering.closest)
 
 
-def test_two_names_for_the_two_prefixes_of_e5_are_one_model() -> None:
-    query, passage = catalogue()["e5_small_query"], catalogue()["e5_small_passage"]
-    assert query.sources == passage.sources
-    assert (query.options, passage.options) == (
-        Options(prefix="query: "),
-        Options(prefix="passage: "),
-    )
+ARCTIC = ("Represent this sentence for searching relevant passages: ", "")
+SIDES = {
+    "e5_small": ("query: ", "passage: "),
+    "arctic_s": ARCTIC,
+    "arctic_m": ARCTIC,
+    "nomic": ("search_query: ", "search_document: "),
+    "multilingual_e5_small": ("query: ", "passage: "),
+}
+
+
+def test_two_names_for_the_two_prefixes_of_a_model_are_one_model() -> None:
+    names = [name.removesuffix("_query") for name in catalogue() if name.endswith("_query")]
+    assert names == list(SIDES)
+    for name, prefixes in SIDES.items():
+        query, passage = catalogue()[f"{name}_query"], catalogue()[f"{name}_passage"]
+        assert query.sources == passage.sources
+        assert (query.options, passage.options) == tuple(
+            Options(prefix=prefix) for prefix in prefixes
+        )
+        for field in ("megabytes", "token_limit", "speed", "quality", "dimensions", "license"):
+            assert getattr(query, field) == getattr(passage, field)
 
 
 def test_there_are_golden_texts_of_every_sort() -> None:
@@ -158,6 +201,8 @@ def test_an_entry_may_hold_every_option_of_the_command_line() -> None:
     assert {field.name for field in fields(module._Said)} == {
         field.name for field in fields(Options)
     }
+    for pooling in POOLINGS:
+        assert module._options({"pooling": pooling}) == Options(pooling=pooling)
 
 
 def test_minilm_comes_from_the_hub_first_and_then_from_the_wheel() -> None:
@@ -175,6 +220,7 @@ def test_a_file_of_ones_own_adds_to_the_catalogue(tmp_path: Path) -> None:
     assert entry.packages == ()
     assert entry.options == Options()
     assert (entry.home, entry.license, entry.languages, entry.known) == (None, None, (), None)
+    assert (entry.megabytes, entry.token_limit, entry.speed, entry.quality) == (None,) * 4
     assert (dict(entry.digests), entry.verified) == ({}, False)
 
 
@@ -185,6 +231,7 @@ def test_an_entry_says_everything_that_it_may(tmp_path: Path) -> None:
         "home": "https://models.example",
         "license": "MIT",
         "languages": ["en", "de"],
+        **{"megabytes": 91, "token_limit": "unlimited", "speed": 0.5, "quality": 42},
         "packages": ["tensorflow-text"],
         "options": {
             **{"normalize": True, "prefix": "", "truncate_dim": 32, "allow_ops": ["PyFunc"]},
@@ -230,6 +277,9 @@ def test_an_entry_says_everything_that_it_may(tmp_path: Path) -> None:
         ordering=KnownOrdering((("a", "b"), ("c", "d")), ("a", "b"), "us"),
     )
     assert (dict(entry.digests), entry.verified) == ({"variables/variables.index": SHA256}, True)
+    assert (entry.megabytes, entry.token_limit, entry.speed, entry.quality) == (
+        *(91, UNLIMITED, 0.5, 42),
+    )
 
 
 def test_an_entry_may_be_an_archive_or_a_path_beside_the_file(tmp_path: Path) -> None:
@@ -253,7 +303,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"dimension": 64},
         "has the unknown field 'dimension'. It may have: about, kind, dimensions, sources, home, "
-        "license, languages, packages, options, digests, known, verified.",
+        "license, languages, megabytes, token_limit, speed, quality, packages, options, digests, "
+        "known, verified.",
     ),
     ({"dimensions": "64"}, "has dimensions: '64', and it must be a whole number from 1."),
     ({"dimensions": True}, "has dimensions: True, and it must be a whole number from 1."),
@@ -264,6 +315,18 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "has kind: 'bert', and it must be one of sentencepiece, static, text, tokens.",
     ),
     ({"languages": "en"}, "has languages: 'en', and it must be a list of texts."),
+    ({"megabytes": 90.9}, "has megabytes: 90.9, and it must be a whole number from 1."),
+    (
+        {"token_limit": 0},
+        "has token_limit: 0, and it must be a whole number from 1, or unlimited.",
+    ),
+    (
+        {"token_limit": "none"},
+        "has token_limit: 'none', and it must be a whole number from 1, or unlimited.",
+    ),
+    ({"speed": 0}, "has speed: 0, and it must be a number above 0."),
+    ({"speed": "fast"}, "has speed: 'fast', and it must be a number above 0."),
+    ({"quality": 101}, "has quality: 101, and it must be a number from 0 to 100."),
     ({"verified": "yes"}, "has verified: 'yes', and it must be true or false."),
     ({"sources": []}, "has sources: [], and it must be a list of at least one source."),
     (
@@ -289,7 +352,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"options": {"pooling": "sum"}},
-        ", options, has pooling: 'sum', and it must be one of mean, cls, max.",
+        ", options, has pooling: 'sum', and it must be one of mean, cls, max, mean_sqrt_len, "
+        "weightedmean, lasttoken.",
     ),
     (
         {"known": {"cosines": [["a", "b", 0.5]]}},

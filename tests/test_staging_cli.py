@@ -315,6 +315,16 @@ wrong = pytest.mark.parametrize(
             "--list shows the whole catalogue. Leave SOURCE out.",
         ),
         (
+            ["minilm", "--sort", "speed"],
+            2,
+            "--sort is for --list. Leave --sort out, or add --list.",
+        ),
+        (
+            ["--list", "--sort", "price"],
+            2,
+            f"--sort: 'price' is not one of speed, quality, size, name. {HELP}",
+        ),
+        (
             ["--inspect", "--list"],
             2,
             "--list shows the catalogue and --inspect a model. Give only one of them.",
@@ -332,7 +342,8 @@ wrong = pytest.mark.parametrize(
         (
             ["minilm", "--pooling", "sum"],
             2,
-            f"--pooling: 'sum' is not one of mean, cls, max. {HELP}",
+            "--pooling: 'sum' is not one of mean, cls, max, mean_sqrt_len, weightedmean, "
+            f"lasttoken. {HELP}",
         ),
         (
             ["minilm", "--engine", "onnx"],

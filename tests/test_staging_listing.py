@@ -9,7 +9,7 @@ import encoder_makers
 import pytest
 from inspecting import survey
 from tf_embeddings_staging.catalogue import catalogue
-from tf_embeddings_staging.listing import report, table
+from tf_embeddings_staging.listing import SORTS, report, table
 from tf_embeddings_staging.options import Options
 
 WIDTHS = [1, 40, 79, 80, 129, 130, 150, 300]
@@ -46,7 +46,8 @@ REPORT: dict[str, Any] = {
 def test_into_a_pipe_each_model_is_one_line() -> None:
     lines = table(catalogue(), 0).splitlines()
     assert lines[0].split() == [
-        *("name", "dims", "kind", "languages", "license", "needs", "verified", "about")
+        *("name", "dims", "MB", "tokens", "languages", "speed", "quality"),
+        *("kind", "license", "needs", "prefix", "verified", "about"),
     ]
     assert [line.split()[0] for line in lines[1:]] == list(catalogue())
     at = lines[0].index("about")
@@ -55,11 +56,16 @@ def test_into_a_pipe_each_model_is_one_line() -> None:
 
 def test_a_row_says_what_a_model_needs_beyond_the_usual() -> None:
     rows = {line.split()[0]: line for line in table(catalogue(), 0).splitlines()}
-    needs = slice(rows["name"].index("needs"), rows["name"].index("verified"))
+    needs = slice(rows["name"].index("needs"), rows["name"].index("prefix"))
     assert rows["minilm"][needs].strip() == ""
     assert rows["use_lite"][needs].strip() == ""
     assert rows["use_multilingual"][needs].strip() == "tensorflow-text"
-    assert "16 languages" in rows["use_multilingual"]
+    languages = slice(rows["name"].index("languages"), rows["name"].index("speed"))
+    assert rows["use_multilingual"][languages].strip() == "16"
+    assert rows["labse"][languages].strip() == "many"
+    prefix = slice(rows["name"].index("prefix"), rows["name"].index("verified"))
+    assert rows["e5_small_query"][prefix].rstrip() == '"query: "'
+    assert rows["arctic_s_passage"][prefix].strip() == ""
     verified = slice(rows["name"].index("verified"), rows["name"].index("about"))
     assert rows["minilm"][verified].strip() == "yes"
     assert rows["use"][verified].strip() == "no"
@@ -77,25 +83,88 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_is_lost(width: int) -> N
             assert word in words
 
 
+def test_80_columns_show_what_one_chooses_by_side_by_side() -> None:
+    lines = table(catalogue(), 80).splitlines()
+    assert lines[0].split() == ["name", "dims", "MB", "tokens", "languages", "speed", "quality"]
+    starts = [lines[0].index(heading) for heading in lines[0].split()]
+    names = [line for line in lines[1:] if not line.startswith(" ")]
+    assert [line.split()[0] for line in names] == list(catalogue())
+    for line in names:
+        cells = [
+            line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)
+        ]
+        assert all(cells), "a dash stands for what is not known"
+        assert " " not in "".join(cells), "a column ends before the next begins"
+        assert cells[1] == str(catalogue()[cells[0]].dimensions)
+
+
+def test_a_terminal_of_some_width_gets_lines_below_the_columns() -> None:
+    only = {"use_multilingual": catalogue()["use_multilingual"], "minilm": catalogue()["minilm"]}
+    assert table(only, 80) == (
+        "name              dims  MB  tokens  languages  speed  quality\n"
+        "use_multilingual  512   -   -       16         -      -\n"
+        "  Universal Sentence Encoder multilingual; a text and its translation lie close\n"
+        "  together\n"
+        "  text, Apache-2.0, needs tensorflow-text, not verified\n"
+        "minilm            384   91  256     en         1      42.0\n"
+        "  all-MiniLM-L6-v2, English sentences and short paragraphs; small, fast, a good\n"
+        "  first choice\n"
+        "  tokens, Apache-2.0, verified\n"
+    )
+
+
 def test_a_narrow_terminal_gets_paragraphs() -> None:
-    only = {"use_multilingual": catalogue()["use_multilingual"]}
-    assert table(only, 60) == (
-        "use_multilingual\n"
-        "  Universal Sentence Encoder multilingual; a text and its\n"
-        "  translation lie close together\n"
-        "  512 dimensions, text, 16 languages, Apache-2.0, needs\n"
-        "  tensorflow-text, not verified\n"
+    only = {"e5_small_query": catalogue()["e5_small_query"], "use": catalogue()["use"]}
+    assert table(only, 50) == (
+        "e5_small_query\n"
+        "  384 dimensions, 133 MB, 512 tokens, languages\n"
+        "  en, speed 0.5, quality 49.0\n"
+        "  E5 small v2, English search, the side of the\n"
+        "  queries; beside e5_small_passage\n"
+        '  tokens, MIT, prefix "query: ", not verified\n'
+        "\n"
+        "use\n"
+        "  512 dimensions, any tokens, languages en\n"
+        "  Universal Sentence Encoder, English sentences\n"
+        "  and short paragraphs; fast, of any length\n"
+        "  text, Apache-2.0, not verified\n"
     )
 
 
 def test_a_wide_terminal_gets_columns() -> None:
     only = {"minilm": catalogue()["minilm"]}
-    assert table(only, 130) == (
-        "name    dims  kind    languages  license     needs  verified  about\n"
-        "minilm  384   tokens  en         Apache-2.0         yes       all-MiniLM-L6-v2, English "
-        "sentences and short paragraphs; small,\n"
-        "                                                              fast, a good first choice\n"
+    assert table(only, 150) == (
+        "name    dims  MB  tokens  languages  speed  quality  kind    license     needs  prefix  "
+        "verified  about\n"
+        "minilm  384   91  256     en         1      42.0     tokens  Apache-2.0                 "
+        "yes       all-MiniLM-L6-v2, English sentences and short\n"
+        f"{'':98}paragraphs; small, fast, a good first choice\n"
     )
+
+
+SHOWN = ["use", "wordllama", "minilm", "bge_base", "bge_small"]
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        (None, SHOWN),
+        ("speed", ["wordllama", "minilm", "bge_small", "bge_base", "use"]),
+        ("quality", ["bge_base", "bge_small", "minilm", "use", "wordllama"]),
+        ("size", ["wordllama", "minilm", "bge_small", "bge_base", "use"]),
+        ("name", sorted(SHOWN)),
+    ],
+)
+def test_the_order_is_the_one_that_is_asked_for(sort: str | None, order: list[str]) -> None:
+    """What is not known of a model comes last, in the order of the catalogue."""
+    lines = table({name: catalogue()[name] for name in SHOWN}, 0, sort).splitlines()[1:]
+    assert [line.split()[0] for line in lines] == order
+
+
+def test_each_order_of_the_whole_catalogue_shows_every_model_once() -> None:
+    for sort in SORTS:
+        lines = table(catalogue(), 0, sort).splitlines()[1:]
+        assert sorted(line.split()[0] for line in lines) == sorted(catalogue())
 
 
 def test_without_a_terminal_it_is_plain(capsys: pytest.CaptureFixture[str]) -> None:

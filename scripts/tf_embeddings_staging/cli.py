@@ -99,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
         "--list", action="store_true", help="show the catalogue; needs no SOURCE and no dbt project"
     )
     parser.add_argument(
+        "--sort",
+        type=one_of(*listing.SORTS),
+        help=f"the order of --list: {', '.join(listing.SORTS)}; without, the first choices first. "
+        "What is not known of a model comes last",
+    )
+    parser.add_argument(
         "--catalogue", metavar="FILE", type=Path, help="a file with models of your own, in addition"
     )
     parser.add_argument(
@@ -224,7 +230,7 @@ def _run(given: argparse.Namespace, report: Report) -> None:
     _require_fitting(given)
     entries = catalogue(given.catalogue)
     if given.list:
-        print(listing.table(entries), end="")
+        print(listing.table(entries, sort=given.sort), end="")
         return
     source = _pinned(given, entries) or resolve(given.source, entries)
     options = Options(
@@ -268,6 +274,8 @@ def _require_fitting(given: argparse.Namespace) -> None:
         if given.source:
             raise UsageError("--list shows the whole catalogue. Leave SOURCE out.")
         return
+    if given.sort:
+        raise UsageError("--sort is for --list. Leave --sort out, or add --list.")
     if not given.source:
         raise UsageError("SOURCE is missing. Name the model to stage; --list shows the catalogue.")
     if given.verify and given.dry_run:

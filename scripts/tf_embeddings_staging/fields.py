@@ -22,7 +22,8 @@ Text = Annotated[str, Strict(), Field(pattern=r"\S", description="a text")]
 Texts = Annotated[tuple[Text, ...], Field(description="a list of texts")]
 Count = Annotated[int, Strict(), Field(ge=1, description="a whole number from 1")]
 Number = Annotated[float, Strict()]
-Tolerance = Annotated[Number, Field(gt=0, description="a number above 0")]
+Positive = Annotated[Number, Field(gt=0, description="a number above 0")]
+Percent = Annotated[Number, Field(ge=0, le=100, description="a number from 0 to 100")]
 Flag = Annotated[bool, Strict(), Field(description="true or false")]
 InnerPath = Annotated[
     str, Strict(), AfterValidator(_inside), Field(description="a path in the model's folder")

@@ -6,53 +6,141 @@ import io
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tf_embeddings_staging.catalogue import Entry
+from tf_embeddings_staging.catalogue import UNLIMITED, Entry
 
-_HEADINGS = ("name", "dims", "kind", "languages", "license", "needs", "verified", "about")
+# What one chooses by, and what one must know besides.
+_CHOICE = ("name", "dims", "MB", "tokens", "languages", "speed", "quality")
+_FACTS = ("kind", "license", "needs", "prefix", "verified")
+_ABOUT = "about"
+_UNKNOWN = "-"
 _MOST_LANGUAGES = 3
-_NARROW = 130
+_LEAST_FOR_ABOUT = 40
 _ANY = 10_000
 _INDENT = "  "
 _FAST = "\u00a0"  # a space that no line breaks at
 
+SORTS: Mapping[str, Callable[[Entry], Any]] = {
+    "speed": lambda entry: _descending(entry.speed),
+    "quality": lambda entry: _descending(entry.quality),
+    "size": lambda entry: (entry.megabytes is None, entry.megabytes),
+    "name": lambda entry: entry.name,
+}
+"""The orders of --sort: the fastest, the best, the smallest first; what is not known last."""
 
-def table(entries: Mapping[str, Entry], width: int | None = None) -> str:
+
+def table(entries: Mapping[str, Entry], width: int | None = None, sort: str | None = None) -> str:
     """Return the catalogue as a table.
 
     Args:
         entries: its models.
         width: the terminal's width; 0 in a pipe: then each model is one line, however long.
             None: find out.
+        sort: one of `SORTS`; None: as in the files, the first choices first.
     """
     width = _terminal_width() if width is None else width
-    rows = [_row(entry) for entry in entries.values()]
-    return _stacked(rows, width) if 0 < width < _NARROW else _columns(rows, width, _HEADINGS)
+    shown = [*entries.values()] if sort is None else sorted(entries.values(), key=SORTS[sort])
+    choices, facts = [*map(_choice, shown)], [*map(_facts_of, shown)]
+    abouts = [entry.about for entry in shown]
+    all_in_columns = [
+        (*choice, *fact, about) for choice, fact, about in zip(choices, facts, abouts, strict=True)
+    ]
+    headings = (*_CHOICE, *_FACTS, _ABOUT)
+    if not width or _width_of(headings[:-1], all_in_columns) + _LEAST_FOR_ABOUT <= width:
+        return _columns(all_in_columns, width, headings)
+    texts = [
+        "".join(f"{_wrapped(line, width, _INDENT)}\n" for line in (about, _in_words(fact)))
+        for fact, about in zip(facts, abouts, strict=True)
+    ]
+    if _width_of(_CHOICE, choices) <= width:
+        heading, *lines = _columns(choices, width, _CHOICE).splitlines(keepends=True)
+        return heading + "".join(line + text for line, text in zip(lines, texts, strict=True))
+    return "\n".join(
+        f"{choice[0]}\n{_wrapped(_in_short(choice), width, _INDENT)}\n{text}"
+        for choice, text in zip(choices, texts, strict=True)
+    )
+
+
+def _descending(number: float | None) -> tuple[bool, float]:
+    """Return the key of a sort that has the highest first, and what is not known last."""
+    return number is None, -(number or 0)
 
 
 def _terminal_width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
-    languages = entry.languages
+def _choice(entry: Entry) -> tuple[str, ...]:
+    """Return what one chooses by, as `_CHOICE` names it; a dash where it is not known."""
+    few = 0 < len(entry.languages) <= _MOST_LANGUAGES
+    languages = {
+        (): _UNKNOWN,
+        ("multilingual",): "many",
+    }.get(entry.languages, ", ".join(entry.languages) if few else str(len(entry.languages)))
+    limit = "any" if entry.token_limit == UNLIMITED else _shown(entry.token_limit)
     return (
         entry.name,
         str(entry.dimensions),
+        _shown(entry.megabytes),
+        limit,
+        languages,
+        _shown(entry.speed),
+        _UNKNOWN if entry.quality is None else f"{entry.quality:.1f}",
+    )
+
+
+def _shown(value: object) -> str:
+    return _UNKNOWN if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _facts_of(entry: Entry) -> tuple[str, ...]:
+    """Return what one must know besides, as `_FACTS` names it."""
+    return (
         entry.kind,
-        ", ".join(languages)
-        if len(languages) <= _MOST_LANGUAGES
-        else f"{len(languages)} languages",
         entry.license or "",
         ", ".join(entry.packages),
+        f'"{entry.options.prefix}"' if entry.options.prefix else "",
         "yes" if entry.verified else "no",
-        entry.about,
     )
+
+
+def _in_words(facts: Sequence[str]) -> str:
+    kind, license, needs, prefix, verified = facts
+    return ", ".join(
+        filter(
+            None,
+            (
+                kind,
+                license,
+                f"needs {needs}" if needs else "",
+                f"prefix {prefix}" if prefix else "",
+                "verified" if verified == "yes" else "not verified",
+            ),
+        )
+    )
+
+
+def _in_short(choice: Sequence[str]) -> str:
+    """Return what one chooses by as one line of text, for a terminal without room for columns."""
+    _, dimensions, *others = choice
+    named = zip(others, _CHOICE[2:], strict=True)
+    told = [
+        f"{value} {name}" if name in ("MB", "tokens") else f"{name} {value}"
+        for value, name in named
+        if value != _UNKNOWN
+    ]
+    return ", ".join([f"{dimensions} dimensions", *told])
+
+
+def _width_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return the width of columns with two spaces between them."""
+    cells = [headings, *rows]
+    return sum(max(len(row[at]) for row in cells) + 2 for at in range(len(headings)))
 
 
 def _columns(
@@ -70,23 +158,6 @@ def _columns(
     with console.capture() as captured:
         console.print(drawn)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().strip("\n").splitlines())
-
-
-def _stacked(rows: Iterable[Sequence[str]], width: int) -> str:
-    """Return each row as a few lines, for a terminal that has no room for columns."""
-    blocks = []
-    for name, dimensions, kind, languages, license, needs, verified, about in rows:
-        facts = (
-            f"{dimensions} dimensions",
-            kind,
-            languages,
-            license,
-            f"needs {needs}" if needs else "",
-            "verified" if verified == "yes" else "not verified",
-        )
-        lines = [about, ", ".join(filter(None, facts))]
-        blocks.append("\n".join([name, *(_wrapped(line, width, _INDENT) for line in lines)]))
-    return "\n\n".join(blocks) + "\n"
 
 
 def report(found: Mapping[str, Any], width: int | None = None) -> str:
