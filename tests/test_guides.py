@@ -15,7 +15,7 @@ import yaml
 from pages import LIGHT, ROOT, Block, Finished, Place, Reader, parse
 from test_macros_install import PUBLIC
 from tf_embeddings_staging.building.engine import choose_engine
-from tf_embeddings_staging.catalogue import catalogue
+from tf_embeddings_staging.catalogue import Entry, catalogue
 from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import Limits, Options
 from tf_embeddings_staging.progress import Report
@@ -53,16 +53,30 @@ def rows_of(table: str) -> list[list[str]]:
 # Choose a model.
 
 
+def shown(number: float | str | None) -> str:
+    if isinstance(number, int | float):
+        return f"{number:,}".removesuffix(".0")
+    return number or "-"
+
+
+def told_of(entry: Entry) -> list[str]:
+    """Return the cells of a model's row."""
+    numbers = (entry.megabytes, entry.token_limit, entry.speed, entry.quality)
+    return [
+        f"`{entry.name}`",
+        str(entry.dimensions),
+        *map(shown, numbers),
+        f"`{entry.kind}`",
+        "checked" if entry.verified else "not checked",
+        entry.about,
+    ]
+
+
 def test_the_catalogue_is_listed_as_it_is() -> None:
     catalogued = section("choose-a-model", "The catalogue")
-    listed = [
-        (name.strip("`"), int(dimensions), kind.strip("`"), weights == "checked")
-        for name, dimensions, kind, _, weights in rows_of(catalogued)
-    ]
-    assert listed == [
-        (entry.name, entry.dimensions, entry.kind, entry.verified) for entry in catalogue().values()
-    ]
-    (mit,) = re.findall(r"MIT for (.*?), Apache-2.0 for all others", catalogued)
+    assert rows_of(catalogued) == [told_of(entry) for entry in catalogue().values()]
+    one_line = " ".join(catalogued.split())
+    (mit,) = re.findall(r"MIT for (.*?), Apache-2.0 for all others", one_line)
     licenses = {name: entry.license for name, entry in catalogue().items()}
     assert {name for name in licenses if licenses[name] == "MIT"} == {*re.findall(r"`(\w+)`", mit)}
     assert {*licenses.values()} == {"MIT", "Apache-2.0"}

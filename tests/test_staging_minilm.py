@@ -37,6 +37,14 @@ def test_the_published_cosines_come_out(
     assert one @ other == pytest.approx(cosine, abs=2e-4)
 
 
+def test_the_published_vector_comes_out(minilm_embedder: Embedder) -> None:
+    """It is one of seven in the catalogue from the same publisher."""
+    assert ENTRY.known
+    (one,) = ENTRY.known.vectors
+    first = minilm_embedder.embed([one.text]).embeddings[0][: len(one.first)]
+    assert np.abs(first - np.array(one.first)).max() < 1e-5
+
+
 def test_every_component_is_what_sentence_transformers_gives(minilm_embedder: Embedder) -> None:
     assert len(RECORDED["texts"]) >= 20
     outcomes = minilm_embedder.embed(RECORDED["texts"])
