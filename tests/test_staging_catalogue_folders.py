@@ -30,7 +30,11 @@ def repository_of(entry: Entry) -> str | None:
     return next((one.repository for one in entry.sources if isinstance(one, HuggingFace)), None)
 
 
-FROM_THE_HUB = [name for name, entry in catalogue().items() if repository_of(entry)]
+FROM_THE_HUB = [
+    name
+    for name, entry in catalogue().items()
+    if entry.kind in ("tokens", "static") and repository_of(entry)
+]
 
 
 def save_folder(path: Path, said: dict[str, Any]) -> Path:

@@ -19,6 +19,11 @@ _CHOICE = ("name", "dims", "MB", "tokens", "languages", "speed", "quality")
 _FACTS = ("kind", "license", "needs", "prefix", "verified")
 _ABOUT = "about"
 _UNKNOWN = "-"
+LEGEND = (
+    "MB: the weights as float32. tokens: longer texts are cut. speed: about how many texts it "
+    "embeds while minilm embeds one. quality: of search in English, nDCG@10 in percent, as "
+    f"published. {_UNKNOWN}: not known."
+)
 _MOST_LANGUAGES = 3
 _LEAST_FOR_ABOUT = 40
 _ANY = 10_000
@@ -35,7 +40,7 @@ SORTS: Mapping[str, Callable[[Entry], Any]] = {
 
 
 def table(entries: Mapping[str, Entry], width: int | None = None, sort: str | None = None) -> str:
-    """Return the catalogue as a table.
+    """Return the catalogue as a table; on a terminal, with what its headings mean.
 
     Args:
         entries: its models.
@@ -51,19 +56,22 @@ def table(entries: Mapping[str, Entry], width: int | None = None, sort: str | No
         (*choice, *fact, about) for choice, fact, about in zip(choices, facts, abouts, strict=True)
     ]
     headings = (*_CHOICE, *_FACTS, _ABOUT)
+    legend = f"\n{_wrapped(LEGEND, width, '')}\n" if width else ""
     if not width or _width_of(headings[:-1], all_in_columns) + _LEAST_FOR_ABOUT <= width:
-        return _columns(all_in_columns, width, headings)
+        return _columns(all_in_columns, width, headings) + legend
     texts = [
         "".join(f"{_wrapped(line, width, _INDENT)}\n" for line in (about, _in_words(fact)))
         for fact, about in zip(facts, abouts, strict=True)
     ]
     if _width_of(_CHOICE, choices) <= width:
         heading, *lines = _columns(choices, width, _CHOICE).splitlines(keepends=True)
-        return heading + "".join(line + text for line, text in zip(lines, texts, strict=True))
-    return "\n".join(
+        both = (line + text for line, text in zip(lines, texts, strict=True))
+        return "".join([heading, *both, legend])
+    blocks = (
         f"{choice[0]}\n{_wrapped(_in_short(choice), width, _INDENT)}\n{text}"
         for choice, text in zip(choices, texts, strict=True)
     )
+    return "\n".join(blocks) + legend
 
 
 def _descending(number: float | None) -> tuple[bool, float]:
