@@ -687,7 +687,7 @@ def test_inspect_and_list_need_no_dbt_project(tmp_path: Path) -> None:
     )
     listed = call(tmp_path, "--list", "--catalogue", own)
     assert listed.returncode == 0, listed.stderr
-    assert [line.split()[0] for line in listed.stdout.splitlines()[1:3]] == ["minilm", "use_lite"]
+    assert [line.split()[0] for line in listed.stdout.splitlines()[1:3]] == ["minilm", "wordllama"]
     assert listed.stdout.splitlines()[-1].startswith("tickets ")
 
 
