@@ -48,7 +48,7 @@ def refusal_of(folder: Path, options: Options | None = None) -> str:
 # What `make test` runs: one of each layout, type and rule.
 COMMON = {
     *("own", "own_float16", "own_quantized_unigram", "nested", "old", "modules", "modules_dense"),
-    *("modules_left", "bare"),
+    *("modules_left", "bare", "modules_truncated"),
 }
 
 
@@ -70,6 +70,18 @@ def test_an_encoder_gives_what_its_library_gives(name: str, tmp_path: Path) -> N
     assert np.abs(outcomes.embeddings[has_vector] - expected[has_vector]).max() < TOLERANCE
     assert {*outcomes.statuses[~has_vector]} == {"blank"}
     assert not outcomes.token_counts[~has_vector].any()
+
+
+@pytest.mark.parametrize("name", ["own", "modules"])
+def test_files_that_no_library_reads_change_nothing(name: str, tmp_path: Path) -> None:
+    """Whatever tokenizer_config.json says: Model2Vec and StaticEmbedding read tokenizer.json."""
+    other = f"{name}_beside_settings"
+    assert FIXTURE["vectors"][other] == FIXTURE["vectors"][name]
+    plain, beside = (
+        read_static_folder(static_folders.make(tmp_path / case, case)) for case in (name, other)
+    )
+    assert (plain.model, plain.rewritten) == (beside.model, beside.rewritten)
+    assert plain.files().keys() == beside.files().keys()
 
 
 def test_a_text_has_one_vector_whatever_else_is_in_the_batch(tmp_path: Path) -> None:
