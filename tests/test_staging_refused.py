@@ -192,7 +192,7 @@ PROMPT = edit(
 CASES: dict[str, Refused] = {
     # What is there is no encoder, or not all of it
     "LoRA adapter": Refused(edit("adapter_config.json", r=8), PEFT),
-    "LoRA adapter alone": Refused(
+    "LoRA adapter without a model": Refused(
         all_of(
             without("config.json", "modules.json", "1_Pooling/config.json"),
             edit("adapter_config.json", r=8),
