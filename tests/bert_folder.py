@@ -64,7 +64,11 @@ def make_folder(
     write_json(path / "config.json", config)
     kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
     modules = [
-        {"idx": idx, "path": f"{idx}_{kind}" if idx else "", "type": f"st.models.{kind}"}
+        {
+            "idx": idx,
+            "path": f"{idx}_{kind}" if idx else "",
+            "type": f"sentence_transformers.models.{kind}",
+        }
         for idx, kind in enumerate(kinds)
     ]
     write_json(path / "modules.json", modules)

@@ -1,9 +1,10 @@
-"""Record which ids transformers gives, for many tokenizer_config.json: the oracle of our rewriting.
+"""Record which ids transformers and Sentence Transformers give where a folder's files disagree.
 
-    pip install transformers
+    pip install sentence-transformers
     python tests/record_tokenizers.py
 
-transformers is needed here only; the tests read the file that this writes.
+`CASES` are what transformers makes of tokenizer_config.json and the files beside it, `SETTINGS`
+what Sentence Transformers makes of all files. The tests read the file that this writes.
 """
 
 from __future__ import annotations
@@ -39,6 +40,14 @@ TEXTS = [
     "ﬁne Ａ",  # noqa: RUF001
     "😀 unknown ✅",
     "the quick brown fox jumps over the lazy dog and a person is riding a horse on a sunny day",
+    # Not U+3000: XLM-R's own rules make a space of it, those below do not.
+    " \u00a0fox\u00a0dog\u200bhorse\u0007the ",
+    "ΟΔΟΣ İstanbul Straße ŁÓDŹ cafe\u0301 E\u0301",
+    "مرحبا שלום привет नमस्ते สวัสดี",
+    "\u1112\u1161\u11ab\uae00 カタカナ ｶﾀｶﾅ 漢字かな",
+    "👩‍👩‍👧‍👦 🇿🇼 ❤️ don't e-mail a@b.c #1 $5.00",
+    "fox[SEP]dog<s>horse [sep] <S> newtoken.NEWTOKEN[UNK]",
+    "",
 ]
 
 # SentencePiece's compiled rules: tab and U+00A0 to a space, U+FF21 to A, U+FB01 to fi.
@@ -327,6 +336,49 @@ CASES: dict[str, dict[str, Any]] = {
         "said": {"tokenizer_class": "MPNetTokenizer", "do_lower_case": False},
         "config": {"model_type": "mpnet"},
     },
+    **{
+        f"mpnet, {key} {value}": {
+            "of": "mpnet",
+            "said": {"tokenizer_class": "MPNetTokenizer", key: value},
+            "config": {"model_type": "mpnet"},
+            **({"unchanged": True} if key in ("padding_side", "model_max_length") else {}),
+        }
+        for key, value in (
+            *(("strip_accents", False), ("tokenize_chinese_chars", False)),
+            *(("truncation_side", "left"), ("padding_side", "left"), ("model_max_length", 5)),
+        )
+    },
+    **{
+        f"{kind}, {key} {value}": {
+            "said": {"tokenizer_class": name, key: value},
+            "config": {"model_type": kind},
+            **({"unchanged": True} if key == "padding_side" else {}),
+        }
+        for kind, name in (("distilbert", "DistilBertTokenizer"), ("nomic_bert", "BertTokenizer"))
+        for key, value in (
+            *(("do_lower_case", False), ("strip_accents", False)),
+            *(("tokenize_chinese_chars", False), ("truncation_side", "left")),
+            ("padding_side", "left"),
+        )
+    },
+    **{
+        f"{kind}, {key} {value}": {
+            "of": of,
+            "said": {"tokenizer_class": name, key: value},
+            "config": {"model_type": kind},
+            **({} if key == "truncation_side" else {"unchanged": True}),
+        }
+        for kind, of, name in (
+            ("roberta", "bytes", "RobertaTokenizer"),
+            ("xlm-roberta", "unigram", "XLMRobertaTokenizer"),
+            ("camembert", "unigram", "CamembertTokenizer"),
+            ("modernbert", "wordpiece", "PreTrainedTokenizerFast"),
+        )
+        for key, value in (
+            *(("do_lower_case", True), ("strip_accents", True), ("tokenize_chinese_chars", False)),
+            *(("truncation_side", "left"), ("padding_side", "left"), ("model_max_length", 5)),
+        )
+    },
     "mpnet, no added tokens": {
         "of": "mpnet",
         "said": {"tokenizer_class": "MPNetTokenizer"},
@@ -457,6 +509,179 @@ CASES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+POSITIONS = 40
+_OF_BERT = {"tokenizer_class": "BertTokenizer", "pad_token": "[PAD]"}
+_CUT = {"max_length": 9, "strategy": "LongestFirst", "stride": 0}
+
+# name: of which tokenizer.json, what is changed in it, and the files beside it.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "a limit of the tokenizer": {"said": {"model_max_length": 12}},
+    "a limit of old": {"said": {"max_len": 12}},
+    "more than there are positions": {"said": {"model_max_length": 60}},
+    "no limit": {"said": {"model_max_length": 10**30}},
+    "of the tokenizer and the folder": {
+        "said": {"model_max_length": 12},
+        "files": {"sentence_bert_config.json": {"max_seq_length": 9}},
+    },
+    "more in the folder than in the tokenizer": {
+        "said": {"model_max_length": 9},
+        "files": {"sentence_bert_config.json": {"max_seq_length": 12}},
+    },
+    "null in the folder": {
+        "said": {"model_max_length": 9},
+        "files": {"sentence_bert_config.json": {"max_seq_length": None}},
+    },
+    **{
+        f"a file for {kind}": {"files": {f"sentence_{kind}_config.json": {"max_seq_length": 9}}}
+        for kind in (
+            *("roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"),
+            *("mpnet", "modernbert", "nomic_bert"),
+        )
+    },
+    "an empty file before another": {
+        "files": {
+            "sentence_bert_config.json": {},
+            "sentence_xlnet_config.json": {"max_seq_length": 9},
+        }
+    },
+    "two files": {
+        "files": {
+            "sentence_roberta_config.json": {"max_seq_length": 9},
+            "sentence_distilbert_config.json": {"max_seq_length": 12},
+        }
+    },
+    "a limit for loading": {
+        "said": {"model_max_length": 9},
+        "files": {
+            "sentence_bert_config.json": {
+                "max_seq_length": 9, "processor_kwargs": {"model_max_length": 12}
+            }
+        },
+    },
+    "a limit for a call": {
+        "files": {
+            "sentence_bert_config.json": {
+                "max_seq_length": 12, "processing_kwargs": {"text": {"max_length": 9}}
+            }
+        }
+    },
+    "truncation of the file": {"file": {"truncation": {"direction": "Right", **_CUT}}},
+    "truncation of the file, to the left": {
+        "said": {"model_max_length": 7},
+        "file": {"truncation": {"direction": "Left", **_CUT}},
+    },
+    "truncation to the left": {"said": {"model_max_length": 7, "truncation_side": "left"}},
+    "padding to the left": {"said": {"padding_side": "left"}},
+    "padding of the file": {
+        "file": {
+            "padding": {
+                "strategy": {"Fixed": 20}, "direction": "Left", "pad_to_multiple_of": None,
+                "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]",
+            }
+        }
+    },
+    "lower case in the folder and the tokenizer": {
+        "files": {"sentence_bert_config.json": {"do_lower_case": True}}
+    },
+    "cased in the folder, not in the tokenizer": {
+        "files": {"sentence_bert_config.json": {"do_lower_case": False}}
+    },
+    "cased in the tokenizer": {"said": {"do_lower_case": False}},
+    "distilbert": {
+        "said": {"tokenizer_class": "DistilBertTokenizer", "do_lower_case": False},
+        "config": {"model_type": "distilbert"},
+        "files": {"sentence_distilbert_config.json": {"max_seq_length": 9}},
+    },
+    "mpnet": {
+        "of": "mpnet",
+        "said": {"tokenizer_class": "MPNetTokenizer", "pad_token": "<pad>"},
+        "config": {"model_type": "mpnet"},
+        "files": {"sentence_mpnet_config.json": {"max_seq_length": 9}},
+    },
+    "roberta": {
+        "of": "bytes",
+        "said": {"tokenizer_class": "RobertaTokenizer", "pad_token": "<pad>"},
+        "config": {"model_type": "roberta"},
+        "files": {"sentence_roberta_config.json": {"max_seq_length": 9}},
+    },
+    "xlm-roberta": {
+        "of": "unigram",
+        "said": {"tokenizer_class": "XLMRobertaTokenizer", "pad_token": "<pad>"},
+        "config": {"model_type": "xlm-roberta"},
+        "files": {"sentence_xlm-roberta_config.json": {"max_seq_length": 9}},
+    },
+    "camembert": {
+        "of": "unigram",
+        "said": {
+            "tokenizer_class": "CamembertTokenizer", "pad_token": "<pad>", "model_max_length": 11
+        },
+        "config": {"model_type": "camembert"},
+    },
+    "modernbert": {
+        "said": {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": False},
+        "config": {"model_type": "modernbert"},
+    },
+    "nomic_bert": {
+        "said": {"do_lower_case": False, "truncation_side": "left", "model_max_length": 8},
+        "config": {"model_type": "nomic_bert", "hidden_act": "silu"},
+    },
+}  # fmt: skip
+
+
+def setting(name: str, sizes: dict[str, int]) -> dict[str, Any]:
+    """Return a case of `SETTINGS` with all that `lay_out` writes."""
+    case = {"of": "wordpiece", "config": {"model_type": "bert"}, **SETTINGS[name]}
+    kind = case["config"]["model_type"]
+    small = {
+        **{"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1},
+        **{"intermediate_size": 8, "max_position_embeddings": POSITIONS, "type_vocab_size": 2},
+        "pad_token_id": int(case["of"] in ("mpnet", "bytes", "unigram")),
+    }
+    if kind == "distilbert":
+        small = {
+            **{"dim": 8, "n_layers": 1, "n_heads": 1, "hidden_dim": 8},
+            "max_position_embeddings": POSITIONS,
+        }
+    return {
+        **case,
+        "config": {"vocab_size": sizes[case["of"]], **small, **case["config"]},
+        "said": {**_OF_BERT, **case.get("said", {})},
+        "files": {
+            "modules.json": [
+                {
+                    **{"idx": place, "name": str(place), "path": path},
+                    "type": f"sentence_transformers.models.{module}",
+                }
+                for place, (module, path) in enumerate(
+                    [("Transformer", ""), ("Pooling", "1_Pooling")]
+                )
+            ],
+            "1_Pooling/config.json": {
+                "word_embedding_dimension": 8, "pooling_mode_mean_tokens": True
+            },
+            **case.get("files", {}),
+        },
+    }  # fmt: skip
+
+
+def _read_by_sentence_transformers(case: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
+    from sentence_transformers import (  # pyright: ignore[reportMissingImports]
+        SentenceTransformer,
+    )
+    from transformers import AutoConfig, AutoModel  # pyright: ignore[reportMissingImports]
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = dict(case["config"])
+        made = AutoConfig.for_model(config.pop("model_type"), **config)
+        AutoModel.from_config(made).save_pretrained(folder)
+        lay_out(Path(folder), case, file)
+        model = SentenceTransformer(folder, device="cpu")
+        texts = [*TEXTS, "fox " * 100]
+        *ids, long = (model.tokenize([text])["input_ids"][0].tolist() for text in texts)
+    return {"limit": len(long), "ids": ids}
+
+
 def main() -> None:
     """Train the tokenizers, and write what transformers makes of each folder."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -476,16 +701,27 @@ def main() -> None:
                 case["ids"] = _ids(folder)
         cases.append(case)
     fixture = {
-        "made_with": {name: version(name) for name in ("tokenizers", "transformers")},
+        "made_with": {
+            name: version(name) for name in ("sentence-transformers", "tokenizers", "transformers")
+        },
         "most_tokens": MOST_TOKENS,
         "texts": TEXTS,
         "files": files,
         "cases": cases,
+        "settings": {
+            name: _read_by_sentence_transformers(setting(name, sizes_of(files)), files[of])
+            for name, of in ((one, SETTINGS[one].get("of", "wordpiece")) for one in SETTINGS)
+        },
     }
     lines = json.dumps(fixture, ensure_ascii=False, separators=(",", ":"))
     lines = lines.replace('{"name":', '\n{"name":').replace('"files":', '\n"files":')
     FIXTURE.write_text(lines + "\n", encoding="utf-8")
     print(f"{FIXTURE.name}: {len(cases)} cases, {FIXTURE.stat().st_size / 1024:.0f} kB")
+
+
+def sizes_of(files: dict[str, Any]) -> dict[str, int]:
+    """Return how many tokens each tokenizer.json has."""
+    return {name: len(file["model"]["vocab"]) for name, file in files.items()}
 
 
 def lay_out(folder: Path, case: dict[str, Any], file: dict[str, Any]) -> None:
@@ -503,9 +739,11 @@ def lay_out(folder: Path, case: dict[str, Any], file: dict[str, Any]) -> None:
         "tokenizer_config.json": case["said"],
         "special_tokens_map.json": case.get("map"),
         "added_tokens.json": case.get("added"),
+        **case.get("files", {}),
     }
     for name, content in written.items():
         if content is not None:
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 

@@ -60,6 +60,28 @@ def cases() -> dict[str, dict[str, Any]]:
             "pooling": "mean",
             "dense": [(24, 12, TANH, True)],
         },
+        **{
+            f"bert_prompt_{pooling}": {
+                "config": {**SIZES, "num_hidden_layers": 1, "max_position_embeddings": 64},
+                "pooling": pooling,
+                "prompt": "query: my ",
+            }
+            for pooling in ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean")
+        },
+        "bert_prompt_lasttoken": {
+            "config": {**SIZES, "num_hidden_layers": 1, "max_position_embeddings": 64},
+            "pooling": "lasttoken",
+            "prompt": "query: my ",
+            "include_prompt": False,
+        },
+        "bert_truncated": {
+            "config": {**SIZES, "num_hidden_layers": 1, "max_position_embeddings": 64},
+            "pooling": "mean",
+            "dense": [(24, 16, TANH, True)],
+            "normalize": True,
+            "prompt": "query: my ",
+            "truncate_dim": 7,
+        },
         "modernbert": {
             "config": {**SIZES, "max_position_embeddings": 64, "local_attention": 8},
             "pooling": "cls",
@@ -131,7 +153,9 @@ def recorded(name: str, case: dict[str, Any]) -> dict[str, Any]:
     from transformers import AutoConfig, AutoModel  # pyright: ignore[reportMissingImports]
 
     said = dict(case["config"])
-    config = AutoConfig.for_model(said.pop("model_type", name), **said)
+    config = AutoConfig.for_model(
+        said.pop("model_type", name.partition("_prompt")[0].partition("_truncated")[0]), **said
+    )
     padding = config.pad_token_id if config.pad_token_id in (0, 1) else 0
     config.pad_token_id = padding
     with tempfile.TemporaryDirectory() as folder:
@@ -151,8 +175,15 @@ def recorded(name: str, case: dict[str, Any]) -> dict[str, Any]:
         "1_Pooling/config.json": {
             "word_embedding_dimension": 24,
             f"pooling_mode_{_flag(case['pooling'])}": True,
+            **({} if case.get("include_prompt", True) else {"include_prompt": False}),
         },
     }
+    prompt = case.get("prompt", "")
+    if prompt:
+        files["config_sentence_transformers.json"] = {
+            **{"prompts": {"query": prompt}, "default_prompt_name": "query"},
+            "truncate_dim": case.get("truncate_dim"),
+        }
     kinds = ["Transformer", "Pooling"]
     for takes, gives, activation, bias in case.get("dense", ()):
         place = f"{len(kinds)}_Dense"
@@ -165,6 +196,8 @@ def recorded(name: str, case: dict[str, Any]) -> dict[str, Any]:
             "linear.weight": [gives, takes],
             **({"linear.bias": [gives]} if bias else {}),
         }
+    if case.get("normalize"):
+        kinds.append("Normalize")
     files["modules.json"] = [
         {
             **{"idx": place, "name": str(place)},
@@ -179,7 +212,7 @@ def recorded(name: str, case: dict[str, Any]) -> dict[str, Any]:
         model = SentenceTransformer(str(folder), device="cpu").eval()
         with torch.inference_mode():
             vectors = model.encode(TEXTS, batch_size=len(TEXTS))
-            ids = model.tokenize(TEXTS)
+            ids = model.tokenize([prompt + text for text in TEXTS])
     return {
         **made,
         "input_ids": ids["input_ids"].tolist(),

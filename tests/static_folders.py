@@ -60,6 +60,8 @@ class Case:
         dense: in, out, activation and bias of each Dense.
         prompt: the default prompt.
         rule: what --static-rule says, where the folder does not.
+        beside: files that say otherwise than tokenizer.json, and which no library reads.
+        truncate_dim: how many numbers the settings keep.
     """
 
     by: str = "model2vec"
@@ -73,12 +75,25 @@ class Case:
     dense: tuple[tuple[int, int, str, bool], ...] = ()
     prompt: str | None = None
     rule: str | None = None
+    beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    truncate_dim: int | None = None
 
 
 _CUT = {"max_length": 6, "strategy": "LongestFirst", "stride": 0}
 
+_UNREAD = {
+    "tokenizer_config.json": {
+        **{"tokenizer_class": "BertTokenizer", "do_lower_case": False, "strip_accents": True},
+        **{"truncation_side": "left", "model_max_length": 3, "unk_token": "dog"},
+    },
+    "special_tokens_map.json": {"unk_token": "cat"},
+    "added_tokens.json": {"the cat": 3},
+    "sentence_bert_config.json": {"max_seq_length": 2, "do_lower_case": True},
+}
+
 CASES = {
     "own": Case(),
+    "own_beside_settings": Case(beside=_UNREAD),
     "own_float16": Case(type="float16", normalize=False),
     "own_int8": Case(type="int8"),
     "own_weights": Case(extras={"weights": "float64"}, normalize=False),
@@ -109,6 +124,10 @@ CASES = {
         layout="modules",
         dense=((8, 6, IDENTITY, True), (6, 5, TANH, True)),
         normalize=False,
+    ),
+    "modules_beside_settings": Case(by="sentence-transformers", layout="modules", beside=_UNREAD),
+    "modules_truncated": Case(
+        by="sentence-transformers", layout="modules", normalize=False, truncate_dim=5
     ),
     "modules_prompt": Case(by="sentence-transformers", layout="modules", prompt="query: "),
     "own_read_as_modules": Case(
@@ -153,9 +172,15 @@ def make(folder: Path, name: str, *, as_float32: bool = False, as_modules: bool 
         _write(folder / "config.json", {"model_type": "model2vec", **says})
     if layout in ("beside", "nested"):
         _write(folder / "config_sentence_transformers.json", says)
-    if layout == "modules" and case.prompt:
+    if layout == "modules" and (case.prompt or case.truncate_dim):
         prompts = {"prompts": {"query": case.prompt}, "default_prompt_name": "query"}
-        _write(folder / "config_sentence_transformers.json", prompts)
+        kept = {"truncate_dim": case.truncate_dim}
+        _write(
+            folder / "config_sentence_transformers.json",
+            {**(prompts if case.prompt else {}), **kept},
+        )
+    for other, content in case.beside.items():
+        _write(place / other, content)
     if layout in ("own", "modules"):
         _write_modules(folder, case)
     return folder

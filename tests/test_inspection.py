@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,8 +220,14 @@ def test_options_for_tokens_are_refused_of_a_model_of_strings(tmp_path: Path) ->
         "--max-tokens is for models that take token ids, and this one is of kind text: what "
         "happens to its tokens is in its graph. Leave --max-tokens out."
     )
-    assert refusal(folder, Options(pooling="last")) == (
-        "--pooling last: there is no such pooling; it may be mean, cls, max."
+
+
+def test_a_pooling_that_only_the_converter_knows_is_refused(tmp_path: Path) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    assert refusal(folder, Options(output="states", pooling="lasttoken", max_tokens=16)) == (
+        "--pooling lasttoken: the tokens' vectors of a SavedModel can be pooled by mean, cls, max. "
+        "Choose one of these, or give the encoder's folder as Sentence Transformers saves it, "
+        "which can be pooled by mean, cls, max, mean_sqrt_len, weightedmean, lasttoken."
     )
 
 
@@ -399,7 +406,10 @@ def test_a_pooling_before_a_layer_that_the_model_does_not_have_is_refused(
     """It was asked for, and --pooling mean then left the layer out."""
     folder = save_of_tokens(tmp_path / "m")
     write(folder / "1_Pooling/config.json", pooling_mode_mean_tokens=True)
-    modules = [{"type": f"st.{kind}", "path": ""} for kind in ("Transformer", "Pooling", "Dense")]
+    modules = [
+        {"type": f"sentence_transformers.models.{kind}", "path": ""}
+        for kind in ("Transformer", "Pooling", "Dense")
+    ]
     (folder / "modules.json").write_text(json.dumps(modules))
     assert refusal(folder, options) == (
         "'modules.json' asks for Dense beside the pooling, and this output holds a vector for each "
@@ -428,13 +438,25 @@ def test_a_default_prompt_is_the_prefix_unless_another_is_said(tmp_path: Path) -
     assert survey(folder, Options(max_tokens=16))["prompts"] == prompts
 
 
+def test_a_length_that_only_a_file_beside_the_model_says_is_asked_for(tmp_path: Path) -> None:
+    folder = save_of_tokens(tmp_path / "m")
+    write(folder / PROMPTS, truncate_dim=2)
+    said = Options(output="pooled", max_tokens=16)
+    assert refusal(folder, said) == (
+        "'config_sentence_transformers.json' says truncate_dim 2, which may be done in the "
+        "SavedModel or not. Say --truncate-dim with the numbers to keep, or take it out."
+    )
+    assert examine(folder, replace(said, truncate_dim=2)).kind == "tokens"
+
+
 def test_a_mean_that_leaves_the_prompt_out_is_refused(tmp_path: Path) -> None:
     folder = save_of_tokens(tmp_path / "m")
     write(folder / "1_Pooling/config.json", pooling_mode="mean", include_prompt=False)
     assert examine(folder, Options(max_tokens=16)).encoder["pooling"] == "mean"
     assert refusal(folder, Options(max_tokens=16, prefix="query: ")) == (
         "'1_Pooling/config.json' says include_prompt false: the tokens of the prompt 'query: ' "
-        "have no part in the mean. The runtime knows encoders where they have."
+        "have no part in the pooling mean, and here they would have. Choose no prompt, with "
+        '--prefix "", or use the encoder with Sentence Transformers.'
     )
 
 

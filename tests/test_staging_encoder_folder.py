@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,12 @@ from bert_folder import Folder, make_folder
 from tf_embeddings_staging.building.artifact import Artifact
 from tf_embeddings_staging.building.build import build
 from tf_embeddings_staging.conversion.encoder_folder import read_encoder_folder
-from tf_embeddings_staging.conversion.transformer import AS_SAVED_MODEL, read_weights
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection import tokenizer_file
 from tf_embeddings_staging.options import Options
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local
 
-POOLINGS = "mean, cls, max, mean_sqrt_len, weightedmean and lasttoken"
 TOLERANCE = 2e-5  # float32 against float64; the vectors' components are about 1
 
 
@@ -143,258 +140,6 @@ def test_a_plain_bert_needs_its_pooling_said(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (
-            Options(kind="text"),
-            "--kind text: 'encoder' is the folder of a sentence encoder, whose kind is tokens. "
-            "Leave --kind out.",
-        ),
-        (
-            Options(output="pooler_output"),
-            "--output is for SavedModels, and 'encoder' is the folder of a sentence encoder, whose "
-            "graph is made here. Leave --output out.",
-        ),
-        (
-            Options(pooling="best"),
-            "--pooling best: for the folder of a sentence encoder, the converter knows "
-            f"{POOLINGS}.",
-        ),
-        (
-            Options(max_tokens=33),
-            "--max-tokens 33: this encoder takes from 3 to 32 tokens, as many as it has positions.",
-        ),
-        (
-            Options(max_tokens=2),
-            "--max-tokens 2: this encoder takes from 3 to 32 tokens, as many as it has positions.",
-        ),
-    ],
-    ids=["kind", "output", "pooling", "above", "below"],
-)
-def test_options_that_do_not_fit_are_refused_in_one_sentence(
-    folder: Folder, options: Options, sentence: str
-) -> None:
-    with pytest.raises(StagingError) as error:
-        read_encoder_folder(folder.path, options)
-    assert str(error.value) == sentence
-
-
-def shard(folder: Folder, name: str) -> None:
-    """Say in an index that the weights are in a file of this name, and take them away."""
-    (folder.path / "model.safetensors").unlink()
-    index = {"weight_map": {"embeddings.word_embeddings.weight": name}}
-    bert_folder.write_json(folder.path / "model.safetensors.index.json", index)
-
-
-REFUSED: list[tuple[Callable[[Folder], object], str]] = [
-    (
-        lambda folder: folder.edit("config.json", model_type="deberta-v2"),
-        "'config.json' says model_type 'deberta-v2'; the converter knows 'bert', 'camembert', "
-        "'distilbert', 'modernbert', 'mpnet', 'nomic_bert', 'roberta', 'xlm-roberta'. "
-        f"{AS_SAVED_MODEL}",
-    ),
-    (
-        lambda folder: folder.edit("config.json", hidden_act="mish"),
-        "'config.json' says hidden_act 'mish'; the converter knows 'gelu', 'gelu_new', "
-        "'gelu_pytorch_tanh', 'relu', 'silu'.",
-    ),
-    (
-        lambda folder: folder.edit("config.json", position_embedding_type="relative_key"),
-        "'config.json' says position_embedding_type 'relative_key'; the converter knows "
-        "'absolute'.",
-    ),
-    (
-        lambda folder: folder.edit("config.json", is_decoder=True),
-        "'config.json' says is_decoder true; the converter knows encoders only.",
-    ),
-    (
-        lambda folder: folder.edit("config.json", hidden_size="24"),
-        "'config.json' says hidden_size '24', not a whole number of at least 1.",
-    ),
-    (
-        lambda folder: folder.edit("config.json", num_attention_heads=5),
-        "'config.json' says hidden_size 24, which its num_attention_heads 5 does not divide.",
-    ),
-    (
-        lambda folder: folder.edit("config.json", layer_norm_eps=0),
-        "'config.json' says layer_norm_eps 0, not a number between 0 and 1.",
-    ),
-    (
-        lambda folder: folder.edit(
-            "1_Pooling/config.json", pooling_mode_cls_token=False, pooling_mode_median=True
-        ),
-        "'1_Pooling/config.json' asks for the pooling median; the converter knows "
-        f"{POOLINGS}. {AS_SAVED_MODEL}",
-    ),
-    (
-        lambda folder: folder.edit("1_Pooling/config.json", pooling_mode_mean_tokens=True),
-        "'1_Pooling/config.json' asks for the pooling cls + mean; the converter knows "
-        f"{POOLINGS}. {AS_SAVED_MODEL}",
-    ),
-    (
-        lambda folder: bert_folder.write_json(
-            folder.path / "modules.json",
-            [{"type": f"st.{kind}", "path": ""} for kind in ("Transformer", "Pooling", "CNN")],
-        ),
-        "'modules.json' asks for Transformer + Pooling + CNN; the converter knows Transformer + "
-        "Pooling, then any number of Dense, and at most Normalize after that. "
-        f"{AS_SAVED_MODEL}",
-    ),
-    (
-        lambda folder: bert_folder.write_json(
-            folder.path / "modules.json",
-            [
-                {"type": "st.Transformer", "path": ""},
-                {"type": "st.Pooling", "path": "../elsewhere"},
-            ],
-        ),
-        "'modules.json' has the path '../elsewhere', which leaves the folder.",
-    ),
-    (
-        lambda folder: (folder.path / "modules.json").write_text("{}"),
-        "'modules.json' is not a list of modules with a type and a path. Download or save the "
-        "folder again.",
-    ),
-    (
-        lambda folder: (folder.path / "config.json").write_text("[]"),
-        "'config.json' is not a JSON object. Download or save the folder again.",
-    ),
-    (
-        lambda folder: (folder.path / "config.json").write_text("{"),
-        "'config.json' is not JSON (Expecting property name enclosed in double quotes: line 1 "
-        "column 2 (char 1)). Download or save the folder again.",
-    ),
-    (
-        lambda folder: (folder.path / "config.json").unlink(),
-        "the folder 'encoder' has no 'config.json', so it is not a complete sentence encoder.",
-    ),
-    (
-        lambda folder: (folder.path / "tokenizer.json").unlink(),
-        "the folder 'encoder' has no 'tokenizer.json'; the converter needs the fast tokenizer.",
-    ),
-    (
-        lambda folder: (folder.path / "model.safetensors").unlink(),
-        "the folder 'encoder' has no 'model.safetensors'; weights in another format must be saved "
-        "as safetensors.",
-    ),
-    (
-        lambda folder: shard(folder, "../model-00001-of-00001.safetensors"),
-        "'model.safetensors.index.json' has no weight_map of tensors to files such as "
-        "model-00001-of-00002.safetensors. Download or save the folder again.",
-    ),
-    (
-        lambda folder: shard(folder, "model-00002-of-00002.safetensors"),
-        "the folder 'encoder' has no 'model-00002-of-00002.safetensors'; "
-        "'model.safetensors.index.json' names it.",
-    ),
-    (
-        lambda folder: [
-            (folder.path / name).unlink() for name in ("modules.json", "1_Pooling/config.json")
-        ],
-        "the folder 'encoder' has neither modules.json nor 1_Pooling/config.json, so nothing says "
-        "how the tokens' vectors become one. Save the encoder with Sentence Transformers, or "
-        "say --pooling mean or --pooling cls.",
-    ),
-    (
-        lambda folder: folder.edit("sentence_bert_config.json", max_seq_length="many"),
-        "the encoder's limit of tokens is 'many'; it must be a whole number of at least 3.",
-    ),
-    (
-        lambda folder: [
-            folder.edit("tokenizer.json", normalizer={"type": "NFC"}),
-            folder.edit("tokenizer_config.json", do_lower_case=True),
-        ],
-        "'tokenizer_config.json' says do_lower_case true, and the normalizer in 'tokenizer.json' "
-        "does not lower-case. Make them agree.",
-    ),
-    (
-        lambda folder: folder.edit("config_sentence_transformers.json", prompts=["query: "]),
-        "'config_sentence_transformers.json' has prompts that are not a map of names to texts.",
-    ),
-    (
-        lambda folder: folder.edit(
-            "config_sentence_transformers.json", prompts={}, default_prompt_name="query"
-        ),
-        "'config_sentence_transformers.json' says default_prompt_name 'query', which is not in "
-        "its prompts.",
-    ),
-    (
-        lambda folder: [
-            folder.edit(
-                "1_Pooling/config.json",
-                pooling_mode_cls_token=False,
-                pooling_mode_mean_tokens=True,
-                include_prompt=False,
-            ),
-            folder.edit(
-                "config_sentence_transformers.json",
-                prompts={"query": "query: "},
-                default_prompt_name="query",
-            ),
-        ],
-        "'1_Pooling/config.json' says include_prompt false: the tokens of the prompt 'query: ' "
-        "have no part in the mean. The runtime knows encoders where they have.",
-    ),
-]
-
-
-@pytest.mark.parametrize(("damage", "sentence"), REFUSED, ids=[text[:50] for _, text in REFUSED])
-def test_what_cannot_be_converted_is_refused_in_one_sentence(
-    folder: Folder, damage: Callable[[Folder], object], sentence: str
-) -> None:
-    damage(folder)
-    with pytest.raises(StagingError) as error:
-        read_encoder_folder(folder.path)
-    assert str(error.value) == sentence
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "sentence"),
-    [
-        (
-            "num_hidden_layers",
-            3,
-            "'model.safetensors' lacks encoder.layer.2.attention.output.LayerNorm.bias and 15 "
-            "more, so it is not an encoder of the type 'bert' and the size in config.json.",
-        ),
-        (
-            "num_hidden_layers",
-            1,
-            "'model.safetensors' has encoder.layer.1.attention.output.LayerNorm.bias and 15 more, "
-            "which an encoder of the type 'bert' and the size in config.json does not have.",
-        ),
-        (
-            "max_position_embeddings",
-            64,
-            "'model.safetensors' has embeddings.position_embeddings.weight of shape [32, 24], and "
-            "config.json asks for [64, 24].",
-        ),
-    ],
-)
-def test_weights_of_another_size_are_refused(
-    folder: Folder, name: str, value: int, sentence: str
-) -> None:
-    folder.edit("config.json", **{name: value})
-    encoder = read_encoder_folder(folder.path)
-    with pytest.raises(StagingError) as error:
-        read_weights(encoder.config, encoder.weights)
-    assert str(error.value) == sentence
-
-
-def test_weights_that_are_cut_short_are_refused(folder: Folder) -> None:
-    weights = folder.path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    encoder = read_encoder_folder(folder.path)
-    with pytest.raises(
-        StagingError, match=r"^'model.safetensors' is not a complete safetensors file \("
-    ):
-        read_weights(encoder.config, encoder.weights)
-
-
-LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4665a5\nsize 90868376\n"
-
-
-@pytest.mark.parametrize(
     "settings",
     [
         {"sentence_roberta_config.json": {"max_seq_length": 17}},
@@ -434,12 +179,6 @@ def test_a_limit_is_found_wherever_sentence_transformers_finds_it(
     ("name", "content", "sentence"),
     [
         (
-            "sentence_bert_config.json",
-            {"query_length": 32},
-            "'sentence_bert_config.json' says query_length 32: that could change the vectors, and "
-            "is not known here.",
-        ),
-        (
             "sentence_distilbert_config.json",
             {"processing_kwargs": {"text": {"truncation": False}}},
             "'sentence_distilbert_config.json' says processing_kwargs.text.truncation False",
@@ -464,24 +203,7 @@ def test_a_limit_is_found_wherever_sentence_transformers_finds_it(
                 ({"model_args": "x"}, "model_args 'x'"),
             )
         ),
-        (
-            "config_sentence_transformers.json",
-            {"model_type": "SparseEncoder"},
-            "'config_sentence_transformers.json' says model_type 'SparseEncoder'; it must be",
-        ),
-        ("adapter_config.json", {"r": 8}, "'adapter_config.json' is there: PEFT adds an adapter"),
         ("adapter_model.safetensors", {}, "'adapter_model.safetensors' is there: PEFT adds an"),
-        ("dense.safetensors", {}, "'dense.safetensors' lies beside 'model.safetensors': what it"),
-        (
-            "config.json",
-            {"auto_map": {"AutoModel": "modeling.Bert"}},
-            "'config.json' says auto_map, so the encoder is more than a bert",
-        ),
-        (
-            "2_Normalize/config.json",
-            {"module_input_name": "token_embeddings"},
-            "'2_Normalize/config.json' says module_input_name 'token_embeddings': the runtime",
-        ),
     ],
 )
 def test_what_could_change_the_vectors_and_is_not_known_is_refused(
@@ -494,13 +216,6 @@ def test_what_could_change_the_vectors_and_is_not_known_is_refused(
     with pytest.raises(StagingError) as error:
         read_encoder_folder(folder.path)
     assert str(error.value).startswith(sentence)
-
-
-def test_a_module_that_nothing_lists_is_refused(folder: Folder) -> None:
-    (folder.path / "modules.json").unlink()
-    (folder.path / "2_Dense").mkdir()
-    with pytest.raises(StagingError, match=r"^'2_Dense' is the folder of a module of Sentence "):
-        read_encoder_folder(folder.path)
 
 
 def test_what_lies_in_such_folders_and_is_read_by_nobody_is_no_matter(folder: Folder) -> None:
@@ -517,23 +232,6 @@ def test_what_lies_in_such_folders_and_is_read_by_nobody_is_no_matter(folder: Fo
     prompts: dict[str, object] = {"__version__": {"pytorch": "2"}, "prompts": {}}
     folder.edit("config_sentence_transformers.json", similarity_fn_name="cosine", **prompts)
     assert read_encoder_folder(folder.path) == before
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("config.json", "modules.json", "tokenizer.json", "tokenizer_config.json"),
-        *("1_Pooling/config.json", "model.safetensors", "sentence_bert_config.json"),
-    ],
-)
-def test_a_pointer_of_git_lfs_is_called_that(folder: Folder, name: str) -> None:
-    (folder.path / name).write_bytes(LFS)
-    with pytest.raises(StagingError) as error:
-        read_encoder_folder(folder.path)
-    assert str(error.value) == (
-        f"'{Path(name).name}' is a pointer of Git LFS, not the file itself. Install Git LFS and "
-        "run 'git lfs pull' in the model's folder, or download the file."
-    )
 
 
 def test_a_tokenizer_that_cannot_be_read_is_refused_before_weights_are_converted(

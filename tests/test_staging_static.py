@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +25,6 @@ from tf_embeddings_udf import Embedder
 
 FIXTURE = json.loads((Path(__file__).parent / "fixtures" / "static.json").read_text())
 TOLERANCE = 1e-5
-RULES = "model2vec, model2vec-0.9, sentence-transformers"
 
 
 def options_of(name: str) -> Options:
@@ -51,7 +48,7 @@ def refusal_of(folder: Path, options: Options | None = None) -> str:
 # What `make test` runs: one of each layout, type and rule.
 COMMON = {
     *("own", "own_float16", "own_quantized_unigram", "nested", "old", "modules", "modules_dense"),
-    *("modules_left", "bare"),
+    *("modules_left", "bare", "modules_truncated"),
 }
 
 
@@ -73,6 +70,18 @@ def test_an_encoder_gives_what_its_library_gives(name: str, tmp_path: Path) -> N
     assert np.abs(outcomes.embeddings[has_vector] - expected[has_vector]).max() < TOLERANCE
     assert {*outcomes.statuses[~has_vector]} == {"blank"}
     assert not outcomes.token_counts[~has_vector].any()
+
+
+@pytest.mark.parametrize("name", ["own", "modules"])
+def test_files_that_no_library_reads_change_nothing(name: str, tmp_path: Path) -> None:
+    """Whatever tokenizer_config.json says: Model2Vec and StaticEmbedding read tokenizer.json."""
+    other = f"{name}_beside_settings"
+    assert FIXTURE["vectors"][other] == FIXTURE["vectors"][name]
+    plain, beside = (
+        read_static_folder(static_folders.make(tmp_path / case, case)) for case in (name, other)
+    )
+    assert (plain.model, plain.rewritten) == (beside.model, beside.rewritten)
+    assert plain.files().keys() == beside.files().keys()
 
 
 def test_a_text_has_one_vector_whatever_else_is_in_the_batch(tmp_path: Path) -> None:
@@ -213,159 +222,6 @@ def test_inspect_shows_the_rule_and_the_table(tmp_path: Path) -> None:
         "mapping, weight",
     ):
         assert line in shown
-
-
-Change = Callable[[Path], Any]
-
-
-def json_of(name: str, **changes: object) -> Change:
-    def change(folder: Path) -> None:
-        said = json.loads((folder / name).read_text())
-        (folder / name).write_text(json.dumps({**said, **changes}))
-
-    return change
-
-
-def tensors_of(**changes: np.ndarray | None) -> Change:
-    def change(folder: Path) -> None:
-        tensors = {**load_file(folder / "model.safetensors"), **changes}
-        save_file(
-            {name: one for name, one in tensors.items() if one is not None},
-            folder / "model.safetensors",
-        )
-
-    return change
-
-
-def modules_of(*kinds: str) -> Change:
-    def change(folder: Path) -> None:
-        said = [{"type": f"sentence_transformers.models.{kind}", "path": ""} for kind in kinds]
-        (folder / "modules.json").write_text(json.dumps(said))
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "options", "says"),
-    [
-        (
-            "bare",
-            None,
-            Options(),
-            "the folder 'encoder' has a table of token vectors, and neither 'config.json' nor "
-            "'modules.json' says what happens to unknown tokens and long texts. Say so with "
-            "--static-rule model2vec, model2vec-0.9 or sentence-transformers; WordLlama's is the "
-            "last.",
-        ),
-        (
-            "own",
-            None,
-            Options(static_rule="mine"),
-            f"--static-rule mine: there is no such rule; it may be {RULES}.",
-        ),
-        (
-            "own",
-            None,
-            Options(kind="tokens"),
-            "--kind tokens: 'encoder' is the folder of a static encoder, whose kind is static. "
-            "Leave --kind out.",
-        ),
-        (
-            "own",
-            None,
-            Options(pooling="cls"),
-            "--pooling: 'encoder' is the folder of a static encoder, which has none to choose: its "
-            "vectors are the mean of a table's. Leave --pooling out.",
-        ),
-        (
-            "own",
-            json_of("config.json", normalize="yes"),
-            Options(),
-            "the encoder's settings say normalize 'yes', not true or false. Download or save the "
-            "folder again.",
-        ),
-        (
-            "own",
-            json_of("config.json", max_length=0),
-            Options(),
-            "the encoder's settings say max_length 0, not a whole number of at least 1 or null. "
-            "Say how many tokens with --max-tokens.",
-        ),
-        (
-            "own",
-            lambda folder: (folder / "tokenizer.json").unlink(),
-            Options(),
-            "the folder 'encoder' has no 'tokenizer.json'; a static encoder's tokenizer is in it.",
-        ),
-        (
-            "modules",
-            lambda folder: (folder / "model.safetensors").unlink(),
-            Options(),
-            "the folder 'encoder' has no 'model.safetensors'; a static encoder is a table of token "
-            "vectors in it.",
-        ),
-        (
-            "own",
-            tensors_of(weights=np.ones(5, np.float32)),
-            Options(),
-            "'model.safetensors' has embeddings [57, 8], weights [5], which do not fit: there must "
-            "be one of each for a token. Save the encoder again.",
-        ),
-        (
-            "own",
-            tensors_of(embeddings=np.ones((2, 8), np.float32)),
-            Options(),
-            "'tokenizer.json' has ids up to 56, and the table is of 2 tokens. Is it this model's "
-            "own tokenizer?",
-        ),
-        (
-            "own",
-            tensors_of(embeddings=np.ones((57, 8), np.int16)),
-            Options(),
-            "'model.safetensors' has embeddings of type I16 and shape [57, 8]; it must have 2 axes "
-            "that are not empty, and be of type float64, float32, float16, bfloat16, int8.",
-        ),
-        (
-            "modules",
-            tensors_of(mapping=np.arange(57)),
-            Options(),
-            "'model.safetensors' has the tensors embedding.weight, mapping; a static encoder has "
-            "embedding.weight, or embeddings with at most mapping and weights. Is it the table of "
-            "token vectors?",
-        ),
-        (
-            "modules",
-            modules_of("StaticEmbedding", "Normalize", "Dense"),
-            Options(),
-            "'modules.json' asks for StaticEmbedding + Normalize + Dense; the converter knows "
-            "StaticEmbedding, then any number of Dense, and at most Normalize after that.",
-        ),
-        (
-            "modules_dense",
-            lambda folder: json_of("1_Dense/config.json", activation_function=static_folders.TANH)(
-                folder
-            ),
-            Options(),
-            "'1_Dense/config.json' has the activation tanh, and another Dense follows: behind a "
-            "table, the converter knows an activation of the last Dense only.",
-        ),
-        (
-            "own_truncating_tokenizer",
-            None,
-            Options(static_rule="model2vec-0.9"),
-            "'tokenizer.json' truncates at 6 tokens: by the rule model2vec-0.9, that comes before "
-            "unknown tokens are dropped, and another cut after. Set its truncation to null, or "
-            "choose the rule model2vec.",
-        ),
-    ],
-)
-def test_what_is_not_known_is_refused_in_a_sentence(
-    name: str, change: Change | None, options: Options, says: str, tmp_path: Path
-) -> None:
-    folder = static_folders.make(tmp_path / "encoder", name)
-    if change is not None:
-        change(folder)
-    assert refusal_of(folder, options) == says
 
 
 def test_a_table_that_is_not_finite_or_left_by_its_mapping_is_refused(tmp_path: Path) -> None:

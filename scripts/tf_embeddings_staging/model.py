@@ -84,6 +84,11 @@ class Model:
             f"gives {self.model_dimensions}. Give a smaller number, or leave it out."
         )
 
+    def keeping(self, dimensions: int | None) -> Model:
+        """Return the record with at most so many of a vector's first numbers, as a folder says."""
+        kept = self.model_dimensions if dimensions is None else dimensions
+        return replace(self, dimensions=min(kept, self.model_dimensions))
+
     @property
     def tokenizer(self) -> str | None:
         """Return the path of its tokenizer's file in the model's folder, if it has one."""

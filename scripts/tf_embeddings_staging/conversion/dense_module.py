@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 
+_AGAIN = "Download or save the folder again."
 _ACTIVATIONS = {
     "torch.nn.modules.linear.Identity": "identity",
     "torch.nn.modules.activation.Tanh": "tanh",
@@ -60,29 +61,42 @@ class DenseModule:
         """
         import ml_dtypes  # noqa: F401 - teaches NumPy bfloat16; TensorFlow brings it
         import numpy as np
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors import SafetensorError, safe_open
 
         label = f"{self.path.name}/{WEIGHTS}"
         try:
-            tensors = load_file(self.weights)
+            with safe_open(str(self.weights), "np") as file:
+                for name in file.keys():  # noqa: SIM118
+                    require_float(label, name, file.get_slice(name).get_dtype())
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
-            raise StagingError(f"'{label}' is not a complete safetensors file ({error}).") from None
+            raise StagingError(
+                f"'{label}' is not a complete safetensors file ({error}). Download or save it "
+                f"again."
+            ) from None
         expected: dict[str, tuple[int, ...]] = {"linear.weight": (self.gives, self.takes)}
         if self.bias:
             expected["linear.bias"] = (self.gives,)
         has = {name: tensor.shape for name, tensor in tensors.items()}
         if has != expected:
             raise StagingError(
-                f"'{label}' has {_listed(has)}, and its config.json asks for {_listed(expected)}."
+                f"'{label}' has {_listed(has)}, and its config.json asks for {_listed(expected)}. "
+                f"{_AGAIN}"
             )
-        for name, tensor in tensors.items():
-            if tensor.dtype.name not in ("float64", "float32", "float16", "bfloat16"):
-                raise StagingError(
-                    f"'{label}' has {name} of type {tensor.dtype.name}; the converter knows "
-                    f"float32, float16 and bfloat16."
-                )
         return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+
+
+def require_float(label: str, name: str, kind: str) -> None:
+    """Refuse a tensor whose numbers are of a type that the converter does not know.
+
+    Raises:
+        StagingError: they are, such as those of a quantized model.
+    """
+    if kind not in ("F64", "F32", "F16", "BF16"):
+        raise StagingError(
+            f"'{label}' has {name} of type {kind}; the converter knows F64, F32, F16 and BF16. "
+            f"Stage the model that is not quantized."
+        )
 
 
 def read_dense(folder: Path, takes: int) -> DenseModule:
@@ -97,30 +111,41 @@ def read_dense(folder: Path, takes: int) -> DenseModule:
         if fields.get(key) not in (None, "sentence_embedding"):
             raise StagingError(
                 f"{label} says {key} {fields[key]!r}; the converter knows a Dense of a text's "
-                f"vector, sentence_embedding."
+                f"vector, sentence_embedding. Use the encoder with Sentence Transformers."
             )
     sizes = {key: fields.get(key) for key in ("in_features", "out_features")}
     for key, value in sizes.items():
         if type(value) is not int or value < 1:
-            raise StagingError(f"{label} says {key} {value!r}, not a whole number of at least 1.")
+            raise StagingError(
+                f"{label} says {key} {value!r}, not a whole number of at least 1. {_AGAIN}"
+            )
     if sizes["in_features"] != takes:
         raise StagingError(
             f"{label} says in_features {sizes['in_features']}, and the vectors before it have "
-            f"{takes} numbers."
+            f"{takes} numbers. {_AGAIN}"
         )
+    if fields.get("use_residual"):
+        raise StagingError(
+            f"{label} says use_residual true; the converter knows a Dense that adds nothing to "
+            f"what it gives. Use the encoder with Sentence Transformers."
+        )
+    bias = fields.get("bias", True)
+    if type(bias) is not bool:
+        raise StagingError(f"{label} says bias {bias!r}, not true or false. {_AGAIN}")
     said = fields.get("activation_function", "torch.nn.modules.activation.Tanh")
-    if said not in _ACTIVATIONS:
+    if not isinstance(said, str) or said not in _ACTIVATIONS:
         raise StagingError(
             f"{label} says activation_function {said!r}; the converter knows "
-            f"{', '.join(name.rpartition('.')[2] for name in _ACTIVATIONS)}."
+            f"{', '.join(name.rpartition('.')[2] for name in _ACTIVATIONS)}, all of torch. Use the "
+            f"encoder with Sentence Transformers."
         )
     if not (folder / WEIGHTS).is_file():
         raise StagingError(
             f"the folder '{folder.name}' has no '{WEIGHTS}'; weights in another format must be "
-            f"saved as safetensors."
+            f"saved as safetensors. Load the encoder with Sentence Transformers and save it again."
         )
     gives = int(str(sizes["out_features"]))
-    return DenseModule(folder, takes, gives, fields.get("bias", True) is True, _ACTIVATIONS[said])
+    return DenseModule(folder, takes, gives, bias, _ACTIVATIONS[said])
 
 
 def _listed(shapes: Mapping[str, Any]) -> str:

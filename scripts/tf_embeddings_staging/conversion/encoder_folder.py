@@ -10,11 +10,7 @@ from typing import Any, ClassVar
 
 from tf_embeddings_staging.conversion.dense_module import DenseModule, read_dense
 from tf_embeddings_staging.conversion.families import Architecture
-from tf_embeddings_staging.conversion.transformer import (
-    AS_SAVED_MODEL,
-    CONVERTER,
-    read_config,
-)
+from tf_embeddings_staging.conversion.transformer import CONVERTER, read_config
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection import sentence_files, tokenizer_file
 from tf_embeddings_staging.inspection.files import require_no_pointer
@@ -28,6 +24,15 @@ from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import POOLINGS, Options
 
 WEIGHTS = "model.safetensors"
+_WHOLE = "Save the whole pipeline as one SavedModel, with one vector a text"
+_NO_TOKENIZER = (
+    "the converter needs the fast tokenizer. Save it there, with AutoTokenizer.from_pretrained"
+    "(folder).save_pretrained(folder)"
+)
+_NO_WEIGHTS = (
+    "weights in another format must be saved as safetensors. Load the encoder with Sentence "
+    "Transformers, and save it with save_pretrained(folder)"
+)
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 
@@ -108,6 +113,7 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     """
     options = options or Options()
     _require_options_apply(folder, options)
+    sentence_files.require_no_adapter(folder)
     transformer, pooling, following, normalize = _modules(folder, options.pooling)
     for place in {folder, transformer}:
         sentence_files.require_no_adapter(place)
@@ -120,12 +126,13 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
         read_object(pooled),
         pooled_label,
         POOLINGS,
-        f"the converter knows {_listed(POOLINGS)}. {AS_SAVED_MODEL}",
+        f"the converter knows {_listed(POOLINGS)}. {_WHOLE}, or choose one with --pooling.",
     )
-    tokenizer = _required(transformer / TOKENIZER, "the converter needs the fast tokenizer")
+    tokenizer = _required(transformer / TOKENIZER, _NO_TOKENIZER)
     rewritten = tokenizer_file.rewritten(tokenizer, transformer)
     normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
     sentence_files.require_casing_agrees(transformer, normalizer)
+    tokenizer_file.require_fits(rewritten or tokenizer.read_bytes(), config.vocab_size)
     dense: list[DenseModule] = []
     for place in following:
         require_no_pointer(place / WEIGHTS)
@@ -141,8 +148,9 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
         max_tokens=max_tokens,
         prefix=prefix,
     )
+    model = model.giving(dense[-1].gives if dense else config.hidden_size)
     return EncoderFolder(
-        model=model.giving(dense[-1].gives if dense else config.hidden_size),
+        model=model.keeping(sentence_files.truncate_dim_of(folder)),
         weights=_weights(transformer),
         tokenizer=tokenizer,
         rewritten=rewritten,
@@ -220,7 +228,7 @@ def _modules(folder: Path, chosen_pooling: str | None) -> tuple[Path, Path, list
         raise StagingError(
             f"'modules.json' asks for {' + '.join(kinds) or 'nothing'}; the converter knows "
             f"Transformer + Pooling, then any number of Dense, and at most Normalize after that. "
-            f"{AS_SAVED_MODEL}"
+            f"{_WHOLE}."
         )
     paths = [folder / path for _, path in modules]
     for path in paths[2 + len(dense) :]:
@@ -262,8 +270,7 @@ def _weights(transformer: Path) -> tuple[Path, ...]:
     """Return the file of the weights, or those that its index names, as transformers saves them."""
     index = transformer / f"{WEIGHTS}.index.json"
     if (transformer / WEIGHTS).is_file() or not index.is_file():
-        why = "weights in another format must be saved as safetensors"
-        return (_required(transformer / WEIGHTS, why),)
+        return (_required(transformer / WEIGHTS, _NO_WEIGHTS),)
     named = read_object(index).get("weight_map")
     names = sorted({*named.values()}) if isinstance(named, dict) and named else []
     for name in names or [None]:
@@ -272,7 +279,8 @@ def _weights(transformer: Path) -> tuple[Path, ...]:
                 f"'{index.name}' has no weight_map of tensors to files such as "
                 f"model-00001-of-00002.safetensors. Download or save the folder again."
             )
-    return tuple(_required(transformer / name, f"'{index.name}' names it") for name in names)
+    why = f"'{index.name}' names it. Download the rest of the folder"
+    return tuple(_required(transformer / name, why) for name in names)
 
 
 def _required(path: Path, why: str) -> Path:

@@ -91,8 +91,18 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
+AGAIN = "Download or save the folder again."
+
+_MOST_LAYERS = 1_000
+_LARGEST = 1e15  # of the base of rotary positions
+_LONGEST_SHOWN = 60
+
 NOT_A_DECODER = {"is_decoder": False, "add_cross_attention": False}
-NO_EXTRAS = {"auto_map": None, "quantization_config": None}
+NO_EXTRAS_BECAUSE = {
+    "auto_map": "code of the model's own computes it, which never runs here",
+    "quantization_config": "its weights are quantized",
+}
+NO_EXTRAS = dict.fromkeys(NO_EXTRAS_BECAUSE)
 NORMS = ("attended_norm", "outer_norm")
 _DENSE = ("query", "key", "value", "attended", "inner", "outer")
 _ALL = frozenset({"embedding_norm", *_DENSE, *NORMS})
@@ -127,7 +137,9 @@ def _after_padding(fields: Fields, label: str) -> dict[str, Any]:
     padding = fields.get("pad_token_id", 1)
     if type(padding) is int and padding >= 0:
         return {"first_position": padding + 1}
-    raise StagingError(f"{label} says pad_token_id {padding!r}, not a whole number of at least 0.")
+    raise StagingError(
+        f"{label} says pad_token_id {padding!r}, not a whole number of at least 0. {AGAIN}"
+    )
 
 
 _ROBERTA = Family(
@@ -144,7 +156,10 @@ _ROBERTA = Family(
 
 
 def _mpnet(fields: Fields, label: str) -> dict[str, Any]:
-    buckets = size(fields.get("relative_attention_num_buckets", 32), "its buckets", label)
+    key = "relative_attention_num_buckets"
+    buckets = size(fields.get(key, 32), key, label)
+    if buckets < 4:
+        raise StagingError(f"{label} says {key} {buckets}; there must be at least 4. {AGAIN}")
     # MPNet's own code does not read pad_token_id here.
     return {"first_position": 2, "relative_buckets": buckets}
 
@@ -211,7 +226,7 @@ _DISTILBERT = Family(
 
 def _modernbert(fields: Fields, label: str) -> dict[str, Any]:
     """Layers that attend to all tokens, and layers of a window between them."""
-    layers = size(fields.get("num_hidden_layers"), "num_hidden_layers", label)
+    layers = layer_count(fields.get("num_hidden_layers"), label)
     every = size(fields.get("global_attn_every_n_layers", 3), "global_attn_every_n_layers", label)
     types = fields.get("layer_types") or [
         "sliding_attention" if layer % every else "full_attention" for layer in range(layers)
@@ -220,7 +235,7 @@ def _modernbert(fields: Fields, label: str) -> dict[str, Any]:
     if not isinstance(types, list) or len(types) != layers or not set(types) <= known:
         raise StagingError(
             f"{label} says layer_types {types!r}; the converter knows {' and '.join(sorted(known))}"
-            f", one for each of its {layers} layers."
+            f", one for each of its {layers} layers. {AGAIN}"
         )
     window = size(fields.get("local_attention", 128), "local_attention", label) // 2
     bases = {
@@ -241,7 +256,10 @@ def _rotary_base(said: object, default: float, label: str) -> float:
     """Return the base that transformers 5 writes as rope_parameters."""
     if isinstance(said, dict) and said.get("rope_type", "default") == "default":
         return said.get("rope_theta", default)
-    raise StagingError(f"{label} says rope_parameters {said!r}; the converter knows the default.")
+    raise StagingError(
+        f"{label} says rope_parameters {said!r}; the converter knows the rope_type 'default'. Use "
+        f"the encoder with Sentence Transformers."
+    )
 
 
 _MODERNBERT = Family(
@@ -283,7 +301,7 @@ def _nomic(fields: Fields, label: str) -> dict[str, Any]:
     base = fields.get("rotary_emb_base", 1000.0)
     if "rope_parameters" in fields:
         base = _rotary_base(fields["rope_parameters"], base, label)
-    count = size(layers, "num_hidden_layers", label)
+    count = layer_count(layers, label)
     return {"rotary": (positive(base, "rotary_emb_base", label),) * count}
 
 
@@ -352,21 +370,45 @@ FAMILIES: Mapping[str, Family] = {
 
 
 def size(value: object, name: str, label: str) -> int:
-    """Return a value that must be a whole number of at least 1."""
-    if type(value) is int and value > 0:
+    """Return a value that must be a whole number of at least 1, and fit 32 bits."""
+    if type(value) is int and 0 < value < 2**31:
         return value
-    raise StagingError(f"{label} says {name} {value!r}, not a whole number of at least 1.")
+    raise StagingError(
+        f"{label} says {name} {shown(value)}, not a whole number of at least 1 and below 2**31. "
+        f"{AGAIN}"
+    )
+
+
+def layer_count(value: object, label: str) -> int:
+    """Return how many layers there are: no encoder has thousands."""
+    if (count := size(value, "num_hidden_layers", label)) <= _MOST_LAYERS:
+        return count
+    raise StagingError(
+        f"{label} says num_hidden_layers {count}; the converter knows at most {_MOST_LAYERS}. "
+        f"{AGAIN}"
+    )
+
+
+def shown(value: object) -> str:
+    """Return a value as a message has it, however long it is."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def positive(value: object, name: str, label: str) -> float:
     """Return a value that must be a number above 0."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LARGEST:
         return float(value)
-    raise StagingError(f"{label} says {name} {value!r}, not a number above 0.")
+    raise StagingError(
+        f"{label} says {name} {shown(value)}, not a number above 0 and below {_LARGEST:.0e}. "
+        f"{AGAIN}"
+    )
 
 
 def epsilon(value: object, label: str) -> float:
     """Return layer_norm_eps, which must be a number between 0 and 1."""
     if isinstance(value, int | float) and 0 < value < 1:
         return float(value)
-    raise StagingError(f"{label} says layer_norm_eps {value!r}, not a number between 0 and 1.")
+    raise StagingError(
+        f"{label} says layer_norm_eps {shown(value)}, not a number between 0 and 1. {AGAIN}"
+    )

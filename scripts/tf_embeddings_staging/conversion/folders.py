@@ -21,12 +21,14 @@ from tf_embeddings_staging.options import Options
 Folder = EncoderFolder | StaticFolder
 
 _CONFIGS = ("modules.json", "config.json", "config_sentence_transformers.json")
+# No encoder without another one: reading it says so.
+_ADAPTER = "adapter_config.json"
 
 
 def is_encoder_folder(folder: Path) -> bool:
     """Tell whether a folder is meant as a sentence encoder's; no file is read."""
     is_table = all((folder / name).is_file() for name in (WEIGHTS, TOKENIZER))
-    return is_table or any((folder / name).is_file() for name in _CONFIGS)
+    return is_table or any((folder / name).is_file() for name in (*_CONFIGS, _ADAPTER))
 
 
 def likely_kind(folder: Path) -> str:

@@ -162,6 +162,7 @@ def read_static_folder(folder: Path, options: Options | None = None) -> StaticFo
         "cuts": cuts,
         "activation": _activation(dense),
     }
+    kept = sentence_files.truncate_dim_of(folder) if rule == SENTENCE_TRANSFORMERS else None
     model = Model(
         "static",
         encoder,
@@ -170,7 +171,7 @@ def read_static_folder(folder: Path, options: Options | None = None) -> StaticFo
         prefix=prefix,
     )
     return StaticFolder(
-        model=model.giving(dense[-1].gives if dense else table.dimensions),
+        model=model.giving(dense[-1].gives if dense else table.dimensions).keeping(kept),
         weights=weights,
         table=table,
         tokenizer=tokenizer,
@@ -255,7 +256,8 @@ def _following(modules: list[tuple[str, Path]], takes: int) -> tuple[list[DenseM
     if plain not in ([], ["Normalize"]) or "Normalize" in kinds[:-1]:
         raise StagingError(
             f"'modules.json' asks for {' + '.join([MODULE, *kinds])}; the converter knows "
-            f"{MODULE}, then any number of Dense, and at most Normalize after that."
+            f"{MODULE}, then any number of Dense, and at most Normalize after that. Use the "
+            f"encoder with Sentence Transformers."
         )
     dense: list[DenseModule] = []
     for kind, place in modules:
@@ -269,7 +271,7 @@ def _following(modules: list[tuple[str, Path]], takes: int) -> tuple[list[DenseM
             raise StagingError(
                 f"'{one.path.name}/config.json' has the activation {one.activation}, and another "
                 f"Dense follows: behind a table, the converter knows an activation of the last "
-                f"Dense only."
+                f"Dense only. Use the encoder with Sentence Transformers."
             )
     return dense, "Normalize" in kinds
 
@@ -385,4 +387,4 @@ def _required(path: Path, why: str) -> Path:
     require_no_pointer(path)
     if path.is_file():
         return path
-    raise StagingError(f"the folder '{path.parent.name}' has no '{path.name}'; {why}.")
+    raise StagingError(f"the folder '{path.parent.name}' has no '{path.name}'; {why}. {_AGAIN}")

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_embeddings_staging.conversion.dense_module import require_float
 from tf_embeddings_staging.conversion.families import (
+    AGAIN,
     FAMILIES,
-    NO_EXTRAS,
+    NO_EXTRAS_BECAUSE,
     NORMS,
     NOT_A_DECODER,
     Architecture,
     Family,
     Fields,
     epsilon,
+    layer_count,
     size,
 )
 from tf_embeddings_staging.errors import StagingError
@@ -70,6 +73,7 @@ def read_config(said: Fields, label: str) -> Architecture:
             "vocab_size",
         )
     }
+    layer_count(numbers["num_hidden_layers"], label)
     segments = _said(said, family, "type_vocab_size") if "segments" in family.tensors else 0
     if "segments" in family.tensors:
         segments = size(segments, "type_vocab_size", label)
@@ -78,7 +82,8 @@ def read_config(said: Fields, label: str) -> Architecture:
     if activation not in ACTIVATIONS:
         raise StagingError(
             f"{label} says {(family.spelled.get('hidden_act') or ('hidden_act',))[0]} "
-            f"{activation!r}; the converter knows {', '.join(map(repr, ACTIVATIONS))}."
+            f"{activation!r}; the converter knows {', '.join(map(repr, ACTIVATIONS))}. "
+            f"{AS_SAVED_MODEL}"
         )
     architecture = Architecture(
         **numbers,
@@ -91,12 +96,12 @@ def read_config(said: Fields, label: str) -> Architecture:
     if architecture.hidden_size % architecture.num_attention_heads:
         raise StagingError(
             f"{label} says hidden_size {architecture.hidden_size}, which its num_attention_heads "
-            f"{architecture.num_attention_heads} does not divide."
+            f"{architecture.num_attention_heads} does not divide. {AGAIN}"
         )
     if architecture.most_tokens < 1:
         raise StagingError(
             f"{label} says max_position_embeddings {architecture.max_position_embeddings}, and its "
-            f"first {architecture.first_position} positions are for padding."
+            f"first {architecture.first_position} positions are for padding. {AGAIN}"
         )
     return architecture
 
@@ -109,14 +114,17 @@ def _said(said: Fields, family: Family, name: str) -> Any:  # noqa: ANN401 - as 
 
 
 def _says_more(key: str, value: object, allowed: object, label: str, model_type: str) -> str:
-    if key in NO_EXTRAS:
+    if key in NO_EXTRAS_BECAUSE:
         return (
-            f"{label} says {key}, so the encoder is more than a {model_type} and its weights, and "
-            f"the converter knows no more. {AS_SAVED_MODEL}"
+            f"{label} says {key}: {NO_EXTRAS_BECAUSE[key]}, and the converter knows the plain "
+            f"{model_type} only. Stage a model without that, or a SavedModel of this one."
         )
     if key in NOT_A_DECODER:
-        return f"{label} says {key} true; the converter knows encoders only."
-    return f"{label} says {key} {value!r}; the converter knows {allowed!r}."
+        return (
+            f"{label} says {key} true; the converter knows encoders only, in which each token "
+            f"attends to the whole text. {AS_SAVED_MODEL}"
+        )
+    return f"{label} says {key} {value!r}; the converter knows {allowed!r}. {AS_SAVED_MODEL}"
 
 
 @dataclass(frozen=True)
@@ -159,27 +167,31 @@ def read_weights(architecture: Architecture, paths: Sequence[Path]) -> dict[str,
         for path in paths:
             try:
                 file = stack.enter_context(safe_open(str(path), "np"))
-                places |= {_plain_name(name, family): (file, name) for name in file.keys()}  # noqa: SIM118
+                found = [(_plain_name(name, family), name) for name in file.keys()]  # noqa: SIM118
             except SafetensorError as error:
                 raise _incomplete(path.name, error) from None
+            for name, stored in found:
+                if name in places:
+                    raise StagingError(
+                        f"'{path.name}' has {stored}, and {places[name][1]} is there too: both are "
+                        f"{name}. Save the encoder again."
+                    )
+                places[name] = (file, stored)
         _check_names(places.keys(), expected, family, architecture.model_type, label)
         for name in sorted(expected):
             file, stored = places[name]
+            part = file.get_slice(stored)
+            require_float(label, name, part.get_dtype())
+            shape = tuple(part.get_shape())
+            if shape != expected[name]:
+                raise StagingError(
+                    f"'{label}' has {name} of shape {list(shape)}, and config.json asks "
+                    f"for {list(expected[name])}. Do both come from the same model?"
+                )
             try:
                 tensors[name] = file.get_tensor(stored)
             except SafetensorError as error:
                 raise _incomplete(label, error) from None
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name]:
-            raise StagingError(
-                f"'{label}' has {name} of shape {list(tensor.shape)}, and config.json asks "
-                f"for {list(expected[name])}."
-            )
-        if tensor.dtype.name not in ("float64", "float32", "float16", "bfloat16"):
-            raise StagingError(
-                f"'{label}' has {name} of type {tensor.dtype.name}; the converter knows "
-                f"float32, float16 and bfloat16."
-            )
     return {
         ours: np.split(tensors[source.name], source.parts)[source.part].astype(np.float32)
         for ours, source in sources.items()
@@ -187,7 +199,9 @@ def read_weights(architecture: Architecture, paths: Sequence[Path]) -> dict[str,
 
 
 def _incomplete(label: str, error: Exception) -> StagingError:
-    return StagingError(f"'{label}' is not a complete safetensors file ({error}).")
+    return StagingError(
+        f"'{label}' is not a complete safetensors file ({error}). Download or save it again."
+    )
 
 
 def _plain_name(name: str, family: Family) -> str:
@@ -209,12 +223,14 @@ def _check_names(
     what = f"an encoder of the type '{model_type}' and the size in config.json"
     if missing := sorted(expected.keys() - names):
         raise StagingError(
-            f"'{label}' lacks {missing[0]}{_and_more(missing)}, so it is not {what}."
+            f"'{label}' lacks {missing[0]}{_and_more(missing)}, so it is not {what}. Download or "
+            f"save the folder again."
         )
     unknown = sorted(name for name in names - expected.keys() if not name.startswith(family.unused))
     if unknown:
         raise StagingError(
-            f"'{label}' has {unknown[0]}{_and_more(unknown)}, which {what} does not have."
+            f"'{label}' has {unknown[0]}{_and_more(unknown)}, which {what} does not have. "
+            f"{AS_SAVED_MODEL}"
         )
 
 

@@ -27,14 +27,14 @@ from tf_embeddings_staging.inspection.choosing import (
 )
 from tf_embeddings_staging.inspection.files import ASSETS
 from tf_embeddings_staging.inspection.graph import CALL, Graph, Signature, Tensor
-from tf_embeddings_staging.inspection.neighbors import POOLINGS, Neighbors
+from tf_embeddings_staging.inspection.neighbors import RUNTIME_POOLINGS, Neighbors
 from tf_embeddings_staging.inspection.sentence_files import (
     FEWEST_TOKENS,
     TOKENIZER,
     TOKENIZER_SETTINGS,
 )
 from tf_embeddings_staging.model import Model
-from tf_embeddings_staging.options import Options
+from tf_embeddings_staging.options import POOLINGS, Options
 
 
 @dataclass(frozen=True)
@@ -487,10 +487,11 @@ def _require_options(options: Options) -> None:
             f"--static-rule {options.static_rule} is for static encoders, and this is a "
             f"SavedModel: what happens to its tokens is in its graph. Leave --static-rule out."
         )
-    if options.pooling not in (None, *POOLINGS):
+    if options.pooling not in (None, *RUNTIME_POOLINGS):
         raise StagingError(
-            f"--pooling {options.pooling}: there is no such pooling; it may be "
-            f"{', '.join(POOLINGS)}."
+            f"--pooling {options.pooling}: the tokens' vectors of a SavedModel can be pooled by "
+            f"{', '.join(RUNTIME_POOLINGS)}. Choose one of these, or give the encoder's folder as "
+            f"Sentence Transformers saves it, which can be pooled by {', '.join(POOLINGS)}."
         )
 
 

@@ -13,7 +13,8 @@ from tf_embeddings_staging.inspection.files import ASSETS
 from tf_embeddings_staging.inspection.sentence_files import TOKENIZER, read_optional
 from tf_embeddings_staging.options import Options
 
-POOLINGS = ("mean", "cls", "max")
+RUNTIME_POOLINGS = ("mean", "cls", "max")
+"""What the runtime can make of the tokens' vectors that a SavedModel gives."""
 
 _SAVED_BY_TRANSFORMERS = "saved_model"  # <folder>/saved_model/1
 _POOLING = f"{sentence_files.POOLING}/config.json"
@@ -107,6 +108,7 @@ def _read(place: Path, settings: Path, options: Options) -> Neighbors:
     normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
     sentence_files.require_casing_agrees(settings, normalizer)
     default, prompts = sentence_files.prompts_of(settings)
+    _require_whole_vectors(settings, options)
     return Neighbors(
         tokenizer=tokenizer,
         rewritten=rewritten,
@@ -124,6 +126,16 @@ def _read(place: Path, settings: Path, options: Options) -> Neighbors:
         pooled=pooled,
         further=tuple(kind for kind in (kinds or ())[1:] if kind not in ("Pooling", "Normalize")),
     )
+
+
+def _require_whole_vectors(settings: Path, options: Options) -> None:
+    """Refuse to keep the first numbers of a vector only because a file beside the model says so."""
+    kept = sentence_files.truncate_dim_of(settings)
+    if kept is not None and options.truncate_dim is None:
+        raise StagingError(
+            f"'config_sentence_transformers.json' says truncate_dim {kept}, which may be done in "
+            f"the SavedModel or not. Say --truncate-dim with the numbers to keep, or take it out."
+        )
 
 
 def places_named() -> str:
@@ -147,8 +159,8 @@ def _pooling(fields: Mapping[str, Any], kinds: list[str] | None) -> str | None:
     """Return the pooling that a file says, if it is all that happens to the tokens' vectors."""
     if not fields or kinds not in (None, *sentence_files.PIPELINES):
         return None
-    allowed = f"it may be {', '.join(POOLINGS)}. Say which one with --pooling."
-    return sentence_files.pooling_of(fields, _POOLING, POOLINGS, allowed)
+    allowed = f"it may be {', '.join(RUNTIME_POOLINGS)}. Say which one with --pooling."
+    return sentence_files.pooling_of(fields, _POOLING, RUNTIME_POOLINGS, allowed)
 
 
 def _positions(config: Mapping[str, Any]) -> int | None:

@@ -79,6 +79,8 @@ _OTHER_INPUTS = ("audio", "chat_template", "image", "video")
 def modules(folder: Path) -> list[tuple[str, str]] | None:
     """Return kind and path of each module, None where there is no modules.json.
 
+    A kind is a class of Sentence Transformers, or the whole path of one that is not.
+
     Raises:
         StagingError: it is not what Sentence Transformers writes, or a path leaves the folder.
     """
@@ -99,7 +101,7 @@ def modules(folder: Path) -> list[tuple[str, str]] | None:
         raise StagingError(
             f"'{_MODULES}' is not a list of modules with a type and a path. {_AGAIN}"
         )
-    return [(module["type"].rpartition(".")[2], _inside(module["path"])) for module in listed]
+    return [(_kind(module["type"]), _inside(module["path"])) for module in listed]
 
 
 def module_folders(folder: Path) -> list[str]:
@@ -108,9 +110,13 @@ def module_folders(folder: Path) -> list[str]:
     return sorted(name for name in names if name == NORMALIZE or _MORE.match(name))
 
 
+def _kind(named: str) -> str:
+    return named.rpartition(".")[2] if named.startswith("sentence_transformers.") else named
+
+
 def _inside(path: str) -> str:
     if Path(path).is_absolute() or ".." in Path(path).parts:
-        raise StagingError(f"'{_MODULES}' has the path '{path}', which leaves the folder.")
+        raise StagingError(f"'{_MODULES}' has the path '{path}', which leaves the folder. {_AGAIN}")
     return path
 
 
@@ -137,9 +143,8 @@ def pooling_of(fields: Mapping[str, Any], label: str, known: Sequence[str], allo
     modes = [_SHORT.get(mode, mode) for mode in modes]
     if len(modes) == 1 and modes[0] in known:
         return modes[0]
-    raise StagingError(
-        f"'{label}' asks for the pooling {' + '.join(modes) or 'of no kind'}; {allowed}"
-    )
+    asked = f"the pooling {' + '.join(modes)}" if modes else "no pooling"
+    raise StagingError(f"'{label}' asks for {asked}; {allowed}")
 
 
 def limit_of(folder: Path) -> int | None:
@@ -165,7 +170,7 @@ def limit_of(folder: Path) -> int | None:
     if not is_number or not limit >= FEWEST_TOKENS:
         raise StagingError(
             f"the encoder's limit of tokens is {limit!r}; it must be a whole number of at "
-            f"least {FEWEST_TOKENS}."
+            f"least {FEWEST_TOKENS}. Correct it in the file that says so, or take it out."
         )
     return int(limit) if limit < _NO_LIMIT else None
 
@@ -280,7 +285,8 @@ def require_usual_normalize(folder: Path) -> None:
         if value not in (None, "sentence_embedding"):
             raise StagingError(
                 f"'{folder.name}/config.json' says {key} {value!r}: the runtime scales a text's "
-                f"vector, sentence_embedding, and nothing else."
+                f"vector, sentence_embedding, and nothing else. Use the encoder with Sentence "
+                f"Transformers."
             )
 
 
@@ -327,7 +333,9 @@ def prompts_of(folder: Path) -> tuple[str, dict[str, str]]:
 def require_prefix_is_pooled(
     fields: Mapping[str, Any], label: str, pooling: str | None, prefix: str
 ) -> None:
-    """Refuse an encoder whose mean leaves out the tokens of the prompt: ours takes all.
+    """Refuse an encoder whose pooling leaves out the tokens of the prompt: ours takes all.
+
+    The last token is never the prompt's.
 
     Args:
         fields: the config.json of the module Pooling.
@@ -338,11 +346,27 @@ def require_prefix_is_pooled(
     Raises:
         StagingError: it leaves them out.
     """
-    if prefix and pooling == "mean" and fields.get("include_prompt") is False:
+    if prefix and pooling not in (None, "lasttoken") and not fields.get("include_prompt", True):
         raise StagingError(
             f"'{label}' says include_prompt false: the tokens of the prompt {prefix!r} have no "
-            f"part in the mean. The runtime knows encoders where they have."
+            f"part in the pooling {pooling}, and here they would have. Choose no prompt, with "
+            f'--prefix "", or use the encoder with Sentence Transformers.'
         )
+
+
+def truncate_dim_of(folder: Path) -> int | None:
+    """Return how many of a vector's first numbers the folder's settings keep; None: all.
+
+    Raises:
+        StagingError: it is not a whole number of at least 1.
+    """
+    value = read_optional(folder / _PROMPTS).get("truncate_dim")
+    if value is None or (type(value) is int and value > 0):
+        return value
+    raise StagingError(
+        f"'{_PROMPTS}' says truncate_dim {value!r}, not a whole number of at least 1 or null. Set "
+        f"it to one of these."
+    )
 
 
 def read_optional(path: Path) -> Mapping[str, Any]:
@@ -369,7 +393,7 @@ def _read_json(path: Path) -> object:
     except FileNotFoundError:
         raise StagingError(
             f"the folder '{path.parent.name}' has no '{path.name}', so it is not a complete "
-            f"sentence encoder."
+            f"sentence encoder. {_AGAIN}"
         ) from None
     except (ValueError, RecursionError) as error:
         raise StagingError(f"'{path.name}' is not JSON ({error}). {_AGAIN}") from None

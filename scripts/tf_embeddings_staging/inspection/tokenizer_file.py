@@ -241,6 +241,30 @@ def normalizer_of(tokenizer: Path, content: bytes | None) -> object:
     return json.loads(content or tokenizer.read_bytes()).get("normalizer")
 
 
+def require_fits(content: bytes, rows: int) -> None:
+    """Refuse a tokenizer whose ids the encoder's table of token vectors does not have.
+
+    Args:
+        content: the tokenizer.json.
+        rows: of that table.
+
+    Raises:
+        StagingError: it has an id beyond them, or marks the tokens of a text as a second one's.
+    """
+    tokenizer = _tokenizer(json.loads(content))
+    highest = max(tokenizer.get_vocab().values(), default=-1)
+    if highest >= rows:
+        raise StagingError(
+            f"'{TOKENIZER}' has ids up to {highest}, and config.json says vocab_size {rows}. Is it "
+            f"this model's own tokenizer?"
+        )
+    if any(tokenizer.encode("a").type_ids):
+        raise StagingError(
+            f"the post_processor in '{TOKENIZER}' gives the tokens of a text a type other than 0; "
+            f"the converter knows texts of type 0 only. {_SAVE_ANEW}"
+        )
+
+
 def pads_left(tokenizer: Path, settings: Path) -> bool:
     """Tell whether transformers would put padding before a text."""
     return _settings_beside(tokenizer, settings).get("padding_side") == "left"
