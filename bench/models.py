@@ -98,7 +98,9 @@ def _peers(environment: Path | None, model: str) -> list[Contestant]:
         ],
         "mpnet": [("Sentence Transformers on mpnet", "sentence_transformers", (folder,))],
     }.get(model, [])
-    return [Contestant(model, Way(*way, str(python))) for way in ways]
+    return [
+        Contestant(model, Way(name, module, given, str(python))) for name, module, given in ways
+    ]
 
 
 def _show_speed(contestants: Sequence[Contestant], rounds: int) -> None:
