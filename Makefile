@@ -86,7 +86,7 @@ docs-serve: $(DEV_ENV) $(DOCS_ENV)  ## Serve the documentation site, and build i
 	$(BIN)/python .ci/site_pages.py
 	$(VENV)/docs/bin/mkdocs serve
 
-bench: $(DEV_ENV)  ## Measure speed, store and search, compared with the alternatives; half an hour
+bench: $(DEV_ENV)  ## Measure speed, models, store and search, compared with the alternatives; 45 minutes
 	$(BIN)/python bench/speed.py --peers $(VENV)/peers
 	$(BIN)/python bench/models.py --peers $(VENV)/peers
 	$(BIN)/python bench/store.py
