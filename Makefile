@@ -86,12 +86,13 @@ docs-serve: $(DEV_ENV) $(DOCS_ENV)  ## Serve the documentation site, and build i
 	$(BIN)/python .ci/site_pages.py
 	$(VENV)/docs/bin/mkdocs serve
 
-bench: $(DEV_ENV)  ## Measure speed, store and search, compared with the alternatives; half an hour
+bench: $(DEV_ENV)  ## Measure speed, models, store and search, compared with the alternatives; 45 minutes
 	$(BIN)/python bench/speed.py --peers $(VENV)/peers
+	$(BIN)/python bench/models.py --peers $(VENV)/peers
 	$(BIN)/python bench/store.py
 	$(BIN)/python bench/search.py
 
-bench-peers: $(PEERS_ENV)  ## Install Sentence Transformers and ONNX Runtime, and compare with them too
+bench-peers: $(PEERS_ENV)  ## Install Sentence Transformers, ONNX Runtime, Model2Vec and WordLlama, and compare with them too
 	$(MAKE) bench
 
 lock: $(DEV_ENV)  ## Rewrite the lock files from requirements*.txt and pyproject.toml

@@ -1,4 +1,4 @@
-"""One dbt project per engine, with the model staged by the real command line; runs of dbt."""
+"""A dbt project per model and engine, staged by the real command line; runs of dbt."""
 
 # pyright: reportMissingImports=false
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 from process import Cost
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,36 +49,38 @@ class Staged:
         return Cost(time.perf_counter() - started, _cpu() - before)
 
 
-def stage(folder: Path, engine: str, texts: Sequence[str]) -> Staged:
+def stage(folder: Path, engine: str, texts: Sequence[str], model: str = MODEL) -> Staged:
     """Stage a model for a project that embeds one text (model `one`) and all texts (`all`)."""
     from duckdb_projects import make_project
     from tf_embeddings_udf import read_manifest, unpack
 
     project = make_project(
-        folder / engine,
+        folder / f"{model}_{engine}",
         files={
             f"models/{table}.sql": EMBEDDED.format(table=f"texts_{table}")
             for table in ("one", "all")
         },
     )
-    project.execute("create table texts_one (text varchar)")
-    project.execute("create table texts_all (text varchar)")
-    project.insert("texts_one", [(texts[0],)])
-    project.insert("texts_all", [(text,) for text in texts])
-    command = [f"{SCRIPTS}/stage_model.py", MODEL, "--engine", engine, "--write"]
+    with duckdb.connect(str(project.database)) as connection:
+        for table, rows in (("texts_one", [texts[0]]), ("texts_all", list(texts))):
+            connection.execute(f"create table {table} as select unnest(?) as text", [rows])
+    command = [f"{SCRIPTS}/stage_model.py", model, "--engine", engine, "--write"]
     _call(*command, *_places(project.folder))
-    [artifact] = project.stage.glob(f"{MODEL}/*/{MODEL}-*.zip")
+    [artifact] = project.stage.glob(f"{model}/*/{model}-*.zip")
     build = artifact.stem.rpartition("-")[2]
-    unpacked = unpack(artifact, folder / "unpacked", model=MODEL, build=build)
+    unpacked = unpack(artifact, folder / "unpacked", model=model, build=build)
     return Staged(project.folder, artifact, read_manifest(artifact).version, unpacked)
 
 
-def weights() -> Path:
+def weights(model: str = MODEL) -> Path:
     """Return the folder of the encoder that staging converted."""
     from tf_embeddings_staging.cache import cache_folder
+    from tf_embeddings_staging.catalogue import catalogue
+    from tf_embeddings_staging.fetching.fetch import materialize
+    from tf_embeddings_staging.options import Limits
+    from tf_embeddings_staging.progress import Report
 
-    found = (cache_folder() / "sources").glob(f"{MODEL}-*/model.safetensors")
-    return max(found, key=lambda path: path.stat().st_mtime).parent
+    return materialize(catalogue()[model], cache_folder(), Report(), Limits()).path
 
 
 def _places(project: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,17 +78,17 @@ def show_speed(measured: Measured) -> None:
         f"{os.cpu_count()} cores; medians of {measured.rounds} rounds over {measured.texts} texts "
         f"of each corpus; the ways take turns.\n"
     )
-    _print_table(
+    print_table(
         ["times as fast", *CORPORA, *(f"{corpus}, by CPU time" for corpus in CORPORA)],
         [_ratios(measured, *pair) for pair in PAIRS if ("glosses", pair[1]) in measured.speed],
     )
-    apart = max(_apart(measured, way) for way in measured.vectors)
-    print(f"No component of a vector differs by more than {apart:.1e} from {LITERT}.\n", flush=True)
+    most = apart(measured.vectors, LITERT)
+    print(f"No component of a vector differs by more than {most:.1e} from {LITERT}.\n", flush=True)
 
 
 def show_all(measured: Measured) -> None:
     """Print the table of the ways, and the speed of dbt."""
-    _print_table(
+    print_table(
         [
             *("", *CORPORA, "one text", "start to first vector"),
             *("memory after one text", f"after {measured.mixed_texts:,}"),
@@ -97,9 +97,9 @@ def show_all(measured: Measured) -> None:
     )
     dbt, runtime = measured.mixed[DBT], measured.mixed[LITERT]
     print(
-        f"{DBT}: {_speed(dbt)} of {measured.mixed_texts:,} mixed texts, "
-        f"{_ratio(runtime, dbt):.2f} x the runtime's {_speed(runtime)} "
-        f"({_ratio(runtime, dbt, 'cpu'):.2f} x by CPU time)."
+        f"{DBT}: {speed(dbt)} of {measured.mixed_texts:,} mixed texts, "
+        f"{ratio(runtime, dbt):.2f} x the runtime's {speed(runtime)} "
+        f"({ratio(runtime, dbt, 'cpu'):.2f} x by CPU time)."
     )
     without = [way for way, has in measured.has_tensorflow.items() if not has]
     print(f"No tensorflow in sys.modules: {', '.join(without)}.")
@@ -109,7 +109,7 @@ def _row(measured: Measured, way: str) -> list[str]:
     one_text, after_all = measured.one_text[way], measured.memory_after_all.get(way)
     return [
         way,
-        *(_speed(measured.speed[corpus, way]) for corpus in CORPORA),
+        *(speed(measured.speed[corpus, way]) for corpus in CORPORA),
         f"{statistics.median(one_text) * 1000:.1f} ms" if one_text else "",
         f"{statistics.median(measured.start[way]):.1f} s",
         f"{statistics.median(measured.memory_after_one[way]):.0f} MB",
@@ -119,29 +119,34 @@ def _row(measured: Measured, way: str) -> list[str]:
 
 def _ratios(measured: Measured, way: str, other: str) -> list[str]:
     pairs = [(measured.speed[corpus, other], measured.speed[corpus, way]) for corpus in CORPORA]
-    ratios = [_ratio(*pair, kind) for kind in ("seconds", "cpu") for pair in pairs]
+    ratios = [ratio(*pair, kind) for kind in ("seconds", "cpu") for pair in pairs]
     return [f"{way} / {other}", *(f"{ratio:.2f}" for ratio in ratios)]
 
 
-def _ratio(costs: Sequence[Cost], others: Sequence[Cost], kind: str = "seconds") -> float:
+def ratio(costs: Sequence[Cost], others: Sequence[Cost], kind: str = "seconds") -> float:
+    """Return how many times as much the costs are as the others."""
     return _median(costs, kind) / _median(others, kind)
 
 
-def _speed(costs: Sequence[Cost]) -> str:
-    speed = 1 / _median(costs)
-    return f"{speed:.0f} texts/s" if speed >= 10 else f"{speed:.2g} texts/s"
+def speed(costs: Sequence[Cost]) -> str:
+    """Return the texts a second, as the tables show it."""
+    number = 1 / _median(costs)
+    return f"{number:,.0f} texts/s" if number >= 10 else f"{number:.2g} texts/s"
 
 
 def _median(costs: Sequence[Cost], kind: str = "seconds") -> float:
     return statistics.median(getattr(cost, kind) for cost in costs)
 
 
-def _apart(measured: Measured, way: str) -> float:
-    vectors = np.array(measured.vectors[way])
-    return float(np.abs(vectors - measured.vectors[LITERT][: len(vectors)]).max())
+def apart(vectors: Mapping[str, Sequence[Sequence[float]]], first: str) -> float:
+    """Return the most that a component of any way's vectors differs from the first's."""
+    return max(
+        float(np.abs(np.array(one) - vectors[first][: len(one)]).max()) for one in vectors.values()
+    )
 
 
-def _print_table(head: list[str], rows: list[list[str]]) -> None:
+def print_table(head: list[str], rows: list[list[str]]) -> None:
+    """Print a table of Markdown."""
     for row in (head, ["---"] * len(head), *rows):
         print(f"| {' | '.join(row)} |")
     print()

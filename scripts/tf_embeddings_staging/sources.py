@@ -13,13 +13,14 @@ from tf_embeddings_staging.fetching.fetch import Source, UnusableError
 from tf_embeddings_staging.fetching.hugging_face import HuggingFace
 from tf_embeddings_staging.fetching.kaggle import Kaggle
 from tf_embeddings_staging.fetching.local import Local
-from tf_embeddings_staging.fetching.python_package import PythonPackage
+from tf_embeddings_staging.fetching.python_package import ArchiveInPackages, PythonPackage
 from tf_embeddings_staging.fetching.tf_hub import TfHub
 from tf_embeddings_staging.redaction import address
 
 __all__ = [
     "SOURCES",
     "Archive",
+    "ArchiveInPackages",
     "Built",
     "HuggingFace",
     "Kaggle",
@@ -38,6 +39,7 @@ SOURCES: Sequence[type[Source]] = (
     TfHub,
     Archive,
     PythonPackage,
+    ArchiveInPackages,
     Local,
     Built,
 )

