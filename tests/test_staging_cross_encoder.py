@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tf_embeddings_udf
 import transformer_folder
-from tf_embeddings_staging.building.build import build
+from conftest import load_artifact, unpacked
+from makers import Artifact
 from tf_embeddings_staging.building.golden_vectors import check_scores
 from tf_embeddings_staging.building.known import check, texts
 from tf_embeddings_staging.catalogue import Known
@@ -19,8 +19,6 @@ from tf_embeddings_staging.conversion.encoder_folder import EncoderFolder
 from tf_embeddings_staging.conversion.folders import likely_kind, read_folder
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
-from tf_embeddings_staging.progress import Report
-from tf_embeddings_staging.sources import Local
 from tf_embeddings_udf import Embedder
 from tf_embeddings_udf.encoders import Prepared
 from tf_embeddings_udf.encoders.pairs import as_pair, as_text, longest_first
@@ -72,23 +70,14 @@ def test_a_cross_encoder_gives_what_sentence_transformers_gives(name: str, tmp_p
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifact of the cross-encoder whose score is not changed, unpacked."""
-    work = tmp_path_factory.mktemp("pairs")
-    folder = transformer_folder.make(work / "encoder", CASES["bert"])
-    built = build(Local(folder), "ranker", work / "cache", Report())
-    assert (built.kind, built.dimensions, built.normalize) == ("pairs", 1, False)
-    return tf_embeddings_udf.unpack(
-        built.path, work / "unpacked", model=built.model, build=built.build
-    )
+def embedder(ranker: Artifact) -> Embedder:
+    return load_artifact(ranker)
 
 
-@pytest.fixture(scope="module")
-def embedder(unpacked: Path) -> Embedder:
-    return tf_embeddings_udf.load(unpacked)
-
-
-def test_its_artifact_runs_on_litert_and_gives_the_same(embedder: Embedder) -> None:
+def test_its_artifact_runs_on_litert_and_gives_the_same(
+    ranker: Artifact, embedder: Embedder
+) -> None:
+    assert (ranker.kind, ranker.dimensions, embedder.manifest.normalize) == ("pairs", 1, False)
     outcomes = embedder.embed([as_text(*pair) for pair in PAIRS])
     longest = max(len(query.split()) + len(text.split()) + 3 for query, text in PAIRS)
 
@@ -98,13 +87,15 @@ def test_its_artifact_runs_on_litert_and_gives_the_same(embedder: Embedder) -> N
     assert outcomes.is_truncated.tolist() == [count > 30 for count in outcomes.token_counts]
 
 
-def test_the_golden_texts_are_pairs_of_different_scores(unpacked: Path, embedder: Embedder) -> None:
-    golden = json.loads((unpacked / "golden.json").read_text())
+def test_the_golden_texts_are_pairs_of_different_scores(
+    ranker: Artifact, embedder: Embedder
+) -> None:
+    golden = json.loads((unpacked(ranker) / "golden.json").read_text())
 
     assert all(as_pair(text) for text in golden["texts"])
     assert len(golden["vectors"]) == 15
     assert len(set(golden["vectors"])) > 10  # it has few words: some texts are all unknown ones
-    assert report(embedder, unpacked)["largest_difference"] < TOLERANCE
+    assert report(embedder, unpacked(ranker))["largest_difference"] < TOLERANCE
 
 
 def test_a_text_that_is_no_pair_is_an_error_and_a_blank_side_is_blank(embedder: Embedder) -> None:

@@ -34,12 +34,12 @@ def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
 
     Returns:
         model, version, build; `texts`, how many there are; `largest_difference` of a component,
-        over all texts, and of a score in parts of `score_size`; `mismatches`, the places, from 0, of texts that have a vector on one side
-        only, or one of another length, or another number of tokens: with any, the largest
-        difference is None. Then what computed it: the `engine` and its `engine_version`,
-        versions of `python` and `numpy`, the `processor`, and `memory_bytes`, the most that the
-        process has had so far, None where the system does not tell. All values are plain Python,
-        ready for JSON.
+        over all texts, and of a score in parts of `score_size`; `mismatches`, the places, from 0,
+        of texts that have a vector on one side only, or one of another length, or another number
+        of tokens: with any, the largest difference is None. Then what computed it: the `engine`
+        and its `engine_version`, versions of `python` and `numpy`, the `processor`, and
+        `memory_bytes`, the most that the process has had so far, None where the system does not
+        tell. All values are plain Python, ready for JSON.
 
     Raises:
         TfEmbeddingsError: the artifact has no golden vectors, or the model fails on any text.

@@ -119,8 +119,8 @@ def _activation(folder: Path, said: Mapping[str, Any]) -> str:
     for label, key, path in places:
         if path is None:
             continue
-        if path in _ACTIVATIONS:
-            return _ACTIVATIONS[path]
+        if found := _ACTIVATIONS.get(str(path)):
+            return found
         raise StagingError(
             f"'{label}' says {key} {path!r}; the converter knows the activations Identity and "
             f"Sigmoid of torch.nn."
