@@ -190,14 +190,13 @@ def build_and_put(
 @pytest.fixture(scope="session")
 def ranker(made_models: Path, tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
     """A small cross-encoder on LiteRT, staged; at most 30 tokens, words of one fixture."""
-    import transformer_folder
+    import small_ranker
     from tf_embeddings_staging.sources import Local
 
-    case = json.loads((Path(__file__).parent / "fixtures" / "cross_encoders.json").read_text())
     folder = made_models / "ranker"
     with locked(made_models / "ranker.lock"):
         shutil.rmtree(folder, ignore_errors=True)
-        transformer_folder.make(folder, case["cases"]["bert"])
+        small_ranker.make(folder)
         return build_and_put(Local(folder), "ranker", tmp_path_factory.mktemp("ranker_stage"))
 
 

@@ -64,6 +64,7 @@ def test_the_models_that_people_ask_for_are_there() -> None:
         "e5_small_query",
         "e5_small_passage",
         "bge_small",
+        "ms_marco_minilm",
     ]
 
 
@@ -261,7 +262,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"about": ""}, "has about: '', and it must be a text."),
     (
         {"kind": "bert"},
-        "has kind: 'bert', and it must be one of sentencepiece, static, text, tokens.",
+        "has kind: 'bert', and it must be one of pairs, sentencepiece, static, text, tokens.",
     ),
     ({"languages": "en"}, "has languages: 'en', and it must be a list of texts."),
     ({"verified": "yes"}, "has verified: 'yes', and it must be true or false."),
