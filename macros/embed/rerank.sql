@@ -36,8 +36,10 @@
   {% if model is not none or not names %}
     {{ return(model) }}
   {% endif %}
-  {% set is_default = settings.default_model in names %}
-  {{ return(settings.default_model if is_default else names[0] if names | length == 1 else none) }}
+  {% if settings.default_model in names %}
+    {{ return(settings.default_model) }}
+  {% endif %}
+  {{ return(names[0] if names | length == 1 else none) }}
 {% endmacro %}
 
 {% macro _reranker_pin(model) %}

@@ -107,7 +107,8 @@
       {% endif %}
     {% endfor %}
     {% set default = 'DEFAULT' if call == embeds else tf_embeddings._reranker(none) %}
-    {% for name in named or [default] if name is not none %}
+    {% set names = named or [default] %}
+    {% for name in names if name is not none %}
       {% do marks.update({name: []}) %}
     {% endfor %}
   {% endfor %}

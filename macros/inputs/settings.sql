@@ -7,7 +7,8 @@
   {% set models = tf_embeddings._setting('models', {}, 'mapping', 'a map of model names to pins') %}
   {% set encoders, rerankers = [], [] %}
   {% for name, pin in models.items() %}
-    {% do (rerankers if pin is mapping and pin.kind == 'pairs' else encoders).append(name) %}
+    {% set is_reranker = pin is mapping and pin.kind == 'pairs' %}
+    {% do rerankers.append(name) if is_reranker else encoders.append(name) %}
   {% endfor %}
   {% set candidates = encoders or rerankers %}
   {% set only_model = candidates[0] if candidates | length == 1 else none %}

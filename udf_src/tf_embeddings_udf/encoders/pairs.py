@@ -62,7 +62,7 @@ class PairsEncoder(TokensEncoder):
         A pair with a side that is blank, or has no tokens, is blank.
 
         Raises:
-            ValueError: a text is no pair.
+            ValueError: a text is not a pair.
         """
         pairs = [as_pair(text) for text in texts]
         # A query stands in many pairs, and `truncate` changes an encoding: encode it for each.
