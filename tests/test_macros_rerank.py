@@ -50,6 +50,9 @@ FILES = {
         "select id, {{ tf_embeddings.embed('body') }} as embedding, "
         "{{ tf_embeddings.embedding_version() }} as model_version from {{ ref('pairs') }}"
     ),
+    "models/stored.sql": (
+        "{{ tf_embeddings.embedding_store({'ref': 'pairs', 'column': 'body'}) }}"
+    ),
     "models/embedded.yml": """\
 models:
   - name: embedded
@@ -118,6 +121,10 @@ def test_the_operations_know_a_cross_encoder(built: Project, ranker: Artifact) -
     status = built.dbt("run-operation", "status")
     assert status.success, status.errors
     assert len([line for line in status.said if line.strip().startswith("ranker")]) == 1
+
+    estimated = built.dbt("run-operation", "estimate", "--args", "{store: stored}")
+    assert estimated.success, estimated.errors
+    assert any(line.strip().startswith("tiny ") for line in estimated.said)
 
     unused = built.dbt("run-operation", "drop_unused")
     assert unused.success, unused.errors
