@@ -72,7 +72,7 @@
 {% macro _outcome_column(outcome, column, pin) %}
   {#
     One part of an outcome, in the SQL type that users get: a vector, an integer, a boolean or a
-    text.
+    text; and score, a number, the only component of the embedding of a pair.
   #}
   {{ return(adapter.dispatch('_outcome_column', 'tf_embeddings')(outcome, column, pin)) }}
 {% endmacro %}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pages import Finished
     from snowflake_projects import LocalSnowflake
+    from tf_embeddings_staging.fetching.fetch import Source
 
 STAGING = Path(__file__).parents[1] / "scripts" / "tf_embeddings_staging"
 
@@ -153,18 +154,27 @@ def minilm_on_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> makers.Art
 
 def stage_minilm(stage: Path, engine: str | None = None) -> makers.Artifact:
     """Build MiniLM, once for all processes of the tests, and put it on a stage."""
-    from tf_embeddings_staging.building.build import build
     from tf_embeddings_staging.cache import cache_folder
     from tf_embeddings_staging.catalogue import catalogue
+
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with locked(cache_folder() / ".minilm.lock"):
+        return build_and_put(catalogue()["minilm"], "minilm", stage, engine)
+
+
+def build_and_put(
+    source: Source, name: str, stage: Path, engine: str | None = None
+) -> makers.Artifact:
+    """Build a model by the CLI's own code, unless the cache has it, and put it on a stage."""
+    from tf_embeddings_staging.building.build import build
+    from tf_embeddings_staging.cache import cache_folder
     from tf_embeddings_staging.options import Options
     from tf_embeddings_staging.progress import Report
     from tf_embeddings_staging.warehouse.stage import put
 
     report = Report()
     cache_folder().mkdir(parents=True, exist_ok=True)
-    with locked(cache_folder() / ".minilm.lock"):
-        options = Options(engine=engine)
-        built = build(catalogue()["minilm"], "minilm", cache_folder(), report, options)
+    built = build(source, name, cache_folder(), report, Options(engine=engine))
     path = put(built, stage, report)
     return makers.Artifact(
         path,
@@ -172,8 +182,22 @@ def stage_minilm(stage: Path, engine: str | None = None) -> makers.Artifact:
         built.version,
         built.build,
         built.dimensions,
+        kind=built.kind,
         packages=built.packages,
     )
+
+
+@pytest.fixture(scope="session")
+def ranker(made_models: Path, tmp_path_factory: pytest.TempPathFactory) -> makers.Artifact:
+    """A small cross-encoder on LiteRT, staged; at most 30 tokens, words of one fixture."""
+    import small_ranker
+    from tf_embeddings_staging.sources import Local
+
+    folder = made_models / "ranker"
+    with locked(made_models / "ranker.lock"):
+        shutil.rmtree(folder, ignore_errors=True)
+        small_ranker.make(folder)
+        return build_and_put(Local(folder), "ranker", tmp_path_factory.mktemp("ranker_stage"))
 
 
 @pytest.fixture(scope="session")

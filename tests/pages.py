@@ -145,15 +145,23 @@ def the_block(page: str, text: str, title: str | None = None) -> Block:
 
 
 def not_run() -> dict[str, list[dict[str, str]]]:
-    """Return what pages_not_run.yml lists: page -> entries of `block`, its beginning, and `why`."""
+    """Return what pages_not_run.yml lists: page -> entries of `block`, its beginning, and `why`.
+
+    An entry may have `instead`, a command that stands for the block.
+    """
     text = (ROOT / "tests" / "pages_not_run.yml").read_text(encoding="utf-8")
     return yaml.safe_load(text) or {}
 
 
 def is_listed(block: Block) -> bool:
     """Whether a block stands in pages_not_run.yml."""
+    return listed(block) is not None
+
+
+def listed(block: Block) -> dict[str, str] | None:
+    """Return the entry of a block in pages_not_run.yml, if it has one."""
     entries = not_run().get(block.page, [])
-    return any(block.text.startswith(entry["block"]) for entry in entries)
+    return next((entry for entry in entries if block.text.startswith(entry["block"])), None)
 
 
 class Place:
@@ -234,7 +242,10 @@ class Reader:
 
     def follow(self, block: Block) -> None:
         """Do what a block says."""
-        if is_listed(block):
+        if entry := listed(block):
+            if "instead" in entry:
+                command = entry["instead"].format(tests=ROOT / "tests")
+                self._tell(block, "what runs instead", partial(self.call, command))
             return
         title, text = block.title, self._with_pins(block.text)
         if block.language == "text":

@@ -160,7 +160,7 @@ def recorded(name: str, case: dict[str, Any]) -> dict[str, Any]:
     config.pad_token_id = padding
     with tempfile.TemporaryDirectory() as folder:
         AutoModel.from_config(config).save_pretrained(folder)
-        shapes = {"model.safetensors": _shapes(Path(folder) / "model.safetensors")}
+        shapes = {"model.safetensors": shapes_of(Path(folder) / "model.safetensors")}
         written = json.loads((Path(folder) / "config.json").read_text())
     kept = ("_name_or_path", "transformers_version", "architectures", "dtype", "id2label")
     files: dict[str, Any] = {
@@ -230,7 +230,7 @@ def _flag(pooling: str) -> str:
     }.get(pooling, pooling)
 
 
-def _shapes(path: Path) -> dict[str, list[int]]:
+def shapes_of(path: Path) -> dict[str, list[int]]:
     from safetensors import safe_open
 
     with safe_open(str(path), "np") as file:

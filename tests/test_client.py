@@ -20,6 +20,7 @@ import duckdb
 import numpy as np
 import pytest
 import tf_embeddings_client
+from conftest import load_artifact
 from duckdb_projects import Project, make_project
 from snowflake.connector import ProgrammingError
 from snowflake.connector.cursor import SnowflakeCursor
@@ -444,6 +445,28 @@ print(sorted(others & sys.modules.keys()))
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_a_cross_encoder_scores_and_an_encoder_embeds(
+    tmp_path: Path, tiny: Artifact, ranker: Artifact
+) -> None:
+    pins = {"tf_embeddings_models": {"ranker": ranker.pin(), "tiny": tiny.pin()}}
+    write(tmp_path, dbt_project__yml=json.dumps({"name": "shop", "vars": pins}))
+    client = Client(tmp_path, model="ranker", stage=ranker.stage)
+    texts = ["the cat sat", "your card was found"]
+    pairs = [f"16:where is my card{text}" for text in texts]
+    scores = client.rerank("where is my card", texts)
+
+    np.testing.assert_allclose(scores, load_artifact(ranker).embed(pairs).embeddings[:, 0])
+    assert (scores.dtype, scores.shape) == (np.float32, (2,))
+    with pytest.raises(NoVectorError, match=r"1 of 2 texts have no score: text 1 has no content"):
+        client.rerank("card", ["dog", " "])
+    with pytest.raises(TfEmbeddingsError, match="'ranker' is a cross-encoder: it scores a query"):
+        client.embed("dog")
+    encoder = Client(tmp_path, stage=tiny.stage)
+    assert encoder.model == "tiny"
+    with pytest.raises(TfEmbeddingsError, match="rerank: model 'tiny' is of kind tokens, which"):
+        encoder.rerank("card", ["dog"])
 
 
 # The project.

@@ -27,6 +27,7 @@ from smoke_project import (
 )
 from smoke_v2 import ENVIRONMENT, VARIABLES, V2Project, as_v2
 from snowflake_projects import LocalSnowflake, SnowflakeProject, make_snowflake_project
+from test_macros_rerank import FILES as RERANKING
 from tf_embeddings_udf import Embedder
 
 PROGRAMS = ENVIRONMENT / "bin"
@@ -140,6 +141,22 @@ def schemas(project: SnowflakeProject) -> set[str]:
 def operation(project: V2Project, name: str, /, **arguments: object) -> Run:
     """Call an operation of the package."""
     return project.dbt("run-operation", f"tf_embeddings.{name}", "--args", json.dumps(arguments))
+
+
+def test_a_cross_encoder_scores_beside_an_encoder(
+    ranker: Artifact,
+    tiny_with_runtime: Artifact,
+    local_snowflake: LocalSnowflake,
+    tmp_path: Path,
+) -> None:
+    """The choice of the models and the calls that no mark shows are rendered by v2 itself."""
+    both = [ranker, tiny_with_runtime]
+    made = make_snowflake_project(
+        tmp_path / "project", local_snowflake, artifacts=both, files=RERANKING
+    )
+    run = as_v2(made).dbt("build")
+    assert run.success, run.errors
+    assert made.rows("select count(score) from dev.scored") == [(6,)]
 
 
 def test_a_command_that_only_looks_creates_no_function(

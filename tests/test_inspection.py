@@ -210,7 +210,8 @@ def test_a_kind_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         "SentencePiece as values, indices, dense_shape."
     )
     assert refusal(folder, Options(kind="image")) == (
-        "--kind image: there is no such kind; the kinds are sentencepiece, static, text, tokens."
+        "--kind image: there is no such kind; the kinds are pairs, sentencepiece, static, text, "
+        "tokens."
     )
 
 

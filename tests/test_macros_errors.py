@@ -157,15 +157,15 @@ WRONG_PINS: dict[str, tuple[object, str]] = {
     ),
     "no_kind": (
         {**GOOD_PIN, "kind": ""},
-        "has kind ''; it must be text, tokens, sentencepiece or static",
+        "has kind ''; it must be text, tokens, sentencepiece, static or pairs",
     ),
     "unknown_kind": (
         {**GOOD_PIN, "kind": "images"},
-        "has kind 'images'; it must be text, tokens, sentencepiece or static",
+        "has kind 'images'; it must be text, tokens, sentencepiece, static or pairs",
     ),
     "kinds": (
         {**GOOD_PIN, "kind": ["tokens"]},
-        "has kind ['tokens']; it must be text, tokens, sentencepiece or static",
+        "has kind ['tokens']; it must be text, tokens, sentencepiece, static or pairs",
     ),
     "one_package": (
         {**GOOD_PIN, "packages": "numpy"},

@@ -136,8 +136,8 @@ def test_a_kind_that_this_runtime_does_not_know(
         load_artifact(artifact)
     assert str(error.value) == (
         "tf_embeddings: model 'tiny' has an encoder of kind 'images', and the installed "
-        "tf_embeddings knows sentencepiece, static, text, tokens. Install the tf_embeddings that "
-        "staged it."
+        "tf_embeddings knows pairs, sentencepiece, static, text, tokens. Install the "
+        "tf_embeddings that staged it."
     )
 
 

@@ -92,6 +92,7 @@ def test_the_models_that_people_ask_for_are_there() -> None:
         "nnlm_en_dim50",
         "sentence_t5_base",
         "labse",
+        "ms_marco_minilm",
     ]
 
 
@@ -320,7 +321,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"about": ""}, "has about: '', and it must be a text."),
     (
         {"kind": "bert"},
-        "has kind: 'bert', and it must be one of sentencepiece, static, text, tokens.",
+        "has kind: 'bert', and it must be one of pairs, sentencepiece, static, text, tokens.",
     ),
     ({"languages": "en"}, "has languages: 'en', and it must be a list of texts."),
     ({"megabytes": 90.9}, "has megabytes: 90.9, and it must be a whole number from 1."),

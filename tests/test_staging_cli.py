@@ -337,7 +337,7 @@ wrong = pytest.mark.parametrize(
         (
             ["minilm", "--kind", "words"],
             2,
-            f"--kind: 'words' is not one of sentencepiece, static, text, tokens. {HELP}",
+            f"--kind: 'words' is not one of pairs, sentencepiece, static, text, tokens. {HELP}",
         ),
         (
             ["minilm", "--pooling", "sum"],

@@ -114,7 +114,7 @@ def test_a_full_batch_has_texts_as_long_as_the_model_sees(
     parameters["encoder"] = {**parameters["encoder"], "max_tokens": limit}
     encoder = encoder_in(unpacked(model, parameters, tmp_path))
 
-    texts = full_batch(encoder, limit)
+    texts = full_batch(encoder, limit, "tokens")
     assert len(set(texts)) == max(1, encoder.budget // limit)
     assert {one.cost for one in encoder.prepare(texts)} == {limit}
 
@@ -129,7 +129,7 @@ def test_a_full_batch_of_a_model_without_a_limit_is_of_the_longest_golden_text(
     graph, found, _ = inspected(made)
     encoder = encoder_in(unpacked(graph, parameters_of(found), tmp_path))
 
-    texts = full_batch(encoder, None)
+    texts = full_batch(encoder, None, "text")
     assert len(set(texts)) == len(texts)
     assert min(map(len, texts)) > max(map(len, TEXTS))
     longest = max(one.cost for one in encoder.prepare(texts))

@@ -45,6 +45,7 @@ _PLAIN_NAME = re.compile(r"[^\W\d][\w$]*")
 _NAME = re.compile(rf'{_PLAIN_NAME.pattern}|"(?:[^"\0]|"")+"')
 _STORED_NAME = re.compile(r"[A-Z_][A-Z0-9_$]*")
 _SCHEMA = "tf_embeddings"
+_PAIRS = "pairs"
 
 # Stands for a value in SQL, until a warehouse puts its own mark there. No name can have it.
 _PARAMETER = "\0"
@@ -60,7 +61,7 @@ _MOST_ROWS = 1_000_000_000
 
 
 class NoVectorError(TfEmbeddingsError):
-    """Texts have no vector: they are None or blank, or the model fails on them.
+    """Texts have no vector, or no score: they are None or blank, or the model fails on them.
 
     Attributes:
         positions: the places of those texts in the list, from 0.
@@ -156,30 +157,73 @@ class Client:
             TfEmbeddingsError: something that is not a text is among them; the artifact is not in
                 the stage folder, or the function not in Snowflake.
         """
+        if self._pin.kind == _PAIRS:
+            raise TfEmbeddingsError(
+                f"tf_embeddings: embed: model '{self.model}' is a cross-encoder: it scores a query "
+                f"and a text together, and gives no vectors. Call rerank, or name another model "
+                f"with Client(model='…')."
+            )
+        several = _listed("embed", texts)
+        found = self._rows(several, connection, "vector")
+        return found[0] if isinstance(texts, str) else found
+
+    def rerank(
+        self,
+        query: str,
+        texts: Iterable[str | None],
+        connection: duckdb.DuckDBPyConnection | SnowflakeConnection | None = None,
+    ) -> np.ndarray:
+        """Return the scores of texts for a query, as the macro rerank gives them.
+
+        The model runs once for each text. It must be a cross-encoder, of kind pairs:
+        `Client(model="ms_marco_minilm")`.
+
+        Args:
+            query: the question.
+            texts: n texts that may answer it.
+            connection: as for `embed`.
+
+        Returns:
+            float32 [n]; the best answer has the highest score.
+
+        Raises:
+            NoVectorError: the query is blank, a text is None or blank, or the model fails on one.
+            TfEmbeddingsError: the model is not a cross-encoder; or as `embed` does.
+        """
+        from tf_embeddings_udf.encoders.pairs import as_text
+
+        if self._pin.kind != _PAIRS:
+            raise TfEmbeddingsError(
+                f"tf_embeddings: rerank: model '{self.model}' is of kind {self._pin.kind}, which "
+                f"gives vectors. Name a cross-encoder, of kind pairs, with Client(model='…')."
+            )
+        several = _listed("rerank", texts)
+        if not isinstance(query, str):
+            raise TfEmbeddingsError(
+                f"tf_embeddings: rerank got a query of type {type(query).__name__}; it must be a "
+                f"text."
+            )
+        pairs = [None if text is None else as_text(query, text) for text in several]
+        return self._rows(pairs, connection, "score")[:, 0]
+
+    def _rows(
+        self,
+        texts: Sequence[str | None],
+        connection: duckdb.DuckDBPyConnection | SnowflakeConnection | None,
+        what: str,
+    ) -> np.ndarray:
+        """Return what the model gives for each text, float32 [n, dimensions]; `what` it is."""
         import numpy as np
 
-        if isinstance(texts, bytes) or not isinstance(texts, Iterable | None):
-            raise TfEmbeddingsError(
-                f"tf_embeddings: embed got texts of type {type(texts).__name__}; it must be a "
-                f"text, or a list of texts."
-            )
-        several = [texts] if isinstance(texts, str) or texts is None else list(texts)
-        for place, text in enumerate(several):
-            if not isinstance(text, str | None):
-                raise TfEmbeddingsError(
-                    f"tf_embeddings: text {place} of {len(several)} is of type "
-                    f"{type(text).__name__}; embed takes texts."
-                )
         warehouse = None if connection is None else self._warehouse(connection)
         if isinstance(warehouse, _Snowflake):
-            statuses, vectors = warehouse.embed(several)
+            statuses, rows = warehouse.embed(texts)
         else:
-            outcomes = self._embedder().embed(several)
-            statuses, vectors = outcomes.statuses.tolist(), outcomes.embeddings
+            outcomes = self._embedder().embed(texts)
+            statuses, rows = outcomes.statuses.tolist(), outcomes.embeddings
         if any(status != "ok" for status in statuses):
-            raise _no_vector(statuses, self.model)
-        found = np.asarray(vectors, np.float32).reshape(len(several), self.dimensions)
-        return found[0] if isinstance(texts, str) else found
+            raise _no_vector(statuses, self.model, what)
+        return np.asarray(rows, np.float32).reshape(len(texts), self.dimensions)
 
     def search(
         self,
@@ -536,7 +580,24 @@ def _portions(texts: Sequence[str | None]) -> Iterator[tuple[int, Sequence[str |
         yield first, texts[first:]
 
 
-def _no_vector(statuses: Sequence[str], model: str) -> NoVectorError:
+def _listed(method: str, texts: str | Iterable[str | None] | None) -> list[str | None]:
+    """Return a text, or several, as a list."""
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable | None):
+        raise TfEmbeddingsError(
+            f"tf_embeddings: {method} got texts of type {type(texts).__name__}; it must be a "
+            f"text, or a list of texts."
+        )
+    several = [texts] if isinstance(texts, str) or texts is None else list(texts)
+    for place, text in enumerate(several):
+        if not isinstance(text, str | None):
+            raise TfEmbeddingsError(
+                f"tf_embeddings: text {place} of {len(several)} is of type "
+                f"{type(text).__name__}; {method} takes texts."
+            )
+    return several
+
+
+def _no_vector(statuses: Sequence[str], model: str, what: str) -> NoVectorError:
     reasons = {
         "null": "is None",
         "blank": "has no content for the model",
@@ -546,10 +607,10 @@ def _no_vector(statuses: Sequence[str], model: str) -> NoVectorError:
     named = [f"text {one} {reasons[statuses[one]]}" for one in positions[:_MOST_TEXTS_NAMED]]
     more = len(positions) - len(named)
     if len(statuses) == 1:
-        said = f"the text {reasons[statuses[0]]}, so it has no vector. Give a text with content."
+        said = f"the text {reasons[statuses[0]]}, so it has no {what}. Give a text with content."
     else:
         said = (
-            f"{len(positions)} of {len(statuses)} texts have no vector: {', '.join(named)}"
+            f"{len(positions)} of {len(statuses)} texts have no {what}: {', '.join(named)}"
             f"{f' and {more} more' if more else ''}. Leave them out."
         )
     error = NoVectorError(f"tf_embeddings: {said}")

@@ -61,6 +61,7 @@ from tf_embeddings_udf import (
     unpack,
 )
 from tf_embeddings_udf.cores import available_cores
+from tf_embeddings_udf.encoders import KINDS
 from tf_embeddings_udf.errors import cancellation
 from tf_embeddings_udf.verify import report
 
@@ -345,7 +346,8 @@ def _refusal(stage: Stage, model: str, version: str, build: str, dimensions: int
         _check(stage, model, version, build, dimensions)
         path = stage.find(model, version, build)
         folder = unpack(path, stage.cache, model=model, build=build)
-        _in_own_thread(stage, lambda: cached(folder, stage.threads).outcomes(["hello"], [False]))
+        word = KINDS[read_manifest(path).kind].example
+        _in_own_thread(stage, lambda: cached(folder, stage.threads).outcomes([word], [False]))
     except Exception as error:  # also what a library raises
         return str(error).removeprefix("tf_embeddings: ") or type(error).__name__
     return ""

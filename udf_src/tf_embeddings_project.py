@@ -102,6 +102,7 @@ class Pin:
     version: str
     build: str
     dimensions: int
+    kind: str
 
 
 def read_project(path: str | os.PathLike[str] = ".") -> Project:
@@ -159,7 +160,9 @@ def pinned(project: Project, model: str | None = None) -> Pin:
             f"adds its pin to {project.file.name}."
         )
     names = ", ".join(map(str, pins))
-    default = project.var(DEFAULT_MODEL) or (next(iter(pins)) if len(pins) == 1 else None)
+    encoders = [name for name, pin in pins.items() if _as_map(pin).get("kind") != "pairs"]
+    candidates = encoders or [*pins]
+    default = project.var(DEFAULT_MODEL) or (candidates[0] if len(candidates) == 1 else None)
     if model is None and default is None:
         raise TfEmbeddingsError(
             f"tf_embeddings: {where} has several models ({names}). Pass model='…', or name one in "
@@ -187,7 +190,7 @@ def _checked(name: str, pin: object, where: str) -> Pin:
         and type(dimensions) is int
         and dimensions >= 1
     ):
-        return Pin(name, version, build, dimensions)
+        return Pin(name, version, build, dimensions, str(parts.get("kind")))
     raise TfEmbeddingsError(
         f"tf_embeddings: '{name}' in {where} is not a pin: it needs a version, a build and "
         f"dimensions. Copy the pin that {_SCRIPT} prints."

@@ -26,6 +26,9 @@
 {% endmacro %}
 
 {% macro duckdb___outcome_column(outcome, column, pin) %}
+  {% if column == 'score' %}
+    {{ return('array_extract(struct_extract(' ~ outcome ~ ", 'embedding'), 1)") }}
+  {% endif %}
   {{ return('struct_extract(' ~ outcome ~ ", '" ~ column ~ "')") }}
 {% endmacro %}
 

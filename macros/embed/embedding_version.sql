@@ -4,7 +4,7 @@
     {{ return("'v000000000000'") }}
   {% endif %}
 
-  {% set pin = tf_embeddings._pin(model, 'embedding_version') %}
+  {% set pin = tf_embeddings._pin(model, 'embedding_version', takes='any') %}
 
   {{ return("'" ~ pin.version ~ "'") }}
 {% endmacro %}

@@ -48,7 +48,8 @@
   {% if is_known or not mark %}
     {% set pin = tf_embeddings._pin(
       none if name == 'DEFAULT' else name,
-      'embed' if is_known else 'embed in ' ~ node.original_file_path
+      'embed' if is_known else 'embed in ' ~ node.original_file_path,
+      takes='any'
     ) %}
     {% if not mark or mark == [pin.version, pin.build] %}
       {{ return(pin) }}
@@ -94,15 +95,22 @@
   {% set hooks = config.get('pre-hook', []) + config.get('post-hook', []) %}
   {% set code = [node.get('raw_code') or ''] + hooks | map(attribute='sql') | list %}
   {% set code = modules.re.sub('(?s){#.*?#}', '', code | join('\n')) %}
-  {% set call = '(?s)tf_embeddings\\s*\\.\\s*((embed|token_count|embedding_store)\\s*\\('
+  {% set start = '(?s)tf_embeddings\\s*\\.\\s*' %}
+  {% set embeds = start ~ '((embed|token_count|embedding_store)\\s*\\('
     ~ '|nearest_neighbors\\s*\\(.*query_text)' %}
-  {% if not modules.re.search(call, code) %}
-    {{ return({}) }}
-  {% endif %}
-  {% for name in tf_embeddings._settings().models %}
-    {% if modules.re.search(call ~ '.*[\'"]' ~ name ~ '[\'"]', code) %}
+  {% set reranks = start ~ 'rerank\\s*\\(' %}
+  {% for call in [embeds, reranks] if modules.re.search(call, code) %}
+    {% set named = [] %}
+    {% for name in tf_embeddings._settings().models %}
+      {% if modules.re.search(call ~ '.*[\'"]' ~ name ~ '[\'"]', code) %}
+        {% do named.append(name) %}
+      {% endif %}
+    {% endfor %}
+    {% set default = 'DEFAULT' if call == embeds else tf_embeddings._reranker(none) %}
+    {% set names = named or [default] %}
+    {% for name in names if name is not none %}
       {% do marks.update({name: []}) %}
-    {% endif %}
+    {% endfor %}
   {% endfor %}
-  {{ return(marks or {'DEFAULT': []}) }}
+  {{ return(marks) }}
 {% endmacro %}

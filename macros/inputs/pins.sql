@@ -1,5 +1,8 @@
-{% macro _pin(model=none, macro='embed') %}
-  {# The pin of `model`, or of the default model if it is none, as _checked_pin returns it. #}
+{% macro _pin(model=none, macro='embed', takes='vectors') %}
+  {#
+    The pin of `model`, or of the default model if it is none, as _checked_pin returns it. Unless
+    `takes` is 'any', a model that gives no vectors is an error.
+  #}
   {% set settings = tf_embeddings._settings() %}
   {% set names = settings.models | list | join(', ') %}
   {% set stage_it = tf_embeddings._script()
@@ -40,7 +43,15 @@
   {% endif %}
 
   {% set name = settings.default_model if model is none else model %}
-  {{ return(tf_embeddings._checked_pin(name, settings.models[name], macro)) }}
+  {% set pin = tf_embeddings._checked_pin(name, settings.models[name], macro) %}
+  {% if pin.kind == 'pairs' and takes != 'any' %}
+    {% do exceptions.raise_compiler_error(
+      macro ~ ": model '" ~ name ~ "' is a cross-encoder: it scores a query and a text together, "
+      ~ "and gives no vectors. Call rerank(query, text, model='" ~ name ~ "'), or name a model that is "
+      ~ "not of kind pairs with " ~ tf_embeddings._model_argument(macro, '…') ~ "."
+    ) %}
+  {% endif %}
+  {{ return(pin) }}
 {% endmacro %}
 
 {% macro _model_argument(macro, name) %}
@@ -80,7 +91,7 @@
     {% endfor %}
   {% endfor %}
   {% for name in tf_embeddings._settings().models %}
-    {% do pins.append(tf_embeddings._pin(name, macro)) %}
+    {% do pins.append(tf_embeddings._pin(name, macro, takes='any')) %}
   {% endfor %}
   {{ return(pins) }}
 {% endmacro %}
@@ -120,7 +131,7 @@
     'version': "'v' and 12 hex digits",
     'build': "'b' and 12 hex digits",
     'dimensions': 'a whole number from 1 to ' ~ most,
-    'kind': 'text, tokens, sentencepiece or static',
+    'kind': 'text, tokens, sentencepiece, static or pairs',
     'packages': "a list of Python packages, such as [numpy, 'tensorflow==2.21.0']",
     'bytes': 'the size of the file, a whole number from 1',
   } %}
@@ -145,7 +156,7 @@
     'build': build is string and fullmatch('b[0-9a-f]{12}', build),
     'dimensions': dimensions is integer and dimensions >= 1
       and (most is none or dimensions <= most),
-    'kind': pin.kind in ['text', 'tokens', 'sentencepiece', 'static'],
+    'kind': pin.kind in ['text', 'tokens', 'sentencepiece', 'static', 'pairs'],
     'packages': tf_embeddings._is_list_of_strings(packages) and fullmatch(
       '([A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.+!]+)?,)*', packages | join(',') ~ ','
     ),

@@ -5,11 +5,18 @@
     the end of this file.
   #}
   {% set models = tf_embeddings._setting('models', {}, 'mapping', 'a map of model names to pins') %}
-  {% set only_model = (models | list)[0] if models | length == 1 else none %}
+  {% set encoders, rerankers = [], [] %}
+  {% for name, pin in models.items() %}
+    {% set is_reranker = pin is mapping and pin.kind == 'pairs' %}
+    {% do rerankers.append(name) if is_reranker else encoders.append(name) %}
+  {% endfor %}
+  {% set candidates = encoders or rerankers %}
+  {% set only_model = candidates[0] if candidates | length == 1 else none %}
   {% set identifier = 'a name of 1 to 255 characters without backslashes, $$ and line breaks' %}
 
   {% set settings = {
     'models': models,
+    'rerankers': rerankers,
     'default_model': tf_embeddings._setting('default_model', only_model, 'string', 'a name'),
     'sources': tf_embeddings._setting(
       'sources', none, 'sources', 'a list of maps, such as {ref: tickets, column: body}'
@@ -193,8 +200,8 @@
     The pins: a map of model names to version, build, dimensions, kind, packages and bytes.
     `stage_model.py --write` writes them.
   default_model: >
-    The model of a macro that is called without `model=`. By default the only model, if there is
-    one.
+    The model of a macro that is called without `model=`. By default the only model that gives
+    vectors, if there is one; for `rerank`, the only one of kind pairs.
   sources: >
     The texts of the package's model `embedding_store`, which is off without them: a map, or a list
     of maps, of `ref` or `source`, `column` or `columns`, and optionally `where`.

@@ -5,7 +5,7 @@
   #}
   {% set tolerance = tf_embeddings._tolerance(tolerance) %}
   {% set pins = tf_embeddings._pins('verify') if model is none else [] %}
-  {% set pins = pins or [tf_embeddings._pin(model, 'verify')] %}
+  {% set pins = pins or [tf_embeddings._pin(model, 'verify', takes='any')] %}
 
   {% set inventory = tf_embeddings._inventory(pins, 'verify') %}
   {% set problems = [] %}

@@ -49,8 +49,10 @@
     The conversions turn a JSON null inside the object into a NULL of SQL.
     https://docs.snowflake.com/en/sql-reference/functions/as_array
   #}
-  {% set value = 'get(' ~ outcome ~ ", '" ~ column ~ "')" %}
+  {% set part = 'embedding' if column == 'score' else column %}
+  {% set value = 'get(' ~ outcome ~ ", '" ~ part ~ "')" %}
   {{ return({
+    'score': 'cast(get(as_array(' ~ value ~ '), 0) as float)',
     'embedding': 'cast(as_array(' ~ value ~ ') as ' ~ tf_embeddings._vector_type(pin.dimensions)
       ~ ')',
     'token_count': 'cast(as_integer(' ~ value ~ ') as integer)',

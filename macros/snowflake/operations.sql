@@ -139,7 +139,8 @@
 {% endmacro %}
 
 {% macro snowflake___refusal(pin) %}
-  {% set call = tf_embeddings._function_name(pin) ~ "('hello', false)" %}
+  {% set word = '5:hellohello' if pin.kind == 'pairs' else 'hello' %}
+  {% set call = tf_embeddings._function_name(pin) ~ "('" ~ word ~ "', false)" %}
   {% set said = tf_embeddings._caught("as_varchar(get(" ~ call ~ ", 'status'))") %}
   {% if said in ['ok', 'blank'] %}
     {{ return(none) }}

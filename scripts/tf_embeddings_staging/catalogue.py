@@ -34,7 +34,7 @@ from tf_embeddings_staging.fields import (
 from tf_embeddings_staging.options import Options
 from tf_embeddings_staging.sources import SOURCES
 
-Kind = Literal["sentencepiece", "static", "text", "tokens"]
+Kind = Literal["pairs", "sentencepiece", "static", "text", "tokens"]
 KINDS: tuple[str, ...] = get_args(Kind)
 UNLIMITED = "unlimited"
 TokenLimit = Annotated[
@@ -85,13 +85,17 @@ class KnownOrdering:
 class Known:
     """What is published of a model's outputs.
 
-    `cosines`: (text, text, cosine), which `source` published, to be met within `tolerance`.
+    `cosines`: (text, text, cosine), and `scores`: (query, text, score), which `source` published,
+    to be met within `tolerance`.
     """
 
     source: Text | None = None
     tolerance: Positive | None = None
     cosines: Annotated[
         tuple[tuple[Text, Text, Number], ...], Field(description="a list of [text, text, cosine]")
+    ] = ()
+    scores: Annotated[
+        tuple[tuple[Text, Text, Number], ...], Field(description="a list of [query, text, score]")
     ] = ()
     vectors: Annotated[
         tuple[Annotated[KnownVector, a_map("vectors", KnownVector)], ...],
@@ -161,7 +165,7 @@ def _read_known(value: object) -> Known:
         value = {**value, **parts}
     known = read(Known, value)
     for name in ("source", "tolerance"):
-        if known.cosines and getattr(known, name) is None:
+        if (known.cosines or known.scores) and getattr(known, name) is None:
             words = {"source": "a text", "tolerance": "a number above 0"}[name]
             raise WrongFieldError(f"lacks '{name}', {words}.")
     closest = known.ordering and known.ordering.closest

@@ -24,7 +24,7 @@ DEFAULTS: Mapping[str, Any] = {
     "pooling": None,
     "preprocessor": None,
 }
-INPUTS = tuple(name for kind in KINDS.values() for name in kind.inputs)
+INPUTS = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.inputs))
 """The encoder parameters that name an input of the model."""
 
 # What the graph does by itself once it is converted to LiteRT.

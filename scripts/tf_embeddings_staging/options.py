@@ -13,7 +13,7 @@ class Options:
     """What the command line, or an entry of the catalogue, says about a model; None: nothing.
 
     Attributes:
-        kind: the kind of encoder: text, tokens, sentencepiece or static.
+        kind: the kind of encoder: text, tokens, sentencepiece, static or pairs.
         signature: the SavedModel's signature to call, or `__call__` for the loaded object itself.
         output: the key, or the index, of the output that holds the vectors.
         pooling: how the vectors of a text's tokens become one, one of `POOLINGS`.

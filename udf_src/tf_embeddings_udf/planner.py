@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 OK, NULL, BLANK, ERROR = "ok", "null", "blank", "error"
 
-_PROBE = "test"
 _FEWEST_IN_PARALLEL = 64
 
 Item = TypeVar("Item")
@@ -90,6 +89,7 @@ class Planner:
         """Plan for this encoder; the manifest gives the dimensions and whether to normalize."""
         self.encoder = encoder
         self._manifest = manifest
+        self._kind = KINDS[manifest.kind]
         self._sound: set[Callable[..., Any]] = set()
 
     def embed(
@@ -158,7 +158,7 @@ class Planner:
         distinct = list(row_of)
         outcomes = _blanks(len(distinct) + 1, self._manifest.dimensions)
         outcomes.statuses[-1] = NULL
-        if KINDS[self._manifest.kind].counts_tokens:
+        if self._kind.counts_tokens:
             outcomes.counted[:-1] = True
 
         with_text = [row for row, text in enumerate(distinct) if text.strip()]
@@ -188,7 +188,7 @@ class Planner:
 
     def _tokenize(self, texts: list[str]) -> list[Prepared | None]:
         def prepare(some: list[str]) -> list[Prepared | None]:
-            return self._isolating(self.encoder.prepare, some, lambda: _PROBE)
+            return self._isolating(self.encoder.prepare, some, lambda: self._kind.example)
 
         # The model waits for the tokenizer: on two cores, 1.3 % of the work is 2.6 % of the time.
         share = -(-len(texts) // self.encoder.engine.workers)
@@ -217,10 +217,10 @@ class Planner:
         return vectors
 
     def _easy_payload(self) -> Any:  # noqa: ANN401 - the encoder's own
-        return self.encoder.prepare([_PROBE])[0].payload
+        return self.encoder.prepare([self._kind.example])[0].payload
 
     def _vectors(self, payloads: Sequence[Any]) -> list[np.ndarray | None]:
-        """Run one batch; None for a row that is not finite, or all zeros: it has no direction."""
+        """Run one batch; None for a row that is not finite, or a vector of zeros: no direction."""
         vectors = self.encoder.run(payloads)
         expected = (len(payloads), self._manifest.model_dimensions)
         if vectors.shape != expected:
@@ -232,7 +232,7 @@ class Planner:
         vectors = vectors[:, : self._manifest.dimensions]
         # In float64: the square of a large float32 would be infinite.
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-        is_good = np.isfinite(lengths) & (lengths > 0)
+        is_good = np.isfinite(lengths) & ((lengths > 0) | self._kind.gives_scores)
         if self._manifest.normalize:
             lengths[~is_good] = 1
             vectors = (vectors / lengths[:, None]).astype(np.float32)

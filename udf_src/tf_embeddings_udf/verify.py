@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_embeddings_udf.encoders import KINDS
 from tf_embeddings_udf.errors import TfEmbeddingsError, stage_command
 from tf_embeddings_udf.manifest import GOLDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
@@ -33,12 +34,12 @@ def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
 
     Returns:
         model, version, build; `texts`, how many there are; `largest_difference` of a component,
-        over all texts; `mismatches`, the places, from 0, of texts that have a vector on one side
-        only, or one of another length, or another number of tokens: with any, the largest
-        difference is None. Then what computed it: the `engine` and its `engine_version`,
-        versions of `python` and `numpy`, the `processor`, and `memory_bytes`, the most that the
-        process has had so far, None where the system does not tell. All values are plain Python,
-        ready for JSON.
+        over all texts, and of a score in parts of `score_size`; `mismatches`, the places, from 0,
+        of texts that have a vector on one side only, or one of another length, or another number
+        of tokens: with any, the largest difference is None. Then what computed it: the `engine`
+        and its `engine_version`, versions of `python` and `numpy`, the `processor`, and
+        `memory_bytes`, the most that the process has had so far, None where the system does not
+        tell. All values are plain Python, ready for JSON.
 
     Raises:
         TfEmbeddingsError: the artifact has no golden vectors, or the model fails on any text.
@@ -47,6 +48,9 @@ def report(embedder: Embedder, folder: Path) -> dict[str, Any]:
     outcomes = embedder.embed(golden["texts"])
     largest, mismatches = _compare(outcomes, golden["vectors"], golden["token_counts"])
     import numpy as np
+
+    if KINDS[embedder.manifest.kind].gives_scores:
+        largest /= score_size([one for one in golden["vectors"] if one is not None])
 
     return {
         "model": embedder.manifest.model,
@@ -126,6 +130,14 @@ def decoded(text: str) -> np.ndarray:
     import numpy as np
 
     return np.frombuffer(base64.b64decode(text, validate=True), "<f4")
+
+
+def score_size(scores: Sequence[np.ndarray] | np.ndarray) -> float:
+    """Return the size of the scores that a model gives, which its arithmetic is as exact as.
+
+    A score of 0.01 is the sum of numbers of the size of a score of 10, so it is not more exact.
+    """
+    return max(1.0, *(abs(float(score[0])) for score in scores))
 
 
 def _compare(

@@ -58,10 +58,15 @@ def choose_engine(
             )
         report.say(f"Engine of {name}: TensorFlow. LiteRT is lighter, but {refused}.")
         return on_tensorflow
-    report.say(
-        f"Engine of {name}: LiteRT. Its vectors are TensorFlow's: on {answer['texts']} texts no "
-        f"component differs by more than {answer['difference']:.1e} of a vector's length."
+    texts, difference = answer["texts"], f"{answer['difference']:.1e}"
+    same = (
+        f"Its scores are TensorFlow's: on {texts} pairs of texts none differs by more than "
+        f"{difference} of the largest, or of 1."
+        if KINDS[model.kind].gives_scores
+        else f"Its vectors are TensorFlow's: on {texts} texts no component differs by more than "
+        f"{difference} of a vector's length."
     )
+    report.say(f"Engine of {name}: LiteRT. {same}")
     return replace(model, engine=LITERT), target
 
 

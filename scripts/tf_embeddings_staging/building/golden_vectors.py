@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tf_embeddings_udf.encoders import KINDS as RUNTIME_KINDS
 from tf_embeddings_udf.manifest import GOLDEN
-from tf_embeddings_udf.verify import encoded, parse_golden, proves
+from tf_embeddings_udf.verify import encoded, parse_golden, proves, score_size
 
 from tf_embeddings_staging import process
 from tf_embeddings_staging.building.known import quoted
-from tf_embeddings_staging.building.probe import TEXTS
+from tf_embeddings_staging.building.probe import TEXTS, for_kind
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.kinds import KINDS
 from tf_embeddings_staging.model import Model
@@ -69,26 +70,29 @@ def record(
         StagingError: a vector is missing, of the wrong length, not finite, or not what it should
             be.
     """
-    texts = [*TEXTS, *(text for text in others if text not in TEXTS)]
+    own = for_kind(TEXTS, model.kind)
+    texts = [*own, *(text for text in others if text not in own)]
     request = {"folder": str(folder), "texts": texts}
     outcome = process.run("probe", request, work, limits)
     vectors = dict(zip(texts, outcome["vectors"], strict=True))
     counts = dict(zip(texts, outcome["token_counts"], strict=True))
     without = [text for text, is_ok in zip(texts, outcome["ok"], strict=True) if not is_ok]
     problems = dict(zip(texts, outcome["problems"], strict=True))
-    _require_enough(model, without, counts, problems, others)
+    _require_enough(model, own, without, counts, problems, others)
     if without:
         listed = ", ".join(map(quoted, without))
         report.say(f"Left out of the golden vectors, as the model gives them none: {listed}")
     vectors = {text: vector for text, vector in vectors.items() if text not in without}
     check_vectors(vectors, model.dimensions, model.normalize)
+    if RUNTIME_KINDS[model.kind].gives_scores:
+        check_scores(vectors)
     if not outcome["apart"] <= _MOST_APART:
         raise StagingError(
             f"the vector of a text depends on the other texts of its batch (a component differs by "
             f"{outcome['apart']:.2g} of the vector's length). Save the model for inference, "
             f"without dropout and batch statistics."
         )
-    good = [text for text in TEXTS if text in vectors]
+    good = [text for text in own if text in vectors]
     golden = {
         "texts": good,
         "vectors": [encoded(np.array(vectors[text], np.float32)) for text in good],
@@ -124,6 +128,8 @@ def _problem_with(embedder: Embedder, golden: Mapping[str, Any]) -> str | None:
     if not proves(golden):
         return f"no text in its {GOLDEN} has a vector"
     outcomes = embedder.embed(golden["texts"])
+    gives_scores = RUNTIME_KINDS[embedder.manifest.kind].gives_scores
+    size = score_size([one for one in golden["vectors"] if one is not None]) if gives_scores else 0
     for row, (text, wanted, count) in enumerate(
         zip(golden["texts"], golden["vectors"], golden["token_counts"], strict=True)
     ):
@@ -137,7 +143,7 @@ def _problem_with(embedder: Embedder, golden: Mapping[str, Any]) -> str | None:
             lengths = [0 if one is None else len(one) for one in (came, wanted)]
             return f"the vector of {quoted(text)} has {lengths[0]} numbers, not {lengths[1]}"
         wanted = wanted.astype(np.float64)
-        apart = float(np.abs(came - wanted).max() / (np.linalg.norm(wanted) or 1))
+        apart = float(np.abs(came - wanted).max() / (size or np.linalg.norm(wanted) or 1))
         if not apart <= _MOST_ELSEWHERE:
             return f"the vector of {quoted(text)} differs by {apart:.2g} of its length"
     return None
@@ -159,6 +165,7 @@ def require_same(recorded: Recorded) -> None:
 
 def _require_enough(
     model: Model,
+    own: Sequence[str],
     without: Sequence[str],
     counts: Mapping[str, int | None],
     problems: Mapping[str, str | None],
@@ -166,9 +173,11 @@ def _require_enough(
 ) -> None:
     """Require a vector for each text, or for enough where a model may not know some scripts.
 
+    `own` are the golden texts, `needed` others that must have one.
+
     A text of 0 tokens is blank, and nothing is wrong with a model that gives it no vector.
     """
-    are_enough = len(set(TEXTS) - set(without)) >= _FEWEST_GOLDEN
+    are_enough = len(set(own) - set(without)) >= _FEWEST_GOLDEN
     failed = [text for text in without if counts[text] != 0]
     may_lack = not failed or KINDS[model.kind].may_lack_scripts
     if may_lack and are_enough and not set(without) & set(needed):
@@ -201,3 +210,17 @@ def check_vectors(vectors: Mapping[str, Sequence[float]], dimensions: int, norma
             raise StagingError(
                 f"the vector of {quoted(text)} has the length {math.hypot(*vector):.6f}, not 1."
             )
+
+
+def check_scores(vectors: Mapping[str, Sequence[float]]) -> None:
+    """Require scores that depend on the texts.
+
+    Raises:
+        StagingError: they are all the same.
+    """
+    scores = {score for (score,) in vectors.values()}
+    if len(scores) == 1:
+        raise StagingError(
+            f"the model gives every pair of texts the score {scores.pop():.6g}. Were the weights "
+            f"of its classifier saved?"
+        )

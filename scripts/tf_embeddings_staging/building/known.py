@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, product
 
+from tf_embeddings_udf.encoders.pairs import as_text
+
 from tf_embeddings_staging.catalogue import Entry, Known, KnownOrdering, KnownTokens, KnownVector
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
@@ -67,6 +69,7 @@ def texts(known: Known | None) -> list[str]:
     if known is None:
         return []
     found = {text for a, b, _ in known.cosines for text in (a, b)}
+    found |= {as_text(query, text) for query, text, _ in known.scores}
     found |= {one.text for one in known.vectors}
     if known.ordering:
         found |= {text for group in known.ordering.groups for text in group}
@@ -102,6 +105,14 @@ def check(
             raise StagingError(
                 f"the cosine of {quoted(a)} and {quoted(b)} comes out as {came:.4f}, and is "
                 f"published as {expected:.4f} ({known.source}; tolerance {known.tolerance:g}). "
+                f"{_WRONG}"
+            )
+    for query, text, expected in known.scores:
+        came = vectors[as_text(query, text)][0]
+        if not abs(came - expected) <= (known.tolerance or 0):
+            raise StagingError(
+                f"the score of {quoted(query)} with {quoted(text)} comes out as {came:.6f}, and is "
+                f"published as {expected:.6f} ({known.source}; tolerance {known.tolerance:g}). "
                 f"{_WRONG}"
             )
     if known.ordering:

@@ -20,6 +20,7 @@ from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.sentences import in_one_sentence
 
 if TYPE_CHECKING:
+    import numpy as np
     from tf_embeddings_udf import Embedder
     from tf_embeddings_udf.encoders import Encoder
     from tf_embeddings_udf.planner import Outcomes
@@ -59,6 +60,30 @@ _SEEDS, _MIXED = (1, 2, 3), 40
 _ALONE = 30
 
 
+def for_kind(texts: Sequence[str], kind: str) -> list[str]:
+    """Return texts as a kind of model takes them: for a cross-encoder, each behind another one."""
+    from tf_embeddings_udf.encoders import KINDS
+    from tf_embeddings_udf.encoders.pairs import as_text
+
+    if not KINDS[kind].gives_scores:
+        return list(texts)
+    return [as_text(texts[place - 1], text) for place, text in enumerate(texts)]
+
+
+def sizes(vectors: np.ndarray, kind: str) -> np.ndarray:
+    """Return what a difference of each row's components is measured by, float64 [n].
+
+    A vector's length; of scores, the size that they have, see `score_size`.
+    """
+    import numpy as np
+    from tf_embeddings_udf.encoders import KINDS
+    from tf_embeddings_udf.verify import score_size
+
+    if KINDS[kind].gives_scores:
+        return np.full(len(vectors), score_size(vectors))
+    return np.linalg.norm(vectors.astype(np.float64), axis=1)
+
+
 def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
     """Embed texts with an unpacked artifact, by the artifact's own runtime.
 
@@ -87,8 +112,9 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
             _problem(encoder, manifest.prefix + text) if status == "error" else None
             for text, status in zip(texts, outcomes.statuses, strict=True)
         ]
-        mixed = [mixed_texts(_MIXED, seed) for seed in _SEEDS]
-        columns = [texts, *mixed, full_batch(encoder, manifest.max_tokens)]
+        mixed = [mixed_texts(_MIXED, seed, manifest.kind) for seed in _SEEDS]
+        full = full_batch(encoder, manifest.max_tokens, manifest.kind)
+        columns = [texts, *mixed, full]
         every = list(chain.from_iterable(columns))
         together = embedder.embed(every)
         singly = [[row] for row in range(0, len(every), max(1, len(every) // _ALONE))]
@@ -116,12 +142,13 @@ def probe_task(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def mixed_texts(count: int, seed: int) -> Sequence[str]:
+def mixed_texts(count: int, seed: int, kind: str) -> Sequence[str]:
     """Return texts of all lengths and scripts, made of the words of the golden ones."""
     words = [word for text in TEXTS for word in set(text.split())]
     chance = random.Random(seed)
     words.sort()
-    return [" ".join(chance.choices(words, k=chance.choice(_WORDS))) for _ in range(count)]
+    texts = [" ".join(chance.choices(words, k=chance.choice(_WORDS))) for _ in range(count)]
+    return for_kind(texts, kind)
 
 
 def _apart(
@@ -131,19 +158,21 @@ def _apart(
 
     All texts were embedded `together`, and here each part of them is: the same text stands in
     batches of other lengths and of other sizes. The largest difference of a component is in parts
-    of the vector's length; infinite where one batch gives a vector and another none.
+    of the row's size, see `sizes`; infinite where one batch gives a vector and another none.
     """
     import numpy as np
 
     largest = 0.0
+    sizes_together = sizes(together.embeddings, embedder.manifest.kind)
     for part in parts:
         rows = np.array(part)
         came = embedder.embed([texts[row] for row in part])
         if (came.valid != together.valid[rows]).any():
             return math.inf
-        wanted = together.embeddings[rows[came.valid]].astype(np.float64)
+        rows = rows[came.valid]
+        wanted = together.embeddings[rows].astype(np.float64)
         differences = np.abs(came.embeddings[came.valid] - wanted).max(1, initial=0)
-        largest = max([largest, *(differences / np.linalg.norm(wanted, axis=1)).tolist()])
+        largest = max([largest, *(differences / sizes_together[rows]).tolist()])
     return largest
 
 
@@ -180,7 +209,7 @@ def _staging_error(error: Exception) -> StagingError:
     )
 
 
-def full_batch(encoder: Encoder, max_tokens: int | None) -> list[str]:
+def full_batch(encoder: Encoder, max_tokens: int | None, kind: str) -> list[str]:
     """Return texts that fill one batch of the planner, each as long as the model sees.
 
     If the model has a limit, no column takes more memory than this. If no limit is known, the texts
@@ -188,13 +217,13 @@ def full_batch(encoder: Encoder, max_tokens: int | None) -> list[str]:
     square of their length.
     """
     text = max(TEXTS, key=len)
-    (prepared,) = encoder.prepare([text])
+    (prepared,) = encoder.prepare(for_kind([text], kind))
     if max_tokens and prepared.token_count:
         text = " ".join([text] * (max_tokens // prepared.token_count + 1))
     # Numbered, because equal texts are embedded once; all numbers have the same length.
-    (prepared,) = encoder.prepare([f"0000 {text}"])
+    (prepared,) = encoder.prepare(for_kind([f"0000 {text}"], kind))
     count = max(1, encoder.budget // max(1, prepared.cost))
-    return [f"{number:04} {text}" for number in range(count)]
+    return for_kind([f"{number:04} {text}" for number in range(count)], kind)
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tf_embeddings_staging.conversion import cross_encoder
+from tf_embeddings_staging.conversion.cross_encoder import Scoring
 from tf_embeddings_staging.conversion.dense_module import DenseModule, read_dense
 from tf_embeddings_staging.conversion.families import Architecture
 from tf_embeddings_staging.conversion.transformer import CONVERTER, read_config
@@ -49,6 +51,7 @@ class EncoderFolder:
         pooling: how one vector is made of one a token.
         dense: the linear maps of that vector.
         prompts: the prefixes that the folder names, if one of them is to be chosen.
+        scoring: how a cross-encoder makes a score; None for an encoder.
     """
 
     model: Model
@@ -59,6 +62,7 @@ class EncoderFolder:
     pooling: str
     dense: tuple[DenseModule, ...]
     prompts: Mapping[str, str]
+    scoring: Scoring | None = None
     task: ClassVar[str] = "convert"
 
     def architecture(self) -> dict[str, Any]:
@@ -68,6 +72,7 @@ class EncoderFolder:
             "pooling": self.pooling,
             **self.config.parameters(),
             **({"dense": [one.parameters() for one in self.dense]} if self.dense else {}),
+            **({"scoring": self.scoring.asked()} if self.scoring else {}),
         }
 
     def files(self) -> dict[str, Path]:
@@ -85,6 +90,7 @@ class EncoderFolder:
             "weights": [str(path) for path in self.weights],
             "pooling": self.pooling,
             "dense": [one.asked() for one in self.dense],
+            "scoring": self.scoring and self.scoring.asked(),
         }
 
     @property
@@ -95,6 +101,15 @@ class EncoderFolder:
     def findings(self) -> dict[str, Any]:
         """Return what --inspect shows of it."""
         parameters = self.config.parameters()
+        if self.scoring:
+            return {
+                "why": (
+                    f"config.json says model_type '{parameters['model_type']}' with a classifier "
+                    f"of one label: a cross-encoder, whose score is the classifier's "
+                    f"{self.scoring.activation}."
+                ),
+                "encoder": {**parameters, **self.scoring.asked()},
+            }
         return {
             "why": (
                 f"config.json says model_type '{parameters['model_type']}', and the tokens' "
@@ -112,6 +127,8 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
             an option does.
     """
     options = options or Options()
+    if options.kind == "pairs" or (options.kind is None and cross_encoder.is_cross_encoder(folder)):
+        return _read_cross_encoder(folder, options)
     _require_options_apply(folder, options)
     sentence_files.require_no_adapter(folder)
     transformer, pooling, following, normalize = _modules(folder, options.pooling)
@@ -158,6 +175,40 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
         pooling=mode,
         dense=tuple(dense),
         prompts={} if default or options.prefix is not None else prompts,
+    )
+
+
+def _read_cross_encoder(folder: Path, options: Options) -> EncoderFolder:
+    """Read the folder of a cross-encoder, whose parts are an encoder's but for the classifier."""
+    cross_encoder.require_options_apply(folder, options)
+    sentence_files.require_no_adapter(folder)
+    _require_no_more_weights(folder)
+    config = read_config(read_object(folder / "config.json"), "'config.json'")
+    scoring = cross_encoder.read_scoring(folder, config)
+    tokenizer = _required(folder / TOKENIZER, "the converter needs the fast tokenizer")
+    rewritten = tokenizer_file.rewritten(tokenizer, folder)
+    normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
+    sentence_files.require_casing_agrees(folder, normalizer)
+    fewest = cross_encoder.FEWEST_TOKENS
+    max_tokens = _chosen_limit(folder, config, options.max_tokens, fewest)
+    if max_tokens < fewest:
+        raise StagingError(
+            f"the cross-encoder's limit is {max_tokens} tokens, and a pair of texts needs at least "
+            f"{fewest}. Raise model_max_length in tokenizer_config.json, or say --max-tokens."
+        )
+    encoder = _parameters(max_tokens)
+    if scoring.has_segments:
+        encoder["token_type_ids"] = "token_type_ids"
+    return EncoderFolder(
+        model=Model("pairs", encoder, max_tokens=max_tokens),
+        weights=_weights(folder),
+        tokenizer=tokenizer,
+        rewritten=rewritten,
+        config=config,
+        pooling="cls",
+        dense=(),
+        prompts={},
+        scoring=scoring,
     )
 
 
@@ -240,15 +291,17 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _chosen_limit(transformer: Path, config: Architecture, chosen: int | None) -> int:
+def _chosen_limit(
+    transformer: Path, config: Architecture, chosen: int | None, fewest: int = FEWEST_TOKENS
+) -> int:
     """Return the limit that a user chose, or the folder's, never more than there are positions."""
     if chosen is None:
         limit = sentence_files.limit_of(transformer) or config.most_tokens
         return min(limit, config.most_tokens)
-    if FEWEST_TOKENS <= chosen <= config.most_tokens:
+    if fewest <= chosen <= config.most_tokens:
         return chosen
     raise StagingError(
-        f"--max-tokens {chosen}: this encoder takes from {FEWEST_TOKENS} to "
+        f"--max-tokens {chosen}: this encoder takes from {fewest} to "
         f"{config.most_tokens} tokens, as many as it has positions."
     )
 

@@ -75,6 +75,8 @@ class Family:
         parts: our name of a part of a layer -> its name, or (name, index, number of equal parts)
             where several stand in one tensor.
         biases: the parts that have a bias, norms included.
+        head: our name of a part of a cross-encoder's head -> its name; empty where the head has
+            other parts than a layer with tanh over the first token, and a classifier.
         unused: beginnings of the names of tensors that no sentence's vector depends on.
         defaults: what config.json may leave out.
     """
@@ -87,6 +89,7 @@ class Family:
     spelled: Mapping[str, Sequence[str]] = field(default_factory=dict)
     says: Mapping[str, object] = field(default_factory=dict)
     switches: Callable[[Fields, str], dict[str, Any]] = lambda said, label: {}
+    head: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ("pooler.", "cls.", "embeddings.position_ids")
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -128,6 +131,7 @@ _BERT = Family(
     },
     biases=_ALL,
     says={"position_embedding_type": "absolute", **NOT_A_DECODER, **NO_EXTRAS},
+    head={"pooler": "pooler.dense", "classifier": "classifier"},
     defaults={"hidden_act": "gelu", "layer_norm_eps": 1e-12},
 )
 
@@ -150,6 +154,7 @@ _ROBERTA = Family(
     biases=_ALL,
     says=_BERT.says,
     switches=_after_padding,
+    head={"pooler": "classifier.dense", "classifier": "classifier.out_proj"},
     unused=(*_BERT.unused, "lm_head.", "classifier."),
     defaults={**_BERT.defaults, "type_vocab_size": 1},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tf_embeddings_staging.conversion.cross_encoder import is_cross_encoder
 from tf_embeddings_staging.conversion.encoder_folder import (
     TOKENIZER,
     WEIGHTS,
@@ -33,7 +34,9 @@ def is_encoder_folder(folder: Path) -> bool:
 
 def likely_kind(folder: Path) -> str:
     """Return the kind of an encoder's folder."""
-    return "static" if is_static_folder(folder) else "tokens"
+    if is_static_folder(folder):
+        return "static"
+    return "pairs" if is_cross_encoder(folder) else "tokens"
 
 
 def places(folder: Path) -> set[Path]:

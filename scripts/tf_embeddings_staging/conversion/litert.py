@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_embeddings_staging.building.probe import TEXTS, mixed_texts
+from tf_embeddings_staging.building.probe import TEXTS, for_kind, mixed_texts, sizes
 from tf_embeddings_staging.model import INPUTS, litert_parameters
 from tf_embeddings_staging.sentences import in_one_sentence
 
@@ -168,7 +168,8 @@ def _compare(tensorflow: Embedder, load_converted: Callable[[], Embedder]) -> di
     """Embed the same texts with both in batches, and some one by one with LiteRT."""
     from tf_embeddings_udf import TfEmbeddingsError
 
-    texts = [*TEXTS, *mixed_texts(_MIXED, _SEED)]
+    kind = tensorflow.manifest.kind
+    texts = [*for_kind(TEXTS, kind), *mixed_texts(_MIXED, _SEED, kind)]
     try:
         wanted = tensorflow.embed(texts)
     except TfEmbeddingsError as error:
@@ -185,9 +186,10 @@ def _compare(tensorflow: Embedder, load_converted: Callable[[], Embedder]) -> di
         return {"refused": f"it converts, and gives {lost} of {len(texts)} texts no vector"}
     singly = rows[:: max(1, len(rows) // _ALONE)]
     vectors = [litert.embed([texts[row]]).embeddings[0] for row in singly]
+    lengths = sizes(wanted.embeddings, kind)
     difference = max(
-        _difference(came.embeddings[rows], wanted.embeddings[rows]),
-        _difference(np.array(vectors), wanted.embeddings[singly]),
+        _difference(came.embeddings[rows], wanted.embeddings[rows], lengths[rows]),
+        _difference(np.array(vectors), wanted.embeddings[singly], lengths[singly]),
     )
     if not difference <= TOLERANCE:
         return {
@@ -197,9 +199,8 @@ def _compare(tensorflow: Embedder, load_converted: Callable[[], Embedder]) -> di
     return {"texts": len(texts), "difference": difference}
 
 
-def _difference(came: np.ndarray, wanted: np.ndarray) -> float:
+def _difference(came: np.ndarray, wanted: np.ndarray, lengths: np.ndarray) -> float:
     """Return the largest difference of a component, in parts of its vector's length."""
-    lengths = np.linalg.norm(wanted.astype(np.float64), axis=1)
     return float((np.abs(came.astype(np.float64) - wanted).max(1) / lengths).max())
 
 

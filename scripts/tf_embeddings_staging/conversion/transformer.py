@@ -142,8 +142,15 @@ class _Source:
         return (self.shape[0] * self.parts, *self.shape[1:])
 
 
-def read_weights(architecture: Architecture, paths: Sequence[Path]) -> dict[str, np.ndarray]:
+def read_weights(
+    architecture: Architecture, paths: Sequence[Path], *, with_head: bool = False
+) -> dict[str, np.ndarray]:
     """Read the encoder's tensors from one or several files, as float32 under the names we give.
+
+    Args:
+        architecture: what config.json says.
+        paths: the files.
+        with_head: whether the head of a cross-encoder, `pooler` and `classifier`, is needed too.
 
     Returns:
         `words.weight` [vocabulary, hidden], `layers.0.query.weight` [out, in], … as
@@ -159,6 +166,8 @@ def read_weights(architecture: Architecture, paths: Sequence[Path]) -> dict[str,
 
     family = FAMILIES[architecture.model_type]
     sources = dict(_sources(architecture, family))
+    if with_head:
+        sources |= _head(architecture, family)
     expected = {source.name: source.whole for source in sources.values()}
     tensors: dict[str, np.ndarray] = {}
     label = paths[0].name
@@ -236,6 +245,17 @@ def _check_names(
 
 def _and_more(names: list[str]) -> str:
     return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _head(architecture: Architecture, family: Family) -> dict[str, _Source]:
+    """Return where the parts of a cross-encoder's head are, which gives one score."""
+    hidden = architecture.hidden_size
+    gives = {"pooler": hidden, "classifier": 1}
+    return {
+        f"{ours}.{part}": _Source(f"{family.head[ours]}.{part}", shape)
+        for ours, outputs in gives.items()
+        for part, shape in (("weight", (outputs, hidden)), ("bias", (outputs,)))
+    }
 
 
 def _sources(architecture: Architecture, family: Family) -> Iterator[tuple[str, _Source]]:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_embeddings_staging.conversion.cross_encoder import Scoring
 from tf_embeddings_staging.conversion.dense_module import DenseModule
 from tf_embeddings_staging.conversion.families import Architecture
 from tf_embeddings_staging.conversion.transformer import read_weights
@@ -30,6 +31,7 @@ _ACTIVATIONS = {
     "gelu_pytorch_tanh": lambda x: tf.nn.gelu(x, approximate=True),
     "identity": tf.identity,
     "relu": tf.nn.relu,
+    "sigmoid": tf.sigmoid,
     "silu": tf.nn.silu,
     "tanh": tf.tanh,
 }
@@ -51,6 +53,7 @@ def convert_task(request: Mapping[str, Any]) -> dict[str, Any]:
         request["pooling"],
         [DenseModule.of(one) for one in request.get("dense", [])],
         Path(request["target"]),
+        Scoring(**request["scoring"]) if request.get("scoring") else None,
     )
     return {}
 
@@ -61,16 +64,19 @@ def save(
     pooling: str,
     dense: Sequence[DenseModule],
     target: Path,
+    scoring: Scoring | None = None,
 ) -> None:
     """Convert to a SavedModel.
 
     Its signature `serving_default` takes input_ids and attention_mask, int32 [n, tokens], and
-    gives `embedding`, float32 [n, dimensions]: pooled, not normalized.
+    gives `embedding`, float32 [n, dimensions]: pooled, not normalized. That of a cross-encoder
+    takes token_type_ids too if it has segments, and gives a score, float32 [n, 1].
 
     Raises:
         StagingError: the weights are not an encoder of this architecture.
     """
-    encoder = Encoder(architecture, read_weights(architecture, weights), pooling, dense)
+    tensors = read_weights(architecture, weights, with_head=scoring is not None)
+    encoder = Encoder(architecture, tensors, pooling, dense, scoring)
     tf.saved_model.save(encoder, str(target), signatures={"serving_default": encoder.embed})
 
 
@@ -197,7 +203,11 @@ def _rotated(x: tf.Tensor, rotation: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
 
 
 class Encoder(tf.Module):
-    """A transformer, its pooling and its dense modules: from token ids to one vector a row."""
+    """A transformer, its pooling and its dense modules: from token ids to one vector a row.
+
+    A cross-encoder's goes from the token ids of a pair to a score: a layer with tanh over the first
+    token, and a classifier.
+    """
 
     def __init__(
         self,
@@ -205,6 +215,7 @@ class Encoder(tf.Module):
         tensors: Tensors,
         pooling: str,
         dense: Sequence[DenseModule] = (),
+        scoring: Scoring | None = None,
     ) -> None:
         """Take the weights of the whole encoder."""
         super().__init__(name="encoder")
@@ -212,9 +223,14 @@ class Encoder(tf.Module):
         self.architecture = architecture
         self.hidden = architecture.hidden_size
         self.words = _variable(tensors["words.weight"], "words")
-        self.positions = self.segment = self.relative = None
-        # A text on its own is all of segment 0.
-        segment = tensors["segments.weight"][0] if "segments.weight" in tensors else None
+        self.positions = self.segment = self.segments = self.relative = None
+        segment = None
+        has_segments = scoring is not None and scoring.has_segments
+        if has_segments:
+            self.segments = _variable(tensors["segments.weight"], "segments")
+        elif "segments.weight" in tensors:
+            # A text on its own is all of segment 0.
+            segment = tensors["segments.weight"][0]
         if "positions.weight" in tensors:
             positions = tensors["positions.weight"][architecture.first_position :]
             positions = positions if segment is None else positions + segment
@@ -232,14 +248,21 @@ class Encoder(tf.Module):
         self.dense = [
             (Dense(one.tensors(), "linear"), _ACTIVATIONS[one.activation]) for one in dense
         ]
+        if scoring:
+            self.dense = [
+                (Dense(tensors, "pooler"), tf.tanh),
+                (Dense(tensors, "classifier"), _ACTIVATIONS[scoring.activation]),
+            ]
+        names = ["input_ids", "attention_mask", *(["token_type_ids"] if has_segments else [])]
+        specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in names]
+        self.embed = tf.function(self._embed, input_signature=specs)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None], tf.int32, name="input_ids"),
-            tf.TensorSpec([None, None], tf.int32, name="attention_mask"),
-        ]
-    )
-    def embed(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> Mapping[str, Any]:
+    def _embed(
+        self,
+        input_ids: tf.Tensor,
+        attention_mask: tf.Tensor,
+        token_type_ids: tf.Tensor | None = None,
+    ) -> Mapping[str, Any]:
         """Return the vectors of rows of token ids; a mask of 0 marks padding."""
         shape = tf.shape(input_ids)
         mask = tf.cast(attention_mask, tf.float32)
@@ -248,6 +271,8 @@ class Encoder(tf.Module):
             x = x + self.positions[: shape[1]]
         if self.segment is not None:
             x = x + self.segment
+        if self.segments is not None:
+            x = x + tf.gather(self.segments, token_type_ids)
         x = self.norm(tf.reshape(x, [-1, self.hidden]))
         batch = self._batch(shape, mask)
         for layer in self.layers:

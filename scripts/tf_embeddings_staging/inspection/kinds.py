@@ -64,8 +64,8 @@ class Kind(ABC):
     takes: str
     """What a signature of this kind takes, in words."""
 
-    is_saved_model = True
-    """Whether a SavedModel can be of this kind."""
+    folder: str | None = None
+    """What a model of this kind is, in words, if it is not a SavedModel."""
 
     may_lack_scripts = True
     """Whether a sound model may give no vector for texts in some scripts."""
@@ -403,11 +403,10 @@ def _max_tokens(signature: Signature, options: Options, beside: Neighbors) -> in
     return min(wanted, most or wanted)
 
 
-class Static(Kind):
-    """Static encoders, which come as folders that are converted: no SavedModel is one."""
+class OfFolder(Kind):
+    """Models that come as folders that are converted: no SavedModel is one."""
 
     takes = "nothing"
-    is_saved_model = False
 
     def fits(self, signature: Signature) -> bool:
         """Tell that no signature is of this kind."""
@@ -418,6 +417,12 @@ class Static(Kind):
         """Raise: nothing fits."""
         raise NotImplementedError
 
+
+class Static(OfFolder):
+    """Static encoders."""
+
+    folder = "a static encoder is a folder with its table in model.safetensors"
+
     def token_ids(self, tokenizer: Path, text: str) -> list[int]:
         """Return the ids of a text's tokens."""
         from tokenizers import Tokenizer
@@ -427,7 +432,15 @@ class Static(Kind):
         return loaded.encode(text, add_special_tokens=False).ids
 
 
+class Pairs(OfFolder):
+    """Cross-encoders."""
+
+    folder = "a cross-encoder is a folder with config.json and model.safetensors"
+    may_lack_scripts = False
+
+
 KINDS: Mapping[str, Kind] = {
+    "pairs": Pairs(),
     "static": Static(),
     "text": Text(),
     "sentencepiece": SentencePiece(),
@@ -445,7 +458,7 @@ def choose(graph: Graph, options: Options, preprocessor: Graph | None = None) ->
     _require_options(options)
     if preprocessor is not None:
         return Text().choose_behind(graph, options, preprocessor)
-    kinds = {name: kind for name, kind in KINDS.items() if kind.is_saved_model}
+    kinds = {name: kind for name, kind in KINDS.items() if kind.folder is None}
     kinds = {options.kind: kinds[options.kind]} if options.kind else kinds
     signature = choose_signature(
         graph,
@@ -477,10 +490,10 @@ def _require_options(options: Options) -> None:
             f"--kind {options.kind}: there is no such kind; the kinds are "
             f"{', '.join(sorted(KINDS))}."
         )
-    if options.kind is not None and not KINDS[options.kind].is_saved_model:
+    if options.kind is not None and (folder := KINDS[options.kind].folder):
         raise StagingError(
-            f"--kind {options.kind}: this is a SavedModel, and a static encoder is a folder with "
-            f"its table in model.safetensors. Leave --kind out, or give that folder as SOURCE."
+            f"--kind {options.kind}: this is a SavedModel, and {folder}. Leave --kind out, or give "
+            f"that folder as SOURCE."
         )
     if options.static_rule is not None:
         raise StagingError(

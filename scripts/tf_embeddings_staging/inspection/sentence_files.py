@@ -59,8 +59,8 @@ _NO_LIMIT = 1_000_000  # a tokenizer without a limit says 1e30
 # What the settings of a module may say without another vector: any value, or one of these.
 _HARMLESS: Mapping[str, tuple[object, ...] | None] = {
     "unpad_inputs": None,
-    "transformer_task": (None, "feature-extraction"),
-    "module_output_name": (None, "token_embeddings"),
+    "transformer_task": (None, "feature-extraction", "sequence-classification"),
+    "module_output_name": (None, "token_embeddings", "scores"),
 }
 _HARMLESS_OF_TEXT: Mapping[str, tuple[object, ...] | None] = {
     "padding": None,
@@ -218,7 +218,8 @@ def _require_known(label: str, settings: Mapping[str, Any]) -> None:
                     _require_harmless(label, f"{key}.{part}.", of_part, allowed)
         elif key == "modality_config":
             text = _map_of(label, key, value).get("text", {})
-            allowed = {"method": ("forward",), "method_output_name": ("last_hidden_state",)}
+            outputs = ("last_hidden_state", "logits")
+            allowed = {"method": ("forward",), "method_output_name": outputs}
             _require_harmless(label, f"{key}.text.", text, allowed)
         else:
             _require_harmless(label, "", {key: value}, _HARMLESS)

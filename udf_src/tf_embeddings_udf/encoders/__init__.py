@@ -35,6 +35,9 @@ class Kind:
             None where the tokenizer is in the model's graph.
         inputs: the encoder parameters that name an input of the model. The inputs of a model that
             was converted to LiteRT are named after them.
+        gives_scores: whether a row is not a vector but one number, the score of a pair of texts,
+            for which 0 is as good as any other.
+        example: a text that any model of the kind takes.
     """
 
     encoder: str
@@ -43,9 +46,19 @@ class Kind:
     engines: tuple[str, ...] = (LITERT, TENSORFLOW)
     tokenizer: str | None = None
     inputs: tuple[str, ...] = ()
+    gives_scores: bool = False
+    example: str = "test"
 
 
 KINDS = {
+    "pairs": Kind(
+        "tf_embeddings_udf.encoders.pairs:PairsEncoder",
+        packages=("numpy", "tokenizers"),
+        tokenizer="tokenizer",
+        inputs=("input_ids", "attention_mask", "token_type_ids"),
+        gives_scores=True,
+        example="4:testtest",
+    ),
     "sentencepiece": Kind(
         "tf_embeddings_udf.encoders.sentencepiece:SentencePieceEncoder",
         packages=("numpy", "sentencepiece"),

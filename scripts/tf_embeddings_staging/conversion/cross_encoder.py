@@ -1,0 +1,177 @@
+"""What a folder says of a cross-encoder, as Sentence Transformers' `CrossEncoder` reads it.
+
+https://github.com/huggingface/sentence-transformers (cross_encoder/model.py)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_embeddings_staging.conversion.families import FAMILIES, Architecture
+from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection import sentence_files
+from tf_embeddings_staging.inspection.sentence_files import (
+    TOKENIZER_SETTINGS,
+    read_object,
+    read_optional,
+)
+from tf_embeddings_staging.options import Options
+
+FEWEST_TOKENS = 6  # as many as four special ones, and one of each text
+
+_CONFIG, _SETTINGS = "config.json", "config_sentence_transformers.json"
+_TASK = "ForSequenceClassification"
+_ACTIVATIONS = {
+    "torch.nn.Identity": "identity",
+    "torch.nn.modules.linear.Identity": "identity",
+    "torch.nn.Sigmoid": "sigmoid",
+    "torch.nn.modules.activation.Sigmoid": "sigmoid",
+}
+_DEFAULT = "sigmoid"  # of a model with one score
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a cross-encoder's score is made of what its classifier gives.
+
+    Attributes:
+        activation: `identity` or `sigmoid`.
+        has_segments: whether the model is told which tokens are the second text's.
+    """
+
+    activation: str
+    has_segments: bool
+
+    def asked(self) -> dict[str, Any]:
+        """Return it ready for JSON."""
+        return asdict(self)
+
+
+def is_cross_encoder(folder: Path) -> bool:
+    """Tell whether a folder is meant as a cross-encoder's."""
+    if read_optional(folder / _SETTINGS).get("model_type") == "CrossEncoder":
+        return True
+    task = read_optional(folder / "sentence_bert_config.json").get("transformer_task")
+    if task is not None:
+        return task == "sequence-classification"
+    pools = (folder / sentence_files.POOLING / _CONFIG).is_file()
+    return not pools and not (folder / "modules.json").is_file() and _classifies(folder)
+
+
+def _classifies(folder: Path) -> bool:
+    named = read_optional(folder / _CONFIG).get("architectures")
+    return isinstance(named, list) and bool(named) and str(named[0]).endswith(_TASK)
+
+
+def read_scoring(folder: Path, config: Architecture) -> Scoring:
+    """Return how a score is made.
+
+    Raises:
+        StagingError: it is made in a way that the converter does not know.
+    """
+    modules = sentence_files.modules(folder)
+    if modules is not None and modules != [("Transformer", "")]:
+        listed = " + ".join(kind for kind, _ in modules) or "nothing"
+        raise StagingError(
+            f"'modules.json' asks for {listed}; of a cross-encoder the converter knows the module "
+            f"Transformer in the folder itself."
+        )
+    said = read_object(folder / _CONFIG)
+    if not _classifies(folder):
+        raise StagingError(
+            f"'{_CONFIG}' says architectures {said.get('architectures')!r}; a cross-encoder's "
+            f"ends with {_TASK}."
+        )
+    if not FAMILIES[config.model_type].head:
+        known = ", ".join(repr(name) for name, family in FAMILIES.items() if family.head)
+        raise StagingError(
+            f"'{_CONFIG}' says model_type {config.model_type!r}; of cross-encoders the converter "
+            f"knows {known}."
+        )
+    if (labels := _labels(said)) != 1:
+        raise StagingError(
+            f"'{_CONFIG}' says that the classifier has {labels} labels; rerank takes models that "
+            f"give one score. A model of several classes is not a reranker."
+        )
+    _require_no_prompt(folder)
+    return Scoring(_activation(folder, said), config.type_vocab_size > 1 and _told(folder))
+
+
+def _labels(said: Mapping[str, Any]) -> object:
+    """Return how many numbers the classifier gives, as transformers counts them."""
+    names = said.get("id2label")
+    return len(names) if isinstance(names, dict) else said.get("num_labels", 2)
+
+
+def _activation(folder: Path, said: Mapping[str, Any]) -> str:
+    settings = read_optional(folder / _SETTINGS)
+    inner = said.get("sentence_transformers")
+    old = "sbert_ce_default_activation_function"
+    places = (
+        (_SETTINGS, "activation_fn", settings.get("activation_fn")),
+        (_CONFIG, "sentence_transformers.activation_fn", _in(inner, "activation_fn")),
+        # Sentence Transformers reads it only if there is no newer one, be it null.
+        (_CONFIG, old, None if _has(inner, "activation_fn") else said.get(old)),
+    )
+    for label, key, path in places:
+        if path is None:
+            continue
+        if found := _ACTIVATIONS.get(str(path)):
+            return found
+        raise StagingError(
+            f"'{label}' says {key} {path!r}; the converter knows the activations Identity and "
+            f"Sigmoid of torch.nn."
+        )
+    return _DEFAULT
+
+
+def _has(value: object, key: str) -> bool:
+    return isinstance(value, dict) and key in value
+
+
+def _in(value: object, key: str) -> object:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _require_no_prompt(folder: Path) -> None:
+    settings = read_optional(folder / _SETTINGS)
+    prompts, name = settings.get("prompts"), settings.get("default_prompt_name")
+    if prompt := _in(prompts, str(name)):
+        raise StagingError(
+            f"'{_SETTINGS}' puts the prompt {prompt!r} before texts, and rerank knows no prompts. "
+            f"Take default_prompt_name out, and write the prompt in the query."
+        )
+
+
+def _told(folder: Path) -> bool:
+    """Tell whether the tokenizer gives the model token_type_ids."""
+    names = read_optional(folder / TOKENIZER_SETTINGS).get("model_input_names")
+    return not isinstance(names, list) or "token_type_ids" in names
+
+
+def require_options_apply(folder: Path, options: Options) -> None:
+    """Refuse the options that only models which give vectors have.
+
+    Raises:
+        StagingError: one is given.
+    """
+    given = {
+        "--pooling": options.pooling,
+        "--normalize": options.normalize,
+        "--truncate-dim": options.truncate_dim,
+        "--prefix": options.prefix,
+        "--signature": options.signature,
+        "--output": options.output,
+        "--preprocessor": options.preprocessor,
+        "--allow-op": options.allow_ops or None,
+        "--static-rule": options.static_rule,
+    }
+    for flag, value in given.items():
+        if value is not None:
+            raise StagingError(
+                f"{flag} is for models that give vectors, and '{folder.name}' is the folder of a "
+                f"cross-encoder, which gives a pair of texts a score. Leave {flag} out."
+            )
