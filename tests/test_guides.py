@@ -103,6 +103,17 @@ def test_the_figures_of_minilm_are_those_of_the_measured_table() -> None:
     assert told["memory of a process after 600 mixed texts"] == mixed
 
 
+def test_the_memory_and_size_of_models_are_those_that_were_measured() -> None:
+    measured = {
+        cells[0].split(",")[0]: cells[1:] for cells in rows_of(section("performance", "Models"))
+    }
+    told = {row[0]: row[1:] for row in rows_of(section("choose-a-model", "What was measured"))}
+    for place, model in enumerate(("wordllama", "mpnet"), start=1):
+        _, memory, artifact, *_ = measured[f"`{model}`"]
+        assert told["memory of a process after 600 mixed texts"][place] == memory
+        assert told["size of the artifact"][place] == artifact
+
+
 # Stage a model.
 
 

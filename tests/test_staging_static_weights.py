@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tf_embeddings_staging.progress import Report
 from tf_embeddings_staging.sources import Local, PythonPackage, Source
 from tf_embeddings_udf import Embedder
 
+RECORDED = Path(__file__).parent / "fixtures" / "model2vec_rs.json"
 WORDLLAMA = catalogue()["wordllama"]
 
 # A Model2Vec folder: int8 [10000, 64], mapping, weights, a Unigram. It states no license: it is for
@@ -84,20 +86,44 @@ def test_the_fixtures_of_model2vec_rs(text: str, expected: list[float], tmp_path
         "hello": [-9.35731315612793, -7.064754486083984],
         "world": [6.058430194854736, -0.6433963179588318],
     }
-    golden = [word for word in static_folders.WORDS if word not in words]
-    table = {"[PAD]": [1, 0], "[UNK]": [1, 1], **words, **{one: [1, 2] for one in golden}}
+    rows = {"[PAD]": [1, 0], "[UNK]": [1, 1], **words, **{one: [1, 2] for one in golden(words)}}
+    tensors = {"embeddings": np.array([*rows.values()], np.float32)}
+    vector = embedded_by([*rows], tensors, text, tmp_path)
+    assert vector.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_fixture_of_model2vec_rs_with_a_quantized_vocabulary(tmp_path: Path) -> None:
+    """Tokens share rows of the table, by `mapping`, and have weights."""
+    recorded = json.loads(RECORDED.read_text("utf-8"))
+    words = ["[PAD]", "[UNK]", *recorded["rows"], *golden(recorded["rows"])]
+    tensors = {
+        "embeddings": np.array([*recorded["rows"].values()][::-1], np.float32),
+        "mapping": np.array([0, 0, 1, 0, *([1] * len(words[4:]))], np.int32),
+        "weights": np.array([1, 1, *recorded["weights"].values(), *([0.5] * len(words[4:]))]),
+    }
+    vector = embedded_by(words, tensors, " ".join(["hello"] * 1000), tmp_path)
+    assert vector.tolist() == pytest.approx(recorded["expected"], rel=1e-5)
+
+
+def golden(words: Mapping[str, object]) -> list[str]:
+    """Return the other words of the golden texts, which must have tokens."""
+    return [word for word in static_folders.WORDS if word not in words]
+
+
+def embedded_by(
+    words: Sequence[str], tensors: dict[str, np.ndarray], text: str, tmp_path: Path
+) -> np.ndarray:
+    """Return the vector that a Model2Vec folder of these words and tensors gives."""
     folder = tmp_path / "encoder"
     folder.mkdir()
     said = static_folders.tokenizer(static_folders.Case())
-    said["model"]["vocab"] = {word: place for place, word in enumerate(table)}
+    said["model"]["vocab"] = {word: place for place, word in enumerate(words)}
     said["post_processor"] = said["padding"] = None
     (folder / "tokenizer.json").write_text(json.dumps(said))
     (folder / "config.json").write_text(json.dumps({"normalize": True, "hidden_dim": 64}))
-    tensors = {"embeddings": np.array([*table.values()], np.float32)}
     save_file(tensors, folder / "model.safetensors")
     artifact = build(Local(folder), "rs", tmp_path / "cache", Report())
     unpacked = tf_embeddings_udf.unpack(
         artifact.path, tmp_path / "unpacked", model="rs", build=artifact.build
     )
-    vector = tf_embeddings_udf.load(unpacked).embed([text]).embeddings[0]
-    assert vector.tolist() == pytest.approx(expected, rel=1e-5)
+    return tf_embeddings_udf.load(unpacked).embed([text]).embeddings[0]
