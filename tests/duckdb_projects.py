@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
+import quick_dbt  # noqa: F401 - for its effect
 import yaml
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
-from dbt_common.behavior_flags import BehaviorFlagRendered
-from dbt_common.tests import enable_test_caching
 
 if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
@@ -32,13 +31,6 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parents[1]
 NAME = "a_project"
-
-# dbt's own switch for tests: it parses a macro's text once a process, not once a call.
-enable_test_caching()
-
-# dbt looks for the name of the module that declares a flag, for a warning's text, by a walk through
-# all modules for each frame of the stack. Once TensorFlow is imported, that is 90 % of a call.
-BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")
 
 Pin = dict[str, Any]
 
@@ -140,6 +132,8 @@ class Project:
 
         folder = str(self.folder)
         places = ["--project-dir", folder, "--profiles-dir", folder]
+        if "--write-json" not in arguments:
+            places.append("--no-write-json")  # a third of a call; see `manifest`
         if arguments[0] != "deps":
             places += ["--target-path", f"{folder}/target"]
         try:
@@ -188,7 +182,9 @@ class Project:
             connection.executemany(f"insert into {table} values ({places})", values)
 
     def manifest(self) -> dict[str, Any]:
-        """Return what dbt parsed."""
+        """Return what dbt parses."""
+        if not (run := self.dbt("parse", "--write-json")).success:
+            raise RuntimeError(run.errors)
         return json.loads((self.folder / "target/manifest.json").read_text(encoding="utf-8"))
 
 
