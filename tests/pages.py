@@ -43,10 +43,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import staging_cli
 import yaml
 from dbt.cli.main import dbtRunner
 from duckdb_projects import close_database
 from snowflake_projects import LocalSnowflake, serve
+from tf_embeddings_staging import cli
 from tf_embeddings_udf.lock import locked
 
 if TYPE_CHECKING:
@@ -264,7 +266,11 @@ class Reader:
             )
 
     def call(self, command: str) -> str:
-        """Run a command; return what it prints. dbt runs in this process: that saves seconds."""
+        """Run a command; return what it prints.
+
+        dbt and stage_model.py run in this process, which saves seconds; `make demo` and those who
+        follow a page in a different environment run them as a reader does.
+        """
         words = shlex.split(command)
         if words[0] == "cd" and len(words) == 2:
             self.project = (self.project / words[1]).resolve()
@@ -275,8 +281,11 @@ class Reader:
             raise RuntimeError(f"{words[0]} has no effect on the next command here")
         tokens = shlex.shlex(command, punctuation_chars=True)
         is_plain = not any(token[0] in _SHELL for token in tokens)
-        if words[0] == "dbt" and is_plain and "$" not in command and self.programs == PROGRAMS:
-            return self.dbt(words[1:])
+        if is_plain and "$" not in command and self.programs == PROGRAMS:
+            if words[0] == "dbt":
+                return self.dbt(words[1:])
+            if words[:2] == ["python", staging_cli.SCRIPT]:
+                return self.stage(words[2:])
         environment = {**os.environ, **self._environment()}
         environment["PATH"] = f"{self.programs}:{os.environ['PATH']}"
         # The environment has all that is asked for, and nothing may be installed into it. (dbt's
@@ -308,6 +317,19 @@ class Reader:
                 close_database()
         if not done.success:
             raise RuntimeError(f"{printed.getvalue()}\n{done.exception or ''}")
+        return printed.getvalue()
+
+    def stage(self, arguments: list[str]) -> str:
+        """Call stage_model.py in this process; return what it prints."""
+        printed = io.StringIO()
+        with (
+            staging_cli.as_script(staging_cli.SCRIPT, self.project, self._environment()),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+        ):
+            code = cli.main(arguments)
+        if code:
+            raise RuntimeError(f"{printed.getvalue()}\nexit code {code}")
         return printed.getvalue()
 
     def write(self, path: str, text: str) -> None:
