@@ -47,6 +47,7 @@ class Run:
         errors: what it printed as an error; the text for a failed assertion.
         statements: the SQL that it sent, in order, without dbt's leading comment.
         statuses: unique id -> status, of the nodes that it ran.
+        relations: unique id -> table or view, of the same: a test's is that of its failures.
     """
 
     success: bool = False
@@ -56,6 +57,7 @@ class Run:
     errors: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     statuses: dict[str, str] = field(default_factory=dict)
+    relations: dict[str, Any] = field(default_factory=dict)
 
     @property
     def output(self) -> str:
@@ -150,6 +152,7 @@ class Project:
             node = getattr(one, "node", None)
             if node is not None:
                 run.statuses[node.unique_id] = str(one.status)
+                run.relations[node.unique_id] = getattr(node, "relation_name", None)
         return run
 
     def show(self, sql: str) -> list[dict[str, Any]]:
