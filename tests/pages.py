@@ -44,11 +44,12 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import staging_cli
+import tf_embeddings_map.cli
+import tf_embeddings_staging.cli
 import yaml
 from dbt.cli.main import dbtRunner
 from duckdb_projects import close_database
 from snowflake_projects import LocalSnowflake, serve
-from tf_embeddings_staging import cli
 from tf_embeddings_udf.lock import locked
 
 if TYPE_CHECKING:
@@ -67,6 +68,13 @@ AT_THE_END_OF = {
     "snowflake": ("docs/get-started/snowflake.md", 1),
 }
 
+_SCRIPTS = {
+    f"dbt_packages/tf_embeddings/scripts/{name}.py": main
+    for name, main in {
+        "map_embeddings": tf_embeddings_map.cli.main,
+        "stage_model": tf_embeddings_staging.cli.main,
+    }.items()
+}
 _FENCE = re.compile(r"( *)(`{3,})([^`\n]*)")
 _START = re.compile(r"(?:<!-- )?run: (\w+)(?: -->)?")
 _FILE = re.compile(r"[\w./-]+\.\w+")
@@ -268,7 +276,7 @@ class Reader:
     def call(self, command: str) -> str:
         """Run a command; return what it prints.
 
-        dbt and stage_model.py run in this process, which saves seconds; `make demo` and those who
+        dbt and the scripts run in this process, which saves seconds; `make demo` and those who
         follow a page in a different environment run them as a reader does.
         """
         words = shlex.split(command)
@@ -284,8 +292,8 @@ class Reader:
         if is_plain and "$" not in command and self.programs == PROGRAMS:
             if words[0] == "dbt":
                 return self.dbt(words[1:])
-            if words[:2] == ["python", staging_cli.SCRIPT]:
-                return self.stage(words[2:])
+            if words[0] == "python" and words[1] in _SCRIPTS:
+                return self.script(words[1], words[2:])
         environment = {**os.environ, **self._environment()}
         environment["PATH"] = f"{self.programs}:{os.environ['PATH']}"
         # The environment has all that is asked for, and nothing may be installed into it. (dbt's
@@ -319,15 +327,15 @@ class Reader:
             raise RuntimeError(f"{printed.getvalue()}\n{done.exception or ''}")
         return printed.getvalue()
 
-    def stage(self, arguments: list[str]) -> str:
-        """Call stage_model.py in this process; return what it prints."""
+    def script(self, path: str, arguments: list[str]) -> str:
+        """Call a script of the package in this process; return what it prints."""
         printed = io.StringIO()
         with (
-            staging_cli.as_script(staging_cli.SCRIPT, self.project, self._environment()),
+            staging_cli.as_script(path, self.project, self._environment()),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
         ):
-            code = cli.main(arguments)
+            code = _SCRIPTS[path](arguments)
         if code:
             raise RuntimeError(f"{printed.getvalue()}\nexit code {code}")
         return printed.getvalue()

@@ -10,7 +10,7 @@ import functools
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dbt.artifacts.schemas import base
 from dbt.clients import jinja_static
@@ -20,6 +20,9 @@ from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.dataclass_schema import dbtClassMixin
 from dbt_common.tests import enable_test_caching
 from dbt_common.utils.encoding import JSONEncoder
+
+# What they import is theirs to replace.
+_base, _static, _parser = (cast("Any", module) for module in (base, jinja_static, parser))
 
 # dbt's own switch for tests: it parses a macro's text once a process, not once a call.
 enable_test_caching()
@@ -36,10 +39,10 @@ def _write_json(path: str, content: dict[str, Any]) -> bool:
     return True
 
 
-base.write_json = _write_json
+_base.write_json = _write_json
 
 # Only to parse with; dbt makes one for each macro.
-jinja_static.get_environment = functools.cache(jinja_static.get_environment)
+_static.get_environment = functools.cache(_static.get_environment)
 
 _validate = dbtClassMixin.__dict__["validate"].__func__
 _valid: set[tuple[type, str]] = set()
@@ -53,9 +56,9 @@ def _validate_once(cls: type, content: object) -> None:
         _valid.add(key)
 
 
-dbtClassMixin.validate = classmethod(_validate_once)
+cast("Any", dbtClassMixin).validate = classmethod(_validate_once)
 
-_docs_context = parser.generate_runtime_docs_context
+_docs_context = _parser.generate_runtime_docs_context
 
 
 def _docs_context_if_needed(config: Any, target: Any, *rest: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -70,4 +73,4 @@ def _docs_context_if_needed(config: Any, target: Any, *rest: Any) -> dict[str, A
     return _docs_context(config, target, *rest)
 
 
-parser.generate_runtime_docs_context = _docs_context_if_needed
+_parser.generate_runtime_docs_context = _docs_context_if_needed
