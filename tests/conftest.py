@@ -33,6 +33,9 @@ gc.set_threshold(100_000, 50, 50)
 # What is fetched and built is kept in the repository, for the processes of the tests too.
 os.environ.setdefault("TF_EMBEDDINGS_CACHE", str(Path(__file__).parents[1] / ".cache" / "staging"))
 
+# The connector asks each cloud's metadata server at first, and waits for what does not answer.
+os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
+
 
 # The files that take minutes: who came to one of them last would keep the others waiting.
 _LONG = ("demo_project", "every_encoder", "pages", "staging_snowflake", "operations_snowflake")

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
+import quick_dbt  # noqa: F401 - for its effect
 import yaml
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
-from dbt_common.behavior_flags import BehaviorFlagRendered
-from dbt_common.tests import enable_test_caching
 
 if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
@@ -32,13 +31,6 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parents[1]
 NAME = "a_project"
-
-# dbt's own switch for tests: it parses a macro's text once a process, not once a call.
-enable_test_caching()
-
-# dbt looks for the name of the module that declares a flag, for a warning's text, by a walk through
-# all modules for each frame of the stack. Once TensorFlow is imported, that is 90 % of a call.
-BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")
 
 Pin = dict[str, Any]
 
@@ -55,6 +47,7 @@ class Run:
         errors: what it printed as an error; the text for a failed assertion.
         statements: the SQL that it sent, in order, without dbt's leading comment.
         statuses: unique id -> status, of the nodes that it ran.
+        relations: unique id -> table or view, of the same: a test's is that of its failures.
     """
 
     success: bool = False
@@ -64,6 +57,7 @@ class Run:
     errors: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     statuses: dict[str, str] = field(default_factory=dict)
+    relations: dict[str, Any] = field(default_factory=dict)
 
     @property
     def output(self) -> str:
@@ -140,6 +134,8 @@ class Project:
 
         folder = str(self.folder)
         places = ["--project-dir", folder, "--profiles-dir", folder]
+        if "--write-json" not in arguments:
+            places.append("--no-write-json")  # a third of a call; see `manifest`
         if arguments[0] != "deps":
             places += ["--target-path", f"{folder}/target"]
         try:
@@ -156,6 +152,7 @@ class Project:
             node = getattr(one, "node", None)
             if node is not None:
                 run.statuses[node.unique_id] = str(one.status)
+                run.relations[node.unique_id] = getattr(node, "relation_name", None)
         return run
 
     def show(self, sql: str) -> list[dict[str, Any]]:
@@ -188,7 +185,9 @@ class Project:
             connection.executemany(f"insert into {table} values ({places})", values)
 
     def manifest(self) -> dict[str, Any]:
-        """Return what dbt parsed."""
+        """Return what dbt parses."""
+        if not (run := self.dbt("parse", "--write-json")).success:
+            raise RuntimeError(run.errors)
         return json.loads((self.folder / "target/manifest.json").read_text(encoding="utf-8"))
 
 

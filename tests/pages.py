@@ -43,6 +43,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import staging_cli
+import tf_embeddings_map.cli
+import tf_embeddings_staging.cli
 import yaml
 from dbt.cli.main import dbtRunner
 from duckdb_projects import close_database
@@ -65,6 +68,13 @@ AT_THE_END_OF = {
     "snowflake": ("docs/get-started/snowflake.md", 1),
 }
 
+_SCRIPTS = {
+    f"dbt_packages/tf_embeddings/scripts/{name}.py": main
+    for name, main in {
+        "map_embeddings": tf_embeddings_map.cli.main,
+        "stage_model": tf_embeddings_staging.cli.main,
+    }.items()
+}
 _FENCE = re.compile(r"( *)(`{3,})([^`\n]*)")
 _START = re.compile(r"(?:<!-- )?run: (\w+)(?: -->)?")
 _FILE = re.compile(r"[\w./-]+\.\w+")
@@ -275,7 +285,11 @@ class Reader:
             )
 
     def call(self, command: str) -> str:
-        """Run a command; return what it prints. dbt runs in this process: that saves seconds."""
+        """Run a command; return what it prints.
+
+        dbt and the scripts run in this process, which saves seconds; `make demo` and those who
+        follow a page in a different environment run them as a reader does.
+        """
         words = shlex.split(command)
         if words[0] == "cd" and len(words) == 2:
             self.project = (self.project / words[1]).resolve()
@@ -286,8 +300,11 @@ class Reader:
             raise RuntimeError(f"{words[0]} has no effect on the next command here")
         tokens = shlex.shlex(command, punctuation_chars=True)
         is_plain = not any(token[0] in _SHELL for token in tokens)
-        if words[0] == "dbt" and is_plain and "$" not in command and self.programs == PROGRAMS:
-            return self.dbt(words[1:])
+        if is_plain and "$" not in command and self.programs == PROGRAMS:
+            if words[0] == "dbt":
+                return self.dbt(words[1:])
+            if words[0] == "python" and words[1] in _SCRIPTS:
+                return self.script(words[1], words[2:])
         environment = {**os.environ, **self._environment()}
         environment["PATH"] = f"{self.programs}:{os.environ['PATH']}"
         # The environment has all that is asked for, and nothing may be installed into it. (dbt's
@@ -319,6 +336,19 @@ class Reader:
                 close_database()
         if not done.success:
             raise RuntimeError(f"{printed.getvalue()}\n{done.exception or ''}")
+        return printed.getvalue()
+
+    def script(self, path: str, arguments: list[str]) -> str:
+        """Call a script of the package in this process; return what it prints."""
+        printed = io.StringIO()
+        with (
+            staging_cli.as_script(path, self.project, self._environment()),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+        ):
+            code = _SCRIPTS[path](arguments)
+        if code:
+            raise RuntimeError(f"{printed.getvalue()}\nexit code {code}")
         return printed.getvalue()
 
     def write(self, path: str, text: str) -> None:

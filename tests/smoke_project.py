@@ -321,8 +321,9 @@ class Smoke:
 
     def passed_tests(self) -> set[str]:
         """Return the names of the generic data tests that passed in the last call of dbt."""
-        nodes = self.project.manifest()["nodes"]
-        results = json.loads((self.project.folder / "target/run_results.json").read_text("utf-8"))
+        target = self.project.folder / "target"
+        nodes = json.loads((target / "manifest.json").read_text("utf-8"))["nodes"]
+        results = json.loads((target / "run_results.json").read_text("utf-8"))
         passed = [one["unique_id"] for one in results["results"] if one["status"] == "pass"]
         return {nodes[id_]["test_metadata"]["name"] for id_ in passed if id_.startswith("test.")}
 

@@ -11,7 +11,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -48,15 +48,25 @@ def call_main(
 ) -> Done:
     """Call a script's main function in a folder, as `call` does."""
     out, err = io.StringIO(), io.StringIO()
+    with (
+        as_script(script, folder, environment),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = main([str(argument) for argument in arguments])
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def as_script(script: str, folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Give this process a script's name, folder and environment, and its dbt."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", [script])
         patch.setattr(dbt_process, "_run_dbt", _run_dbt)
         for name, value in environment.items():
             patch.setenv(name, value)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main([str(argument) for argument in arguments])
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+        yield
 
 
 def run_script(project: Project, *arguments: str | Path, **environment: str) -> Done:

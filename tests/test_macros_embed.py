@@ -421,7 +421,7 @@ def test_dbt_sees_a_changed_pin_as_a_change_of_the_nodes_that_use_it(
     flags = {"state_modified_compare_more_unrendered_values": compares_unrendered}
     project.configure(flags={"send_anonymous_usage_stats": False, **flags})
     pin(tiny)
-    assert project.dbt("parse").success
+    assert project.dbt("parse", "--write-json").success
     (project.folder / "target/manifest.json").rename(project.folder / "manifest.json")
     (project.folder / "state").mkdir()
     (project.folder / "manifest.json").rename(project.folder / "state/manifest.json")

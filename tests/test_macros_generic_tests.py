@@ -64,7 +64,7 @@ def project(tiny: Artifact, strings: Artifact, tmp_path_factory: pytest.TempPath
 def failing(project: Project, run: Run) -> list[str]:
     """Return the names of the rows that the one test of a run found."""
     [id_] = [id_ for id_ in run.statuses if id_.startswith("test.")]
-    table = project.manifest()["nodes"][id_]["relation_name"].split(".", 1)[1]
+    table = run.relations[id_].split(".", 1)[1]
     return [name for (name,) in project.rows(f"select name from {table} order by name")]
 
 

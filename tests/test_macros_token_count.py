@@ -298,8 +298,7 @@ def test_the_rows_whose_text_is_truncated_are_returned(
     assert asked_for(run) == {model}
     [id_] = [id_ for id_ in run.statuses if id_.startswith("test.")]
     assert run.statuses[id_] == status, run.errors
-    table = project.manifest()["nodes"][id_]["relation_name"]
-    rows = project.rows(f"select * from {table}")
+    rows = project.rows(f"select * from {run.relations[id_]}")
     assert rows == ([] if status == "pass" else [(2, LONG)])
 
 

@@ -663,8 +663,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         },
     )
     run = project.dbt("build", "--store-failures")
-    nodes = project.manifest()["nodes"].values()
-    return Built(project, run, {node["name"]: node["relation_name"] for node in nodes})
+    return Built(project, run, {id_.split(".")[2]: one for id_, one in run.relations.items()})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -69,7 +69,5 @@ def test_a_generic_test_finds_the_wrong_vectors(
 
     [id_] = [id_ for id_ in run.statuses if id_.startswith("test.")]
     assert run.statuses[id_] == ("fail" if rows else "pass"), run.errors
-    table = project.manifest()["nodes"][id_]["relation_name"]
-    assert [name for (name,) in project.rows(f"select name from {table} order by name")] == sorted(
-        rows
-    )
+    found = project.rows(f"select name from {run.relations[id_]} order by name")
+    assert [name for (name,) in found] == sorted(rows)

@@ -683,7 +683,7 @@ def test_the_database_is_not_kept_open_while_a_model_is_built(
 def test_dbts_last_results_are_kept(project: Project, minilm: makers.Artifact) -> None:
     """run-operation overwrites run_results.json, which `dbt retry` reads, unless told not to."""
     project.write("models/one.sql", "select 1 as one")
-    assert project.dbt("build").success
+    assert project.dbt("build", "--write-json").success
     results = project.folder / "target/run_results.json"
     before = results.read_bytes()
     assert stage_model(project, "minilm", "--dry-run").returncode == 0

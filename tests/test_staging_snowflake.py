@@ -177,7 +177,7 @@ def test_a_dry_run_then_a_run_then_the_same_again(
 
     first = stage(project, source, "--write")
     assert first.returncode == 0, first.stderr
-    assert "Uploading 0.1 MB to the stage ...\n" in first.stderr
+    assert f"Uploading {source.size / 1e6:.1f} MB to the stage ...\n" in first.stderr
     assert f"strings is staged: {place}\n" in first.stderr
     assert files(project) == {source.path: source.size}
     assert uploads(project.server) == before + 1

@@ -785,7 +785,7 @@ def cloned(strings: Artifact, tmp_path: Path) -> Project:
 def test_a_clone_of_a_store_is_a_view_and_is_not_embedded_again(
     cloned: Project, reached: Reached
 ) -> None:
-    assert cloned.dbt("build").success
+    assert cloned.dbt("build", "--write-json").success
     assert reached.take() == {"a": 1, "b": 1}
     shutil.copytree(cloned.folder / "target", cloned.folder / "state")
     ci = ("--target", "ci")
@@ -824,7 +824,7 @@ def test_a_retry_does_what_the_run_was_to_do(cloned: Project, reached: Reached) 
     shared = json.dumps({"tf_embeddings_shared_store": "main.vectors"})
     words = (cloned.folder / "models/words.sql").read_text()
     cloned.write("models/words.sql", "select nothing")
-    assert not cloned.dbt("run", "--target", "ci", "--vars", shared).success
+    assert not cloned.dbt("run", "--write-json", "--target", "ci", "--vars", shared).success
     cloned.write("models/words.sql", words.replace("'b'", "'b', 'c'"))
     run = cloned.dbt("retry", "--target", "ci")
 

@@ -1,10 +1,11 @@
-"""Staging's worker processes, forked from one that has imported TensorFlow.
+"""Staging's worker processes, forked from one that has imported what they need.
 
-That import is most of what a small model's staging takes, and a staging starts three workers. Each
-task still has a process of its own: its environment, its streams, its limits, its end. The tests
-that run the script, `make demo` or another machine's build start workers as users do.
+For a small model the imports of TensorFlow, or of LiteRT, are most of what its staging takes, and a
+staging starts three to five workers. Each task still has a process of its own: its environment, its
+streams, its limits, its end. The tests that run the script, `make demo` or another machine's build
+start workers as users do.
 
-    python warm_worker.py SOCKET
+    python warm_worker.py SOCKET MODULE ...
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,7 +29,14 @@ from tf_embeddings_staging import process
 
 # What needs TensorFlow in any case. Keras is told its backend before its import, so
 # `convert_keras` is not one of them.
-_TASKS = ("check", "compare_litert", "convert", "convert_litert", "inspect", "tf_hub")
+_TASKS = (
+    *("check", "compare_litert", "convert", "convert_litert", "convert_static"),
+    *("inspect", "tf_hub"),
+)
+# What runs the model on the engine of its artifact.
+_OF_ENGINE = ("check_golden", "probe")
+_TENSORFLOW = ("tensorflow",)
+_LITERT = ("ai_edge_litert.interpreter", "tokenizers", "psutil")
 _MOST_BYTES = 2**18
 
 
@@ -62,15 +71,16 @@ def warm_workers() -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
-    servers: dict[str, socket.socket] = {}
+    servers: dict[tuple[str, ...], socket.socket] = {}
     cold = process._start
 
     def start(task: str, asked: Path, answered: Path, log: IO[bytes]) -> Any:  # noqa: ANN401
-        if "PYTHONPATH" in os.environ or not _runs_tensorflow(task, asked):
+        modules = () if "PYTHONPATH" in os.environ else _imports(task, asked)
+        if not modules:
             return cold(task, asked, answered, log)
-        kind = task if task in process._OF_TASK else ""
+        kind = (*modules, task if task in process._OF_TASK else "")
         if kind not in servers:
-            servers[kind] = stack.enter_context(_server(task))
+            servers[kind] = stack.enter_context(_server(task, modules))
         request = {
             "task": task,
             "asked": str(asked.absolute()),
@@ -89,20 +99,23 @@ def warm_workers() -> Iterator[None]:
         yield
 
 
-def _runs_tensorflow(task: str, asked: Path) -> bool:
+def _imports(task: str, asked: Path) -> tuple[str, ...]:
+    """Return what a task imports that takes long, or nothing if that is not known."""
     if task in _TASKS:
-        return True
-    if task not in ("check_golden", "probe"):
-        return False
+        return _TENSORFLOW
+    if task not in _OF_ENGINE:
+        return ()
     manifest = Path(json.loads(asked.read_bytes())["folder"], "manifest.json")
-    return json.loads(manifest.read_bytes()).get("engine") == "tensorflow"
+    engine = json.loads(manifest.read_bytes()).get("engine")
+    return {"litert": _LITERT, "tensorflow": _TENSORFLOW}.get(engine, ())
 
 
 @contextmanager
-def _server(task: str) -> Iterator[socket.socket]:
+def _server(task: str, modules: Sequence[str]) -> Iterator[socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        command = [sys.executable, "-P", "-X", "faulthandler", __file__, str(theirs.fileno())]
+        command = [sys.executable, "-P", "-X", "faulthandler", __file__]
+        command += [str(theirs.fileno()), *modules]
         environment = process._environment(task)
         server = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)
         theirs.close()
@@ -148,8 +161,8 @@ def _work(request: Mapping[str, Any], files: list[int]) -> int:
 
 
 if __name__ == "__main__":
-    import tensorflow  # noqa: F401
-
+    for module in sys.argv[2:]:
+        import_module(module)
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         _serve(channel)
     os._exit(0)  # TensorFlow takes a second to leave

@@ -140,8 +140,12 @@ async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
     yield
 
 
-def _account() -> Any:  # noqa: ANN401 - pyright takes fakesnow's for the type
-    return fakesnow.server.shared_fs.account  # pyright: ignore[reportAttributeAccessIssue]
+def _server() -> Any:  # noqa: ANN401 - pyright takes fakesnow's for the type
+    return fakesnow.server.shared_fs
+
+
+def _account() -> Any:  # noqa: ANN401
+    return _server().account
 
 
 async def _body(request: Request) -> dict[str, Any]:
@@ -164,7 +168,7 @@ async def _login(request: Request) -> JSONResponse:
 
 
 def _open_session(wanted: Any, data: dict[str, Any]) -> JSONResponse:  # noqa: ANN401
-    session: Any = fakesnow.server.shared_fs.connect()
+    session: Any = _server().connect()
     session.parameters.take(data.get("SESSION_PARAMETERS") or {})
     # Without the account's lock, because a login must not wait for a statement.
     session.user = unquoted(data.get("LOGIN_NAME") or "")
@@ -205,8 +209,7 @@ async def _session(request: Request) -> JSONResponse:
     session = fakesnow.server.sessions.get(request.headers.get("Authorization", "")[17:-1])
     answer = await fakesnow.server.session(request)
     if session is not None and request.query_params.get("delete"):
-        await run_in_threadpool(_account().transactions.close, session)
-        _account().functions.end(session)
+        await run_in_threadpool(_server().end, session)
     return answer
 
 
