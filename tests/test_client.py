@@ -504,8 +504,9 @@ PINS = f"tf_embeddings_models: {{one: {PIN}, two: {PIN}}}"
             f"{{{PINS}}}",
             "three",
             "model 'three' is not in var tf_embeddings_models of project 'shop' (it has: one,"
-            " two). Stage it with dbt_packages/tf_embeddings/scripts/stage_model.py … "
-            "--write, which adds its pin to dbt_project.yml.",
+            " two). Correct the name, or stage it with "
+            "dbt_packages/tf_embeddings/scripts/stage_model.py … --write, which adds its pin to "
+            "dbt_project.yml.",
         ),
         (
             f"{{{PINS}, tf_embeddings_default_model: three}}",

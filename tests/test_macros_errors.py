@@ -66,7 +66,8 @@ def test_a_good_pin_compiles(project: Project) -> None:
 def test_a_model_that_is_not_pinned(project: Project) -> None:
     assert (
         "embed: model 'use' is not in var tf_embeddings_models (it has: minilm). "
-        f"Stage it with {SCRIPT} and add its pin to dbt_project.yml (or vars.yml)."
+        f"Correct the name, or stage it with {SCRIPT} and add its pin to dbt_project.yml (or "
+        "vars.yml)."
     ) in error_of(project, "embedded_by_name", pins())
 
 
@@ -76,14 +77,15 @@ def test_the_hook_names_the_file_of_a_model_that_is_not_pinned(project: Project)
     assert not run.success
     assert (
         "embed in models/embedded_by_name.sql: model 'use' is not in var tf_embeddings_models (it "
-        "has: minilm). Stage it with "
+        "has: minilm). Correct the name, or stage it with "
     ) in run.output
 
 
 def test_a_model_that_is_not_pinned_has_no_version(project: Project) -> None:
     assert (
         "embedding_version: model 'use' is not in var tf_embeddings_models (it has: minilm). "
-        f"Stage it with {SCRIPT} and add its pin to dbt_project.yml (or vars.yml)."
+        f"Correct the name, or stage it with {SCRIPT} and add its pin to dbt_project.yml (or "
+        "vars.yml)."
     ) in error_of(project, "versioned", pins())
 
 
@@ -108,8 +110,8 @@ def test_several_models_and_no_default(project: Project) -> None:
 def test_a_default_that_is_not_pinned(project: Project) -> None:
     assert (
         "embed: var tf_embeddings_default_model is 'use', which is not in var "
-        f"tf_embeddings_models (it has: minilm). Stage it with {SCRIPT} and add its pin to "
-        "dbt_project.yml (or vars.yml)."
+        f"tf_embeddings_models (it has: minilm). Correct the name, or stage it with {SCRIPT} and "
+        "add its pin to dbt_project.yml (or vars.yml)."
     ) in error_of(project, "embedded", {**pins(), "tf_embeddings_default_model": "use"})
 
 
@@ -297,8 +299,9 @@ def test_a_wrong_setting(project: Project, var: str, value: object, says: str) -
         ),
         (
             "token_count('body', model='use')",
-            "token_count: model 'use' is not in var tf_embeddings_models (it has: minilm). Stage "
-            f"it with {SCRIPT} and add its pin to dbt_project.yml (or vars.yml).",
+            "token_count: model 'use' is not in var tf_embeddings_models (it has: minilm). "
+            f"Correct the name, or stage it with {SCRIPT} and add its pin to dbt_project.yml (or "
+            "vars.yml).",
         ),
         (
             "default___outcome('body', {}, 'token_count', true)",

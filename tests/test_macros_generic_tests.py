@@ -214,8 +214,9 @@ def test_the_tests_of_vectors_alone_need_no_model(project: Project) -> None:
         (
             call_of("embedding_dimension", embedding_model="use"),
             "embedding_dimension: model 'use' is not in var tf_embeddings_models (it has: tiny, "
-            "strings). Stage it with dbt_packages/tf_embeddings/scripts/stage_model.py and add its "
-            "pin to dbt_project.yml (or vars.yml).",
+            "strings). Correct the name, or stage it with "
+            "dbt_packages/tf_embeddings/scripts/stage_model.py and add its pin to "
+            "dbt_project.yml (or vars.yml).",
         ),
         (
             call_of("embedding_dimension", embedding_model=7),

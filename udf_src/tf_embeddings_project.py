@@ -153,12 +153,9 @@ def pinned(project: Project, model: str | None = None) -> Pin:
     """
     pins = _as_map(project.var(MODELS))
     where = f"var {MODELS} of project '{project.name}'"
-    stage_it = f"Stage it with {_SCRIPT} … --write, which adds its pin to {project.file.name}."
+    stage_it = f"{_SCRIPT} … --write, which adds its pin to {project.file.name}."
     if not pins:
-        raise TfEmbeddingsError(
-            f"tf_embeddings: {where} has no models. Stage one with {_SCRIPT} … --write, which "
-            f"adds its pin to {project.file.name}."
-        )
+        raise TfEmbeddingsError(f"tf_embeddings: {where} has no models. Stage one with {stage_it}")
     names = ", ".join(map(str, pins))
     encoders = [name for name, pin in pins.items() if _as_map(pin).get("kind") != "pairs"]
     candidates = encoders or [*pins]
@@ -172,7 +169,8 @@ def pinned(project: Project, model: str | None = None) -> Pin:
     if name not in pins:
         said = f"model '{name}'" if model else f"var {DEFAULT_MODEL} is '{name}', which"
         raise TfEmbeddingsError(
-            f"tf_embeddings: {said} is not in {where} (it has: {names}). {stage_it}"
+            f"tf_embeddings: {said} is not in {where} (it has: {names}). Correct the name, or "
+            f"stage it with {stage_it}"
         )
     return _checked(name, pins[name], where)
 

@@ -32,13 +32,14 @@
   {% if model is none and settings.default_model not in settings.models %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": var tf_embeddings_default_model is '" ~ settings.default_model ~ "', which is not "
-      ~ "in var tf_embeddings_models (it has: " ~ names ~ "). Stage it with " ~ stage_it
+      ~ "in var tf_embeddings_models (it has: " ~ names
+      ~ "). Correct the name, or stage it with " ~ stage_it
     ) %}
   {% endif %}
   {% if model is not none and model not in settings.models %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": model '" ~ model ~ "' is not in var tf_embeddings_models (it has: " ~ names
-      ~ "). Stage it with " ~ stage_it
+      ~ "). Correct the name, or stage it with " ~ stage_it
     ) %}
   {% endif %}
 
