@@ -23,6 +23,7 @@ PUBLIC = {
     "near_duplicates",
     "nearest_neighbors",
     "prune",
+    "rerank",
     "stage_copy",
     "status",
     "test_embedding_coverage",

@@ -58,8 +58,10 @@
   {% if pin.kind != 'pairs' %}
     {% do exceptions.raise_compiler_error(
       "rerank: model '" ~ pin.model ~ "' is of kind " ~ pin.kind ~ ": it gives a text a vector, "
-      ~ "and no score to two texts. " ~ ("Name a cross-encoder (" ~ names | join(', ') ~ ")." if names
-      else stage_one ~ ", or compare vectors with cosine_similarity.")
+      ~ "and no score to two texts. " ~ (
+        "Name a cross-encoder (" ~ names | join(', ') ~ ")." if names
+        else stage_one ~ ", or compare vectors with cosine_similarity."
+      )
     ) %}
   {% endif %}
   {{ return(pin) }}

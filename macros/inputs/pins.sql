@@ -48,8 +48,8 @@
   {% if pin.kind == 'pairs' and takes != 'any' %}
     {% do exceptions.raise_compiler_error(
       macro ~ ": model '" ~ name ~ "' is a cross-encoder: it scores a query and a text together, "
-      ~ "and gives no vectors. Call rerank(query, text, model='" ~ name ~ "'), or name a model that is "
-      ~ "not of kind pairs with " ~ tf_embeddings._model_argument(macro, '…') ~ "."
+      ~ "and gives no vectors. Call rerank(query, text, model='" ~ name ~ "'), or name a model "
+      ~ "that is not of kind pairs with " ~ tf_embeddings._model_argument(macro, '…') ~ "."
     ) %}
   {% endif %}
   {{ return(pin) }}

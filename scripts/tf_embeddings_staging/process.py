@@ -35,6 +35,7 @@ _WHAT = {
     "convert": "the conversion into a SavedModel",
     "convert_litert": "the conversion to LiteRT",
     "convert_keras": "the conversion of the Keras file",
+    "convert_static": "the conversion of the static encoder",
     "inspect": "the inspection of the SavedModel",
     "probe": "the probe, which embeds a few texts with the model,",
     "tf_hub": "the download by tensorflow_hub",
