@@ -26,6 +26,7 @@ TEXTS = [
     "dog",
     "a bird flew over the hill and the dog ran under the rug but not on the mat . " * 2,
     "your card was stolen and found or lost when that dog ran for my cat .",
+    "the card [PAD] was on the hill",  # RoBERTa's family counts its positions without padding
 ]
 
 SIZES = {

@@ -173,7 +173,7 @@ def test_ci_defers_to_production_and_copies_its_vectors(
     project.write(
         "models/top.sql", "select count(embedding) as vectors from {{ ref('tickets_embedded') }}"
     )
-    dbt(project, "build")
+    dbt(project, "build", "--write-json")  # the state to compare with
     reached.take()
     shutil.copytree(project.folder / "target", project.folder / "prod-artifacts")
     profile = yaml.safe_load((project.folder / "profiles.yml").read_text(encoding="utf-8"))

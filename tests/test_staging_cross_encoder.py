@@ -210,6 +210,11 @@ REFUSED = {
         },
         "'modules.json' asks for Transformer + B; of a cross-encoder the converter knows",
     ),
+    "a limit that is not read": (
+        changed(BERT, "config.json")
+        | {"files": {**BERT["files"], "sentence_bert_config.json": {"max_seq_length": 12}}},
+        "'sentence_bert_config.json' lies in a cross-encoder without modules.json",
+    ),
     "a limit that no pair fits": (
         changed(BERT, "tokenizer_config.json", model_max_length=4),
         "the cross-encoder's limit is 4 tokens, and a pair of texts needs at least 6",

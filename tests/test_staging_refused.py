@@ -332,7 +332,7 @@ CASES: dict[str, Refused] = {
         f"'modules.json' has the path '../elsewhere', which leaves the folder. {AGAIN}",
     ),
     "two poolings": Refused(
-        edit("1_Pooling/config.json", pooling_mode_mean_tokens=True),
+        edit("1_Pooling/config.json", pooling_mode_mean_tokens=1),
         "'1_Pooling/config.json' asks for the pooling cls + mean; the converter knows "
         f"{POOLINGS}. {WHOLE}, or choose one with --pooling.",
     ),
@@ -578,9 +578,41 @@ CASES: dict[str, Refused] = {
     ),
     # Other families
     "MPNet's buckets": Refused(
-        edit("config.json", relative_attention_num_buckets=2),
-        f"'config.json' says relative_attention_num_buckets 2; there must be at least 4. {AGAIN}",
+        edit("config.json", relative_attention_num_buckets=64),
+        f"'config.json' says relative_attention_num_buckets 64; the converter knows 32. {BY_ST}",
         "mpnet",
+    ),
+    **{
+        f"a {family} that looks only back": Refused(
+            edit("config.json", is_causal=True),
+            "'config.json' says is_causal true; the converter knows encoders only, in which each "
+            f"token attends to the whole text. {AS_SAVED_MODEL}",
+            family,
+        )
+        for family in ("plain", "distilbert", "modernbert", "nomic_bert", "roberta")
+    },
+    "ModernBERT's window of one": Refused(
+        edit("config.json", local_attention=1),
+        f"'config.json' says local_attention 1; it must be at least 2. {AGAIN}",
+        "modernbert",
+    ),
+    "ModernBERT's two windows": Refused(
+        edit("config.json", local_attention=8, sliding_window=3),
+        "'config.json' says sliding_window 3, and local_attention 8, half of which it must be. "
+        f"{AGAIN}",
+        "modernbert",
+    ),
+    "rotary positions of an odd width": Refused(
+        edit("config.json", num_attention_heads=8),
+        "'config.json' says hidden_size 24 and num_attention_heads 8; rotary positions need heads "
+        f"of an even width. {AGAIN}",
+        "modernbert",
+    ),
+    "NomicBERT's scaled positions": Refused(
+        edit("config.json", rope_scaling={"rope_type": "linear", "factor": 4}),
+        "'config.json' says rope_scaling {'rope_type': 'linear', 'factor': 4}; the converter knows "
+        f"None. {AS_SAVED_MODEL}",
+        "nomic_bert",
     ),
     "DistilBERT's activation": Refused(
         edit("config.json", activation="mish"),

@@ -79,7 +79,10 @@ class EncoderFolder:
         """Return the files that the vectors depend on, by the names that the version has."""
         return {
             **{path.name: path for path in self.weights},
-            **{f"{one.path.name}/{one.weights.name}": one.weights for one in self.dense},
+            **{
+                f"{place}/{one.path.name}/{one.weights.name}": one.weights
+                for place, one in enumerate(self.dense)
+            },
             TOKENIZER: self.tokenizer,
         }
 
@@ -183,6 +186,12 @@ def _read_cross_encoder(folder: Path, options: Options) -> EncoderFolder:
     cross_encoder.require_options_apply(folder, options)
     sentence_files.require_no_adapter(folder)
     _require_no_more_weights(folder)
+    label, settings = sentence_files.settings_of(folder)
+    if settings and not (folder / "modules.json").is_file():
+        raise StagingError(
+            f"'{label}' lies in a cross-encoder without modules.json, where Sentence Transformers "
+            f"does not read it. Take it out, or save the model again with CrossEncoder."
+        )
     config = read_config(read_object(folder / "config.json"), "'config.json'")
     scoring = cross_encoder.read_scoring(folder, config)
     tokenizer = _required(folder / TOKENIZER, "the converter needs the fast tokenizer")

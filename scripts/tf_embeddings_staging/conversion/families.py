@@ -100,7 +100,7 @@ _MOST_LAYERS = 1_000
 _LARGEST = 1e15  # of the base of rotary positions
 _LONGEST_SHOWN = 60
 
-NOT_A_DECODER = {"is_decoder": False, "add_cross_attention": False}
+NOT_A_DECODER = {"is_decoder": False, "is_causal": False, "add_cross_attention": False}
 NO_EXTRAS_BECAUSE = {
     "auto_map": "code of the model's own computes it, which never runs here",
     "quantization_config": "its weights are quantized",
@@ -162,9 +162,11 @@ _ROBERTA = Family(
 
 def _mpnet(fields: Fields, label: str) -> dict[str, Any]:
     key = "relative_attention_num_buckets"
-    buckets = size(fields.get(key, 32), key, label)
-    if buckets < 4:
-        raise StagingError(f"{label} says {key} {buckets}; there must be at least 4. {AGAIN}")
+    if (buckets := fields.get(key, 32)) != 32:  # transformers computes with 32, whatever it says
+        raise StagingError(
+            f"{label} says {key} {shown(buckets)}; the converter knows 32. Use the encoder with "
+            f"Sentence Transformers."
+        )
     # MPNet's own code does not read pad_token_id here.
     return {"first_position": 2, "relative_buckets": buckets}
 
@@ -223,7 +225,7 @@ _DISTILBERT = Family(
         "outer_norm": "output_layer_norm",
     },
     biases=_ALL,
-    says=NO_EXTRAS,
+    says={"is_causal": False, **NO_EXTRAS},
     unused=("embeddings.position_ids", "vocab_", "pre_classifier.", "classifier."),
     defaults={**_BERT.defaults, "type_vocab_size": 0},
 )
@@ -242,7 +244,14 @@ def _modernbert(fields: Fields, label: str) -> dict[str, Any]:
             f"{label} says layer_types {types!r}; the converter knows {' and '.join(sorted(known))}"
             f", one for each of its {layers} layers. {AGAIN}"
         )
-    window = size(fields.get("local_attention", 128), "local_attention", label) // 2
+    local = size(fields.get("local_attention", 128), "local_attention", label)
+    if (window := local // 2) < 1:
+        raise StagingError(f"{label} says local_attention {local}; it must be at least 2. {AGAIN}")
+    if (sliding := fields.get("sliding_window")) not in (None, window):
+        raise StagingError(
+            f"{label} says sliding_window {shown(sliding)}, and local_attention {local}, half of "
+            f"which it must be. {AGAIN}"
+        )
     bases = {
         "full_attention": fields.get("global_rope_theta", 160_000.0),
         "sliding_attention": fields.get("local_rope_theta", 10_000.0),
@@ -293,6 +302,7 @@ _MODERNBERT = Family(
         "mlp_bias": False,
         "norm_bias": False,
         "rope_scaling": None,
+        "is_causal": False,
         **NO_EXTRAS,
     },
     switches=_modernbert,
@@ -344,6 +354,8 @@ _NOMIC = Family(
     biases=frozenset({"embedding_norm", *NORMS}),
     says={
         "causal": False,
+        "is_causal": False,
+        "rope_scaling": None,
         "mlp_fc1_bias": False,
         "mlp_fc2_bias": False,
         "moe_every_n_layers": 0,

