@@ -994,8 +994,11 @@ handler = 'embed'
 comment = 'tf_embeddings: a test'
 as $$
 import os
+import tempfile
 import pandas
 from tf_embeddings_udf.snowflake import embed_texts
+
+tempfile.tempdir = '/tmp'  # or each process would look for it, and write a file that others see
 
 def embed(frame):
     found = embed_texts(frame, model='{model}', version='{version}', build='{build}')

@@ -111,7 +111,7 @@ def test_serve_prints_a_profile_that_dbt_can_copy(folder: Path) -> None:
     with started(folder, "--profile") as process:
         server = server_of(process)
         assert process.stdout is not None
-        lines = iter(process.stdout.readline, "Ctrl-C ends it.\n")
+        lines = iter(process.stdout.readline, "Ctrl-C stops it.\n")
         text = "".join(lines)
     profile = text[text.index("  local_snowflake:") : text.index("From Python")]
     target = yaml.safe_load(profile)["local_snowflake"]

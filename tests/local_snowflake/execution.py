@@ -16,6 +16,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -23,7 +24,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,9 +176,7 @@ class Pool:
         self._function = function
         self._account = session.account
         self._folders = folders
-        environment = session.account.packages.environment(function.repository)
-        self._python = environment.python
-        self._hidden_modules = environment.hidden_modules(function.packages)
+        self._parent = session.account.functions.parents.of(session, function)
         self._seconds = seconds_for_a_batch()
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -259,7 +258,7 @@ class Pool:
 
         Whether Snowflake itself goes on without a worker is not documented.
         """
-        code = dead.process.wait()
+        code = dead.wait()
         if self._is_closed or self._token is None or code != -signal.SIGKILL:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             said = self._folders.errors.read_text(errors="replace")[-2000:].strip()
@@ -275,10 +274,9 @@ class Pool:
 
     def _start(self) -> Worker:
         folders = self._folders
-        job = _job(self._function, folders.tmp, folders.imports, self._hidden_modules)
-        job["kill_token"] = self._token and self._token[0]
+        job = _job(self._function, folders.tmp, folders.imports)
         job["object_dtypes"] = self._account.faults.is_set("object_dtypes")
-        return Worker(self._python, folders.errors, job)
+        return Worker(self._parent, folders.errors, job, self._token and self._token[0])
 
     def _loaded(self, worker: Worker) -> Json:
         try:
@@ -305,21 +303,19 @@ def _one_token() -> tuple[int, int]:
 class Checks:
     """Loads the handlers of new functions: what cannot be loaded cannot be created.
 
-    One process for each repository forks for each check, and what was good is not checked again.
+    What was good is not checked again.
 
     See https://docs.snowflake.com/en/sql-reference/sql/create-function
     """
 
-    _workers: dict[Path, Worker] = field(default_factory=dict)
     _good: set[tuple[object, ...]] = field(default_factory=set)
 
     def check(self, session: Session, function: Function) -> None:
         """Raise the error that the function's first call would meet while it loads the handler."""
-        environment = session.account.packages.environment(function.repository)
-        hidden = environment.hidden_modules(function.packages)
+        parent = session.account.functions.parents.of(session, function)
         stages = session.account.stages
         files = [(place.path, stages.md5(place)) for place in function.imports]
-        key = (environment.python, *hidden, function.body, function.handler, *files)
+        key = (parent.python, parent.hidden_modules, function.body, function.handler, *files)
         if key in self._good:
             return
         session.account.counters["handlers_checked"] += 1
@@ -330,23 +326,22 @@ class Checks:
             for place in function.imports:
                 if staged := stages.find(place):
                     _link(staged, imports / staged.name)
-            job = {**_job(function, tmp, imports, hidden), "seconds": int(SECONDS_TO_LOAD)}
-            answer = self._answer(environment.python, job)
+            answer = self._answer(Worker(parent, Path(os.devnull), _job(function, tmp, imports)))
         if "error" in answer:
             raise handler_error(function, f"Python Interpreter Error:\n{answer['error']}")
         self._good.add(key)
 
-    def _answer(self, python: Path, job: Json) -> Json:
-        worker = self._workers.get(python)
+    def _answer(self, worker: Worker) -> Json:
         try:
-            if worker is None:
-                worker = self._workers[python] = Worker(python, Path(os.devnull), job, "checks")
-            else:
-                worker.send(job)
-            return worker.receive(2 * SECONDS_TO_LOAD)
-        except (WorkerDiedError, TimeoutError):
-            self._workers.pop(python, None)
-            raise
+            return worker.receive(SECONDS_TO_LOAD)
+        except WorkerDiedError:
+            code = worker.wait()
+            return {"error": f"The process that loaded the handler ended with {code}."}
+        except TimeoutError:
+            return {"error": f"Loading the handler timed out after {SECONDS_TO_LOAD:g}s"}
+        finally:
+            worker.kill()
+            worker.close()
 
 
 def _link(file: Path, link: Path) -> None:
@@ -356,17 +351,15 @@ def _link(file: Path, link: Path) -> None:
         shutil.copyfile(file, link)
 
 
-def _job(function: Function, tmp: Path, imports: Path, hidden: Sequence[str]) -> Json:
+def _job(function: Function, tmp: Path, imports: Path) -> Json:
     """Return what a worker is told of its function."""
     return {
         "tmp": str(tmp),
         "imports": str(imports),
-        "hidden_modules": list(hidden),
         "body": function.body,
         "handler": function.handler,
         "parameters": [kind.kind for kind in function.parameter_types],
         "returns": function.returns.kind,
-        "kill_token": None,
         "object_dtypes": False,
     }
 
@@ -377,30 +370,68 @@ def handler_error(function: Function, message: str) -> ProgrammingError:
     return ProgrammingError(msg=f"{message}\n{where}", errno=100357, sqlstate="P0000")
 
 
-class Worker:
-    """One process, spawned, not forked: a model loaded in a parent hangs its children."""
+class Parent:
+    """A process that forks the workers of functions with the same packages; see worker.py."""
 
-    def __init__(self, python: Path, errors: Path, job: Json, *arguments: str) -> None:
-        token = job["kill_token"]
-        with errors.open("ab") as stderr:
+    def __init__(self, python: Path, hidden_modules: tuple[str, ...]) -> None:
+        self.python, self.hidden_modules = python, hidden_modules
+        self.lock = threading.Lock()
+        self._channel, theirs = socket.socketpair()
+        with theirs:
             self.process = subprocess.Popen(
-                [python, "-I", "-B", WORKER, *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
+                [python, "-I", "-B", WORKER, json.dumps(hidden_modules)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 env=ENVIRONMENT,
-                pass_fds=() if token is None else (token,),
                 cwd="/",
             )
-        self.send(job)
+
+    def ask(self, number: int, files: Sequence[int] = ()) -> int:
+        """Send a number and files, and return the answer; only while the lock is held."""
+        socket.send_fds(self._channel, [struct.pack(">i", number)], files)
+        return struct.unpack(">i", self._channel.recv(4))[0]
+
+
+@dataclass
+class Parents:
+    """The processes that fork workers: each starts when a first function needs it."""
+
+    _running: dict[tuple[Path, tuple[str, ...]], Parent] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, session: Session, function: Function) -> Parent:
+        """Return the one for a function's packages."""
+        environment = session.account.packages.environment(function.repository)
+        key = (environment.python, tuple(environment.hidden_modules(function.packages)))
+        with self._lock:
+            if key not in self._running or self._running[key].process.poll() is not None:
+                self._running[key] = Parent(*key)
+            return self._running[key]
+
+
+class Worker:
+    """One process, forked from one without a handler: a model in a parent hangs its children."""
+
+    def __init__(self, parent: Parent, errors: Path, job: Json, token: int | None = None) -> None:
+        self._parent = parent
+        self._code: int | None = None
+        (reads, ours), (self._output, writes) = os.pipe(), os.pipe()
+        self._input = os.fdopen(ours, "wb")
+        files = [reads, writes] if token is None else [reads, writes, token]
+        with errors.open("ab") as stderr, parent.lock:
+            files.insert(2, stderr.fileno())
+            self._pid = parent.ask(0, files)
+        os.close(reads)
+        os.close(writes)
+        self.send({**job, "kill_token": None if token is None else 3})
 
     def send(self, message: Json) -> None:
         """Send a message, or raise WorkerDiedError."""
-        assert self.process.stdin is not None
         content = json.dumps(message, default=str).encode()  # a Decimal
         try:
-            self.process.stdin.write(struct.pack(">I", len(content)) + content)
-            self.process.stdin.flush()
+            self._input.write(struct.pack(">I", len(content)) + content)
+            self._input.flush()
         except (BrokenPipeError, ValueError):
             raise WorkerDiedError from None
 
@@ -411,31 +442,35 @@ class Worker:
         return json.loads(self._read(length, deadline))
 
     def _read(self, length: int, deadline: float) -> bytes:
-        assert self.process.stdout is not None
-        descriptor = self.process.stdout.fileno()
         content = bytearray()
         while len(content) < length:
             left = max(0.0, deadline - time.monotonic())
-            if not select.select([descriptor], [], [], left)[0]:
+            if not select.select([self._output], [], [], left)[0]:
                 raise TimeoutError
-            if not (part := os.read(descriptor, min(length - len(content), 1 << 20))):
+            if not (part := os.read(self._output, min(length - len(content), 1 << 20))):
                 raise WorkerDiedError
             content += part
         return bytes(content)
 
     def kill(self) -> None:
         """Kill the process."""
-        self.process.kill()
-        self.process.wait()
+        if self._code is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self.wait()
+
+    def wait(self) -> int:
+        """Wait for the process to end; return its exit code."""
+        with self._parent.lock:
+            if self._code is None:
+                self._code = self._parent.ask(self._pid)
+            return self._code
 
     def close(self) -> None:
         """Close the pipes when no thread reads them any more."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            try:
-                pipe.close()
-            except BrokenPipeError:
-                continue
+        with suppress(BrokenPipeError):
+            self._input.close()
+        os.close(self._output)
 
 
 # The only supported scripting block: it selects a value and returns it, or the error's text.

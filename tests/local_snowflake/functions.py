@@ -100,6 +100,7 @@ class Functions:
 
     by_name: dict[Name, Function] = field(default_factory=dict)
     query: Query | None = None
+    parents: execution.Parents = field(default_factory=execution.Parents)
     checks: execution.Checks = field(default_factory=execution.Checks)
     # DuckDB keeps a pointer to a Python function while the database is open, but a reference only
     # while the connection that registered it is open.

@@ -1,11 +1,13 @@
 """One process of a query: it loads a function's handler and answers batches of rows.
 
-Started as a script, by the interpreter of the function's artifact repository; it imports the
-standard library, and pandas where the handler is vectorized. Messages are JSON, each after its
-length in four bytes: on standard input the function and then batches, on standard output what came
-of them.
+Messages are JSON, each after its length in four bytes: on standard input the function and then
+batches, on standard output what came of them.
 
-With the argument `checks` it only loads handlers, each in a fork of its own, for CREATE FUNCTION.
+Started as a script, by the interpreter of the function's artifact repository, it forks such
+processes. It imports the standard library and, where the functions' packages have it, pandas; it
+never loads a handler.
+
+    python worker.py HIDDEN_MODULES
 
 See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-designing
 """
@@ -13,6 +15,7 @@ See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-designin
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.abc
 import json
@@ -21,6 +24,7 @@ import math
 import os
 import queue
 import signal
+import socket
 import struct
 import sys
 import threading
@@ -39,15 +43,51 @@ _WRITES_BEFORE_THE_KILL = 2
 
 
 def main() -> None:
+    """Fork a worker for each request, until the server ends.
+
+    The server's numbers, on standard input: 0 to fork, with the worker's files from 0 on, which
+    answers its process id; or the id of one to wait for, which answers its exit code.
+    """
+    channel = socket.socket(fileno=0)
+    sys.meta_path.insert(0, _NotInPackages(json.loads(sys.argv.pop())))
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pandas")  # most handlers import it: once for all of them
+    sys.path.insert(0, os.path.dirname(_OWN))
+    importlib.import_module("sandbox")
+    sys.path.pop(0)
+    gc.freeze()
+    while True:
+        message, files, *_ = socket.recv_fds(channel, 4, 4)
+        if not message:
+            return
+        if pid := struct.unpack(">i", message)[0]:
+            answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        else:
+            answer = os.fork()
+            if not answer:
+                _take(files)
+                _work()
+                os._exit(0)
+            for file in files:
+                os.close(file)
+        channel.send(struct.pack(">i", answer))
+
+
+def _take(files: list[int]) -> None:
+    """Make these the only open files, from 0 on; that closes the server's channel too."""
+    for place, file in enumerate(files):
+        os.dup2(file, place)
+    os.closerange(len(files), max(files) + 1)
+
+
+def _work() -> None:
     """Load the function, and answer until the input ends."""
     incoming, outgoing = _take_pipes()
-    if sys.argv[1:] == ["checks"]:
-        return _check_all(incoming, outgoing)
     job = _read(incoming)
     if job is None:
         return
     try:
-        place = _enter_sandbox(job)
+        place = sys.modules["sandbox"].enter(Path(job["tmp"]), Path(job["imports"]))
         messages = _read_in_a_thread(incoming)
         _arrange(job, place)
         handler = _load(job)
@@ -65,39 +105,6 @@ def main() -> None:
         except BaseException as error:
             answer = {"error": _describe(error)}
         _write(outgoing, answer)
-
-
-def _check_all(incoming: IO[bytes], outgoing: IO[bytes]) -> None:
-    """Load each handler, as its first call would, and answer what went wrong."""
-    with contextlib.suppress(ImportError):
-        importlib.import_module("pandas")  # most handlers import it: once for all of them
-    while (job := _read(incoming)) is not None:
-        child = os.fork()
-        if child == 0:
-            signal.alarm(job["seconds"])
-            answer: Json = {}
-            try:
-                place = _enter_sandbox(job)
-                for name in list(sys.modules):
-                    if name.partition(".")[0] in job["hidden_modules"]:
-                        del sys.modules[name]
-                _arrange(job, place)
-                _load(job)
-            except BaseException as error:
-                answer = {"error": _describe(error)}
-            _write(outgoing, answer)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if status != 0:
-            code = os.waitstatus_to_exitcode(status)
-            _write(outgoing, {"error": f"The process that loaded the handler ended with {code}."})
-
-
-def _enter_sandbox(job: Json) -> Path:
-    sys.path.insert(0, os.path.dirname(_OWN))
-    sandbox = importlib.import_module("sandbox")
-    sys.path.pop(0)
-    return sandbox.enter(Path(job["tmp"]), Path(job["imports"]))
 
 
 def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
@@ -137,14 +144,13 @@ def _read_in_a_thread(incoming: IO[bytes]) -> queue.SimpleQueue[Json]:
 
 
 def _arrange(job: Json, place: Path) -> None:
-    """Set up a handler's surroundings: its imports, its packages, the module `_snowflake`.
+    """Set up a handler's surroundings: its imports and the module `_snowflake`.
 
     See https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-examples
     """
     sys._xoptions["snowflake_import_directory"] = f"{place}/"
     zips = sorted(str(path) for path in place.iterdir() if path.suffix == ".zip")
     sys.path[:0] = [str(place), *zips]
-    sys.meta_path.insert(0, _NotInPackages(job["hidden_modules"]))
     sys.modules["_snowflake"] = _snowflake_module()
     if job["kill_token"] is not None:
         _die_while_writing(job["kill_token"])
