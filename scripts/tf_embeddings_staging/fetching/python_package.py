@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO, Annotated
 
 from pydantic import Field
-
 from tf_embeddings_udf.manifest import is_safe_path
 
 from tf_embeddings_staging import cache
