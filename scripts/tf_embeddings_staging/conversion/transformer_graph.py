@@ -268,7 +268,7 @@ class Encoder(tf.Module):
         mask = tf.cast(attention_mask, tf.float32)
         x = tf.gather(self.words, input_ids)
         if self.positions is not None:
-            x = x + self._placed(input_ids, shape)
+            x = x + self._placed(self.positions, input_ids, shape)
         if self.segment is not None:
             x = x + self.segment
         if self.segments is not None:
@@ -284,16 +284,16 @@ class Encoder(tf.Module):
             vector = activation(dense(vector))
         return {"embedding": vector}
 
-    def _placed(self, input_ids: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    def _placed(self, positions: tf.Variable, ids: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
         """Return the vector of each token's position.
 
         RoBERTa's family counts from behind the padding token's position, which padding keeps, also
         where a text has that token.
         """
         if not (first := self.architecture.first_position):
-            return self.positions[: shape[1]]
-        counts = tf.cast(tf.not_equal(input_ids, first - 1), tf.int32)
-        return tf.gather(self.positions, tf.cumsum(counts, 1) * counts + (first - 1))
+            return positions[: shape[1]]
+        counts = tf.cast(tf.not_equal(ids, first - 1), tf.int32)
+        return tf.gather(positions, tf.cumsum(counts, 1) * counts + (first - 1))
 
     def _batch(self, shape: tf.Tensor, mask: tf.Tensor) -> Batch:
         # LiteRT's converter takes no new axis of an open shape, [:, None]: reshape is the same.
