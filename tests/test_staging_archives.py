@@ -581,7 +581,7 @@ def test_the_one_model_is_found(tmp_path: Path, names: list[str], root: str) -> 
         ),
         (
             ["weights.h5", "model.pkl"],
-            "holds no model: it must hold one saved_model.pb, the folder of a BERT sentence "
+            "holds no model: it must hold one saved_model.pb, the folder of a sentence "
             "encoder (config.json), or one .keras file.",
         ),
         (

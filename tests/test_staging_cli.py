@@ -31,7 +31,7 @@ SOURCE_MAY_BE = (
     "same name), a Kaggle model (kaggle:<owner>/<model>/<framework>/<variation>/<version>), a "
     "TF-Hub handle (https://tfhub.dev/<publisher>/<model>/<version>), the address of a .tar.gz, "
     ".tgz, .tar or .zip, such an archive on this machine, the folder of a SavedModel, the folder "
-    "of a BERT sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
+    "of a sentence encoder (config.json, model.safetensors, tokenizer.json, modules.json), a "
     ".keras file, or an artifact that was made before (<model>-<build>.zip)."
 )
 HELP = "--help shows what is allowed."

@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SOURCE",
         nargs="?",
         help="a name of the catalogue (see --list); a Hugging Face id (<owner>/<model>), a TF-Hub "
-        "handle, a Kaggle model, or the URL of an archive; the folder of a SavedModel or of a BERT "
+        "handle, a Kaggle model, or the URL of an archive; the folder of a SavedModel or of a "
         "sentence encoder, an archive of one (.tar.gz, .tgz, .tar, .zip), or a .keras file; or an "
         "existing artifact (<model>-<build>.zip), which is staged unchanged",
     )

@@ -1,4 +1,4 @@
-"""The folders that are converted: of a transformer, or of a static encoder."""
+"""The folders that are converted: of a transformer, a cross-encoder or a static encoder."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ CONVERTER = 1
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")
 
 AS_SAVED_MODEL = (
-    "Stage a SavedModel of it instead: TensorFlow's class of it in transformers 4 saves one, with "
-    "save_pretrained(folder, saved_model=True)."
+    "Choose another encoder, or stage a SavedModel of it: where transformers 4 has a TensorFlow "
+    "class of it, that saves one, with save_pretrained(folder, saved_model=True)."
 )
 """What to do with an encoder that cannot be converted."""
 

@@ -279,7 +279,7 @@ def find_root(folder: Path, label: str) -> Path:
     if not roots:
         raise StagingError(
             f"the archive '{label}' holds no model: it must hold one saved_model.pb, the folder "
-            f"of a BERT sentence encoder (config.json), or one .keras file."
+            f"of a sentence encoder (config.json), or one .keras file."
         )
     listed = ", ".join(f"'{root.relative_to(folder).as_posix()}'" for root in roots[:10])
     raise StagingError(

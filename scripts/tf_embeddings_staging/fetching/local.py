@@ -30,7 +30,7 @@ class Local(Source):
     allowed = (
         "such an archive on this machine",
         "the folder of a SavedModel",
-        "the folder of a BERT sentence encoder (config.json, model.safetensors, tokenizer.json, "
+        "the folder of a sentence encoder (config.json, model.safetensors, tokenizer.json, "
         "modules.json)",
         "a .keras file",
     )
