@@ -108,13 +108,13 @@ def _labels(said: Mapping[str, Any]) -> object:
 
 def _activation(folder: Path, said: Mapping[str, Any]) -> str:
     settings = read_optional(folder / _SETTINGS)
-    inner = said.get("sentence_transformers")
+    inner = _map(said.get("sentence_transformers"))
     old = "sbert_ce_default_activation_function"
     places = (
         (_SETTINGS, "activation_fn", settings.get("activation_fn")),
-        (_CONFIG, "sentence_transformers.activation_fn", _in(inner, "activation_fn")),
+        (_CONFIG, "sentence_transformers.activation_fn", inner.get("activation_fn")),
         # Sentence Transformers reads it only if there is no newer one, be it null.
-        (_CONFIG, old, None if _has(inner, "activation_fn") else said.get(old)),
+        (_CONFIG, old, None if "activation_fn" in inner else said.get(old)),
     )
     for label, key, path in places:
         if path is None:
@@ -128,18 +128,14 @@ def _activation(folder: Path, said: Mapping[str, Any]) -> str:
     return _DEFAULT
 
 
-def _has(value: object, key: str) -> bool:
-    return isinstance(value, dict) and key in value
-
-
-def _in(value: object, key: str) -> object:
-    return value.get(key) if isinstance(value, dict) else None
+def _map(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _require_no_prompt(folder: Path) -> None:
     settings = read_optional(folder / _SETTINGS)
-    prompts, name = settings.get("prompts"), settings.get("default_prompt_name")
-    if prompt := _in(prompts, str(name)):
+    prompts, name = _map(settings.get("prompts")), settings.get("default_prompt_name")
+    if prompt := prompts.get(str(name)):
         raise StagingError(
             f"'{_SETTINGS}' puts the prompt {prompt!r} before texts, and rerank knows no prompts. "
             f"Take default_prompt_name out, and write the prompt in the query."

@@ -15,7 +15,7 @@ from tf_embeddings_staging.conversion.families import Architecture
 from tf_embeddings_staging.conversion.transformer import CONVERTER, read_config
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection import sentence_files, tokenizer_file
-from tf_embeddings_staging.inspection.files import require_no_pointer
+from tf_embeddings_staging.inspection.files import require_no_pointer, required
 from tf_embeddings_staging.inspection.sentence_files import (
     FEWEST_TOKENS,
     TOKENIZER,
@@ -29,11 +29,11 @@ WEIGHTS = "model.safetensors"
 _WHOLE = "Save the whole pipeline as one SavedModel, with one vector a text"
 _NO_TOKENIZER = (
     "the converter needs the fast tokenizer. Save it there, with AutoTokenizer.from_pretrained"
-    "(folder).save_pretrained(folder)"
+    "(folder).save_pretrained(folder)."
 )
 _NO_WEIGHTS = (
     "weights in another format must be saved as safetensors. Load the encoder with Sentence "
-    "Transformers, and save it with save_pretrained(folder)"
+    "Transformers, and save it with save_pretrained(folder)."
 )
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
@@ -135,8 +135,8 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     _require_options_apply(folder, options)
     sentence_files.require_no_adapter(folder)
     transformer, pooling, following, normalize = _modules(folder, options.pooling)
+    sentence_files.require_no_adapter(transformer)
     for place in {folder, transformer}:
-        sentence_files.require_no_adapter(place)
         _require_no_more_weights(place)
     label = f"'{_within(folder, transformer / 'config.json')}'"
     config = read_config(read_object(transformer / "config.json"), label)
@@ -148,7 +148,7 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
         POOLINGS,
         f"the converter knows {_listed(POOLINGS)}. {_WHOLE}, or choose one with --pooling.",
     )
-    tokenizer = _required(transformer / TOKENIZER, _NO_TOKENIZER)
+    tokenizer = required(transformer / TOKENIZER, _NO_TOKENIZER)
     rewritten = tokenizer_file.rewritten(tokenizer, transformer)
     normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
     sentence_files.require_casing_agrees(transformer, normalizer)
@@ -194,7 +194,7 @@ def _read_cross_encoder(folder: Path, options: Options) -> EncoderFolder:
         )
     config = read_config(read_object(folder / "config.json"), "'config.json'")
     scoring = cross_encoder.read_scoring(folder, config)
-    tokenizer = _required(folder / TOKENIZER, "the converter needs the fast tokenizer")
+    tokenizer = required(folder / TOKENIZER, "the converter needs the fast tokenizer.")
     rewritten = tokenizer_file.rewritten(tokenizer, folder)
     normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
     sentence_files.require_casing_agrees(folder, normalizer)
@@ -332,7 +332,7 @@ def _weights(transformer: Path) -> tuple[Path, ...]:
     """Return the file of the weights, or those that its index names, as transformers saves them."""
     index = transformer / f"{WEIGHTS}.index.json"
     if (transformer / WEIGHTS).is_file() or not index.is_file():
-        return (_required(transformer / WEIGHTS, _NO_WEIGHTS),)
+        return (required(transformer / WEIGHTS, _NO_WEIGHTS),)
     named = read_object(index).get("weight_map")
     names = sorted({*named.values()}) if isinstance(named, dict) and named else []
     for name in names or [None]:
@@ -341,15 +341,8 @@ def _weights(transformer: Path) -> tuple[Path, ...]:
                 f"'{index.name}' has no weight_map of tensors to files such as "
                 f"model-00001-of-00002.safetensors. Download or save the folder again."
             )
-    why = f"'{index.name}' names it. Download the rest of the folder"
-    return tuple(_required(transformer / name, why) for name in names)
-
-
-def _required(path: Path, why: str) -> Path:
-    require_no_pointer(path)
-    if path.is_file():
-        return path
-    raise StagingError(f"the folder '{path.parent.name}' has no '{path.name}'; {why}.")
+    why = f"'{index.name}' names it. Download the rest of the folder."
+    return tuple(required(transformer / name, why) for name in names)
 
 
 def _within(folder: Path, path: Path) -> Path:

@@ -24,6 +24,7 @@ from tf_embeddings_udf.encoders.static import (
 )
 
 from tf_embeddings_staging.conversion.dense_module import DenseModule, read_dense
+from tf_embeddings_staging.conversion.families import AGAIN
 from tf_embeddings_staging.conversion.static_table import (
     CONVERTER,
     OWN,
@@ -33,7 +34,7 @@ from tf_embeddings_staging.conversion.static_table import (
 )
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection import sentence_files
-from tf_embeddings_staging.inspection.files import require_no_pointer
+from tf_embeddings_staging.inspection.files import require_no_pointer, required
 from tf_embeddings_staging.inspection.sentence_files import TOKENIZER, read_object, read_optional
 from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import Options
@@ -45,7 +46,6 @@ NESTED = f"0_{MODULE}"
 _CONFIG, _SETTINGS = "config.json", "config_sentence_transformers.json"
 # https://github.com/MinishLab/model2vec/blob/main/model2vec/model.py (DEFAULT_MAX_LENGTH)
 _MAX_LENGTH = 512
-_AGAIN = "Download or save the folder again."
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,10 @@ def read_static_folder(folder: Path, options: Options | None = None) -> StaticFo
     sentence_files.require_no_adapter(folder)
     modules = sentence_files.modules(folder)
     place = _place(folder, modules)
-    weights = _required(place / WEIGHTS, "a static encoder is a table of token vectors in it")
-    tokenizer = _required(place / TOKENIZER, "a static encoder's tokenizer is in it")
+    weights = required(
+        place / WEIGHTS, f"a static encoder is a table of token vectors in it. {AGAIN}"
+    )
+    tokenizer = required(place / TOKENIZER, f"a static encoder's tokenizer is in it. {AGAIN}")
     table = read_table(weights)
     rule = options.static_rule or _rule(folder, modules, table)
     settings = _settings(folder, table)
@@ -248,7 +250,7 @@ def _normalizes(settings: Mapping[str, Any]) -> bool:
     if value in (True, False, None):
         return bool(value)
     raise StagingError(
-        f"the encoder's settings say normalize {value!r}, not true or false. {_AGAIN}"
+        f"the encoder's settings say normalize {value!r}, not true or false. {AGAIN}"
     )
 
 
@@ -325,7 +327,7 @@ class _Tokenizer:
             loaded = Tokenizer.from_file(str(path))
             model = json.loads(path.read_bytes())["model"]
         except Exception as error:  # tokenizers raises nothing more special
-            raise StagingError(f"'{path.name}' is not a tokenizer ({error}). {_AGAIN}") from None
+            raise StagingError(f"'{path.name}' is not a tokenizer ({error}). {AGAIN}") from None
         vocabulary = loaded.get_vocab()
         is_unigram = model.get("type") == "Unigram"
         token = model.get("unk_token")
@@ -384,10 +386,3 @@ def _limit(
         f"the encoder's settings say max_length {limit!r}, not a whole number of at least 1 or "
         f"null. Say how many tokens with --max-tokens."
     )
-
-
-def _required(path: Path, why: str) -> Path:
-    require_no_pointer(path)
-    if path.is_file():
-        return path
-    raise StagingError(f"the folder '{path.parent.name}' has no '{path.name}'; {why}. {_AGAIN}")

@@ -91,6 +91,18 @@ def require_inside(path: Path, folder: Path) -> None:
     )
 
 
+def required(path: Path, why: str) -> Path:
+    """Return the path of a file of a model's folder that must be there.
+
+    Raises:
+        StagingError: it is not, and `why` ends the sentence; or it is a pointer of Git LFS.
+    """
+    require_no_pointer(path)
+    if path.is_file():
+        return path
+    raise StagingError(f"the folder '{path.parent.name}' has no '{path.name}'; {why}")
+
+
 def is_hidden(name: str) -> bool:
     """Tell whether a path has a part that starts with a dot: .DS_Store, a Mac's ._ files."""
     return any(part.startswith(".") for part in name.split("/"))

@@ -58,17 +58,22 @@ class Choice:
     extra_files: Mapping[str, Path] = field(default_factory=dict)
 
 
-class Kind(ABC):
-    """How a kind of encoder is recognized."""
-
-    takes: str
-    """What a signature of this kind takes, in words."""
-
-    folder: str | None = None
-    """What a model of this kind is, in words, if it is not a SavedModel."""
+class Kind:
+    """A kind of encoder."""
 
     may_lack_scripts = True
     """Whether a sound model may give no vector for texts in some scripts."""
+
+    def token_ids(self, tokenizer: Path, text: str) -> list[int] | None:
+        """Return the token ids of a text, to compare with published ones; None: not compared."""
+        return None
+
+
+class OfSavedModel(Kind, ABC):
+    """How a kind is recognized in a SavedModel."""
+
+    takes: str
+    """What a signature of this kind takes, in words."""
 
     @abstractmethod
     def fits(self, signature: Signature) -> bool:
@@ -82,12 +87,8 @@ class Kind(ABC):
             StagingError: a file is missing, the user must choose, or an option does not fit.
         """
 
-    def token_ids(self, tokenizer: Path, text: str) -> list[int] | None:
-        """Return the token ids of a text, to compare with published ones; None: not compared."""
-        return None
 
-
-class Text(Kind):
+class Text(OfSavedModel):
     """Models that take strings, by themselves or behind a preprocessor."""
 
     takes = "one tensor of strings, [n] or [n, 1]"
@@ -182,7 +183,7 @@ def _feeds(before: Signature, after: Signature) -> bool:
     return takes_names and all(given.get(one.name) == one.dtype for one in after.inputs)
 
 
-class SentencePiece(Kind):
+class SentencePiece(OfSavedModel):
     """Models that take the ids of SentencePiece: Universal Sentence Encoder lite."""
 
     _SPARSE = ("values", "indices", "dense_shape")
@@ -247,7 +248,7 @@ class SentencePiece(Kind):
         return True
 
 
-class Tokens(Kind):
+class Tokens(OfSavedModel):
     """Models that take token ids, with a tokenizer.json beside them."""
 
     takes = "token ids [n, tokens], and perhaps a mask and type ids, as whole numbers"
@@ -404,18 +405,10 @@ def _max_tokens(signature: Signature, options: Options, beside: Neighbors) -> in
 
 
 class OfFolder(Kind):
-    """Models that come as folders that are converted: no SavedModel is one."""
+    """A kind of models that come as folders that are converted: no SavedModel is one."""
 
-    takes = "nothing"
-
-    def fits(self, signature: Signature) -> bool:
-        """Tell that no signature is of this kind."""
-        del signature
-        return False
-
-    def choose(self, graph: Graph, signature: Signature, options: Options) -> Choice:
-        """Raise: nothing fits."""
-        raise NotImplementedError
+    folder: str
+    """What a model of this kind is, in words."""
 
 
 class Static(OfFolder):
@@ -458,7 +451,7 @@ def choose(graph: Graph, options: Options, preprocessor: Graph | None = None) ->
     _require_options(options)
     if preprocessor is not None:
         return Text().choose_behind(graph, options, preprocessor)
-    kinds = {name: kind for name, kind in KINDS.items() if kind.folder is None}
+    kinds = {name: kind for name, kind in KINDS.items() if isinstance(kind, OfSavedModel)}
     kinds = {options.kind: kinds[options.kind]} if options.kind else kinds
     signature = choose_signature(
         graph,
@@ -476,7 +469,7 @@ def choose(graph: Graph, options: Options, preprocessor: Graph | None = None) ->
     )
 
 
-def _others(graph: Graph, kinds: Iterable[Kind]) -> str:
+def _others(graph: Graph, kinds: Iterable[OfSavedModel]) -> str:
     """Return which signatures would fit, as a sentence that follows one."""
     fitting = [one for one in ordered(graph) if any(kind.fits(one) for kind in kinds)]
     if not fitting:
@@ -490,10 +483,10 @@ def _require_options(options: Options) -> None:
             f"--kind {options.kind}: there is no such kind; the kinds are "
             f"{', '.join(sorted(KINDS))}."
         )
-    if options.kind is not None and (folder := KINDS[options.kind].folder):
+    if options.kind is not None and isinstance(kind := KINDS[options.kind], OfFolder):
         raise StagingError(
-            f"--kind {options.kind}: this is a SavedModel, and {folder}. Leave --kind out, or give "
-            f"that folder as SOURCE."
+            f"--kind {options.kind}: this is a SavedModel, and {kind.folder}. Leave --kind out, or "
+            f"give that folder as SOURCE."
         )
     if options.static_rule is not None:
         raise StagingError(
