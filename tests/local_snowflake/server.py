@@ -81,7 +81,8 @@ def serve(port: int = 0, keep: Path | None = None) -> Iterator[int]:
     fakesnow.server.shared_fs = account
     fakesnow.server.parse_one = _parse_one  # pyright: ignore[reportPrivateImportUsage]
     account.connect().cursor().execute(f"create database if not exists {DATABASE}")
-    with socket.socket() as listener:
+    # asyncio sends a small answer at once only if the protocol is named; else it waits for 40 ms.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
         listener.listen()  # from here on, connections are accepted
