@@ -25,8 +25,8 @@ SAY_WHY = (
     *("macros/snowflake/operations.sql", "macros/snowflake/shown.sql"),
     "macros/snowflake/staging.sql",
 )
-# Macros that check an argument or a var: their message is read for each call, with its words.
-CHECKS = ("_boolean_argument", "_number_argument", "_setting")
+# Macros that check an argument: their message is read for each call, with its words.
+CHECKS = ("_boolean_argument", "_number_argument")
 # Modules whose texts are no messages: lists of ops and texts, tables, and what goes to a log.
 SILENT = (
     *("inspection/op_lists.py", "listing.py", "redaction.py"),

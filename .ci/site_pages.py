@@ -12,7 +12,7 @@ import importlib
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import site_messages
 import yaml
@@ -22,6 +22,7 @@ from jinja2 import nodes
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 TROUBLESHOOTING = ROOT / "docs" / "guides" / "troubleshooting.md"
+SETTINGS = ROOT / "macros" / "inputs" / "settings.sql"
 
 GENERATED = "<!-- Written by `make docs` from {source}; edit that. -->"
 BEGIN = "<!-- The messages below are written by `make docs` from the code. -->"
@@ -115,8 +116,8 @@ def pages() -> dict[Path, str]:
 
 
 def settings_page() -> str:
-    """Return the page of the vars, from `macros/inputs/settings.sql`."""
-    text = (ROOT / "macros" / "inputs" / "settings.sql").read_text(encoding="utf-8")
+    """Return the page of the vars, from settings.sql."""
+    text = SETTINGS.read_text(encoding="utf-8")
     described = yaml.safe_load(
         re.findall(r"^\{#\n  What each setting is.*?\n\n(.*?)^#\}", text, re.M | re.S)[0]
     )
@@ -155,17 +156,21 @@ def _settings_read(text: str) -> dict[str, tuple[str, str]]:
         for step in tree.find_all(nodes.Assign)
         if isinstance(step.target, nodes.Name) and isinstance(step.node, nodes.Const)
     }
+    [known] = [
+        step.node
+        for step in tree.find_all(nodes.Assign)
+        if isinstance(step.target, nodes.Name) and step.target.name == "known"
+    ]
     read = {}
-    for call in tree.find_all(nodes.Call):
-        if isinstance(call.node, nodes.Getattr) and call.node.attr == "_setting":
-            name, default, _, allowed = call.args
-            parts = allowed.nodes if isinstance(allowed, nodes.Concat) else [allowed]
-            said = "".join(
-                shared[part.name] if isinstance(part, nodes.Name) else str(part.as_const())
-                for part in parts
-            )
-            read[name.as_const()] = (_default(default), said)
-    return dict(sorted(read.items(), key=lambda item: text.index(f"'{item[0]}':")))
+    for setting in cast("nodes.Dict", known).items:
+        default, _, allowed = cast("nodes.List", setting.value).items
+        parts = allowed.nodes if isinstance(allowed, nodes.Concat) else [allowed]
+        said = "".join(
+            shared[part.name] if isinstance(part, nodes.Name) else str(part.as_const())
+            for part in parts
+        )
+        read[setting.key.as_const()] = (_default(default), said)
+    return read
 
 
 def _default(node: nodes.Expr) -> str:
@@ -362,13 +367,24 @@ def troubleshooting_page(text: str) -> str:
         raise ValueError(f"{TROUBLESHOOTING.name} lacks the line {BEGIN}")
     by_place: dict[str, list[str]] = {heading: [] for heading, _ in PLACES}
     for message in site_messages.messages():
-        by_place[_place(message.path)].append(message.text)
+        by_place[_place(message.path)] += _of_settings(message.text)
     parts = [written + BEGIN]
     for heading, texts in by_place.items():
         if texts:
             items = [f"- {_inline(text)}" for text in dict.fromkeys(texts)]
             parts += [f"### {heading}", "\n".join(items)]
     return "\n\n".join(parts) + "\n"
+
+
+def _of_settings(message: str) -> list[str]:
+    """Return the messages that one is if it names a setting: one for each setting."""
+    wrong = "var tf_embeddings_… is …; it must be …."
+    if wrong not in message:
+        return [message]
+    return [
+        message.replace(wrong, f"var tf_embeddings_{name} is …; it must be {allowed}.")
+        for name, (_, allowed) in _settings_read(SETTINGS.read_text(encoding="utf-8")).items()
+    ]
 
 
 def _place(path: str) -> str:

@@ -1,6 +1,6 @@
 {{
   config(
-    enabled=tf_embeddings._scoped_var('tf_embeddings_sources') is not none,
+    enabled=tf_embeddings._scoped_vars(['sources']).sources is not none,
     materialized='view',
   )
 }}

@@ -60,6 +60,7 @@ class Hub:
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: Any
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the second part of an answer waits for 40 ms
 
     def do_HEAD(self) -> None:
         self._answer()

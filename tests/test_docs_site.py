@@ -42,12 +42,10 @@ def test_the_generated_pages_are_current(pages: dict[Path, str]) -> None:
 def test_a_setting_without_a_description_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = (PACKAGE / "macros" / "inputs" / "settings.sql").read_text(encoding="utf-8")
-    monkeypatch.setattr(site_pages, "ROOT", tmp_path)
-    (tmp_path / "macros" / "inputs").mkdir(parents=True)
-    (tmp_path / "macros" / "inputs" / "settings.sql").write_text(
-        re.sub(r"\n  runtime_version: >\n.*\n", "\n", text)
-    )
+    text = site_pages.SETTINGS.read_text(encoding="utf-8")
+    settings = tmp_path / "settings.sql"
+    settings.write_text(re.sub(r"\n  runtime_version: >\n.*\n", "\n", text))
+    monkeypatch.setattr(site_pages, "SETTINGS", settings)
 
     with pytest.raises(
         ValueError, match=r"settings\.sql reads .*'runtime_version'.* and describes"

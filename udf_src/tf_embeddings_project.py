@@ -81,7 +81,7 @@ class Project:
 
     @property
     def scopes(self) -> tuple[str, str]:
-        """The packages below whose names a var may be set, in the order of macro _scoped_var."""
+        """The packages below whose names a var may be set, in the order of macro _scoped_vars."""
         return self.name, "tf_embeddings"
 
     def scope(self, var: str) -> str | None:

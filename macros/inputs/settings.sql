@@ -4,80 +4,68 @@
     because a user's nodes do not see the default vars of a package. What each of them is stands at
     the end of this file.
   #}
-  {% set models = tf_embeddings._setting('models', {}, 'mapping', 'a map of model names to pins') %}
+  {% set identifier = 'a name of 1 to 255 characters without backslashes, $$ and line breaks' %}
+  {# Name: default, shape (the name of one, or a list of the values that are allowed), allowed. #}
+  {% set known = {
+    'models': [{}, 'mapping', 'a map of model names to pins'],
+    'default_model': [none, 'string', 'a name'],
+    'sources': [none, 'sources', 'a list of maps, such as {ref: tickets, column: body}'],
+    'keep_text': [false, 'boolean', 'true or false'],
+    'max_new_texts': [none, 'count', 'a whole number from 1'],
+    'portion': [none, 'portion', 'a whole number, 0 for all new texts in one statement'],
+    'shared_store': [none, 'relation', 'schema.name or database.schema.name'],
+    'full_refresh': [false, 'boolean', 'true or false'],
+    'database': [target.database, 'identifier', identifier],
+    'schema': ['tf_embeddings', 'identifier', identifier],
+    'stage': ['models', 'identifier', identifier],
+    'stage_encryption': [
+      'SNOWFLAKE_SSE', ['SNOWFLAKE_SSE', 'SNOWFLAKE_FULL'], 'SNOWFLAKE_SSE or SNOWFLAKE_FULL'
+    ],
+    'runtime_version': [
+      '3.11', ['3.11', '3.12', '3.13', 3.11, 3.12, 3.13], '3.11, 3.12 or 3.13'
+    ],
+    'artifact_repository': [
+      'snowflake.snowpark.pypi_shared_repository', 'repository',
+      'snowflake.snowpark.pypi_shared_repository, snowflake.snowpark.anaconda_shared_repository '
+      ~ 'or the name of a different one, as database.schema.name'
+    ],
+    'max_batch_size': [512, 'rows', 'a whole number from 1 to 4096'],
+    'grants': [[], 'identifiers', 'a list of roles, such as [analyst, reporter]'],
+    'manage': [
+      true, 'targets', 'true or false, or the list of the targets that do, such as [admin]'
+    ],
+  } %}
+
+  {# One macro call for all: nodes and hooks read the settings dozens of times. #}
+  {% set settings = tf_embeddings._scoped_vars(known) %}
+  {% for name, setting in known.items() %}
+    {% set value = settings[name] %}
+    {% if value is none or not tf_embeddings._is_allowed(name, value, setting[1], setting[2]) %}
+      {% do settings.update({name: setting[0]}) %}
+    {% endif %}
+  {% endfor %}
+
   {% set encoders, rerankers = [], [] %}
-  {% for name, pin in models.items() %}
+  {% for name, pin in settings.models.items() %}
     {% set is_reranker = pin is mapping and pin.kind == 'pairs' %}
     {% do rerankers.append(name) if is_reranker else encoders.append(name) %}
   {% endfor %}
   {% set candidates = encoders or rerankers %}
   {% set only_model = candidates[0] if candidates | length == 1 else none %}
-  {% set identifier = 'a name of 1 to 255 characters without backslashes, $$ and line breaks' %}
-
-  {% set settings = {
-    'models': models,
-    'rerankers': rerankers,
-    'default_model': tf_embeddings._setting('default_model', only_model, 'string', 'a name'),
-    'sources': tf_embeddings._setting(
-      'sources', none, 'sources', 'a list of maps, such as {ref: tickets, column: body}'
-    ),
-    'keep_text': tf_embeddings._setting('keep_text', false, 'boolean', 'true or false'),
-    'max_new_texts': tf_embeddings._setting(
-      'max_new_texts', none, 'count', 'a whole number from 1'
-    ),
-    'portion': tf_embeddings._setting(
-      'portion', none, 'portion', 'a whole number, 0 for all new texts in one statement'
-    ),
-    'shared_store': tf_embeddings._setting(
-      'shared_store', none, 'relation', 'schema.name or database.schema.name'
-    ),
-    'full_refresh': tf_embeddings._setting('full_refresh', false, 'boolean', 'true or false'),
-    'database': tf_embeddings._setting('database', target.database, 'identifier', identifier),
-    'schema': tf_embeddings._setting('schema', 'tf_embeddings', 'identifier', identifier),
-    'stage': tf_embeddings._setting('stage', 'models', 'identifier', identifier),
-    'stage_encryption': tf_embeddings._setting(
-      'stage_encryption', 'SNOWFLAKE_SSE', ['SNOWFLAKE_SSE', 'SNOWFLAKE_FULL'],
-      'SNOWFLAKE_SSE or SNOWFLAKE_FULL'
-    ),
-    'runtime_version': tf_embeddings._setting(
-      'runtime_version', '3.11', ['3.11', '3.12', '3.13', 3.11, 3.12, 3.13], '3.11, 3.12 or 3.13'
-    ) | string,
-    'artifact_repository': tf_embeddings._setting(
-      'artifact_repository', 'snowflake.snowpark.pypi_shared_repository', 'repository',
-      'snowflake.snowpark.pypi_shared_repository, snowflake.snowpark.anaconda_shared_repository '
-      ~ 'or the name of a different one, as database.schema.name'
-    ),
-    'max_batch_size': tf_embeddings._setting(
-      'max_batch_size', 512, 'rows', 'a whole number from 1 to 4096'
-    ),
-    'grants': tf_embeddings._setting(
-      'grants', [], 'identifiers', 'a list of roles, such as [analyst, reporter]'
-    ),
-    'manage': tf_embeddings._setting(
-      'manage', true, 'targets',
-      'true or false, or the list of the targets that do, such as [admin]'
-    ),
-    'managers': [],
-  } %}
   {# dbt does not render Jinja in vars, so a setting that differs by target is a list of targets. #}
-  {% if settings.manage is not boolean %}
-    {% do settings.update({
-      'manage': target.name in settings.manage, 'managers': settings.manage
-    }) %}
-  {% endif %}
+  {% set managers = [] if settings.manage is boolean else settings.manage %}
+  {% do settings.update({
+    'rerankers': rerankers,
+    'default_model': only_model if settings.default_model is none else settings.default_model,
+    'runtime_version': settings.runtime_version | string,
+    'manage': target.name in managers if managers else settings.manage,
+    'managers': managers,
+  }) %}
   {{ return(settings) }}
 {% endmacro %}
 
-{% macro _setting(name, default, shape, allowed) %}
-  {#
-    One setting. At parse time a value of the wrong shape gives the default; embed says why.
-    `shape` is the name of a shape, or a list of the values that are allowed.
-  #}
-  {% set value = tf_embeddings._scoped_var('tf_embeddings_' ~ name) %}
-  {% if value is none %}
-    {{ return(default) }}
-  {% endif %}
-
+{% macro _is_allowed(name, value, shape, allowed) %}
+  {# Whether a setting has its shape. At parse time a wrong one is false; embed says why. #}
   {% set plain_name = '[A-Za-z_][A-Za-z0-9_$]*' %}
   {% set fits = false %}
   {% if shape is not string %}
@@ -114,57 +102,59 @@
       {% set fits = true %}
     {% endif %}
   {% endif %}
-  {% if fits %}
-    {{ return(value) }}
-  {% endif %}
-
-  {% if execute %}
+  {% if execute and not fits %}
     {% do exceptions.raise_compiler_error(
       "tf_embeddings: var tf_embeddings_" ~ name ~ " is " ~ tf_embeddings._quoted(value)
       ~ "; it must be "
       ~ allowed ~ ". Change it under vars in dbt_project.yml, or in --vars."
     ) %}
   {% endif %}
-  {{ return(default) }}
+  {{ return(fits) }}
 {% endmacro %}
 
-{% macro _scoped_var(name) %}
+{% macro _scoped_vars(names) %}
   {#
-    A var with one value for the whole project, whichever package asks. dbt shows what is set below
+    Vars of the package, by their names without its prefix; none where one is not set. Each has one
+    value for the whole project, whichever package asks. dbt shows what is set below
     `vars: my_project:` only to the nodes of my_project, so a model and the hook could read two
     values. But every node sees the scope itself, as a var named my_project, and this macro looks
     there. --vars and the overrides of a unit test come first.
   #}
   {% set overrides = (model.get('overrides') if model is mapping else none) or {} %}
-  {% if name in (invocation_args_dict.vars or {}) or name in (overrides.vars or {}) %}
-    {{ return(var(name, none)) }}
-  {% endif %}
-
+  {% set first = [invocation_args_dict.vars or {}, overrides.vars or {}] %}
   {% set package = model.package_name if model is mapping else project_name %}
-  {% set found = {} %}
+  {% set scopes = {} %}
   {% for scope in [package, project_name, 'tf_embeddings'] %}
     {% set scoped = var(scope, none) %}
-    {% if scoped is mapping and name in scoped %}
-      {% set value = scoped[name] %}
-      {% do found.update({scope: render(value) if value is string else value}) %}
+    {% if scoped is mapping %}
+      {% do scopes.update({scope: scoped}) %}
     {% endif %}
   {% endfor %}
-  {% if not found %}
-    {{ return(var(name, none)) }}
-  {% endif %}
-  {% set value = (found.values() | list)[0] %}
 
-  {% if execute %}
-    {% set seen_by_all = [project_name, 'tf_embeddings'] %}
-    {% for scope in found if scope not in seen_by_all or found[scope] != value %}
-      {% do exceptions.raise_compiler_error(
-        "tf_embeddings: var " ~ name ~ " is set below vars: " ~ found | join(': and below vars: ')
-        ~ ": in dbt_project.yml, so packages would see different values. Set it once, "
-        ~ "below vars: or below vars: " ~ project_name ~ ":."
-      ) %}
-    {% endfor %}
-  {% endif %}
-  {{ return(value) }}
+  {% set values = {} %}
+  {% for short in names %}
+    {% set name = 'tf_embeddings_' ~ short %}
+    {% set found = {} %}
+    {% if name not in first[0] and name not in first[1] %}
+      {% for scope, scoped in scopes.items() if name in scoped %}
+        {% set said = scoped[name] %}
+        {% do found.update({scope: render(said) if said is string else said}) %}
+      {% endfor %}
+    {% endif %}
+    {% set value = (found.values() | list)[0] if found else var(name, none) %}
+    {% if execute %}
+      {% set seen_by_all = [project_name, 'tf_embeddings'] %}
+      {% for scope in found if scope not in seen_by_all or found[scope] != value %}
+        {% do exceptions.raise_compiler_error(
+          "tf_embeddings: var " ~ name ~ " is set below vars: " ~ found | join(': and below vars: ')
+          ~ ": in dbt_project.yml, so packages would see different values. Set it once, "
+          ~ "below vars: or below vars: " ~ project_name ~ ":."
+        ) %}
+      {% endfor %}
+    {% endif %}
+    {% do values.update({short: value}) %}
+  {% endfor %}
+  {{ return(values) }}
 {% endmacro %}
 
 {% macro _is_identifier(name) %}

@@ -207,7 +207,7 @@
     else none. The encryption of a stage cannot be changed.
     https://docs.snowflake.com/en/sql-reference/sql/create-stage
   #}
-  {% if not stage or tf_embeddings._scoped_var('tf_embeddings_stage_encryption') is none %}
+  {% if not stage or tf_embeddings._scoped_vars(['stage_encryption']).stage_encryption is none %}
     {{ return(none) }}
   {% endif %}
   {% set has = 'SNOWFLAKE_SSE' if 'NO CSE' in stage.type | default('') | string | upper
