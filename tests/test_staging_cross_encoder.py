@@ -169,6 +169,16 @@ def changed(case: Mapping[str, Any], name: str, **fields: object) -> dict[str, A
     return {**case, "files": {**case["files"], name: content}}
 
 
+def with_second_type(case: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Return a case whose tokenizer gives the tokens of a pair's second text this type."""
+    old = case["files"]["tokenizer.json"]["post_processor"]
+    pair = [
+        {"Sequence": {"id": "A", "type_id": 0}},
+        {"Sequence": {"id": "B", "type_id": number}},
+    ]
+    return changed(case, "tokenizer.json", post_processor={**old, "pair": pair})
+
+
 REFUSED = {
     "two labels": (
         changed(BERT, "config.json", id2label={"0": "no", "1": "yes"}),
@@ -218,6 +228,20 @@ REFUSED = {
     "a limit that no pair fits": (
         changed(BERT, "tokenizer_config.json", model_max_length=4),
         "the cross-encoder's limit is 4 tokens, and a pair of texts needs at least 6",
+    ),
+    "a tokenizer of another model": (
+        changed(BERT, "config.json", vocab_size=11),
+        "and config.json says vocab_size 11. Is it this model's own tokenizer?",
+    ),
+    "a type that the model has not": (
+        with_second_type(BERT, 2),
+        "the post_processor in 'tokenizer.json' gives tokens of a pair the type 2, and config.json "
+        "says type_vocab_size 2. Is it this model's own tokenizer?",
+    ),
+    "no tokenizer": (
+        {**BERT, "files": {k: v for k, v in BERT["files"].items() if k != "tokenizer.json"}},
+        "has no 'tokenizer.json'; the converter needs the fast tokenizer. Save it there, with "
+        "AutoTokenizer.from_pretrained(folder).save_pretrained(folder).",
     ),
 }
 

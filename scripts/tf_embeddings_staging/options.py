@@ -52,10 +52,15 @@ class Options:
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         return Options(**{name: said[name] for name in said if said[name] != getattr(other, name)})
 
-    def flags(self) -> list[str]:
-        """Return the command line's flags for what these options say, without their values."""
-        names = [field.name for field in fields(self) if _says(getattr(self, field.name))]
-        return [_FLAGS.get(name, f"--{name.replace('_', '-')}") for name in names]
+    def flags(self, *names: str) -> list[str]:
+        """Return the command line's flags for what these options say, without their values.
+
+        Args:
+            names: the fields that count; all of them, if none is named.
+        """
+        names = names or tuple(field.name for field in fields(self))
+        said = [name for name in names if _says(getattr(self, name))]
+        return [_FLAGS.get(name, f"--{name.replace('_', '-')}") for name in said]
 
 
 def _says(value: object) -> bool:

@@ -6,21 +6,31 @@ https://github.com/huggingface/sentence-transformers (cross_encoder/model.py)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_embeddings_staging.conversion.encoder_folder import (
+    EncoderFolder,
+    Scoring,
+    chosen_limit,
+    read_tokenizer,
+    require_no_more_weights,
+    saved_model_of,
+    weights_of,
+)
 from tf_embeddings_staging.conversion.families import FAMILIES, Architecture
+from tf_embeddings_staging.conversion.transformer import read_config
 from tf_embeddings_staging.errors import StagingError
-from tf_embeddings_staging.inspection import sentence_files
+from tf_embeddings_staging.inspection import sentence_files, tokenizer_file
 from tf_embeddings_staging.inspection.sentence_files import (
     TOKENIZER_SETTINGS,
     read_object,
     read_optional,
 )
+from tf_embeddings_staging.model import Model
 from tf_embeddings_staging.options import Options
 
-FEWEST_TOKENS = 6  # as many as four special ones, and one of each text
+_FEWEST_TOKENS = 6  # as many as four special ones, and one of each text
 
 _CONFIG, _SETTINGS = "config.json", "config_sentence_transformers.json"
 _TASK = "ForSequenceClassification"
@@ -31,23 +41,6 @@ _ACTIVATIONS = {
     "torch.nn.modules.activation.Sigmoid": "sigmoid",
 }
 _DEFAULT = "sigmoid"  # of a model with one score
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How a cross-encoder's score is made of what its classifier gives.
-
-    Attributes:
-        activation: `identity` or `sigmoid`.
-        has_segments: whether the model is told which tokens are the second text's.
-    """
-
-    activation: str
-    has_segments: bool
-
-    def asked(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
-        return asdict(self)
 
 
 def is_cross_encoder(folder: Path) -> bool:
@@ -66,12 +59,51 @@ def _classifies(folder: Path) -> bool:
     return isinstance(named, list) and bool(named) and str(named[0]).endswith(_TASK)
 
 
-def read_scoring(folder: Path, config: Architecture) -> Scoring:
-    """Return how a score is made.
+def read_cross_encoder(folder: Path, options: Options) -> EncoderFolder:
+    """Read the folder of a cross-encoder, whose parts are an encoder's but for the classifier.
 
     Raises:
-        StagingError: it is made in a way that the converter does not know.
+        StagingError: a file is missing or unreadable, or asks for what the converter cannot do, or
+            an option does.
     """
+    _require_options_apply(folder, options)
+    sentence_files.require_no_adapter(folder)
+    require_no_more_weights(folder)
+    label, settings = sentence_files.settings_of(folder)
+    if settings and not (folder / "modules.json").is_file():
+        raise StagingError(
+            f"'{label}' lies in a cross-encoder without modules.json, where Sentence Transformers "
+            f"does not read it. Take it out, or save the model again with CrossEncoder."
+        )
+    config = read_config(read_object(folder / _CONFIG), f"'{_CONFIG}'")
+    scoring = _scoring(folder, config)
+    tokenizer, rewritten = read_tokenizer(folder, config)
+    max_tokens = chosen_limit(folder, config, options.max_tokens, _FEWEST_TOKENS)
+    if max_tokens < _FEWEST_TOKENS:
+        raise StagingError(
+            f"the cross-encoder's limit is {max_tokens} tokens, and a pair of texts needs at least "
+            f"{_FEWEST_TOKENS}. Raise model_max_length in tokenizer_config.json, or say "
+            f"--max-tokens."
+        )
+    encoder = saved_model_of(max_tokens)
+    if scoring.has_segments:
+        tokenizer_file.require_types(rewritten or tokenizer.read_bytes(), config.type_vocab_size)
+        encoder["token_type_ids"] = "token_type_ids"
+    return EncoderFolder(
+        model=Model("pairs", encoder, max_tokens=max_tokens),
+        weights=weights_of(folder),
+        tokenizer=tokenizer,
+        rewritten=rewritten,
+        config=config,
+        pooling="cls",
+        dense=(),
+        prompts={},
+        scoring=scoring,
+    )
+
+
+def _scoring(folder: Path, config: Architecture) -> Scoring:
+    """Return how a score is made."""
     modules = sentence_files.modules(folder)
     if modules is not None and modules != [("Transformer", "")]:
         listed = " + ".join(kind for kind, _ in modules) or "nothing"
@@ -148,26 +180,11 @@ def _told(folder: Path) -> bool:
     return not isinstance(names, list) or "token_type_ids" in names
 
 
-def require_options_apply(folder: Path, options: Options) -> None:
-    """Refuse the options that only models which give vectors have.
-
-    Raises:
-        StagingError: one is given.
-    """
-    given = {
-        "--pooling": options.pooling,
-        "--normalize": options.normalize,
-        "--truncate-dim": options.truncate_dim,
-        "--prefix": options.prefix,
-        "--signature": options.signature,
-        "--output": options.output,
-        "--preprocessor": options.preprocessor,
-        "--allow-op": options.allow_ops or None,
-        "--static-rule": options.static_rule,
-    }
-    for flag, value in given.items():
-        if value is not None:
-            raise StagingError(
-                f"{flag} is for models that give vectors, and '{folder.name}' is the folder of a "
-                f"cross-encoder, which gives a pair of texts a score. Leave {flag} out."
-            )
+def _require_options_apply(folder: Path, options: Options) -> None:
+    """Refuse the options that only models which give vectors have."""
+    vectors = ("pooling", "normalize", "truncate_dim", "prefix", "static_rule")
+    for flag in options.flags(*vectors, "signature", "output", "preprocessor", "allow_ops"):
+        raise StagingError(
+            f"{flag} is for models that give vectors, and '{folder.name}' is the folder of a "
+            f"cross-encoder, which gives a pair of texts a score. Leave {flag} out."
+        )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_embeddings_staging.conversion.tensors import open_tensors, require_float
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.inspection.sentence_files import read_object
 
@@ -59,21 +60,13 @@ class DenseModule:
             StagingError: the file is not a safetensors file, or a tensor is missing or of the
                 wrong shape or type.
         """
-        import ml_dtypes  # noqa: F401 - teaches NumPy bfloat16; TensorFlow brings it
         import numpy as np
-        from safetensors import SafetensorError, safe_open
 
         label = f"{self.path.name}/{WEIGHTS}"
-        try:
-            with safe_open(str(self.weights), "np") as file:
-                for name in file.keys():  # noqa: SIM118
-                    require_float(label, name, file.get_slice(name).get_dtype())
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise StagingError(
-                f"'{label}' is not a complete safetensors file ({error}). Download or save it "
-                f"again."
-            ) from None
+        with open_tensors(self.weights, label) as file:
+            for name in file.keys():  # noqa: SIM118
+                require_float(label, name, file.get_slice(name).get_dtype())
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         expected: dict[str, tuple[int, ...]] = {"linear.weight": (self.gives, self.takes)}
         if self.bias:
             expected["linear.bias"] = (self.gives,)
@@ -84,19 +77,6 @@ class DenseModule:
                 f"{_AGAIN}"
             )
         return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
-
-
-def require_float(label: str, name: str, kind: str) -> None:
-    """Refuse a tensor whose numbers are of a type that the converter does not know.
-
-    Raises:
-        StagingError: they are, such as those of a quantized model.
-    """
-    if kind not in ("F64", "F32", "F16", "BF16"):
-        raise StagingError(
-            f"'{label}' has {name} of type {kind}; the converter knows F64, F32, F16 and BF16. "
-            f"Stage the model that is not quantized."
-        )
 
 
 def read_dense(folder: Path, takes: int) -> DenseModule:

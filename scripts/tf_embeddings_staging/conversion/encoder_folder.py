@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tf_embeddings_staging.conversion import cross_encoder
-from tf_embeddings_staging.conversion.cross_encoder import Scoring
 from tf_embeddings_staging.conversion.dense_module import DenseModule, read_dense
 from tf_embeddings_staging.conversion.families import Architecture
 from tf_embeddings_staging.conversion.transformer import CONVERTER, read_config
@@ -36,6 +34,23 @@ _NO_WEIGHTS = (
     "Transformers, and save it with save_pretrained(folder)."
 )
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a cross-encoder's score is made of what its classifier gives.
+
+    Attributes:
+        activation: `identity` or `sigmoid`.
+        has_segments: whether the model is told which tokens are the second text's.
+    """
+
+    activation: str
+    has_segments: bool
+
+    def asked(self) -> dict[str, Any]:
+        """Return it ready for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -130,14 +145,12 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
             an option does.
     """
     options = options or Options()
-    if options.kind == "pairs" or (options.kind is None and cross_encoder.is_cross_encoder(folder)):
-        return _read_cross_encoder(folder, options)
     _require_options_apply(folder, options)
     sentence_files.require_no_adapter(folder)
     transformer, pooling, following, normalize = _modules(folder, options.pooling)
     sentence_files.require_no_adapter(transformer)
     for place in {folder, transformer}:
-        _require_no_more_weights(place)
+        require_no_more_weights(place)
     label = f"'{_within(folder, transformer / 'config.json')}'"
     config = read_config(read_object(transformer / "config.json"), label)
     pooled = pooling / "config.json"
@@ -148,11 +161,8 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
         POOLINGS,
         f"the converter knows {_listed(POOLINGS)}. {_WHOLE}, or choose one with --pooling.",
     )
-    tokenizer = required(transformer / TOKENIZER, _NO_TOKENIZER)
-    rewritten = tokenizer_file.rewritten(tokenizer, transformer)
-    normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
-    sentence_files.require_casing_agrees(transformer, normalizer)
-    tokenizer_file.require_fits(rewritten or tokenizer.read_bytes(), config.vocab_size)
+    tokenizer, rewritten = read_tokenizer(transformer, config)
+    tokenizer_file.require_one_type(rewritten or tokenizer.read_bytes())
     dense: list[DenseModule] = []
     for place in following:
         require_no_pointer(place / WEIGHTS)
@@ -160,10 +170,10 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     default, prompts = sentence_files.prompts_of(folder)
     prefix = default if options.prefix is None else options.prefix
     sentence_files.require_prefix_is_pooled(read_optional(pooled), pooled_label, mode, prefix)
-    max_tokens = _chosen_limit(transformer, config, options.max_tokens)
+    max_tokens = chosen_limit(transformer, config, options.max_tokens)
     model = Model(
         "tokens",
-        _parameters(max_tokens),
+        saved_model_of(max_tokens),
         normalize=normalize if options.normalize is None else options.normalize,
         max_tokens=max_tokens,
         prefix=prefix,
@@ -171,7 +181,7 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     model = model.giving(dense[-1].gives if dense else config.hidden_size)
     return EncoderFolder(
         model=model.keeping(sentence_files.truncate_dim_of(folder)),
-        weights=_weights(transformer),
+        weights=weights_of(transformer),
         tokenizer=tokenizer,
         rewritten=rewritten,
         config=config,
@@ -181,47 +191,7 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
     )
 
 
-def _read_cross_encoder(folder: Path, options: Options) -> EncoderFolder:
-    """Read the folder of a cross-encoder, whose parts are an encoder's but for the classifier."""
-    cross_encoder.require_options_apply(folder, options)
-    sentence_files.require_no_adapter(folder)
-    _require_no_more_weights(folder)
-    label, settings = sentence_files.settings_of(folder)
-    if settings and not (folder / "modules.json").is_file():
-        raise StagingError(
-            f"'{label}' lies in a cross-encoder without modules.json, where Sentence Transformers "
-            f"does not read it. Take it out, or save the model again with CrossEncoder."
-        )
-    config = read_config(read_object(folder / "config.json"), "'config.json'")
-    scoring = cross_encoder.read_scoring(folder, config)
-    tokenizer = required(folder / TOKENIZER, "the converter needs the fast tokenizer.")
-    rewritten = tokenizer_file.rewritten(tokenizer, folder)
-    normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
-    sentence_files.require_casing_agrees(folder, normalizer)
-    fewest = cross_encoder.FEWEST_TOKENS
-    max_tokens = _chosen_limit(folder, config, options.max_tokens, fewest)
-    if max_tokens < fewest:
-        raise StagingError(
-            f"the cross-encoder's limit is {max_tokens} tokens, and a pair of texts needs at least "
-            f"{fewest}. Raise model_max_length in tokenizer_config.json, or say --max-tokens."
-        )
-    encoder = _parameters(max_tokens)
-    if scoring.has_segments:
-        encoder["token_type_ids"] = "token_type_ids"
-    return EncoderFolder(
-        model=Model("pairs", encoder, max_tokens=max_tokens),
-        weights=_weights(folder),
-        tokenizer=tokenizer,
-        rewritten=rewritten,
-        config=config,
-        pooling="cls",
-        dense=(),
-        prompts={},
-        scoring=scoring,
-    )
-
-
-def _parameters(max_tokens: int) -> dict[str, Any]:
+def saved_model_of(max_tokens: int) -> dict[str, Any]:
     """Return how the SavedModel that `transformer_graph` writes is called; it pools by itself."""
     return {
         "tags": ["serve"],
@@ -237,6 +207,20 @@ def _parameters(max_tokens: int) -> dict[str, Any]:
     }
 
 
+def read_tokenizer(folder: Path, config: Architecture) -> tuple[Path, bytes | None]:
+    """Return the tokenizer.json of a folder, and what it must hold if that is something else.
+
+    Raises:
+        StagingError: it is missing, is not this model's, or works in a way that is not known.
+    """
+    tokenizer = required(folder / TOKENIZER, _NO_TOKENIZER)
+    rewritten = tokenizer_file.rewritten(tokenizer, folder)
+    normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
+    sentence_files.require_casing_agrees(folder, normalizer)
+    tokenizer_file.require_fits(rewritten or tokenizer.read_bytes(), config.vocab_size)
+    return tokenizer, rewritten
+
+
 def _require_options_apply(folder: Path, options: Options) -> None:
     """Refuse the options that only a SavedModel has."""
     if options.kind not in (None, "tokens"):
@@ -244,23 +228,16 @@ def _require_options_apply(folder: Path, options: Options) -> None:
             f"--kind {options.kind}: '{folder.name}' is the folder of a sentence encoder, "
             f"whose kind is tokens. Leave --kind out."
         )
-    given = {
-        "--signature": options.signature,
-        "--output": options.output,
-        "--preprocessor": options.preprocessor,
-        "--allow-op": options.allow_ops or None,
-    }
     if options.static_rule is not None:
         raise StagingError(
             f"--static-rule {options.static_rule} is for static encoders, whose model is a table "
             f"of token vectors, and '{folder.name}' is a transformer. Leave --static-rule out."
         )
-    for flag, value in given.items():
-        if value is not None:
-            raise StagingError(
-                f"{flag} is for SavedModels, and '{folder.name}' is the folder of a sentence "
-                f"encoder, whose graph is made here. Leave {flag} out."
-            )
+    for flag in options.flags("signature", "output", "preprocessor", "allow_ops"):
+        raise StagingError(
+            f"{flag} is for SavedModels, and '{folder.name}' is the folder of a sentence encoder, "
+            f"whose graph is made here. Leave {flag} out."
+        )
     if options.pooling not in (None, *POOLINGS):
         raise StagingError(
             f"--pooling {options.pooling}: for the folder of a sentence encoder, the "
@@ -300,7 +277,7 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _chosen_limit(
+def chosen_limit(
     transformer: Path, config: Architecture, chosen: int | None, fewest: int = FEWEST_TOKENS
 ) -> int:
     """Return the limit that a user chose, or the folder's, never more than there are positions."""
@@ -315,7 +292,7 @@ def _chosen_limit(
     )
 
 
-def _require_no_more_weights(folder: Path) -> None:
+def require_no_more_weights(folder: Path) -> None:
     """Refuse weights beside the encoder's own; `model.fp16.safetensors` is a second form of these.
 
     Other formats are ignored, as transformers does where there are safetensors.
@@ -328,7 +305,7 @@ def _require_no_more_weights(folder: Path) -> None:
             )
 
 
-def _weights(transformer: Path) -> tuple[Path, ...]:
+def weights_of(transformer: Path) -> tuple[Path, ...]:
     """Return the file of the weights, or those that its index names, as transformers saves them."""
     index = transformer / f"{WEIGHTS}.index.json"
     if (transformer / WEIGHTS).is_file() or not index.is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tf_embeddings_staging.conversion.cross_encoder import is_cross_encoder
+from tf_embeddings_staging.conversion.cross_encoder import is_cross_encoder, read_cross_encoder
 from tf_embeddings_staging.conversion.encoder_folder import (
     TOKENIZER,
     WEIGHTS,
@@ -51,5 +51,8 @@ def read_folder(folder: Path, options: Options) -> Folder:
         StagingError: a file is missing or unreadable, or asks for what the converter cannot do, or
             an option does.
     """
-    is_static = is_static_folder(folder)
-    return (read_static_folder if is_static else read_encoder_folder)(folder, options)
+    if is_static_folder(folder):
+        return read_static_folder(folder, options)
+    if options.kind == "pairs" or (options.kind is None and is_cross_encoder(folder)):
+        return read_cross_encoder(folder, options)
+    return read_encoder_folder(folder, options)

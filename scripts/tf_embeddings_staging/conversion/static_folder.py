@@ -197,19 +197,11 @@ def _require_options_apply(folder: Path, options: Options) -> None:
             f"--static-rule {options.static_rule}: there is no such rule; it may be "
             f"{', '.join(RULES)}."
         )
-    given = {
-        "--signature": options.signature,
-        "--output": options.output,
-        "--pooling": options.pooling,
-        "--preprocessor": options.preprocessor,
-        "--allow-op": options.allow_ops or None,
-    }
-    for flag, value in given.items():
-        if value is not None:
-            raise StagingError(
-                f"{flag}: {what}, which has none to choose: its vectors are the mean of a table's. "
-                f"Leave {flag} out."
-            )
+    for flag in options.flags("signature", "output", "pooling", "preprocessor", "allow_ops"):
+        raise StagingError(
+            f"{flag}: {what}, which has none to choose: its vectors are the mean of a table's. "
+            f"Leave {flag} out."
+        )
 
 
 def _place(folder: Path, modules: list[tuple[str, str]] | None) -> Path:

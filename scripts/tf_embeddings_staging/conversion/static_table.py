@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_embeddings_staging.conversion.tensors import open_tensors
 from tf_embeddings_staging.errors import StagingError
 
 if TYPE_CHECKING:
@@ -121,16 +122,9 @@ def read_table(path: Path) -> Table:
 
 def _header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Return type and shape of each tensor."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), "np") as file:
-            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            return {
-                name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()
-            }
-    except SafetensorError as error:
-        raise StagingError(f"'{path.name}' is not a complete safetensors file ({error}).") from None
+    with open_tensors(path, path.name) as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -156,11 +150,10 @@ def load_parts(path: Path, table: Table, dense: Sequence[DenseModule]) -> Parts:
     Raises:
         StagingError: a mapping leaves the table, or a number is not finite.
     """
-    import ml_dtypes  # noqa: F401 - teaches NumPy bfloat16; TensorFlow brings it
     import numpy as np
-    from safetensors.numpy import load_file
 
-    tensors = load_file(path)
+    with open_tensors(path, path.name) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     vectors, mapping = tensors[table.name], tensors.get(_MAPPING)
     weights = tensors.get(_WEIGHTS)
     if vectors.dtype != np.int8:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_embeddings_staging.conversion.dense_module import require_float
 from tf_embeddings_staging.conversion.families import (
     AGAIN,
     FAMILIES,
@@ -26,6 +25,7 @@ from tf_embeddings_staging.conversion.families import (
     layer_count,
     size,
 )
+from tf_embeddings_staging.conversion.tensors import open_tensors, require_float
 from tf_embeddings_staging.errors import StagingError
 
 if TYPE_CHECKING:
@@ -166,9 +166,7 @@ def read_weights(
         StagingError: a file is not a safetensors file, or a tensor is missing, unknown, or of
             the wrong shape or type.
     """
-    import ml_dtypes  # noqa: F401 - teaches NumPy bfloat16; TensorFlow brings it
     import numpy as np
-    from safetensors import SafetensorError, safe_open
 
     family = FAMILIES[architecture.model_type]
     sources = dict(_sources(architecture, family))
@@ -180,12 +178,9 @@ def read_weights(
     with ExitStack() as stack:
         places: dict[str, tuple[Any, str]] = {}
         for path in paths:
-            try:
-                file = stack.enter_context(safe_open(str(path), "np"))
-                found = [(_plain_name(name, family), name) for name in file.keys()]  # noqa: SIM118
-            except SafetensorError as error:
-                raise _incomplete(path.name, error) from None
-            for name, stored in found:
+            file = stack.enter_context(open_tensors(path, path.name))
+            for stored in file.keys():  # noqa: SIM118
+                name = _plain_name(stored, family)
                 if name in places:
                     raise StagingError(
                         f"'{path.name}' has {stored}, and {places[name][1]} is there too: both are "
@@ -203,20 +198,11 @@ def read_weights(
                     f"'{label}' has {name} of shape {list(shape)}, and config.json asks "
                     f"for {list(expected[name])}. Do both come from the same model?"
                 )
-            try:
-                tensors[name] = file.get_tensor(stored)
-            except SafetensorError as error:
-                raise _incomplete(label, error) from None
+            tensors[name] = file.get_tensor(stored)
     return {
         ours: np.split(tensors[source.name], source.parts)[source.part].astype(np.float32)
         for ours, source in sources.items()
     }
-
-
-def _incomplete(label: str, error: Exception) -> StagingError:
-    return StagingError(
-        f"'{label}' is not a complete safetensors file ({error}). Download or save it again."
-    )
 
 
 def _plain_name(name: str, family: Family) -> str:

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_embeddings_staging.conversion.cross_encoder import Scoring
 from tf_embeddings_staging.conversion.dense_module import DenseModule
+from tf_embeddings_staging.conversion.encoder_folder import Scoring
 from tf_embeddings_staging.conversion.families import Architecture
 from tf_embeddings_staging.conversion.transformer import read_weights
 

@@ -99,7 +99,7 @@ class Text(OfSavedModel):
 
     def choose(self, graph: Graph, signature: Signature, options: Options) -> Choice:
         """Find the output."""
-        _require_no_tokens(options, "text", ("pooling", "max_tokens"))
+        _require_no_tokens(options, "text", "pooling", "max_tokens")
         output = choose_output(signature, options)
         why = (
             f"{signature.label} takes strings, {signature.inputs[0]}, and "
@@ -120,7 +120,7 @@ class Text(OfSavedModel):
                 f"--kind {options.kind}: a model with --preprocessor takes strings, so its kind is "
                 f"text. Leave --kind out."
             )
-        _require_no_tokens(options, "text", ("pooling", "max_tokens"))
+        _require_no_tokens(options, "text", "pooling", "max_tokens")
         first = ordered(preprocessor)
         texts = [one for one in first if self.fits(one)]
         if not texts:
@@ -198,7 +198,7 @@ class SentencePiece(OfSavedModel):
 
     def choose(self, graph: Graph, signature: Signature, options: Options) -> Choice:
         """Find the SentencePiece model in the assets, and the output."""
-        _require_no_tokens(options, "sentencepiece", ("pooling",))
+        _require_no_tokens(options, "sentencepiece", "pooling")
         path = self._model_in(graph.folder)
         output = choose_output(signature, options)
         encoder = {
@@ -501,12 +501,10 @@ def _require_options(options: Options) -> None:
         )
 
 
-def _require_no_tokens(options: Options, kind: str, names: Sequence[str]) -> None:
+def _require_no_tokens(options: Options, kind: str, *names: str) -> None:
     """Refuse options that only models of token ids have."""
-    for name in names:
-        if getattr(options, name) is not None:
-            flag = f"--{name.replace('_', '-')}"
-            raise StagingError(
-                f"{flag} is for models that take token ids, and this one is of kind {kind}: what "
-                f"happens to its tokens is in its graph. Leave {flag} out."
-            )
+    for flag in options.flags(*names):
+        raise StagingError(
+            f"{flag} is for models that take token ids, and this one is of kind {kind}: what "
+            f"happens to its tokens is in its graph. Leave {flag} out."
+        )

@@ -249,19 +249,47 @@ def require_fits(content: bytes, rows: int) -> None:
         rows: of that table.
 
     Raises:
-        StagingError: it has an id beyond them, or marks the tokens of a text as a second one's.
+        StagingError: it has an id beyond them.
     """
-    tokenizer = _tokenizer(json.loads(content))
-    highest = max(tokenizer.get_vocab().values(), default=-1)
+    highest = max(_tokenizer(json.loads(content)).get_vocab().values(), default=-1)
     if highest >= rows:
         raise StagingError(
             f"'{TOKENIZER}' has ids up to {highest}, and config.json says vocab_size {rows}. Is it "
             f"this model's own tokenizer?"
         )
-    if any(tokenizer.encode("a").type_ids):
+
+
+def require_one_type(content: bytes) -> None:
+    """Refuse a tokenizer that marks the tokens of a text as a second one's.
+
+    Args:
+        content: the tokenizer.json.
+
+    Raises:
+        StagingError: it does.
+    """
+    if any(_tokenizer(json.loads(content)).encode("a").type_ids):
         raise StagingError(
             f"the post_processor in '{TOKENIZER}' gives the tokens of a text a type other than 0; "
             f"the converter knows texts of type 0 only. {_SAVE_ANEW}"
+        )
+
+
+def require_types(content: bytes, types: int) -> None:
+    """Refuse a tokenizer that gives the tokens of a pair a type that the encoder does not have.
+
+    Args:
+        content: the tokenizer.json.
+        types: how many it has.
+
+    Raises:
+        StagingError: it does.
+    """
+    highest = max(_tokenizer(json.loads(content)).encode("a", "b").type_ids, default=0)
+    if highest >= types:
+        raise StagingError(
+            f"the post_processor in '{TOKENIZER}' gives tokens of a pair the type {highest}, and "
+            f"config.json says type_vocab_size {types}. Is it this model's own tokenizer?"
         )
 
 
