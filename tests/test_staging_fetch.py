@@ -20,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import bert_folder
 import encoder_makers
 import local_hub
 import loopback
@@ -1012,11 +1013,11 @@ def minilm_hub(hub: Hub, model_folder: Path) -> Repository:
     return repository
 
 
+@pytest.mark.parametrize("is_named", [True, False])
 def test_the_hub_gives_the_same_version_and_the_same_build(
-    minilm_hub: Repository, model_folder: Path, tmp_path: Path
+    is_named: bool, minilm_hub: Repository, model_folder: Path, tmp_path: Path
 ) -> None:
-    """All that an artifact depends on is the same; the next test builds it."""
-    del minilm_hub
+    """All that an artifact depends on is the same; the next test builds a small one."""
 
     def recipe_of(source: Source, folder: Path) -> dict[str, Any]:
         given = gather(source, folder, Report(), Options(), Limits(), None)
@@ -1024,20 +1025,25 @@ def test_the_hub_gives_the_same_version_and_the_same_build(
 
     cache = tmp_path / "cache"
     shutil.copytree(model_folder.parent, cache / "sources")
-    assert recipe_of(entry_of(HUB), tmp_path) == recipe_of(ENTRY, cache)
+    wanted = recipe_of(ENTRY, cache)
+    if is_named:
+        wanted["uri"] = f"hf:{MINILM}@{minilm_hub.revisions['main']}"
+        wanted["options"]["kind"] = None  # it is found
+    source = resolve(MINILM, {}) if is_named else entry_of(HUB)
+    assert recipe_of(source, tmp_path) == wanted
 
 
-def test_a_hugging_face_id_is_the_same_build_and_says_its_commit(
-    minilm_hub: Repository, minilm: makers.Artifact, tmp_path: Path
-) -> None:
-    built = build(resolve(MINILM, {}), "minilm", tmp_path, Report())
-    assert built.version == minilm.version
-    assert built.path.name == minilm.path.name
-    assert built.path.stat().st_size == minilm.path.stat().st_size
-    assert makers.content_of(built.path) == makers.content_of(minilm.path)
+def test_a_hugging_face_id_is_the_same_build_and_says_its_commit(hub: Hub, tmp_path: Path) -> None:
+    folder = bert_folder.make_folder(tmp_path / "encoder", pooling="mean").path
+    hub.repositories["somebody/encoder"] = Repository(files_of(folder))
+    built = build(resolve("somebody/encoder", {}), "encoder", tmp_path / "a", Report())
+    local = build(resolve(str(folder), {}), "encoder", tmp_path / "b", Report())
+    assert built.version == local.version
+    assert built.path.name == local.path.name
+    assert makers.content_of(built.path) == makers.content_of(local.path)
     with zipfile.ZipFile(built.path) as archive:
         source = json.loads(archive.read("golden.json"))["source"]
-    assert source["uri"] == f"hf:{MINILM}@{minilm_hub.revisions['main']}"
+    assert source["uri"] == f"hf:somebody/encoder@{'c' * 40}"
 
 
 def test_a_package_that_does_not_come_is_followed_by_the_hub(

@@ -4,7 +4,7 @@ Messages are JSON, each after its length in four bytes: on standard input the fu
 batches, on standard output what came of them.
 
 Started as a script, by the interpreter of the function's artifact repository, it forks such
-processes. It imports the standard library and, where the functions' packages have it, pandas; it
+processes. It imports the standard library and, of the functions' packages, those that take long; it
 never loads a handler.
 
     python worker.py HIDDEN_MODULES
@@ -37,6 +37,7 @@ from typing import IO, Any
 
 Json = dict[str, Any]
 
+_TAKES_LONG = ("pandas", "ai_edge_litert.interpreter", "tokenizers", "tensorflow")
 _CODE = "_udf_code.py"
 _OWN = os.path.abspath(__file__)
 _WRITES_BEFORE_THE_KILL = 2
@@ -50,8 +51,9 @@ def main() -> None:
     """
     channel = socket.socket(fileno=0)
     sys.meta_path.insert(0, _NotInPackages(json.loads(sys.argv.pop())))
-    with contextlib.suppress(ImportError):
-        importlib.import_module("pandas")  # most handlers import it: once for all of them
+    for name in _TAKES_LONG:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)  # once for all workers
     sys.path.insert(0, os.path.dirname(_OWN))
     importlib.import_module("sandbox")
     sys.path.pop(0)
