@@ -157,7 +157,7 @@ def the_block(page: str, text: str, title: str | None = None) -> Block:
 def not_run() -> dict[str, list[dict[str, str]]]:
     """Return what pages_not_run.yml lists: page -> entries of `block`, its beginning, and `why`.
 
-    An entry may have `instead`, a command that stands for the block.
+    An entry may have `instead`, commands that stand for the block.
     """
     text = (ROOT / "tests" / "pages_not_run.yml").read_text(encoding="utf-8")
     return yaml.safe_load(text) or {}
@@ -254,8 +254,8 @@ class Reader:
         """Do what a block says."""
         if entry := listed(block):
             if "instead" in entry:
-                command = entry["instead"].format(tests=ROOT / "tests")
-                self._tell(block, "what runs instead", partial(self.call, command))
+                for command in commands(entry["instead"].format(tests=ROOT / "tests")):
+                    self._tell(block, "what runs instead", partial(self.call, command))
             return
         title, text = block.title, self._with_pins(block.text)
         if block.language == "text":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from tf_embeddings_staging.conversion.encoder_folder import EncoderFolder
 from tf_embeddings_staging.conversion.folders import likely_kind, read_folder
 from tf_embeddings_staging.errors import StagingError
 from tf_embeddings_staging.options import Options
-from tf_embeddings_udf import Embedder
-from tf_embeddings_udf.encoders import Prepared
+from tf_embeddings_udf import Embedder, read_manifest
+from tf_embeddings_udf.encoders import Prepared, load_encoder
 from tf_embeddings_udf.encoders.pairs import as_pair, as_text, longest_first
 from tf_embeddings_udf.planner import Planner
 from tf_embeddings_udf.verify import report
@@ -157,6 +158,32 @@ def test_both_sides_are_truncated_as_hugging_face_does() -> None:
                 ids = tokenizer.encode("a " * query, "b " * text).ids
                 kept = longest_first(query, text, most)
                 assert kept == (ids.count(0), ids.count(1)), (query, text, most)
+
+
+@pytest.mark.parametrize("direction", ["right", "left"])
+def test_a_truncated_pair_has_the_tokens_that_hugging_face_leaves(
+    direction: str, ranker: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tokenizers import Tokenizer
+
+    folder = unpacked(ranker)
+    tokenizer = Tokenizer.from_file(str(folder / "model" / "tokenizer.json"))
+    tokenizer.no_padding()
+    long = " ".join(query for query, _ in PAIRS)
+    pairs = [*PAIRS, [long, "cat"], ["cat", long], [long, long], ["dog [SEP] cat", long]]
+    manifest = read_manifest(folder)
+    for most in (6, 7, 12, 30):
+        limited = replace(manifest, encoder={**manifest.encoder, "max_tokens": most})
+        encoder = load_encoder(limited, folder, 1)
+        monkeypatch.setattr(encoder, "_direction", direction)
+        tokenizer.enable_truncation(most, strategy="longest_first", direction=direction)
+        prepared = encoder.prepare([as_text(*pair) for pair in pairs])
+        wanted = [tokenizer.encode(query, text) for query, text in pairs]
+
+        assert [one.payload.tolist() for one in prepared] == [
+            [one.ids, one.type_ids] for one in wanted
+        ]
+        assert [one.is_truncated for one in prepared] == [bool(one.overflowing) for one in wanted]
 
 
 BERT = CASES["bert"]

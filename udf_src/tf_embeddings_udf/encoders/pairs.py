@@ -65,25 +65,37 @@ class PairsEncoder(TokensEncoder):
             ValueError: a text is not a pair.
         """
         pairs = [as_pair(text) for text in texts]
-        # A query stands in many pairs, and `truncate` changes an encoding: encode it for each.
-        sides = (
-            encodings(self._tokenizer, [pair[side] if _has_both(pair) else "" for pair in pairs])
-            for side in (0, 1)
-        )
-        return [self._prepared_pair(*both) for both in zip(*sides, strict=True)]
+        pairs = [pair if _has_both(pair) else ("", "") for pair in pairs]
+        # A query stands in many pairs.
+        queries = list(dict.fromkeys(query for query, _ in pairs))
+        encoded = dict(zip(queries, encodings(self._tokenizer, queries), strict=True))
+        second = encodings(self._tokenizer, [text for _, text in pairs])
+        return [
+            self._prepared_pair(encoded[query], text)
+            for (query, _), text in zip(pairs, second, strict=True)
+        ]
 
     def _prepared_pair(self, query: Any, text: Any) -> Prepared:  # noqa: ANN401 - Encodings
         if not len(query) or not len(text):
             return Prepared(payload=None, cost=0, token_count=0, is_truncated=False)
         count = len(query) + len(text) + self._special
         is_truncated = count > self._max_tokens
-        if is_truncated:
-            kept = longest_first(len(query), len(text), self._max_tokens - self._special)
-            for encoding, length in zip((query, text), kept, strict=True):
-                encoding.truncate(length, direction=self._direction)
         whole = self._tokenizer.post_process(query, text)
         payload = np.array([whole.ids, whole.type_ids], np.int32)
+        if is_truncated:
+            # Not before `post_process`: it pairs what is cut of the one with what is cut of the
+            # other, so that two long texts take as long as the product of their lengths.
+            own = np.flatnonzero(np.array(whole.special_tokens_mask) == 0)
+            kept = longest_first(len(query), len(text), self._max_tokens - self._special)
+            payload = np.delete(payload, self._cut(own, len(query), kept), axis=1)
         return Prepared(payload, self._length or payload.shape[1], count, is_truncated)
+
+    def _cut(self, own: np.ndarray, first: int, kept: tuple[int, int]) -> np.ndarray:
+        """Return the places of the tokens that are cut, of `first` tokens of a query and a text."""
+        sides = zip((own[:first], own[first:]), kept, strict=True)
+        if self._direction == "left":
+            return np.concatenate([side[: len(side) - length] for side, length in sides])
+        return np.concatenate([side[length:] for side, length in sides])
 
 
 def longest_first(query: int, text: int, most: int) -> tuple[int, int]:
