@@ -77,7 +77,9 @@ def read_cross_encoder(folder: Path, options: Options) -> EncoderFolder:
         )
     config = read_config(read_object(folder / _CONFIG), f"'{_CONFIG}'")
     scoring = _scoring(folder, config)
-    tokenizer, rewritten = read_tokenizer(folder, config)
+    tokenizer, rewritten = read_tokenizer(folder)
+    loaded = tokenizer_file.load(rewritten or tokenizer.read_bytes())
+    tokenizer_file.require_fits(loaded, config.vocab_size)
     max_tokens = chosen_limit(folder, config, options.max_tokens, _FEWEST_TOKENS)
     if max_tokens < _FEWEST_TOKENS:
         raise StagingError(
@@ -87,7 +89,7 @@ def read_cross_encoder(folder: Path, options: Options) -> EncoderFolder:
         )
     encoder = saved_model_of(max_tokens)
     if scoring.has_segments:
-        tokenizer_file.require_types(rewritten or tokenizer.read_bytes(), config.type_vocab_size)
+        tokenizer_file.require_types(loaded, config.type_vocab_size)
         encoder["token_type_ids"] = "token_type_ids"
     return EncoderFolder(
         model=Model("pairs", encoder, max_tokens=max_tokens),

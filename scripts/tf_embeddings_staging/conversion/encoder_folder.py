@@ -161,8 +161,10 @@ def read_encoder_folder(folder: Path, options: Options | None = None) -> Encoder
         POOLINGS,
         f"the converter knows {_listed(POOLINGS)}. {_WHOLE}, or choose one with --pooling.",
     )
-    tokenizer, rewritten = read_tokenizer(transformer, config)
-    tokenizer_file.require_one_type(rewritten or tokenizer.read_bytes())
+    tokenizer, rewritten = read_tokenizer(transformer)
+    loaded = tokenizer_file.load(rewritten or tokenizer.read_bytes())
+    tokenizer_file.require_fits(loaded, config.vocab_size)
+    tokenizer_file.require_one_type(loaded)
     dense: list[DenseModule] = []
     for place in following:
         require_no_pointer(place / WEIGHTS)
@@ -207,17 +209,16 @@ def saved_model_of(max_tokens: int) -> dict[str, Any]:
     }
 
 
-def read_tokenizer(folder: Path, config: Architecture) -> tuple[Path, bytes | None]:
+def read_tokenizer(folder: Path) -> tuple[Path, bytes | None]:
     """Return the tokenizer.json of a folder, and what it must hold if that is something else.
 
     Raises:
-        StagingError: it is missing, is not this model's, or works in a way that is not known.
+        StagingError: it is missing, or works in a way that is not known.
     """
     tokenizer = required(folder / TOKENIZER, _NO_TOKENIZER)
     rewritten = tokenizer_file.rewritten(tokenizer, folder)
     normalizer = tokenizer_file.normalizer_of(tokenizer, rewritten)
     sentence_files.require_casing_agrees(folder, normalizer)
-    tokenizer_file.require_fits(rewritten or tokenizer.read_bytes(), config.vocab_size)
     return tokenizer, rewritten
 
 

@@ -9,7 +9,6 @@ https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/tokeni
 
 from __future__ import annotations
 
-import copy
 import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -158,9 +157,9 @@ def rewritten(tokenizer: Path, settings: Path) -> bytes | None:
     Raises:
         StagingError: a file cannot be read, or says what cannot be done here; the key is named.
     """
-    given = _read(tokenizer)
+    given, loaded = _read(tokenizer)
     try:
-        return _rewritten(given, tokenizer, settings)
+        return _rewritten(given, loaded, tokenizer, settings)
     except StagingError:
         raise
     except Exception as error:  # a value of a type that transformers does not write
@@ -170,12 +169,17 @@ def rewritten(tokenizer: Path, settings: Path) -> bytes | None:
         ) from None
 
 
-def _rewritten(given: Json, tokenizer: Path, settings: Path) -> bytes | None:
+def _rewritten(
+    given: Json,
+    loaded: Any,  # noqa: ANN401 - tokenizers.Tokenizer
+    tokenizer: Path,
+    settings: Path,
+) -> bytes | None:
     beside = tokenizer.parent if (tokenizer.parent / TOKENIZER_SETTINGS).is_file() else settings
     said = dict(read_optional(beside / TOKENIZER_SETTINGS))
     _require_known(said)
     config = read_optional(settings / "config.json")
-    made = copy.deepcopy(given)
+    made = dict(given)  # whose parts are replaced, never changed
     name = _class_name(said, config)
     if name is not None and name not in _CLASSES:
         raise StagingError(
@@ -191,7 +195,7 @@ def _rewritten(given: Json, tokenizer: Path, settings: Path) -> bytes | None:
     if name is None:
         _require_space(said, given)
     else:
-        _Made(name, _CLASSES[name], said, given, made).settle()
+        _Made(name, _CLASSES[name], said, given, loaded, made).settle()
     rows = config.get("vocab_size")
     made["added_tokens"] = _added_tokens(
         name, said, read_optional(beside / ADDED_TOKENS), given, rows if type(rows) is int else 0
@@ -241,17 +245,24 @@ def normalizer_of(tokenizer: Path, content: bytes | None) -> object:
     return json.loads(content or tokenizer.read_bytes()).get("normalizer")
 
 
-def require_fits(content: bytes, rows: int) -> None:
+def load(content: bytes) -> Any:  # noqa: ANN401 - tokenizers.Tokenizer
+    """Return the tokenizer that a tokenizer.json describes."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_buffer(content)
+
+
+def require_fits(loaded: Any, rows: int) -> None:  # noqa: ANN401 - tokenizers.Tokenizer
     """Refuse a tokenizer whose ids the encoder's table of token vectors does not have.
 
     Args:
-        content: the tokenizer.json.
+        loaded: the tokenizer.
         rows: of that table.
 
     Raises:
         StagingError: it has an id beyond them.
     """
-    highest = max(_tokenizer(json.loads(content)).get_vocab().values(), default=-1)
+    highest = max(loaded.get_vocab().values(), default=-1)
     if highest >= rows:
         raise StagingError(
             f"'{TOKENIZER}' has ids up to {highest}, and config.json says vocab_size {rows}. Is it "
@@ -259,33 +270,33 @@ def require_fits(content: bytes, rows: int) -> None:
         )
 
 
-def require_one_type(content: bytes) -> None:
+def require_one_type(loaded: Any) -> None:  # noqa: ANN401 - tokenizers.Tokenizer
     """Refuse a tokenizer that marks the tokens of a text as a second one's.
 
     Args:
-        content: the tokenizer.json.
+        loaded: the tokenizer.
 
     Raises:
         StagingError: it does.
     """
-    if any(_tokenizer(json.loads(content)).encode("a").type_ids):
+    if any(loaded.encode("a").type_ids):
         raise StagingError(
             f"the post_processor in '{TOKENIZER}' gives the tokens of a text a type other than 0; "
             f"the converter knows texts of type 0 only. {_SAVE_ANEW}"
         )
 
 
-def require_types(content: bytes, types: int) -> None:
+def require_types(loaded: Any, types: int) -> None:  # noqa: ANN401 - tokenizers.Tokenizer
     """Refuse a tokenizer that gives the tokens of a pair a type that the encoder does not have.
 
     Args:
-        content: the tokenizer.json.
+        loaded: the tokenizer.
         types: how many it has.
 
     Raises:
         StagingError: it does.
     """
-    highest = max(_tokenizer(json.loads(content)).encode("a", "b").type_ids, default=0)
+    highest = max(loaded.encode("a", "b").type_ids, default=0)
     if highest >= types:
         raise StagingError(
             f"the post_processor in '{TOKENIZER}' gives tokens of a pair the type {highest}, and "
@@ -303,8 +314,8 @@ def _settings_beside(tokenizer: Path, settings: Path) -> Mapping[str, Any]:
     return read_optional(beside / TOKENIZER_SETTINGS)
 
 
-def _read(path: Path) -> Json:
-    """Read a tokenizer.json; both Python and the library must be able to."""
+def _read(path: Path) -> tuple[Json, Any]:
+    """Return what a tokenizer.json holds, and the tokenizer; Python and the library read it."""
     require_no_pointer(path)
     if path.read_bytes().startswith(b"\xef\xbb\xbf"):
         raise StagingError(
@@ -314,19 +325,17 @@ def _read(path: Path) -> Json:
     given = read_object(path)
     version = importlib.metadata.version("tokenizers")
     try:
-        _tokenizer(given)
+        loaded = _tokenizer(given)
     except Exception as error:
         raise StagingError(
             f"'{path.name}' cannot be read by tokenizers {version} ({error}). If a newer one wrote "
             f"it, install that here and in the warehouse; if not, save the tokenizer again."
         ) from None
-    return {"added_tokens": [], **given}
+    return {"added_tokens": [], **given}, loaded
 
 
 def _tokenizer(content: Mapping[str, Any]) -> Any:  # noqa: ANN401 - tokenizers.Tokenizer
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_str(json.dumps(content, ensure_ascii=False))
+    return load(json.dumps(content, ensure_ascii=False).encode())
 
 
 def _require_known(said: Mapping[str, Any]) -> None:
@@ -364,12 +373,13 @@ def _class_name(said: Mapping[str, Any], config: Mapping[str, Any]) -> str | Non
 
 @dataclass(frozen=True)
 class _Made:
-    """A class, what is said of it, tokenizer.json as it is, and as it must be."""
+    """A class, what is said of it, tokenizer.json as it is, loaded, and as it must be."""
 
     name: str
     like: _Class
     said: Mapping[str, Any]
     given: Json
+    loaded: Any
     made: Json
 
     def settle(self) -> None:
@@ -439,7 +449,7 @@ class _Made:
             wanted.remove("Precompiled")
         if came != wanted:
             raise self._differs(key or "normalizer", " + ".join(came), " + ".join(wanted))
-        canonical = json.loads(_tokenizer(self.given).to_str())["pre_tokenizer"]
+        canonical = json.loads(self.loaded.to_str())["pre_tokenizer"]
         before = [one for one in _parts(canonical) if one["type"] != "WhitespaceSplit"]
         if _types(canonical) == "Metaspace" and "Precompiled" not in came:
             raise self._differs("pre_tokenizer", "Metaspace", "WhitespaceSplit + Metaspace")
@@ -465,7 +475,7 @@ class _Made:
         """Require that the file puts those tokens around a text that the class puts there."""
         if self.like.frame is None:
             return
-        tokenizer = _tokenizer(self.given)
+        tokenizer = self.loaded
         tokenizer.no_padding()
         tokenizer.no_truncation()
         texts = (
