@@ -28,6 +28,7 @@ page once a session:
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import re
@@ -38,7 +39,6 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +154,7 @@ def the_block(page: str, text: str, title: str | None = None) -> Block:
     return found
 
 
+@functools.cache
 def not_run() -> dict[str, list[dict[str, str]]]:
     """Return what pages_not_run.yml lists: page -> entries of `block`, its beginning, and `why`.
 
@@ -161,11 +162,6 @@ def not_run() -> dict[str, list[dict[str, str]]]:
     """
     text = (ROOT / "tests" / "pages_not_run.yml").read_text(encoding="utf-8")
     return yaml.safe_load(text) or {}
-
-
-def is_listed(block: Block) -> bool:
-    """Whether a block stands in pages_not_run.yml."""
-    return listed(block) is not None
 
 
 def listed(block: Block) -> dict[str, str] | None:
@@ -255,7 +251,7 @@ class Reader:
         if entry := listed(block):
             if "instead" in entry:
                 for command in commands(entry["instead"].format(tests=ROOT / "tests")):
-                    self._tell(block, "what runs instead", partial(self.call, command))
+                    self._tell(block, "what runs instead", functools.partial(self.call, command))
             return
         title, text = block.title, self._with_pins(block.text)
         if block.language == "text":
@@ -267,15 +263,15 @@ class Reader:
         self.printed = ""
         if block.language == "sh":
             for command in commands(text):
-                self._tell(block, command, partial(self.call, command))
+                self._tell(block, command, functools.partial(self.call, command))
         elif title == "Snowflake":
-            self._tell(block, "the SQL", partial(self._snowflake, text))
+            self._tell(block, "the SQL", functools.partial(self._snowflake, text))
         elif title == "DuckDB":
-            self._tell(block, "the SQL", partial(self._duckdb, text))
+            self._tell(block, "the SQL", functools.partial(self._duckdb, text))
         elif title == "dbt show":
             query = text if re.match(r"\s*(select|with)\b", text) else f"select {text.strip()} as x"
             command = shlex.join(["dbt", "show", "--inline", query])
-            self._tell(block, "dbt show", partial(self.call, command))
+            self._tell(block, "dbt show", functools.partial(self.call, command))
         elif _FILE.fullmatch(title):
             self.write(title, text)
         else:

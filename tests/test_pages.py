@@ -15,7 +15,7 @@ from pages import (
     PageError,
     Place,
     Reader,
-    is_listed,
+    listed,
     not_run,
     parse,
     runs,
@@ -37,7 +37,7 @@ def test_a_block_before_the_start_is_listed(page: str) -> None:
     followed = [block for _, blocks in runs(page) for block in blocks]
     for part in parse(page):
         if isinstance(part, Block) and part not in followed and part.language != "text":
-            assert is_listed(part), part.error("is not run: where does it start?")
+            assert listed(part), part.error("is not run: where does it start?")
 
 
 def test_what_is_not_run_is_there_once() -> None:
