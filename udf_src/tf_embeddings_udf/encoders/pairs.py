@@ -66,14 +66,9 @@ class PairsEncoder(TokensEncoder):
         """
         pairs = [as_pair(text) for text in texts]
         pairs = [pair if _has_both(pair) else ("", "") for pair in pairs]
-        # A query stands in many pairs.
-        queries = list(dict.fromkeys(query for query, _ in pairs))
-        encoded = dict(zip(queries, encodings(self._tokenizer, queries), strict=True))
-        second = encodings(self._tokenizer, [text for _, text in pairs])
-        return [
-            self._prepared_pair(encoded[query], text)
-            for (query, _), text in zip(pairs, second, strict=True)
-        ]
+        # Side by side, in portions: all at once, they would need gigabytes (see `encodings`).
+        sides = (encodings(self._tokenizer, [pair[side] for pair in pairs]) for side in (0, 1))
+        return [self._prepared_pair(*both) for both in zip(*sides, strict=True)]
 
     def _prepared_pair(self, query: Any, text: Any) -> Prepared:  # noqa: ANN401 - Encodings
         if not len(query) or not len(text):
