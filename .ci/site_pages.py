@@ -377,7 +377,7 @@ def troubleshooting_page(text: str) -> str:
 
 
 def _of_settings(message: str) -> list[str]:
-    """Return the messages that one is if it names a setting: one for each setting."""
+    """Return a message, or what it says of each setting if it is theirs."""
     wrong = "var tf_embeddings_… is …; it must be …."
     if wrong not in message:
         return [message]

@@ -1,8 +1,8 @@
 {% macro _settings() %}
   {#
-    Every var of the package, checked, with its default. Only this macro reads them. They are flat
-    because a user's nodes do not see the default vars of a package. What each of them is stands at
-    the end of this file.
+    Every var of the package, checked, with its default; _scoped_vars tells whether one is set. They
+    are flat because a user's nodes do not see the default vars of a package. What each of them is
+    stands at the end of this file.
   #}
   {% set identifier = 'a name of 1 to 255 characters without backslashes, $$ and line breaks' %}
   {# Name: default, shape (the name of one, or a list of the values that are allowed), allowed. #}
@@ -65,7 +65,7 @@
 {% endmacro %}
 
 {% macro _is_allowed(name, value, shape, allowed) %}
-  {# Whether a setting has its shape. At parse time a wrong one is false; embed says why. #}
+  {# Whether a setting has its shape; if not, that is an error, except at parse time. #}
   {% set plain_name = '[A-Za-z_][A-Za-z0-9_$]*' %}
   {% set fits = false %}
   {% if shape is not string %}
@@ -105,8 +105,7 @@
   {% if execute and not fits %}
     {% do exceptions.raise_compiler_error(
       "tf_embeddings: var tf_embeddings_" ~ name ~ " is " ~ tf_embeddings._quoted(value)
-      ~ "; it must be "
-      ~ allowed ~ ". Change it under vars in dbt_project.yml, or in --vars."
+      ~ "; it must be " ~ allowed ~ ". Change it under vars in dbt_project.yml, or in --vars."
     ) %}
   {% endif %}
   {{ return(fits) }}
