@@ -92,6 +92,17 @@ def test_a_text_has_one_vector_whatever_else_is_in_the_batch(tmp_path: Path) -> 
         assert np.array_equal(single.embeddings[0], together.embeddings[row])
 
 
+def test_a_tokenizer_may_leave_out_the_type_of_its_model(tmp_path: Path) -> None:
+    """Of a Unigram without it, no token was taken for the unknown one."""
+    folder = static_folders.make(tmp_path / "encoder", "own_unigram")
+    encoder = read_static_folder(folder).model.encoder
+    said = json.loads((folder / "tokenizer.json").read_text())
+    del said["model"]["type"]
+    (folder / "tokenizer.json").write_text(json.dumps(said))
+    assert read_static_folder(folder).model.encoder == encoder
+    assert encoder["unknown"] == 1
+
+
 def test_a_long_text_is_the_mean_of_all_its_tokens(tmp_path: Path) -> None:
     """More tokens than one call of the model gets; sums of float32 would be off."""
     folder = static_folders.make(tmp_path / "encoder", "modules_not_scaled")

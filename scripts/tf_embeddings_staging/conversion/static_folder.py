@@ -317,16 +317,17 @@ class _Tokenizer:
 
         try:
             loaded = Tokenizer.from_file(str(path))
-            model = json.loads(path.read_bytes())["model"]
+            # As it is loaded: a file may leave the type of its model out.
+            model = json.loads(loaded.to_str())["model"]
         except Exception as error:  # tokenizers raises nothing more special
             raise StagingError(f"'{path.name}' is not a tokenizer ({error}). {AGAIN}") from None
         vocabulary = loaded.get_vocab()
         is_unigram = model.get("type") == "Unigram"
         token = model.get("unk_token")
-        unknown = model.get("unk_id") if is_unigram else token and loaded.token_to_id(token)
+        named = None if token is None else loaded.token_to_id(token)
         truncation = loaded.truncation or {}
         return cls(
-            unknown=unknown,
+            unknown=model.get("unk_id") if is_unigram else named,
             is_unigram=is_unigram,
             highest=max(vocabulary.values(), default=-1),
             median=int(statistics.median(map(len, vocabulary))) if vocabulary else 0,
