@@ -147,6 +147,10 @@ def tensors(change: Callable[[dict[str, np.ndarray]], object], name: str = WEIGH
     return changed
 
 
+def renamed_tensor(name: str, other: str) -> Change:
+    return tensors(lambda there: there.update({other: there.pop(name)}))
+
+
 def header(change: Callable[[dict[str, Any]], object], name: str = WEIGHTS) -> Change:
     """Change what a safetensors file says of its tensors, and nothing else."""
 
@@ -883,6 +887,19 @@ CASES: dict[str, Refused] = {
     ),
     "static, a pointer": Refused(
         text(WEIGHTS, LFS), f"'model.safetensors'{POINTER}", "static modules"
+    ),
+    "static, a Dense that Model2Vec does not read": Refused(
+        all_of(renamed_tensor("embedding.weight", "embeddings"), edit("config.json")),
+        "'modules.json' asks for Dense, and the rule is model2vec: Model2Vec reads no Dense. "
+        "Take it out, or choose --static-rule sentence-transformers.",
+        "static modules_dense",
+    ),
+    "static, a prompt that Model2Vec does not read": Refused(
+        PROMPT,
+        "'config_sentence_transformers.json' puts the prompt 'query: ' before texts, and the "
+        'rule is model2vec: Model2Vec reads no prompts. Say --prefix "", or choose '
+        "--static-rule sentence-transformers.",
+        "static own",
     ),
     "static, truncate_dim": Refused(
         edit("config_sentence_transformers.json", truncate_dim="8"),

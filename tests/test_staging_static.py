@@ -103,6 +103,15 @@ def test_a_tokenizer_may_leave_out_the_type_of_its_model(tmp_path: Path) -> None
     assert encoder["unknown"] == 1
 
 
+def test_what_model2vec_does_not_read_is_chosen_with_the_other_rule(tmp_path: Path) -> None:
+    folder = static_folders.make(tmp_path / "encoder", "own")
+    prompts = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    assert not read_static_folder(folder, Options(prefix="")).model.prefix
+    theirs = read_static_folder(folder, Options(static_rule="sentence-transformers"))
+    assert theirs.model.prefix == "query: "
+
+
 def test_a_long_text_is_the_mean_of_all_its_tokens(tmp_path: Path) -> None:
     """More tokens than one call of the model gets; sums of float32 would be off."""
     folder = static_folders.make(tmp_path / "encoder", "modules_not_scaled")

@@ -145,12 +145,15 @@ def read_static_folder(folder: Path, options: Options | None = None) -> StaticFo
     settings = _settings(folder, table)
     following = [(kind, folder / path) for kind, path in modules[1:]] if modules else []
     dense, normalizes = _following(following, table.dimensions)
-    if modules is None or (rule != SENTENCE_TRANSFORMERS and table.name == OWN):
+    is_own = _is_model2vec(rule) and table.name == OWN
+    if modules is None or is_own:
         normalizes = _normalizes(settings)
     tokens = _Tokenizer.read(tokenizer)
     tokens.require_fits(table)
     default, prompts = sentence_files.prompts_of(folder) if modules else ("", {})
     prefix = default if options.prefix is None else options.prefix
+    if is_own:
+        _require_no_more(rule, dense, prefix if options.prefix is None else "")
     max_tokens, cuts = _limit(rule, settings, tokens, options.max_tokens)
     encoder = {
         "tags": ["serve"],
@@ -228,6 +231,21 @@ def _rule(folder: Path, modules: list[tuple[str, str]] | None, table: Table) -> 
 
 def _is_model2vec(rule: str) -> bool:
     return rule in (MODEL2VEC, MODEL2VEC_09)
+
+
+def _require_no_more(rule: str, dense: list[DenseModule], prompt: str) -> None:
+    """Refuse what only Sentence Transformers does, of a folder that Model2Vec reads."""
+    if dense:
+        raise StagingError(
+            f"'modules.json' asks for Dense, and the rule is {rule}: Model2Vec reads no Dense. "
+            f"Take it out, or choose --static-rule {SENTENCE_TRANSFORMERS}."
+        )
+    if prompt:
+        raise StagingError(
+            f"'{_SETTINGS}' puts the prompt {prompt!r} before texts, and the rule is {rule}: "
+            f'Model2Vec reads no prompts. Say --prefix "", or choose --static-rule '
+            f"{SENTENCE_TRANSFORMERS}."
+        )
 
 
 def _settings(folder: Path, table: Table) -> Mapping[str, Any]:
