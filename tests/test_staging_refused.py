@@ -888,6 +888,16 @@ CASES: dict[str, Refused] = {
     "static, a pointer": Refused(
         text(WEIGHTS, LFS), f"'model.safetensors'{POINTER}", "static modules"
     ),
+    "static without modules.json, a pointer": Refused(
+        all_of(without("modules.json"), text(WEIGHTS, LFS)),
+        f"'model.safetensors'{POINTER}",
+        "static own",
+    ),
+    "static without modules.json, cut short": Refused(
+        text(f"0_StaticEmbedding/{WEIGHTS}", b"{}"),
+        f"{TORN}header too small). Download or save it again.",
+        "static nested",
+    ),
     "static, a Dense that Model2Vec does not read": Refused(
         all_of(renamed_tensor("embedding.weight", "embeddings"), edit("config.json")),
         "'modules.json' asks for Dense, and the rule is model2vec: Model2Vec reads no Dense. "

@@ -17,6 +17,7 @@ from tf_embeddings_staging.conversion.static_folder import (
     is_static_folder,
     read_static_folder,
 )
+from tf_embeddings_staging.conversion.tensors import require_complete
 from tf_embeddings_staging.options import Options
 
 Folder = EncoderFolder | StaticFolder
@@ -53,6 +54,10 @@ def read_folder(folder: Path, options: Options) -> Folder:
     """
     if is_static_folder(folder):
         return read_static_folder(folder, options)
+    if not (folder / "modules.json").is_file():
+        # Only its tensors would show that it is static.
+        for place in sorted(places(folder)):
+            require_complete(place / WEIGHTS)
     if options.kind == "pairs" or (options.kind is None and is_cross_encoder(folder)):
         return read_cross_encoder(folder, options)
     return read_encoder_folder(folder, options)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_embeddings_staging.errors import StagingError
+from tf_embeddings_staging.inspection.files import require_no_pointer
 
 
 def open_tensors(path: Path, label: str) -> Any:  # noqa: ANN401 - safetensors.safe_open
@@ -27,6 +28,18 @@ def open_tensors(path: Path, label: str) -> Any:  # noqa: ANN401 - safetensors.s
         raise StagingError(
             f"'{label}' is not a complete safetensors file ({error}). Download or save it again."
         ) from None
+
+
+def require_complete(path: Path) -> None:
+    """Refuse a file, if there is one, that is not a safetensors file.
+
+    Raises:
+        StagingError: it is a part of one, or a pointer of Git LFS.
+    """
+    require_no_pointer(path)
+    if path.is_file():
+        with open_tensors(path, path.name):
+            pass
 
 
 def require_float(label: str, name: str, kind: str) -> None:
