@@ -196,6 +196,17 @@ def changed(case: Mapping[str, Any], name: str, **fields: object) -> dict[str, A
     return {**case, "files": {**case["files"], name: content}}
 
 
+def test_settings_without_modules_json_are_not_read(tmp_path: Path) -> None:
+    """Sentence Transformers 6.2 does not read them either: the activation is config.json's."""
+    settings = "config_sentence_transformers.json"
+    prompts = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
+    case = changed(CASES["bert"], settings, activation_fn="torch.nn.Sigmoid", **prompts)
+    encoder = read_folder(transformer_folder.make(tmp_path / "encoder", case), Options())
+    assert isinstance(encoder, EncoderFolder)
+    assert encoder.scoring is not None
+    assert encoder.scoring.activation == "identity"
+
+
 def with_second_type(case: Mapping[str, Any], number: int) -> dict[str, Any]:
     """Return a case whose tokenizer gives the tokens of a pair's second text this type."""
     old = case["files"]["tokenizer.json"]["post_processor"]

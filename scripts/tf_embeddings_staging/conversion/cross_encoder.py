@@ -141,7 +141,7 @@ def _labels(said: Mapping[str, Any]) -> object:
 
 
 def _activation(folder: Path, said: Mapping[str, Any]) -> str:
-    settings = read_optional(folder / _SETTINGS)
+    settings = _settings(folder)
     inner = _map(said.get("sentence_transformers"))
     old = "sbert_ce_default_activation_function"
     places = (
@@ -162,12 +162,18 @@ def _activation(folder: Path, said: Mapping[str, Any]) -> str:
     return _DEFAULT
 
 
+def _settings(folder: Path) -> Mapping[str, Any]:
+    """Return what Sentence Transformers reads beside modules.json only."""
+    has_modules = (folder / "modules.json").is_file()
+    return read_optional(folder / _SETTINGS) if has_modules else {}
+
+
 def _map(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
 def _require_no_prompt(folder: Path) -> None:
-    settings = read_optional(folder / _SETTINGS)
+    settings = _settings(folder)
     prompts, name = _map(settings.get("prompts")), settings.get("default_prompt_name")
     if prompt := prompts.get(str(name)):
         raise StagingError(
