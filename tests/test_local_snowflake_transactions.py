@@ -184,7 +184,7 @@ def test_a_statement_runs_without_its_client(session: SnowflakeConnection) -> No
     assert cursor.fetchall() == [(2,)]
     cursor.execute_async("select slow(id) + nothing from t")
     assert cursor.sfqid is not None
-    with pytest.raises(ProgrammingError, match="NOTHING"):
+    with pytest.raises(DatabaseError, match="NOTHING"):
         cursor.get_results_from_sfqid(cursor.sfqid)
         cursor.fetchall()
 

@@ -207,13 +207,10 @@ def test_settings_without_modules_json_are_not_read(tmp_path: Path) -> None:
     assert encoder.scoring.activation == "identity"
 
 
-def with_second_type(case: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Return a case whose tokenizer gives the tokens of a pair's second text this type."""
+def with_pair(case: Mapping[str, Any], **types: int) -> dict[str, Any]:
+    """Return a case whose tokenizer makes a pair of these texts, with these types."""
     old = case["files"]["tokenizer.json"]["post_processor"]
-    pair = [
-        {"Sequence": {"id": "A", "type_id": 0}},
-        {"Sequence": {"id": "B", "type_id": number}},
-    ]
+    pair = [{"Sequence": {"id": name, "type_id": number}} for name, number in types.items()]
     return changed(case, "tokenizer.json", post_processor={**old, "pair": pair})
 
 
@@ -272,9 +269,14 @@ REFUSED = {
         "and config.json says vocab_size 11. Is it this model's own tokenizer?",
     ),
     "a type that the model has not": (
-        with_second_type(BERT, 2),
+        with_pair(BERT, A=0, B=2),
         "the post_processor in 'tokenizer.json' gives tokens of a pair the type 2, and config.json "
         "says type_vocab_size 2. Is it this model's own tokenizer?",
+    ),
+    "the text before the query": (
+        with_pair(BERT, B=0, A=1),
+        "the post_processor in 'tokenizer.json' makes a pair of B + A; the converter knows A + B, "
+        "the query and then the text. Save the tokenizer as you use it",
     ),
     "no tokenizer": (
         {**BERT, "files": {k: v for k, v in BERT["files"].items() if k != "tokenizer.json"}},

@@ -78,7 +78,9 @@ def read_cross_encoder(folder: Path, options: Options) -> EncoderFolder:
     config = read_config(read_object(folder / _CONFIG), f"'{_CONFIG}'")
     scoring = _scoring(folder, config)
     tokenizer, rewritten = read_tokenizer(folder)
-    loaded = tokenizer_file.load(rewritten or tokenizer.read_bytes())
+    content = rewritten or tokenizer.read_bytes()
+    tokenizer_file.require_query_first(content)
+    loaded = tokenizer_file.load(content)
     tokenizer_file.require_fits(loaded, config.vocab_size)
     max_tokens = chosen_limit(folder, config, options.max_tokens, _FEWEST_TOKENS)
     if max_tokens < _FEWEST_TOKENS:

@@ -304,6 +304,25 @@ def require_types(loaded: Any, types: int) -> None:  # noqa: ANN401 - tokenizers
         )
 
 
+def require_query_first(content: bytes) -> None:
+    """Refuse a tokenizer that puts the second text of a pair before the first.
+
+    Args:
+        content: the tokenizer.json.
+
+    Raises:
+        StagingError: it does: the runtime cuts pairs with the query first.
+    """
+    outer = json.loads(content).get("post_processor") or {}
+    for part in outer.get("processors", [outer]):
+        places = [piece["Sequence"]["id"] for piece in part.get("pair", ()) if "Sequence" in piece]
+        if places not in ([], ["A", "B"]):
+            raise StagingError(
+                f"the post_processor in '{TOKENIZER}' makes a pair of {' + '.join(places)}; the "
+                f"converter knows A + B, the query and then the text. {_SAVE_ANEW}"
+            )
+
+
 def pads_left(tokenizer: Path, settings: Path) -> bool:
     """Tell whether transformers would put padding before a text."""
     return _settings_beside(tokenizer, settings).get("padding_side") == "left"
