@@ -54,6 +54,8 @@ def main(folder: str, what: str, limit: str) -> None:
             die()
         has_changed |= sql[:2] in (["create", "table"], ["insert", "into"]) and limit in data.sql
 
+    # A job of a shell's background ignores it, and so does what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with watched(note_texts):
         done = dbtRunner(callbacks=[note]).invoke(
             ["run", "--project-dir", folder, "--profiles-dir", folder, "--quiet"]
